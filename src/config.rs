@@ -1,0 +1,189 @@
+//! What a member is told before it starts: who it is, where it listens, and how fast it goes.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::member::MemberId;
+use crate::wire::RingKey;
+
+/// How fast a member probes and how long it waits. All members of a ring should use the same.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Timing {
+    /// One member is probed in each such period, which also bounds a probe: who has answered neither
+    /// directly nor through others at its end is Suspect.
+    pub period: Duration,
+    /// How long an Ack may take before others are asked to ping too. Less than `period`.
+    pub timeout: Duration,
+    /// How many others are asked to ping a member that did not answer.
+    pub indirect_probes: usize,
+    /// The shortest suspicion, in periods; also multiplied by log₁₀ of the ring's size if `scaled`.
+    pub suspicion_periods: f64,
+    /// The longest suspicion, when nobody else accuses the member, as a multiple of the shortest (≥ 1).
+    pub suspicion_stretch: f64,
+    /// Independent accusations that bring a suspicion down from its longest to its shortest.
+    pub suspicion_confirmations: usize,
+    /// Whether suspicions grow with log₁₀ of the ring's size (Lifeguard §IV).
+    pub suspicion_scaled: bool,
+    /// Whether bad local health stretches `period` and `timeout` (Lifeguard §III).
+    pub local_health: bool,
+    /// How long a member that others say is dead has to answer for itself (PROTOCOL.md §2, 1 s there).
+    pub verdict_timeout: Duration,
+    /// How often a new piece of news is told, as a multiple of log₂ of the ring's size.
+    pub news_factor: f64,
+    /// The longest pause between two attempts to reach a seed or one of the dead. Attempts start one
+    /// period apart, and each pause is twice the one before.
+    pub retry_max: Duration,
+    /// How long a Confirmed member is remembered as such before it is Departed.
+    pub departed_after: Duration,
+    /// How long a Departed member is remembered at all.
+    pub forget_after: Duration,
+    /// Half the time that leaving takes: members are told at once, and others again after this long.
+    pub leave_grace: Duration,
+    /// Being called this much after a deadline is lag of the own loop: that time does not count against
+    /// others, and worsens local health.
+    pub lag_tolerance: Duration,
+}
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Timing {
+    /// A data centre: a member is probed each second.
+    pub fn lan() -> Self {
+        Timing {
+            period: Duration::from_secs(1),
+            timeout: Duration::from_millis(500),
+            indirect_probes: 3,
+            suspicion_periods: 3.0,
+            suspicion_stretch: 3.0,
+            suspicion_confirmations: 3,
+            suspicion_scaled: true,
+            local_health: true,
+            verdict_timeout: Duration::from_millis(500),
+            news_factor: 4.0,
+            retry_max: Duration::from_secs(30),
+            departed_after: 3 * DAY,
+            forget_after: 7 * DAY,
+            leave_grace: Duration::from_millis(500),
+            lag_tolerance: Duration::from_millis(250),
+        }
+    }
+
+    /// Members in several places, far apart.
+    pub fn wan() -> Self {
+        Timing {
+            period: Duration::from_secs(5),
+            timeout: Duration::from_secs(3),
+            verdict_timeout: Duration::from_secs(3),
+            retry_max: Duration::from_secs(120),
+            leave_grace: Duration::from_secs(1),
+            lag_tolerance: Duration::from_millis(1_500),
+            ..Timing::lan()
+        }
+    }
+
+    /// The original's defaults (PROTOCOL.md §2): suspicions of fixed length, no local health.
+    pub fn habitat() -> Self {
+        Timing {
+            period: Duration::from_millis(3_100),
+            timeout: Duration::from_secs(1),
+            indirect_probes: 5,
+            suspicion_periods: 3.0,
+            suspicion_stretch: 1.0,
+            suspicion_confirmations: 0,
+            suspicion_scaled: false,
+            local_health: false,
+            verdict_timeout: Duration::from_secs(1),
+            retry_max: Duration::from_secs(93),
+            lag_tolerance: Duration::from_millis(500),
+            ..Timing::lan()
+        }
+    }
+
+    /// Tests on one machine: a dead member of ten is Confirmed in about a second.
+    pub fn local() -> Self {
+        Timing {
+            period: Duration::from_millis(100),
+            timeout: Duration::from_millis(30),
+            suspicion_periods: 4.0,
+            verdict_timeout: Duration::from_millis(60),
+            retry_max: Duration::from_secs(2),
+            leave_grace: Duration::from_millis(50),
+            lag_tolerance: Duration::from_millis(20),
+            ..Timing::lan()
+        }
+    }
+
+    /// The names of the presets.
+    pub const PRESETS: [&str; 4] = ["lan", "wan", "habitat", "local"];
+
+    /// The preset of this name, one of [`Timing::PRESETS`].
+    pub fn preset(name: &str) -> Option<Self> {
+        match name {
+            "lan" => Some(Timing::lan()),
+            "wan" => Some(Timing::wan()),
+            "habitat" => Some(Timing::habitat()),
+            "local" => Some(Timing::local()),
+            _ => None,
+        }
+    }
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Timing::lan()
+    }
+}
+
+/// What a member is told before it starts.
+///
+/// ```
+/// let mut config = butterfly::Config::new("127.0.0.1:0".parse().unwrap());
+/// config.name = "web-1".to_owned();
+/// config.timing = butterfly::Timing::local();
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// The UDP address to bind; port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// Where others reach this member, if that is not where it listens (an address translation between).
+    /// Its port, if not 0, is told instead of the bound one.
+    pub advertise: Option<SocketAddr>,
+    /// The TCP port of its gossip, as told to others; `None`: the same number as the SWIM port.
+    pub gossip_port: Option<u16>,
+    /// Its id; `None`: the one in `data_dir`, else a random one.
+    pub id: Option<MemberId>,
+    /// A name for people, at most [`crate::limits::MAX_NAME`] bytes; more is cut off.
+    pub name: String,
+    /// Whether others probe it for ever, so that partitions heal through it (`--permanent-peer`).
+    pub persistent: bool,
+    /// The ring's keys: the first seals, any opens; none: everything is plain.
+    pub ring_keys: Vec<RingKey>,
+    /// How fast it goes.
+    pub timing: Timing,
+    /// Where it keeps its id and its incarnation; `None`: nowhere, so each start is a new member.
+    pub data_dir: Option<PathBuf>,
+    /// Seeds its randomness; `None`: from the system. With the same seed, times and input, a member
+    /// behaves the same.
+    pub random_seed: Option<u64>,
+}
+
+impl Config {
+    /// A member that listens there, with the defaults of everything else.
+    pub fn new(listen: SocketAddr) -> Self {
+        Config {
+            listen,
+            advertise: None,
+            gossip_port: None,
+            id: None,
+            name: String::new(),
+            persistent: false,
+            ring_keys: Vec::new(),
+            timing: Timing::lan(),
+            data_dir: None,
+            random_seed: None,
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! One small error enum for each boundary.
+
+/// Why a datagram, or something in it, was dropped. The state is as it was before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+#[repr(u8)]
+pub enum Reject {
+    /// Larger than [`crate::limits::MAX_DATAGRAM_RECEIVED`].
+    #[error("larger than any datagram may be")]
+    Oversized,
+    /// A length runs past the end of what holds it.
+    #[error("cut off: a length runs past the end")]
+    Truncated,
+    /// Not protobuf, or a part that may stand once stands twice.
+    #[error("does not read as the protocol's messages")]
+    Malformed,
+    /// A text is not UTF-8.
+    #[error("a text is not UTF-8")]
+    BadUtf8,
+    /// The message's type is none of 1..4.
+    #[error("unknown message type")]
+    UnknownType,
+    /// Something that the message needs is missing, or its payload is not of its type.
+    #[error("a needed field is missing")]
+    MissingField,
+    /// A port is not in 0..65535.
+    #[error("a port is out of range")]
+    BadPort,
+    /// An id is not 32 lowercase hexadecimal digits.
+    #[error("a member id is not 32 lowercase hexadecimal digits")]
+    BadId,
+    /// An address that has to be an IP address is not.
+    #[error("an address is not an IP address")]
+    BadAddress,
+    /// An incarnation is 2⁶³ or more.
+    #[error("an incarnation is 2^63 or more")]
+    BadIncarnation,
+    /// No nonce, though this member has a ring key: sent by someone without one.
+    #[error("plain, on a ring that is sealed with a key")]
+    NotSealed,
+    /// Sealed, though this member has no ring key.
+    #[error("sealed, but this member has no ring key")]
+    NoKey,
+    /// None of this member's ring keys opens it, or it was changed on the way.
+    #[error("no ring key opens it")]
+    WrongKey,
+    /// It says it comes from this very member.
+    #[error("it carries this member's own id")]
+    OwnId,
+    /// Its sender is on the block list.
+    #[error("its sender is blocked")]
+    Blocked,
+    /// Its source provoked more answers than a stranger may.
+    #[error("its source asks for too many answers")]
+    RateLimited,
+    /// The table of members is full.
+    #[error("the table of members is full")]
+    TableFull,
+    /// A record of a member that nobody can use: skipped, the rest of its message counts.
+    #[error("a membership in it names no usable member")]
+    BadRecord,
+    /// The member is paused.
+    #[error("this member is paused")]
+    Paused,
+}
+
+impl Reject {
+    /// All reasons, in the order of their numbers.
+    pub const ALL: [Reject; 19] = [
+        Reject::Oversized,
+        Reject::Truncated,
+        Reject::Malformed,
+        Reject::BadUtf8,
+        Reject::UnknownType,
+        Reject::MissingField,
+        Reject::BadPort,
+        Reject::BadId,
+        Reject::BadAddress,
+        Reject::BadIncarnation,
+        Reject::NotSealed,
+        Reject::NoKey,
+        Reject::WrongKey,
+        Reject::OwnId,
+        Reject::Blocked,
+        Reject::RateLimited,
+        Reject::TableFull,
+        Reject::BadRecord,
+        Reject::Paused,
+    ];
+
+    /// Its name in counters: lowercase, words joined by `_`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Reject::Oversized => "oversized",
+            Reject::Truncated => "truncated",
+            Reject::Malformed => "malformed",
+            Reject::BadUtf8 => "bad_utf8",
+            Reject::UnknownType => "unknown_type",
+            Reject::MissingField => "missing_field",
+            Reject::BadPort => "bad_port",
+            Reject::BadId => "bad_id",
+            Reject::BadAddress => "bad_address",
+            Reject::BadIncarnation => "bad_incarnation",
+            Reject::NotSealed => "not_sealed",
+            Reject::NoKey => "no_key",
+            Reject::WrongKey => "wrong_key",
+            Reject::OwnId => "own_id",
+            Reject::Blocked => "blocked",
+            Reject::RateLimited => "rate_limited",
+            Reject::TableFull => "table_full",
+            Reject::BadRecord => "bad_record",
+            Reject::Paused => "paused",
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Every cap of the engine, one constant each, with its reason.
+
+use std::time::Duration;
+
+/// The largest datagram that is ever sent, bytes, sealed or not: peers read into a buffer of this size.
+pub const MAX_DATAGRAM_SENT: usize = 1024;
+
+/// What an ordinary datagram stays within, bytes: fits in any path's MTU with room for tunnels.
+pub const ORDINARY_DATAGRAM: usize = 512;
+
+/// The largest datagram that is read, bytes: the most that UDP over IPv4 carries.
+pub const MAX_DATAGRAM_RECEIVED: usize = 65_507;
+
+/// Members in the table, this one included: a hundred thousand and room for the departed.
+pub const MAX_MEMBERS: usize = 131_072;
+
+/// Bytes of a member's name: enough for a host name's first label, little enough to ride in every message.
+pub const MAX_NAME: usize = 32;
+
+/// Ids on the block list.
+pub const MAX_BLOCKED: usize = 1_024;
+
+/// Addresses asked for members of the ring.
+pub const MAX_SEEDS: usize = 256;
+
+/// Addresses that one seed's name may stand for.
+pub const MAX_SEED_ADDRESSES: usize = 16;
+
+/// Datagrams that wait to be taken by `poll_datagram`; what comes on top is dropped and counted.
+pub const MAX_QUEUED_DATAGRAMS: usize = 1_024;
+
+/// Events that wait to be taken by `poll_event`; the oldest go first, and are counted.
+pub const MAX_QUEUED_EVENTS: usize = 65_536;
+
+/// Trace entries that wait to be taken by `poll_trace`; the oldest go first, and are counted.
+pub const MAX_QUEUED_TRACES: usize = 65_536;
+
+/// Accusers remembered for one suspicion: more than any timing asks for.
+pub const MAX_ACCUSERS: usize = 4;
+
+/// Claims that a member is dead, being checked at the same time; more are ignored until they come again.
+pub const MAX_VERDICTS: usize = 1_024;
+
+/// Sources whose answers are metered one by one; beyond that, the longest unheard shares its place.
+pub const MAX_METERED_SOURCES: usize = 4_096;
+
+/// Answers that a source which has not proved its address may provoke at once.
+pub const STRANGER_BURST: u32 = 32;
+
+/// Answers a second that such a source may provoke in the long run.
+pub const STRANGER_RATE: u32 = 16;
+
+/// How many times its own bytes a datagram may provoke, in sum, from such a source (as QUIC's RFC 9000 §8).
+pub const STRANGER_AMPLIFICATION: usize = 3;
+
+/// Members that a leaving one tells at once (PROTOCOL.md §2).
+pub const LEAVE_FANOUT: usize = 10;
+
+/// How often at most a ProbePing raises the own incarnation (PROTOCOL.md §2).
+pub const PROBE_PING_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The worst score of local health (Lifeguard's S, memberlist's default).
+pub const MAX_LOCAL_HEALTH: u8 = 8;
+
+/// One log line at most in this time for each reason to drop a datagram.
+pub const REJECT_LOG_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How far ahead of the incarnation in use the mark on disk lies (PROTOCOL.md §4).
+pub const INCARNATION_RESERVE: u64 = 64;
+
+/// Datagrams that one wake of the loop reads before timers get their turn.
+pub const DATAGRAMS_PER_WAKE: usize = 256;
