@@ -1,0 +1,110 @@
+//! What an embedder is told: transitions of members and whatever asks for its attention.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::error::Reject;
+use crate::member::{Health, Incarnation, MemberId};
+
+/// Something that happened, in the order in which it did. Taken by `poll_event`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A member became known (`from` is `None`) or its health changed.
+    MemberChanged {
+        /// Who.
+        id: MemberId,
+        /// Where it is.
+        addr: SocketAddr,
+        /// Its health before; `None`: it was not known.
+        from: Option<Health>,
+        /// Its health now.
+        to: Health,
+        /// The incarnation of the record that says so.
+        incarnation: Incarnation,
+        /// Why.
+        cause: Cause,
+    },
+    /// This member heard something untrue of itself and raised its incarnation to refute it.
+    Refuted {
+        /// What was said.
+        claimed: Health,
+        /// The incarnation from now on.
+        incarnation: Incarnation,
+    },
+    /// It is time to ask a seed that was given by name: resolve the name and call `seed_resolved`.
+    SeedDue {
+        /// The seed, as `join_named` returned it.
+        seed: SeedId,
+    },
+    /// A datagram, or a record in one, was dropped. At most one such event in
+    /// [`crate::limits::REJECT_LOG_INTERVAL`] for each reason; `stats()` counts all.
+    Rejected {
+        /// Why.
+        reason: Reject,
+        /// Where it came from.
+        from: SocketAddr,
+        /// How many of this reason were dropped without an event since the last one.
+        unreported: u64,
+    },
+    /// Another member uses this member's id: both will be refuted and raised for ever until one stops.
+    IdConflict {
+        /// Where the other one sends from.
+        addr: SocketAddr,
+    },
+    /// The loop was late by this much: that time does not count against other members.
+    Lagged {
+        /// From the missed deadline to the call that came late.
+        by: Duration,
+    },
+    /// Incarnations up to this one are about to be used: store it (PROTOCOL.md §4). `Butterfly` does so
+    /// itself if it has a data directory.
+    ReserveIncarnation {
+        /// The mark to store.
+        mark: Incarnation,
+    },
+    /// Leaving is done: others were told, and the loop may end.
+    Left,
+}
+
+/// A seed that was given by name, see [`Event::SeedDue`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SeedId(pub(crate) u32);
+
+/// Why a member's health changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cause {
+    /// A message came straight from it.
+    ProofOfLife,
+    /// It said that it leaves.
+    ItsLeave,
+    /// Another member's record of it.
+    Record {
+        /// Who sent the record, which need not be who first said so.
+        via: MemberId,
+    },
+    /// It answered neither this member's ping nor those of others.
+    ProbeFailed,
+    /// Nobody vouched for it in time.
+    SuspicionTimeout,
+    /// Others say it is dead, and it did not answer for itself in time.
+    VerdictBelieved,
+    /// It was Confirmed for so long that it is given up.
+    DeadTooLong,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Cause::ProofOfLife => f.write_str("it sent a message itself"),
+            Cause::ItsLeave => f.write_str("it said that it leaves"),
+            Cause::Record { via } => write!(f, "heard from {via}"),
+            Cause::ProbeFailed => f.write_str("it answered neither a ping nor those of others"),
+            Cause::SuspicionTimeout => f.write_str("nobody vouched for it in time"),
+            Cause::VerdictBelieved => f.write_str("others say so, and it did not answer"),
+            Cause::DeadTooLong => f.write_str("it was dead for too long"),
+        }
+    }
+}
