@@ -122,7 +122,11 @@ impl Incarnation {
     /// The one `steps` after it; stays at [`Incarnation::MAX`].
     pub const fn plus(self, steps: u64) -> Self {
         let sum = self.0.saturating_add(steps);
-        if sum > Self::MAX.0 { Self::MAX } else { Incarnation(sum) }
+        if sum > Self::MAX.0 {
+            Self::MAX
+        } else {
+            Incarnation(sum)
+        }
     }
 }
 
@@ -148,7 +152,12 @@ pub enum Health {
 
 impl Health {
     /// All of them, from best to worst.
-    pub const ALL: [Health; 4] = [Health::Alive, Health::Suspect, Health::Confirmed, Health::Departed];
+    pub const ALL: [Health; 4] = [
+        Health::Alive,
+        Health::Suspect,
+        Health::Confirmed,
+        Health::Departed,
+    ];
 
     /// Its lowercase name, as the program prints it.
     pub const fn as_str(self) -> &'static str {

@@ -27,7 +27,9 @@ pub enum Merge {
 
 /// A record of another member was heard.
 pub fn merge(held: Option<State>, heard: State) -> Merge {
-    let Some(held) = held else { return Merge::Adopt };
+    let Some(held) = held else {
+        return Merge::Adopt;
+    };
     if heard.incarnation < held.incarnation {
         return Merge::Ignore;
     }
@@ -45,9 +47,17 @@ pub fn merge(held: Option<State>, heard: State) -> Merge {
 /// Who lost its disk wins back its id so, and any untruth is refuted. A member that `left` has nothing
 /// to refute, but its leave has to stay the freshest record.
 pub fn merge_own(mine: Incarnation, left: bool, heard: State) -> Option<Incarnation> {
-    let untrue = if left { heard.health != Health::Departed } else { heard.health != Health::Alive };
+    let untrue = if left {
+        heard.health != Health::Departed
+    } else {
+        heard.health != Health::Alive
+    };
     if heard.incarnation > mine {
-        return Some(if untrue { heard.incarnation.next() } else { heard.incarnation });
+        return Some(if untrue {
+            heard.incarnation.next()
+        } else {
+            heard.incarnation
+        });
     }
     (untrue && !left && heard.incarnation == mine).then(|| mine.next())
 }
@@ -64,17 +74,39 @@ pub struct Proof {
 /// A message came straight from a member, which says it has this incarnation and whether it leaves.
 /// `None`: it changes nothing.
 pub fn proof_of_life(held: Option<State>, incarnation: Incarnation, left: bool) -> Option<Proof> {
-    let said = State { incarnation, health: if left { Health::Departed } else { Health::Alive }, left };
-    let Some(held) = held else { return Some(Proof { state: said, rumor: true }) };
+    let said = State {
+        incarnation,
+        health: if left {
+            Health::Departed
+        } else {
+            Health::Alive
+        },
+        left,
+    };
+    let Some(held) = held else {
+        return Some(Proof {
+            state: said,
+            rumor: true,
+        });
+    };
     let fresher = incarnation > held.incarnation;
     if left {
         // An older leave is a replay of one before a return.
         let news = incarnation >= held.incarnation && (fresher || !held.left);
-        return news.then_some(Proof { state: said, rumor: true });
+        return news.then_some(Proof {
+            state: said,
+            rumor: true,
+        });
     }
     if held.left && !fresher {
         return None;
     }
-    let state = State { incarnation: held.incarnation.max(incarnation), ..said };
-    (state != held).then_some(Proof { state, rumor: fresher })
+    let state = State {
+        incarnation: held.incarnation.max(incarnation),
+        ..said
+    };
+    (state != held).then_some(Proof {
+        state,
+        rumor: fresher,
+    })
 }

@@ -73,22 +73,30 @@ struct Body<'a> {
     /// `forward_to` or `target`.
     other: Option<&'a [u8]>,
     probe: u64,
+    /// A Ping's `digest`, or an Ack's `table`.
+    extra: u64,
 }
 
 impl<'a> Body<'a> {
     fn read(body: &'a [u8]) -> Result<Self, Reject> {
-        let (mut from, mut other, mut probe) = (None, None, 0);
+        let (mut from, mut other, mut probe, mut extra) = (None, None, 0, 0);
         let mut fields = Fields::new(body);
         while let Some(field) = fields.next()? {
             match field {
                 (1, Value::Bytes(member)) => once(&mut from, member)?,
                 (2, Value::Bytes(member)) => once(&mut other, member)?,
                 (100, Value::Varint(number)) => probe = number,
+                (101, Value::Varint(number)) => extra = number,
                 _ => {}
             }
         }
         let from = from.ok_or(Reject::MissingField)?;
-        Ok(Body { from, other, probe })
+        Ok(Body {
+            from,
+            other,
+            probe,
+            extra,
+        })
     }
 
     fn ping(&self) -> Result<Message<'a>, Reject> {
@@ -96,6 +104,7 @@ impl<'a> Body<'a> {
             from: self.from()?,
             forward_to: self.other()?,
             probe: self.probe,
+            digest: self.extra as u32,
         })
     }
 
@@ -104,6 +113,7 @@ impl<'a> Body<'a> {
             from: self.from()?,
             forward_to: self.other()?,
             probe: self.probe,
+            table: self.extra != 0,
         })
     }
 
@@ -142,10 +152,27 @@ pub struct Memberships<'a> {
     left: usize,
 }
 
-impl Memberships<'_> {
+impl<'a> Memberships<'a> {
+    /// Those in bytes that [`Memberships::as_bytes`] gave.
+    pub fn from_bytes(bytes: &'a [u8]) -> Self {
+        Memberships {
+            fields: Fields::new(bytes),
+            left: usize::MAX,
+        }
+    }
+
     /// Whether there are none (left), neither good nor bad ones.
     pub const fn is_empty(&self) -> bool {
         self.left == 0
+    }
+
+    /// The bytes they stand in, from the first of them on, to be read again by [`Memberships::from_bytes`].
+    pub fn as_bytes(&self) -> &[u8] {
+        if self.left == 0 {
+            &[]
+        } else {
+            self.fields.rest()
+        }
     }
 }
 

@@ -17,6 +17,7 @@ const fn tag(number: u8, wire_type: u8) -> u8 {
 const FEATURES: [u8; 2] = [0xa0, 0x06];
 const NAME: [u8; 2] = [0xaa, 0x06];
 const PROBE: [u8; 2] = [0xa0, 0x06];
+const EXTRA: [u8; 2] = [0xa8, 0x06];
 const ACCUSER: [u8; 2] = [0xa2, 0x06];
 
 /// `Member.id`'s tag and length.
@@ -92,20 +93,28 @@ struct Body<'a> {
     from: Member<'a>,
     other: Option<Member<'a>>,
     probe: u64,
+    /// A Ping's `digest`, or an Ack's `table`.
+    extra: u64,
     len: usize,
 }
 
 impl<'a> Body<'a> {
     fn of(message: &Message<'a>) -> Self {
-        let (kind, number, other, probe) = match *message {
+        let (kind, number, other, probe, extra) = match *message {
             Message::Ping {
-                forward_to, probe, ..
-            } => (1, 2, forward_to, probe),
+                forward_to,
+                probe,
+                digest,
+                ..
+            } => (1, 2, forward_to, probe, digest.into()),
             Message::Ack {
-                forward_to, probe, ..
-            } => (2, 3, forward_to, probe),
-            Message::PingReq { target, probe, .. } => (3, 4, Some(target), probe),
-            Message::ProbePing { .. } => (4, 6, None, 0),
+                forward_to,
+                probe,
+                table,
+                ..
+            } => (2, 3, forward_to, probe, table.into()),
+            Message::PingReq { target, probe, .. } => (3, 4, Some(target), probe, 0),
+            Message::ProbePing { .. } => (4, 6, None, 0, 0),
         };
         let from = Member::of(message.from());
         let other = other.as_ref().map(Member::of);
@@ -116,12 +125,16 @@ impl<'a> Body<'a> {
         if probe != 0 {
             len += PROBE.len() + varint_len(probe);
         }
+        if extra != 0 {
+            len += EXTRA.len() + varint_len(extra);
+        }
         Body {
             kind,
             tag: tag(number, 2),
             from,
             other,
             probe,
+            extra,
             len,
         }
     }
@@ -136,6 +149,10 @@ impl<'a> Body<'a> {
         if self.probe != 0 {
             out.bytes(&PROBE);
             out.varint(self.probe);
+        }
+        if self.extra != 0 {
+            out.bytes(&EXTRA);
+            out.varint(self.extra);
         }
     }
 }

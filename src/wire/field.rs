@@ -27,6 +27,11 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// What has not been read yet.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.buf.get(self.at..).unwrap_or_default()
+    }
+
     /// Where in the message the value of the field that was just read stands.
     pub(super) const fn range_of(&self, value: &[u8]) -> Range<usize> {
         self.at - value.len()..self.at
