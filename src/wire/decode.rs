@@ -176,8 +176,9 @@ impl<'a> Iterator for Memberships<'a> {
 /// Finds everything in a membership that drops the whole message.
 #[inline]
 fn check_membership(membership: &[u8]) -> Result<(), Reject> {
-    let mut member = None;
     let mut fields = Fields::new(membership);
+    let mut member = fields.bytes_if(1)?;
+    fields.varint_if(2)?.map(int32).transpose()?;
     while let Some(field) = fields.next()? {
         match field {
             (1, Value::Bytes(bytes)) => once(&mut member, bytes)?,
@@ -191,17 +192,15 @@ fn check_membership(membership: &[u8]) -> Result<(), Reject> {
 /// Reads a membership that was checked: what fails here makes it useless alone.
 #[inline]
 fn read_membership(membership: &[u8]) -> Result<MembershipRecord<'_>, Reject> {
-    let mut member: &[u8] = &[];
-    let mut health = Health::Alive;
-    let mut accusers = None;
     let mut fields = Fields::new(membership);
+    let mut member = fields.bytes_if(1)?.unwrap_or_default();
+    let mut health = fields.varint_if(2)?.map_or(Health::Alive, health_of);
+    let mut accusers = None;
     loop {
         let here = fields;
         match fields.next()? {
             Some((1, Value::Bytes(bytes))) => member = bytes,
-            Some((2, Value::Varint(number))) => {
-                health = Health::from_wire(number).unwrap_or(Health::Alive);
-            }
+            Some((2, Value::Varint(number))) => health = health_of(number),
             Some((ACCUSER, Value::Bytes(_))) => accusers = accusers.or(Some(here)),
             Some(_) => {}
             None => break,
@@ -214,4 +213,10 @@ fn read_membership(membership: &[u8]) -> Result<MembershipRecord<'_>, Reject> {
         health,
         accusers: accusers.map_or(Accusers::NONE, Accusers::from_wire),
     })
+}
+
+/// An unknown health counts as Alive (PROTOCOL.md §2).
+#[inline(always)]
+fn health_of(number: u64) -> Health {
+    Health::from_wire(number).unwrap_or(Health::Alive)
 }
