@@ -44,12 +44,11 @@ pub fn decode(payload: &[u8]) -> Result<Swim<'_>, Reject> {
         return Err(Reject::UnknownType);
     }
     let (number, body) = body.ok_or(Reject::MissingField)?;
-    let body = Body::read(body)?;
     let message = match (kind, number) {
-        (1, 2) => body.ping()?,
-        (2, 3) => body.ack()?,
-        (3, 4) => body.ping_req()?,
-        (4, 6) => body.probe_ping()?,
+        (1, 2) => Body::read(body, true)?.ping()?,
+        (2, 3) => Body::read(body, true)?.ack()?,
+        (3, 4) => Body::read(body, true)?.ping_req()?,
+        (4, 6) => Body::read(body, false)?.probe_ping()?,
         _ => return Err(Reject::MissingField),
     };
     Ok(Swim {
@@ -76,13 +75,14 @@ struct Body<'a> {
 }
 
 impl<'a> Body<'a> {
-    fn read(body: &'a [u8]) -> Result<Self, Reject> {
+    /// In a ProbePing, the only one that has no `other`, its number is that of an unknown field.
+    fn read(body: &'a [u8], has_other: bool) -> Result<Self, Reject> {
         let (mut from, mut other, mut probe) = (None, None, 0);
         let mut fields = Fields::new(body);
         while let Some(field) = fields.next()? {
             match field {
                 (1, Value::Bytes(member)) => once(&mut from, member)?,
-                (2, Value::Bytes(member)) => once(&mut other, member)?,
+                (2, Value::Bytes(member)) if has_other => once(&mut other, member)?,
                 (100, Value::Varint(number)) => probe = number,
                 _ => {}
             }
@@ -115,7 +115,6 @@ impl<'a> Body<'a> {
         })
     }
 
-    /// A ProbePing has only `from`: what else stands there are unknown fields.
     fn probe_ping(&self) -> Result<Message<'a>, Reject> {
         Ok(Message::ProbePing { from: self.from()? })
     }
