@@ -11,6 +11,7 @@ pub mod lists;
 pub mod member;
 mod net;
 pub mod node;
+pub mod sim;
 pub mod stats;
 mod swim;
 pub mod time;

@@ -222,12 +222,4 @@ impl Swim {
             self.accuse(env, key, me);
         }
     }
-
-    /// The number of the probe under way and whom it asks.
-    #[cfg(test)]
-    pub(super) fn probing(&self) -> Option<(MemberId, u64)> {
-        self.probe
-            .as_ref()
-            .map(|probe| (probe.target, probe.number))
-    }
 }
