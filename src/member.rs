@@ -44,7 +44,11 @@ impl MemberId {
         for (nibble, &digit) in nibbles.iter_mut().zip(digits) {
             let number = digit.wrapping_sub(b'0');
             let letter = digit.wrapping_sub(b'a');
-            *nibble = if number < 10 { number } else { letter.wrapping_add(10) };
+            *nibble = if number < 10 {
+                number
+            } else {
+                letter.wrapping_add(10)
+            };
             bad |= number >= 10 && letter >= 6;
         }
         let mut bytes = [0; 16];

@@ -36,10 +36,18 @@ fn a_crash_is_confirmed_everywhere_and_nobody_else() {
             let victim = ids[seed as usize % members];
             let start = sim.now();
             sim.crash(victim);
-            let confirmed = sim.run_until(Duration::from_secs(60), |sim| sim.all_hold(victim, Health::Confirmed));
+            let confirmed = sim.run_until(Duration::from_secs(60), |sim| {
+                sim.all_hold(victim, Health::Confirmed)
+            });
             assert!(confirmed, "{members} members, seed {seed}");
-            println!("{members} members, seed {seed}: {:?}", sim.now().since(start));
-            assert!(sim.all_agree(), "{members} members, seed {seed}: somebody else was accused");
+            println!(
+                "{members} members, seed {seed}: {:?}",
+                sim.now().since(start)
+            );
+            assert!(
+                sim.all_agree(),
+                "{members} members, seed {seed}: somebody else was accused"
+            );
         }
     }
 }
@@ -53,7 +61,10 @@ fn nobody_is_falsely_confirmed_without_loss() {
         for member in members {
             for (time, event) in sim.take_events(member) {
                 if let Event::MemberChanged { id, to, .. } = event {
-                    assert!(to == Health::Alive, "seed {seed}, {time}: {member} holds {id} {to}");
+                    assert!(
+                        to == Health::Alive,
+                        "seed {seed}, {time}: {member} holds {id} {to}"
+                    );
                 }
             }
         }
@@ -102,10 +113,15 @@ fn who_restarts_without_its_disk_wins_back_its_id() {
         let (mut sim, members) = ring(seed, 10, Timing::lan());
         assert!(sim.run_until(Duration::from_secs(20), Sim::all_agree));
         sim.crash(members[4]);
-        assert!(sim.run_until(Duration::from_secs(60), |sim| sim.all_hold(4, Health::Confirmed)));
+        assert!(sim.run_until(Duration::from_secs(60), |sim| {
+            sim.all_hold(4, Health::Confirmed)
+        }));
         sim.restart(members[4], Incarnation::ZERO);
         sim.join(members[4], members[0]);
-        assert!(sim.run_until(Duration::from_secs(20), Sim::all_agree), "seed {seed}");
+        assert!(
+            sim.run_until(Duration::from_secs(20), Sim::all_agree),
+            "seed {seed}"
+        );
     }
 }
 
@@ -116,11 +132,18 @@ fn who_leaves_is_departed_everywhere_and_stays_so() {
         assert!(sim.run_until(Duration::from_secs(20), Sim::all_agree));
         sim.command(members[4], |node, now| node.leave(now));
         sim.run_for(Duration::from_secs(2));
-        let left = sim.take_events(members[4]).into_iter().any(|(_, event)| event == Event::Left);
+        let left = sim
+            .take_events(members[4])
+            .into_iter()
+            .any(|(_, event)| event == Event::Left);
         assert!(left, "seed {seed}");
         sim.crash(members[4]);
         let start = sim.now();
-        assert!(sim.run_until(Duration::from_secs(10), |sim| sim.all_hold(4, Health::Departed)), "seed {seed}");
+        assert!(
+            sim.run_until(Duration::from_secs(10), |sim| sim
+                .all_hold(4, Health::Departed)),
+            "seed {seed}"
+        );
         println!("seed {seed}: {:?}", sim.now().since(start));
         sim.run_for(Duration::from_secs(60));
         assert!(sim.all_hold(4, Health::Departed), "seed {seed}");
@@ -136,7 +159,10 @@ fn who_was_paused_does_not_hold_it_against_others() {
         sim.run_for(Duration::from_secs(30));
         sim.take_events(members[2]);
         sim.command(members[2], |node, now| node.resume(now));
-        assert!(sim.run_until(Duration::from_secs(60), Sim::all_agree), "seed {seed}");
+        assert!(
+            sim.run_until(Duration::from_secs(60), Sim::all_agree),
+            "seed {seed}"
+        );
         for (_, event) in sim.take_events(members[2]) {
             if let Event::MemberChanged { to, cause, .. } = event {
                 assert_ne!(to, Health::Confirmed, "seed {seed}: {cause:?}");

@@ -45,7 +45,11 @@ pub struct SimConfig {
 impl SimConfig {
     /// `lan` timing on a network without loss.
     pub fn new(seed: u64) -> Self {
-        SimConfig { seed, timing: Timing::lan(), network: Network::default() }
+        SimConfig {
+            seed,
+            timing: Timing::lan(),
+            network: Network::default(),
+        }
     }
 }
 
@@ -65,7 +69,11 @@ struct Scheduled {
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum What {
-    Arrive { to: SocketAddr, from: SocketAddr, datagram: Vec<u8> },
+    Arrive {
+        to: SocketAddr,
+        from: SocketAddr,
+        datagram: Vec<u8>,
+    },
     /// The member's deadline, unless another was set since.
     Wake { member: Index, at: Time },
 }
@@ -120,7 +128,13 @@ impl Sim {
         let index = self.hosts.len();
         let addr = address_of(index);
         let node = self.new_node(index, addr, Incarnation::ZERO);
-        self.hosts.push(Host { node, addr, up: true, wake: None, events: VecDeque::new() });
+        self.hosts.push(Host {
+            node,
+            addr,
+            up: true,
+            wake: None,
+            events: VecDeque::new(),
+        });
         self.sides.push(0);
         self.settle(index);
         index
@@ -137,7 +151,8 @@ impl Sim {
 
     fn new_node(&mut self, index: Index, addr: SocketAddr, incarnation: Incarnation) -> Node {
         // Each member has its own generator, so that what happens to one does not shift the rest.
-        let mut rng = StdRng::seed_from_u64(self.config.seed ^ (index as u64 + 1) << 32 ^ incarnation.get());
+        let mut rng =
+            StdRng::seed_from_u64(self.config.seed ^ (index as u64 + 1) << 32 ^ incarnation.get());
         let config = NodeConfig {
             id: id_of(index),
             name: format!("m{index}"),
@@ -219,10 +234,16 @@ impl Sim {
         if self.queue.peek().is_none_or(|next| next.0.at > end) {
             return false;
         }
-        let Some(Reverse(Scheduled { at, what, .. })) = self.queue.pop() else { return false };
+        let Some(Reverse(Scheduled { at, what, .. })) = self.queue.pop() else {
+            return false;
+        };
         self.now = at;
         match what {
-            What::Arrive { to, from, mut datagram } => self.arrive(to, from, &mut datagram),
+            What::Arrive {
+                to,
+                from,
+                mut datagram,
+            } => self.arrive(to, from, &mut datagram),
             What::Wake { member, at } => {
                 let host = &mut self.hosts[member];
                 if host.up && host.wake == Some(at) {
@@ -236,13 +257,17 @@ impl Sim {
     }
 
     fn arrive(&mut self, to: SocketAddr, from: SocketAddr, datagram: &mut [u8]) {
-        let Some(member) = index_of(to).filter(|index| self.hosts.get(*index).is_some_and(|host| host.up)) else {
+        let Some(member) =
+            index_of(to).filter(|index| self.hosts.get(*index).is_some_and(|host| host.up))
+        else {
             return;
         };
         self.trace.write_u64(self.now.as_micros());
         self.trace.write_usize(member);
         self.trace.write(datagram);
-        self.hosts[member].node.handle_datagram(self.now, from, datagram);
+        self.hosts[member]
+            .node
+            .handle_datagram(self.now, from, datagram);
         self.settle(member);
     }
 
@@ -273,14 +298,22 @@ impl Sim {
             self.lost += 1;
             return;
         };
-        let what = What::Arrive { to, from: self.hosts[from].addr, datagram: datagram.to_vec() };
+        let what = What::Arrive {
+            to,
+            from: self.hosts[from].addr,
+            datagram: datagram.to_vec(),
+        };
         self.schedule(self.now + delay, what);
     }
 
     fn schedule(&mut self, at: Time, what: What) {
         self.sequence += 1;
         let sequence = self.sequence;
-        self.queue.push(Reverse(Scheduled { at: at.max(self.now), sequence, what }));
+        self.queue.push(Reverse(Scheduled {
+            at: at.max(self.now),
+            sequence,
+            what,
+        }));
     }
 }
 
@@ -313,7 +346,9 @@ impl Sim {
 
     /// Whether every running member holds this one for that.
     pub fn all_hold(&self, about: Index, health: Health) -> bool {
-        self.up().filter(|member| *member != about).all(|member| self.view(member, about) == Some(health))
+        self.up()
+            .filter(|member| *member != about)
+            .all(|member| self.view(member, about) == Some(health))
     }
 
     /// Whether every running member holds every running member for Alive, and nobody else.
@@ -321,7 +356,9 @@ impl Sim {
         let up = self.up().count();
         self.up().all(|of| {
             self.hosts[of].node.counts().alive == up
-                && self.up().all(|about| self.view(of, about) == Some(Health::Alive))
+                && self
+                    .up()
+                    .all(|about| self.view(of, about) == Some(Health::Alive))
         })
     }
 

@@ -21,7 +21,11 @@ impl Default for Network {
     /// No loss; 0.5 ms and on average another 0.5 ms.
     fn default() -> Self {
         let half = Duration::from_micros(500);
-        Network { loss: 0.0, delay: half, jitter: half }
+        Network {
+            loss: 0.0,
+            delay: half,
+            jitter: half,
+        }
     }
 }
 
