@@ -225,6 +225,9 @@ impl Swim {
         table: bool,
         memberships: Memberships<'_>,
     ) {
+        if is_observer(&incoming.sender) {
+            return;
+        }
         // A relay filled in where the acker is; straight from it, the source says so.
         let relayed = incoming.sender.address.filter(|_| was_forwarded);
         let ip = relayed.unwrap_or(incoming.from.ip());
