@@ -7,15 +7,17 @@ use rand::RngExt;
 use super::news::RowKey;
 use super::receive::Incoming;
 use super::send::{Body, Outgoing};
+use super::table::flag;
 use super::{Row, Swim};
 use crate::env::{Env, Timer};
 use crate::event::Cause;
 use crate::journal::Peer;
 use crate::limits::ORDINARY_DATAGRAM;
-use crate::member::{Health, MemberId};
+use crate::member::{Health, Incarnation, MemberId};
 use crate::time::Time;
 use crate::timer::TimerKey;
 use crate::trace::TraceKind;
+use crate::wire::{MemberRecord, feature};
 
 /// The probe under way.
 pub(super) struct Probe {
@@ -62,7 +64,7 @@ impl Swim {
         env.journal
             .trace(env.now, TraceKind::ProbeBegin, (&member).into(), Vec::new);
         let body = Body::Ping {
-            forward_to: None,
+            forward_to: self.number_to_copy(row, number),
             number,
             digest: false,
             probe: true,
@@ -75,6 +77,24 @@ impl Swim {
             limit,
             body,
         });
+    }
+
+    /// A peer that knows no numbers copies whom it is to forward to, so the number hides there if this
+    /// peer has still to prove its address.
+    fn number_to_copy(&self, row: &Row, number: u64) -> Option<MemberRecord<'static>> {
+        let wanted = row.has(flag::WANTS_TABLE) && !row.has(flag::OURS);
+        let incarnation = Incarnation::new(number).filter(|_| wanted)?;
+        Some(MemberRecord {
+            incarnation,
+            ..self.from_record().contact()
+        })
+    }
+
+    /// Whether this is the number of the probe under way.
+    pub(super) fn is_probe_number(&self, number: u64) -> bool {
+        self.probe
+            .as_ref()
+            .is_some_and(|probe| probe.number == number)
     }
 
     /// The probe's ping is being handed to the driver: its round trip begins.
@@ -142,7 +162,8 @@ impl Swim {
     }
 
     /// Whether this Ack answers the probe under way, and if so ends it. An Ack with a number has to have
-    /// the right one; one without, from a peer that does not know of numbers, to come from the member.
+    /// the right one. One without may only come from a peer that does not know of numbers, or through a
+    /// relay that does not: others say much in Acks that answer no ping.
     pub(super) fn end_probe(
         &mut self,
         env: &mut Env,
@@ -150,10 +171,14 @@ impl Swim {
         was_forwarded: bool,
         number: u64,
     ) -> bool {
+        let row = incoming.row.and_then(|key| self.table.get(key));
+        let knows_numbers = incoming.sender.features & feature::EXTENSIONS != 0
+            || row.is_some_and(|row| row.has(flag::OURS));
         let Some(probe) = self.probe.as_mut() else {
             return false;
         };
-        if probe.target != incoming.sender.id || number != 0 && number != probe.number {
+        let fits = number == probe.number || number == 0 && (was_forwarded || !knows_numbers);
+        if probe.target != incoming.sender.id || !fits {
             return false;
         }
         if probe.answered {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::merge::{self, Merge, State};
 use super::news::RowKey;
-use super::send::{Body, Outgoing};
+use super::send::{Body, Outgoing, bare_len};
 use super::table::flag;
 use super::{Row, Swim};
 use crate::env::Env;
@@ -26,6 +26,10 @@ pub(super) struct Incoming<'a> {
     pub proved: bool,
     /// Bytes that its answers may have in sum.
     pub allowance: usize,
+    /// Of those, put aside for the question that has its sender prove its address.
+    pub reserved: usize,
+    /// Bytes that the envelope takes in an answer.
+    overhead: usize,
 }
 
 impl Incoming<'_> {
@@ -42,7 +46,16 @@ pub(super) const SMALL_DATAGRAM: usize = 320;
 
 impl Swim {
     /// A message arrived from this address, `bytes` long as a datagram.
-    pub fn handle(&mut self, env: &mut Env, from: SocketAddr, bytes: usize, swim: wire::Swim<'_>) {
+    ///
+    /// The envelope takes `overhead` bytes of an answer.
+    pub fn handle(
+        &mut self,
+        env: &mut Env,
+        from: SocketAddr,
+        bytes: usize,
+        overhead: usize,
+        swim: wire::Swim<'_>,
+    ) {
         let kind = self.kind_of(&swim.message);
         let peer = Peer {
             id: Some(swim.message.from().id),
@@ -50,7 +63,7 @@ impl Swim {
         };
         env.journal
             .received(env.now, kind, peer, || listed(&swim.memberships));
-        let mut incoming = self.identify(from, bytes, *swim.message.from());
+        let mut incoming = self.identify(from, bytes, overhead, *swim.message.from());
         if let Err(reason) = self.admit(env, kind, &incoming, &swim.message) {
             env.journal.rejected(env.now, reason, from);
             return;
@@ -87,7 +100,7 @@ impl Swim {
                 self.on_ack(
                     env,
                     &mut incoming,
-                    forward_to.is_some(),
+                    forward_to,
                     probe,
                     table,
                     swim.memberships,
@@ -117,6 +130,7 @@ impl Swim {
         &self,
         from: SocketAddr,
         bytes: usize,
+        overhead: usize,
         sender: MemberRecord<'a>,
     ) -> Incoming<'a> {
         let row = self.table.find(&sender.id);
@@ -136,6 +150,8 @@ impl Swim {
             row,
             proved,
             allowance,
+            reserved: 0,
+            overhead,
         }
     }
 
@@ -185,11 +201,9 @@ impl Swim {
         memberships: Memberships<'_>,
     ) {
         let observer = is_observer(&incoming.sender);
-        let reserved = if digest != 0 && !observer {
-            incoming.spend(SMALL_DATAGRAM)
-        } else {
-            0
-        };
+        if digest != 0 && !observer {
+            self.reserve_question(incoming, forward_to, number);
+        }
         let most = if observer {
             SMALL_DATAGRAM
         } else {
@@ -210,9 +224,35 @@ impl Swim {
         self.apply(env, incoming, memberships, true);
         let ip = incoming.from.ip();
         self.take_in(env, incoming, ip, true);
-        incoming.allowance += reserved;
         if digest != 0 && digest != self.table.digest() {
             self.wants_table(env, incoming);
+        }
+    }
+
+    /// Puts aside what the question takes that has a stranger prove its address, if the answer to its
+    /// ping fits beside it.
+    fn reserve_question(
+        &self,
+        incoming: &mut Incoming<'_>,
+        forward_to: Option<MemberRecord<'_>>,
+        number: u64,
+    ) {
+        let ack = Message::Ack {
+            from: self.from_record(),
+            forward_to: forward_to.map(|to| to.contact()),
+            probe: number,
+            table: false,
+        };
+        let question = Message::Ping {
+            from: self.from_record(),
+            forward_to: None,
+            probe: self.cookie(incoming.from),
+            digest: self.table.digest(),
+        };
+        let len = |message| incoming.overhead + bare_len(message);
+        let (ack, question) = (len(&ack), len(&question));
+        if question + ack <= incoming.allowance {
+            incoming.reserved = incoming.spend(question);
         }
     }
 
@@ -220,7 +260,7 @@ impl Swim {
         &mut self,
         env: &mut Env,
         incoming: &mut Incoming<'_>,
-        was_forwarded: bool,
+        forward_to: Option<MemberRecord<'_>>,
         number: u64,
         table: bool,
         memberships: Memberships<'_>,
@@ -228,14 +268,20 @@ impl Swim {
         if is_observer(&incoming.sender) {
             return;
         }
+        // A peer that knows no numbers copied the one that hid in whom it is to forward to.
+        let hidden = forward_to.map_or(0, |to| to.incarnation.get());
+        let copied =
+            number == 0 && incoming.sender.address.is_none() && self.is_probe_number(hidden);
+        let number = if copied { hidden } else { number };
+        let was_forwarded = forward_to.is_some() && !copied;
         // A relay filled in where the acker is; straight from it, the source says so.
         let relayed = incoming.sender.address.filter(|_| was_forwarded);
         let ip = relayed.unwrap_or(incoming.from.ip());
         let ours = self.end_probe(env, incoming, was_forwarded, number);
         self.apply(env, incoming, memberships, !table);
         self.take_in(env, incoming, ip, !was_forwarded);
-        let cookie = number != 0 && number == self.cookie(incoming.from);
-        if !was_forwarded && (ours || cookie) {
+        let cookie = number == self.cookie(incoming.from);
+        if !was_forwarded && number != 0 && (ours || cookie) {
             self.prove(env, incoming);
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Swim;
 use super::news::RowKey;
-use super::receive::{Incoming, SMALL_DATAGRAM};
+use super::receive::Incoming;
 use super::send::{Body, Outgoing};
 use super::table::flag;
 use crate::env::{Env, Timer};
@@ -37,7 +37,10 @@ impl Swim {
             return self.begin_transfer(env, id);
         }
         row.set(flag::WANTS_TABLE, true);
-        let limit = incoming.spend(SMALL_DATAGRAM);
+        let limit = incoming.reserved;
+        if limit == 0 {
+            return;
+        }
         let body = Body::Ping {
             forward_to: None,
             number: self.cookie(to),
@@ -68,8 +71,14 @@ impl Swim {
     /// The next few datagrams of the table leave, for the first of those who wait.
     pub(super) fn table_due(&mut self, env: &mut Env) {
         while let Some(transfer) = self.transfers.front() {
-            let to = transfer.to;
-            let member = self.table.find(&to).and_then(|key| self.table.member(key));
+            let key = self.table.find(&transfer.to);
+            // It may have moved since, to an address that it has not proved.
+            let proved = |key: &RowKey| {
+                self.table
+                    .get(*key)
+                    .is_some_and(|row| row.has(flag::PROVED))
+            };
+            let member = key.filter(proved).and_then(|key| self.table.member(key));
             let Some(member) = member.filter(|_| self.table.first_from(transfer.next).is_some())
             else {
                 self.transfers.pop_front();
