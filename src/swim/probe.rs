@@ -229,10 +229,13 @@ impl Swim {
             return;
         }
         env.journal.stats.probes_failed += 1;
-        self.local_health.worsen();
         let Some(held) = self.table.get(key).map(Row::state) else {
             return;
         };
+        // That the dead do not answer says nothing of this member.
+        if held.health <= Health::Suspect {
+            self.local_health.worsen();
+        }
         if held.health == Health::Alive {
             env.journal
                 .trace(env.now, TraceKind::ProbeSuspect, (&member).into(), Vec::new);
