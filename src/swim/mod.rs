@@ -257,6 +257,9 @@ impl Swim {
         env.journal
             .member_changed(env.now, member, None, health, cause);
         env.journal.stats.records_adopted += 1;
+        if health >= Health::Confirmed {
+            self.retry_begin(env);
+        }
         if rumor {
             self.heat(key);
         }
