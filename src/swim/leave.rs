@@ -64,7 +64,7 @@ impl Swim {
     fn tell_leave(&mut self, env: &mut Env) -> usize {
         let mut told = std::mem::take(&mut self.helpers);
         self.table
-            .some_alive(LEAVE_FANOUT, None, &mut env.rng, &mut told);
+            .some_alive(LEAVE_FANOUT, |_| true, &mut env.rng, &mut told);
         for key in &told {
             let (Some(member), state) = (
                 self.table.member(*key),
