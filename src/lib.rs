@@ -90,3 +90,8 @@ pub use node::{HealthCounts, MemberView, Node, SuspicionView};
 pub use stats::Stats;
 pub use time::Time;
 pub use wire::{RingKey, RingKeyError};
+
+/// The README's example, compiled and run.
+#[doc = include_str!("../README.md")]
+#[cfg(doctest)]
+struct Readme;

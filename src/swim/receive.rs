@@ -489,8 +489,11 @@ impl Swim {
         let Some(ip) = record.member.address else {
             return;
         };
-        let cause = Cause::Record {
-            via: incoming.sender.id,
+        let via = incoming.sender.id;
+        let cause = match via == record.member.id {
+            true if heard.left => Cause::ItsLeave,
+            true => Cause::ProofOfLife,
+            false => Cause::Record { via },
         };
         let key = match known {
             Some(key) => {
