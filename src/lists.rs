@@ -263,7 +263,7 @@ mod tests {
                     expected.reverse();
                     assert_eq!(values_backwards(&lists, list), expected, "seed {seed}");
                 }
-                assert_eq!(lists.len(), model.iter().map(VecDeque::len).sum());
+                assert_eq!(lists.len(), model.iter().map(VecDeque::len).sum::<usize>());
             }
             assert_eq!(lists.nodes.capacity(), capacity, "seed {seed}");
         }

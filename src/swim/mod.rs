@@ -7,6 +7,7 @@
 //! | `table` | who is known: rows in a slab, the round, the dead |
 //! | `merge` | the rules by which a record changes a row |
 //! | `receive` | what each message does |
+//! | `records` | what the memberships in a message do |
 //! | `send` | what waits to be sent, and how it becomes bytes |
 //! | `news` | which records are news, the least told first |
 //! | `probe` | the probe cycle |
@@ -27,6 +28,7 @@ mod meter;
 mod news;
 mod probe;
 mod receive;
+mod records;
 mod seeds;
 mod send;
 mod suspicion;

@@ -2,19 +2,20 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::merge::{self, Merge, State};
+use super::merge;
 use super::news::RowKey;
+use super::records::member_at;
 use super::send::{Body, Outgoing};
 use super::table::flag;
 use super::{Row, Swim};
 use crate::env::Env;
 use crate::error::Reject;
-use crate::event::{Cause, Event};
+use crate::event::Cause;
 use crate::journal::Peer;
 use crate::limits::{ORDINARY_DATAGRAM, PROBE_PING_INTERVAL, STRANGER_AMPLIFICATION};
-use crate::member::{Health, Member, MemberId};
+use crate::member::{Health, MemberId};
 use crate::stats::MessageKind;
-use crate::wire::{self, MemberRecord, MembershipRecord, Memberships, Message, feature};
+use crate::wire::{self, MemberRecord, Memberships, Message, feature};
 
 /// A message on its way through the rules: where it came from, and what it may provoke.
 pub(super) struct Incoming<'a> {
@@ -167,7 +168,7 @@ impl Swim {
     }
 
     /// Whether this source may provoke one more answer. Nobody outside can pretend to be on loopback.
-    fn may_provoke(&mut self, env: &Env, incoming: &Incoming<'_>) -> bool {
+    pub(super) fn may_provoke(&mut self, env: &Env, incoming: &Incoming<'_>) -> bool {
         let ip = incoming.from.ip();
         incoming.proved || ip.is_loopback() || self.meter.allow(env.now, ip)
     }
@@ -393,180 +394,6 @@ impl Swim {
         Some(key)
     }
 
-    /// What a fresh direct message says of its sender beyond its health.
-    fn note_contact(&mut self, key: RowKey, sender: &MemberRecord<'_>, ip: IpAddr, direct: bool) {
-        let Some(row) = self.table.get(key) else {
-            return;
-        };
-        let moved = self.table.ip_of(row) != ip
-            || row.swim_port != sender.swim_port
-            || row.gossip_port != sender.gossip_port;
-        if moved {
-            self.table
-                .set_contact(key, ip, sender.swim_port, sender.gossip_port);
-        }
-        if self
-            .table
-            .get(key)
-            .is_some_and(|row| self.table.name_of(row) != sender.name)
-            && !sender.name.is_empty()
-        {
-            self.table.set_name(key, sender.name);
-        }
-        if let Some(row) = self.table.get_mut(key) {
-            row.set(flag::PERSISTENT, sender.persistent);
-            if moved {
-                row.set(flag::PROVED, false);
-            }
-            if direct {
-                row.set(flag::OURS, sender.features & feature::EXTENSIONS != 0);
-            }
-        }
-    }
-
-    /// Merges the memberships that a message carried; `news`: what is adopted is passed on.
-    fn apply(
-        &mut self,
-        env: &mut Env,
-        incoming: &mut Incoming<'_>,
-        memberships: Memberships<'_>,
-        news: bool,
-    ) {
-        for record in memberships {
-            match record {
-                Ok(record) if !record.member.address.is_some_and(is_somewhere) => {
-                    env.journal
-                        .rejected(env.now, Reject::BadAddress, incoming.from);
-                }
-                Ok(record) => {
-                    env.journal.stats.records_received += 1;
-                    self.apply_record(env, incoming, &record, news);
-                }
-                Err(reason) => env.journal.rejected(env.now, reason, incoming.from),
-            }
-        }
-    }
-
-    fn apply_record(
-        &mut self,
-        env: &mut Env,
-        incoming: &mut Incoming<'_>,
-        record: &MembershipRecord<'_>,
-        news: bool,
-    ) {
-        let heard = State {
-            incarnation: record.member.incarnation,
-            health: record.health,
-            left: record.member.departed && record.health == Health::Departed,
-        };
-        if record.member.id == self.id() {
-            return self.hear_of_myself(env, incoming, record, heard);
-        }
-        let known = self.table.find(&record.member.id);
-        let held = known.and_then(|key| self.table.get(key)).map(Row::state);
-        match (merge::merge(held, heard), known) {
-            (Merge::Ignore, Some(key)) => self.confirm_suspicion(env, key, held, heard, record),
-            (Merge::Ignore, None) => {}
-            (Merge::Adopt, known) => self.adopt(env, incoming, known, heard, record, news),
-            // An old table is no news of a death: two halves of a ring that meet again would otherwise put
-            // each other's members all on trial.
-            (Merge::Check, Some(key)) if news => {
-                self.begin_trial(env, key, incoming, heard.incarnation);
-            }
-            (Merge::Check, _) => {}
-        }
-    }
-
-    fn adopt(
-        &mut self,
-        env: &mut Env,
-        incoming: &Incoming<'_>,
-        known: Option<RowKey>,
-        heard: State,
-        record: &MembershipRecord<'_>,
-        news: bool,
-    ) {
-        let Some(ip) = record.member.address else {
-            return;
-        };
-        let via = incoming.sender.id;
-        let cause = match via == record.member.id {
-            true if heard.left => Cause::ItsLeave,
-            true => Cause::ProofOfLife,
-            false => Cause::Record { via },
-        };
-        let key = match known {
-            Some(key) => {
-                self.note_contact(key, &record.member, ip, false);
-                self.change(env, key, heard, cause, news);
-                key
-            }
-            None => {
-                let member = Member {
-                    departed: heard.left,
-                    ..member_at(&record.member, ip)
-                };
-                let Some(key) = self.learn(env, &member, heard.health, cause, news) else {
-                    return env
-                        .journal
-                        .rejected(env.now, Reject::TableFull, incoming.from);
-                };
-                self.table.set_name(key, record.member.name);
-                key
-            }
-        };
-        for accuser in record.accusers {
-            self.accuse(env, key, accuser);
-        }
-    }
-
-    /// A record of this very member.
-    fn hear_of_myself(
-        &mut self,
-        env: &mut Env,
-        incoming: &Incoming<'_>,
-        record: &MembershipRecord<'_>,
-        heard: State,
-    ) {
-        if let Some(ip) = record.member.address {
-            self.learn_own_address(ip, incoming.proved);
-        }
-        let mine = self.me().incarnation;
-        let Some(raised) = merge::merge_own(mine, self.is_leaving(), heard) else {
-            return;
-        };
-        if heard.health == Health::Alive || self.is_leaving() {
-            return self.raise(env, raised);
-        }
-        if self.may_provoke(env, incoming) {
-            self.refute(env, raised, heard.health);
-        } else {
-            env.journal
-                .rejected(env.now, Reject::RateLimited, incoming.from);
-        }
-    }
-
-    fn refute(&mut self, env: &mut Env, incarnation: crate::member::Incarnation, claimed: Health) {
-        self.raise(env, incarnation);
-        self.local_health.worsen();
-        env.journal.stats.refutations += 1;
-        env.journal.event(Event::Refuted {
-            claimed,
-            incarnation,
-        });
-    }
-
-    /// Others know this member at this address.
-    fn learn_own_address(&mut self, ip: IpAddr, trusted: bool) {
-        if self.advertised || (self.addressed && !trusted) {
-            return;
-        }
-        let me = self.table.me();
-        let (swim_port, gossip_port) = (self.me().swim_port, self.me().gossip_port);
-        self.table.set_contact(me, ip, swim_port, gossip_port);
-        self.addressed = true;
-    }
-
     /// A message carries the own id: a seed that is this very member, or somebody else who uses the id.
     fn own_id_heard(&mut self, env: &mut Env, from: SocketAddr, message: &Message<'_>) {
         let mine =
@@ -577,26 +404,8 @@ impl Swim {
     }
 }
 
-/// Whether one host can be at this address.
-fn is_somewhere(ip: IpAddr) -> bool {
-    let everywhere = IpAddr::V4(std::net::Ipv4Addr::BROADCAST);
-    !ip.is_unspecified() && !ip.is_multicast() && ip != everywhere
-}
-
 pub(super) fn is_observer(sender: &MemberRecord<'_>) -> bool {
     sender.features & feature::OBSERVER != 0 || sender.id == MemberId::OBSERVER
-}
-
-fn member_at(record: &MemberRecord<'_>, ip: IpAddr) -> Member {
-    Member {
-        id: record.id,
-        incarnation: record.incarnation,
-        ip,
-        swim_port: record.swim_port,
-        gossip_port: record.gossip_port,
-        persistent: record.persistent,
-        departed: record.departed,
-    }
 }
 
 /// For a trace: what the memberships say.
