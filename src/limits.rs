@@ -41,14 +41,17 @@ pub const MAX_ACCUSERS: usize = 4;
 /// Claims that a member is dead, being checked at the same time; more are ignored until they come again.
 pub const MAX_VERDICTS: usize = 1_024;
 
-/// Sources whose answers are metered one by one; beyond that, the longest unheard shares its place.
-pub const MAX_METERED_SOURCES: usize = 4_096;
+/// Slots in which the answers to strangers are metered: sources that fall into the same one share it.
+pub const METER_SLOTS: usize = 512;
+
+/// Members that wait to be told the member table; who comes on top asks again.
+pub const MAX_TRANSFERS: usize = 256;
 
 /// Answers that a source which has not proved its address may provoke at once.
-pub const STRANGER_BURST: u32 = 32;
+pub const STRANGER_BURST: u32 = 64;
 
 /// Answers a second that such a source may provoke in the long run.
-pub const STRANGER_RATE: u32 = 16;
+pub const STRANGER_RATE: u32 = 64;
 
 /// How many times its own bytes a datagram may provoke, in sum, from such a source (as QUIC's RFC 9000 §8).
 pub const STRANGER_AMPLIFICATION: usize = 3;

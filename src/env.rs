@@ -1,0 +1,41 @@
+//! What the rooms of a node share: the time, the randomness, the timers and the journal.
+
+use rand::rngs::StdRng;
+
+use crate::journal::Journal;
+use crate::time::Time;
+use crate::timer::TimerWheel;
+
+/// Every deadline of a node, by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Timer {
+    /// The probe under way ends, the next begins.
+    ProbePeriod,
+    /// The probed member has not answered: others are asked.
+    AckLate,
+    /// Nobody vouched for the suspect in this row.
+    SuspicionOver(u32),
+    /// The member in this row did not answer for itself, though others say it is dead.
+    VerdictDue(u32),
+    /// The member in this row was dead, or gone, for long enough.
+    GraveDue(u32),
+    /// This seed is to be asked.
+    SeedDue(u32),
+    /// One of the dead is to be asked.
+    RetryDead,
+    /// The next part of the member table goes to those who asked for it.
+    TableDue,
+    /// The next step of leaving.
+    LeaveStep,
+}
+
+pub(crate) struct Env {
+    /// The node's time: stands still while the loop sleeps through a deadline, so that a member which
+    /// was stopped for a while does not hold that against others.
+    pub now: Time,
+    /// The driver's time, for round trips.
+    pub wall: Time,
+    pub rng: StdRng,
+    pub timers: TimerWheel<Timer>,
+    pub journal: Journal,
+}

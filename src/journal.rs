@@ -1,0 +1,171 @@
+//! Where everything that happens is reported, once: counters, events and traces come from here.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::panic::Location;
+
+use crate::error::Reject;
+use crate::event::{Cause, Event};
+use crate::limits::{MAX_QUEUED_EVENTS, MAX_QUEUED_TRACES, REJECT_LOG_INTERVAL};
+use crate::member::{Health, Incarnation, Member, MemberId};
+use crate::stats::{MessageKind, Stats};
+use crate::time::Time;
+use crate::trace::{Trace, TraceKind};
+
+/// The other side of what happened.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Peer {
+    pub id: Option<MemberId>,
+    pub addr: Option<SocketAddr>,
+}
+
+impl From<&Member> for Peer {
+    fn from(member: &Member) -> Self {
+        Peer { id: Some(member.id), addr: Some(member.swim_addr()) }
+    }
+}
+
+/// One log line in a while for each reason to drop something.
+#[derive(Clone, Copy, Default)]
+struct RejectGate {
+    opens: Time,
+    unreported: u64,
+}
+
+#[derive(Default)]
+pub(crate) struct Journal {
+    pub stats: Stats,
+    events: VecDeque<Event>,
+    /// `None`: nobody listens, and a trace costs one branch.
+    traces: Option<VecDeque<Trace>>,
+    gates: [RejectGate; Reject::ALL.len()],
+}
+
+impl Journal {
+    pub fn set_tracing(&mut self, on: bool) {
+        if on != self.traces.is_some() {
+            self.traces = on.then(VecDeque::new);
+        }
+    }
+
+    pub fn is_tracing(&self) -> bool {
+        self.traces.is_some()
+    }
+
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    pub fn poll_trace(&mut self) -> Option<Trace> {
+        self.traces.as_mut()?.pop_front()
+    }
+
+    pub fn event(&mut self, event: Event) {
+        if self.events.len() >= MAX_QUEUED_EVENTS {
+            self.events.pop_front();
+            self.stats.events_lost += 1;
+        }
+        self.events.push_back(event);
+    }
+
+    /// Something happened between this member and `peer`; `swim` is only built if someone listens.
+    #[track_caller]
+    pub fn trace(
+        &mut self,
+        time: Time,
+        kind: TraceKind,
+        peer: Peer,
+        swim: impl FnOnce() -> Vec<(MemberId, Incarnation, Health)>,
+    ) {
+        if self.traces.is_some() {
+            self.push_trace(time, kind, peer, swim(), String::new(), Location::caller());
+        }
+    }
+
+    #[cold]
+    fn push_trace(
+        &mut self,
+        time: Time,
+        kind: TraceKind,
+        peer: Peer,
+        swim: Vec<(MemberId, Incarnation, Health)>,
+        rumor: String,
+        place: &'static Location<'static>,
+    ) {
+        let Some(traces) = &mut self.traces else { return };
+        if traces.len() >= MAX_QUEUED_TRACES {
+            traces.pop_front();
+            self.stats.traces_lost += 1;
+        }
+        let module = place.file().rsplit(['/', '\\']).next().unwrap_or_default();
+        let line = place.line();
+        traces.push_back(Trace { time, kind, module, line, to: peer.id, to_addr: peer.addr, swim, rumor });
+    }
+
+    /// A note of a test or of a person, for the diagrams.
+    #[track_caller]
+    pub fn note(&mut self, time: Time, text: &str) {
+        if self.traces.is_some() {
+            let place = Location::caller();
+            self.push_trace(time, TraceKind::TestEvent, Peer::default(), Vec::new(), text.to_owned(), place);
+        }
+    }
+
+    #[track_caller]
+    pub fn received(
+        &mut self,
+        time: Time,
+        kind: MessageKind,
+        peer: Peer,
+        swim: impl FnOnce() -> Vec<(MemberId, Incarnation, Health)>,
+    ) {
+        self.stats.count_received(kind);
+        let kind = match kind {
+            MessageKind::Ping => TraceKind::RecvPing,
+            MessageKind::Ack | MessageKind::ForwardedAck => TraceKind::RecvAck,
+            MessageKind::PingReq => TraceKind::RecvPingReq,
+            MessageKind::ProbePing => TraceKind::RecvProbePing,
+        };
+        self.trace(time, kind, peer, swim);
+    }
+
+    #[track_caller]
+    pub fn sent(
+        &mut self,
+        time: Time,
+        kind: MessageKind,
+        bytes: usize,
+        peer: Peer,
+        swim: impl FnOnce() -> Vec<(MemberId, Incarnation, Health)>,
+    ) {
+        self.stats.count_sent(kind, bytes);
+        let kind = match kind {
+            MessageKind::Ping => TraceKind::SendPing,
+            MessageKind::Ack => TraceKind::SendAck,
+            MessageKind::ForwardedAck => TraceKind::SendForwardAck,
+            MessageKind::PingReq => TraceKind::SendPingReq,
+            MessageKind::ProbePing => TraceKind::SendProbePing,
+        };
+        self.trace(time, kind, peer, swim);
+    }
+
+    #[track_caller]
+    pub fn member_changed(&mut self, time: Time, member: &Member, from: Option<Health>, to: Health, cause: Cause) {
+        let (id, incarnation, addr) = (member.id, member.incarnation, member.swim_addr());
+        self.event(Event::MemberChanged { id, addr, from, to, incarnation, cause });
+        self.trace(time, TraceKind::MemberUpdate, member.into(), || vec![(id, incarnation, to)]);
+    }
+
+    /// Something from `from` was dropped: counted always, told in a while.
+    pub fn rejected(&mut self, time: Time, reason: Reject, from: SocketAddr) {
+        self.stats.count_rejected(reason);
+        let gate = &mut self.gates[reason as usize];
+        if time < gate.opens {
+            gate.unreported += 1;
+            return;
+        }
+        gate.opens = time + REJECT_LOG_INTERVAL;
+        let unreported = std::mem::take(&mut gate.unreported);
+        self.event(Event::Rejected { reason, from, unreported });
+    }
+}

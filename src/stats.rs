@@ -1,0 +1,170 @@
+//! Counters: plain numbers that only grow, all of them readable by name.
+
+use crate::error::Reject;
+
+/// The kinds of SWIM messages, as counters and traces tell them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum MessageKind {
+    /// Are you there?
+    Ping,
+    /// I am.
+    Ack,
+    /// Ask that one for me.
+    PingReq,
+    /// Some say you are dead.
+    ProbePing,
+    /// Someone else's Ack on its way through this member.
+    ForwardedAck,
+}
+
+const KINDS: usize = 5;
+const RECEIVED: [&str; KINDS] =
+    ["received_ping", "received_ack", "received_ping_req", "received_probe_ping", "received_ack_to_forward"];
+const SENT: [&str; KINDS] = ["sent_ping", "sent_ack", "sent_ping_req", "sent_probe_ping", "sent_forwarded_ack"];
+const REJECTED: [&str; Reject::ALL.len()] = [
+    "rejected_oversized",
+    "rejected_truncated",
+    "rejected_malformed",
+    "rejected_bad_utf8",
+    "rejected_unknown_type",
+    "rejected_missing_field",
+    "rejected_bad_port",
+    "rejected_bad_id",
+    "rejected_bad_address",
+    "rejected_bad_incarnation",
+    "rejected_not_sealed",
+    "rejected_no_key",
+    "rejected_wrong_key",
+    "rejected_own_id",
+    "rejected_blocked",
+    "rejected_rate_limited",
+    "rejected_table_full",
+    "rejected_bad_record",
+    "rejected_paused",
+];
+
+/// What a member did since it started.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    received: [u64; KINDS],
+    sent: [u64; KINDS],
+    rejected: [u64; Reject::ALL.len()],
+    /// Bytes of all datagrams received, the dropped ones too.
+    pub bytes_received: u64,
+    /// Bytes of all datagrams handed out.
+    pub bytes_sent: u64,
+    /// Probes begun.
+    pub probes: u64,
+    /// Probes that were not answered in time by the member itself, so that others were asked.
+    pub probes_indirect: u64,
+    /// Probes that failed.
+    pub probes_failed: u64,
+    /// Memberships received.
+    pub records_received: u64,
+    /// Memberships received that changed something.
+    pub records_adopted: u64,
+    /// Memberships sent.
+    pub records_sent: u64,
+    /// Times this member refuted something said of it.
+    pub refutations: u64,
+    /// Times the loop was late by more than its tolerance.
+    pub lags: u64,
+    /// Datagrams dropped before they were sent, because too many were waiting.
+    pub datagrams_lost: u64,
+    /// Events dropped because nobody took them.
+    pub events_lost: u64,
+    /// Traces dropped because nobody took them.
+    pub traces_lost: u64,
+    /// Datagrams that the system would not send.
+    pub send_errors: u64,
+}
+
+impl Stats {
+    pub(crate) fn count_received(&mut self, kind: MessageKind) {
+        self.received[kind as usize] += 1;
+    }
+
+    pub(crate) fn count_sent(&mut self, kind: MessageKind, bytes: usize) {
+        self.sent[kind as usize] += 1;
+        self.bytes_sent += bytes as u64;
+    }
+
+    pub(crate) fn count_rejected(&mut self, reason: Reject) {
+        self.rejected[reason as usize] += 1;
+    }
+
+    /// Messages of this kind received and understood.
+    pub fn received(&self, kind: MessageKind) -> u64 {
+        self.received[kind as usize]
+    }
+
+    /// Messages of this kind handed out.
+    pub fn sent(&self, kind: MessageKind) -> u64 {
+        self.sent[kind as usize]
+    }
+
+    /// All messages handed out.
+    pub fn sent_total(&self) -> u64 {
+        self.sent.iter().sum()
+    }
+
+    /// All messages received and understood.
+    pub fn received_total(&self) -> u64 {
+        self.received.iter().sum()
+    }
+
+    /// What was dropped for this reason.
+    pub fn rejected(&self, reason: Reject) -> u64 {
+        self.rejected[reason as usize]
+    }
+
+    /// All that was dropped.
+    pub fn rejected_total(&self) -> u64 {
+        self.rejected.iter().sum()
+    }
+
+    /// All counters with their names, lowercase, words joined by `_`.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        let plain = [
+            ("bytes_received", self.bytes_received),
+            ("bytes_sent", self.bytes_sent),
+            ("probes", self.probes),
+            ("probes_indirect", self.probes_indirect),
+            ("probes_failed", self.probes_failed),
+            ("records_received", self.records_received),
+            ("records_adopted", self.records_adopted),
+            ("records_sent", self.records_sent),
+            ("refutations", self.refutations),
+            ("lags", self.lags),
+            ("datagrams_lost", self.datagrams_lost),
+            ("events_lost", self.events_lost),
+            ("traces_lost", self.traces_lost),
+            ("send_errors", self.send_errors),
+        ];
+        let named = |names: &'static [&'static str], counts: &'_ [u64]| {
+            names.iter().copied().zip(counts.to_vec()).collect::<Vec<_>>()
+        };
+        named(&RECEIVED, &self.received)
+            .into_iter()
+            .chain(named(&SENT, &self.sent))
+            .chain(named(&REJECTED, &self.rejected))
+            .chain(plain)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_is_counted_under_its_name() {
+        for reason in Reject::ALL {
+            let mut stats = Stats::default();
+            stats.count_rejected(reason);
+            let counted: Vec<_> = stats.iter().filter(|(_, count)| *count > 0).collect();
+            assert_eq!(counted, [(format!("rejected_{}", reason.name()).as_str(), 1)]);
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! What becomes of the dead: remembered, given up, forgotten; and asked now and then if they are back,
+//! so that every partition heals.
+
+use std::time::Duration;
+
+use super::merge::State;
+use super::news::RowKey;
+use super::seeds::jittered;
+use super::send::{Body, Outgoing};
+use super::table::flag;
+use super::{Row, Swim};
+use crate::env::{Env, Timer};
+use crate::event::Cause;
+use crate::limits::{MAX_MEMBERS, ORDINARY_DATAGRAM};
+use crate::member::Health;
+use crate::timer::TimerKey;
+use crate::trace::TraceKind;
+
+/// When one of the dead is asked next.
+pub(super) struct Retry {
+    timer: Option<TimerKey>,
+    pause: Duration,
+}
+
+impl Retry {
+    pub fn new(first: Duration) -> Self {
+        Retry { timer: None, pause: first }
+    }
+}
+
+impl Swim {
+    /// The member is dead or gone: it is remembered for a while.
+    pub(super) fn bury(&mut self, env: &mut Env, key: RowKey) {
+        let Some(row) = self.table.get_mut(key) else { return };
+        let given_up = row.health == Health::Departed;
+        let after = if given_up { self.timing.forget_after } else { self.timing.departed_after };
+        let timer = env.timers.insert(env.now + after, Timer::GraveDue(key));
+        row.side = self.graves.insert(timer) as u32;
+    }
+
+    /// A Confirmed member is given up, a Departed one forgotten.
+    pub(super) fn grave_due(&mut self, env: &mut Env, key: RowKey) {
+        let (Some(row), Some(member)) = (self.table.get(key), self.table.member(key)) else { return };
+        match row.health {
+            Health::Confirmed => {
+                let state = State { health: Health::Departed, ..row.state() };
+                env.journal.trace(env.now, TraceKind::ProbeDeparted, (&member).into(), Vec::new);
+                self.change(env, key, state, Cause::DeadTooLong, true);
+            }
+            Health::Departed if row.has(flag::PERSISTENT) && !row.has(flag::LEFT) => {
+                self.end_side(env, key);
+                self.bury(env, key);
+            }
+            Health::Departed => self.forget(env, key),
+            Health::Alive | Health::Suspect => {}
+        }
+    }
+
+    /// Whether one more member fits in the table, if need be in the place of one long gone.
+    pub(super) fn make_room(&mut self, env: &mut Env) -> bool {
+        if self.table.len() < MAX_MEMBERS {
+            return true;
+        }
+        let Some(key) = self.table.oldest_departed(&mut env.rng) else { return false };
+        self.forget(env, key);
+        true
+    }
+
+    /// There is someone dead: from now on the dead are asked.
+    pub(super) fn retry_begin(&mut self, env: &mut Env) {
+        if self.retry.timer.is_none() {
+            self.retry.pause = self.timing.period;
+            self.retry_later(env);
+        }
+    }
+
+    /// One of the dead came back, so others may: they are asked soon.
+    pub(super) fn retry_soon(&mut self, env: &mut Env) {
+        if let Some(timer) = self.retry.timer.take() {
+            env.timers.cancel(timer);
+        }
+        self.retry.pause = self.timing.period;
+        self.retry_later(env);
+    }
+
+    fn retry_later(&mut self, env: &mut Env) {
+        let next = env.now + jittered(self.retry.pause, &mut env.rng);
+        self.retry.timer = Some(env.timers.insert(next, Timer::RetryDead));
+    }
+
+    /// Pings one of the dead. It hears what is held of it, and if it lives refutes that.
+    pub(super) fn retry_dead(&mut self, env: &mut Env) {
+        self.retry.timer = None;
+        let Some(key) = self.table.random_dead(&mut env.rng).filter(|_| !self.is_leaving()) else { return };
+        self.retry.pause = (self.retry.pause * 2).min(self.timing.retry_max);
+        self.retry_later(env);
+        let (Some(member), told) = (self.table.member(key), self.table.get(key).map(Row::state)) else { return };
+        let (to, id, limit) = (member.swim_addr(), Some(member.id), ORDINARY_DATAGRAM);
+        let body = Body::Ping { forward_to: None, number: self.cookie(to), digest: true, probe: false };
+        self.queue(Outgoing { to, id, told, limit, body });
+    }
+}

@@ -1,0 +1,108 @@
+//! How many answers a source may provoke that has not proved its address (PROTOCOL.md §2 lets anyone
+//! make a member send: this bounds what that is good for).
+
+use std::net::IpAddr;
+
+use rand::RngExt;
+use rand::rngs::StdRng;
+
+use crate::limits::{METER_SLOTS, STRANGER_BURST, STRANGER_RATE};
+use crate::time::Time;
+
+/// One token bucket; full when it is not in use.
+#[derive(Clone, Copy)]
+struct Bucket {
+    source: u64,
+    tokens: u32,
+    filled: Time,
+}
+
+/// Token buckets in a table of fixed size: sources that fall into the same slot share it while it is in
+/// use, so memory stays bounded whoever knocks.
+pub(super) struct Meter {
+    slots: Vec<Bucket>,
+    key: u64,
+}
+
+impl Meter {
+    pub fn new(rng: &mut StdRng) -> Self {
+        Meter { slots: Vec::new(), key: rng.random() }
+    }
+
+    /// Whether this source may have one more answer now.
+    pub fn allow(&mut self, now: Time, source: IpAddr) -> bool {
+        if self.slots.is_empty() {
+            let full = Bucket { source: 0, tokens: STRANGER_BURST, filled: now };
+            self.slots.resize(METER_SLOTS, full);
+        }
+        let source = self.network(source);
+        let slot = source as usize % METER_SLOTS;
+        let bucket = &mut self.slots[slot];
+        bucket.refill(now);
+        if bucket.tokens == STRANGER_BURST {
+            bucket.source = source;
+        }
+        let allowed = bucket.tokens > 0;
+        bucket.tokens = bucket.tokens.saturating_sub(1);
+        allowed
+    }
+
+    /// A keyed number for the source: an IPv4 address, or the /64 of an IPv6 address, of which whoever
+    /// has one has them all.
+    fn network(&self, source: IpAddr) -> u64 {
+        let bits = match source {
+            IpAddr::V4(ip) => ip.to_bits().into(),
+            IpAddr::V6(ip) => (ip.to_bits() >> 64) as u64,
+        };
+        super::table::mix(bits ^ self.key)
+    }
+}
+
+impl Bucket {
+    fn refill(&mut self, now: Time) {
+        let micros = now.since(self.filled).as_micros();
+        let earned = micros * u128::from(STRANGER_RATE) / 1_000_000;
+        if earned >= u128::from(STRANGER_BURST - self.tokens) {
+            (self.tokens, self.filled) = (STRANGER_BURST, now);
+        } else if earned > 0 {
+            self.tokens += earned as u32;
+            self.filled = now;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::time::Duration;
+
+    use rand::SeedableRng;
+
+    use super::*;
+
+    fn allowed(meter: &mut Meter, now: Time, source: IpAddr, tries: u32) -> u32 {
+        (0..tries).map(|_| u32::from(meter.allow(now, source))).sum()
+    }
+
+    #[test]
+    fn a_source_has_a_burst_and_then_a_rate() {
+        let mut meter = Meter::new(&mut StdRng::seed_from_u64(1));
+        let source = Ipv4Addr::new(192, 0, 2, 1).into();
+        let start = Time::from_millis(5_000);
+        assert_eq!(allowed(&mut meter, start, source, 1_000), STRANGER_BURST);
+        let mut later = 0;
+        for millis in 0..10_000 {
+            let now = start + Duration::from_millis(millis);
+            later += u32::from(meter.allow(now, source));
+        }
+        assert!(later <= STRANGER_RATE * 10 && later >= STRANGER_RATE * 9, "{later}");
+    }
+
+    #[test]
+    fn one_source_does_not_spend_anothers_answers() {
+        let mut meter = Meter::new(&mut StdRng::seed_from_u64(1));
+        let start = Time::from_millis(5_000);
+        allowed(&mut meter, start, Ipv4Addr::new(192, 0, 2, 1).into(), 1_000);
+        assert_eq!(allowed(&mut meter, start, Ipv4Addr::new(192, 0, 2, 2).into(), 5), 5);
+    }
+}

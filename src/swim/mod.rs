@@ -1,0 +1,337 @@
+//! SWIM membership and failure detection (PROTOCOL.md §2), with Lifeguard's local health.
+//!
+//! A file a subject; each adds its methods to [`Swim`]:
+//!
+//! | file | subject |
+//! |---|---|
+//! | `table` | who is known: rows in a slab, the round, the dead |
+//! | `merge` | the rules by which a record changes a row |
+//! | `receive` | what each message does |
+//! | `send` | what waits to be sent, and how it becomes bytes |
+//! | `news` | which records are news, the least told first |
+//! | `probe` | the probe cycle |
+//! | `suspicion` | who is suspected by whom, and until when |
+//! | `verdict` | checking the claim that a living member is dead |
+//! | `graves` | what becomes of the dead, and asking them if they are back |
+//! | `seeds` | addresses asked for ever |
+//! | `transfer` | telling a newcomer the member table |
+//! | `leave` | leaving |
+//! | `meter` | bounding what strangers can provoke |
+//! | `local_health` | how far this member may trust itself |
+
+mod graves;
+mod leave;
+mod local_health;
+pub mod merge;
+mod meter;
+mod news;
+mod probe;
+mod receive;
+mod seeds;
+mod send;
+mod suspicion;
+mod table;
+mod transfer;
+mod verdict;
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+
+use hashbrown::{HashMap, HashSet};
+use rand::RngExt;
+use slab::Slab;
+
+use crate::config::Timing;
+use crate::env::{Env, Timer};
+use crate::event::{Cause, Event};
+use crate::limits::{INCARNATION_RESERVE, MAX_BLOCKED, MAX_NAME};
+use crate::member::{Health, Incarnation, Member, MemberId};
+use crate::timer::TimerKey;
+use local_health::LocalHealth;
+use merge::State;
+use meter::Meter;
+use news::{News, RowKey};
+use table::{NONE, Table, flag};
+
+pub(crate) use table::Row;
+
+/// Who this member is.
+pub(crate) struct Identity {
+    pub id: MemberId,
+    pub name: String,
+    /// Where it starts; the mark on disk, if any, is not below it.
+    pub incarnation: Incarnation,
+    /// The address at which others know it, if that is known already.
+    pub ip: Option<IpAddr>,
+    pub swim_port: u16,
+    pub gossip_port: u16,
+    pub persistent: bool,
+}
+
+/// Membership and failure detection of one member.
+pub(crate) struct Swim {
+    timing: Timing,
+    table: Table,
+    news: News,
+    local_health: LocalHealth,
+    probe: Option<probe::Probe>,
+    suspicions: Slab<suspicion::Suspicion>,
+    graves: Slab<TimerKey>,
+    verdicts: HashMap<RowKey, verdict::Verdict>,
+    seeds: Slab<seeds::Seed>,
+    retry: graves::Retry,
+    transfers: VecDeque<transfer::Transfer>,
+    outbox: VecDeque<send::Outgoing>,
+    meter: Meter,
+    blocked: HashSet<MemberId>,
+    leave: leave::Leave,
+    /// Whether the own address is known, so that the own record may go into memberships.
+    addressed: bool,
+    /// Whether that address was given, so that nobody else's view of it counts.
+    advertised: bool,
+    /// No ProbePing raises the own incarnation before then.
+    next_probe_ping: crate::time::Time,
+    /// Incarnations up to this one are reserved on disk.
+    reserved: Incarnation,
+    /// Makes the numbers of pings outside the probe cycle.
+    cookie_key: u64,
+    /// The row that the next filler comes from.
+    filler: RowKey,
+    /// Members chosen to help; kept so that choosing allocates nothing.
+    helpers: Vec<RowKey>,
+}
+
+impl Swim {
+    pub fn new(identity: &Identity, timing: Timing, env: &mut Env) -> Self {
+        let unspecified = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
+        let me = Member {
+            id: identity.id,
+            incarnation: identity.incarnation,
+            ip: identity.ip.unwrap_or(unspecified),
+            swim_port: identity.swim_port,
+            gossip_port: identity.gossip_port,
+            persistent: identity.persistent,
+            departed: false,
+        };
+        let name = cut(&identity.name, MAX_NAME);
+        // The first tick comes at a random moment, so that members which start together do not march.
+        let first = env.now + timing.period.mul_f64(env.rng.random::<f64>());
+        env.timers.insert(first, Timer::ProbePeriod);
+        Swim {
+            table: Table::new(&me, name, env.now, &mut env.rng),
+            news: News::new(),
+            local_health: LocalHealth::new(timing.local_health),
+            probe: None,
+            suspicions: Slab::new(),
+            graves: Slab::new(),
+            verdicts: HashMap::new(),
+            seeds: Slab::new(),
+            retry: graves::Retry::new(timing.period),
+            transfers: VecDeque::new(),
+            outbox: VecDeque::new(),
+            meter: Meter::new(&mut env.rng),
+            blocked: HashSet::new(),
+            leave: leave::Leave::Not,
+            addressed: identity.ip.is_some(),
+            advertised: identity.ip.is_some(),
+            next_probe_ping: env.now,
+            reserved: identity.incarnation,
+            cookie_key: env.rng.random(),
+            filler: 0,
+            helpers: Vec::new(),
+            timing,
+        }
+    }
+
+    /// A deadline has come.
+    pub fn handle_timer(&mut self, env: &mut Env, timer: Timer) {
+        match timer {
+            Timer::ProbePeriod => self.probe_period(env),
+            Timer::AckLate => self.ack_late(env),
+            Timer::SuspicionOver(key) => self.suspicion_over(env, key),
+            Timer::VerdictDue(key) => self.verdict_due(env, key),
+            Timer::GraveDue(key) => self.grave_due(env, key),
+            Timer::SeedDue(seed) => self.seed_due(env, seed),
+            Timer::RetryDead => self.retry_dead(env),
+            Timer::TableDue => self.table_due(env),
+            Timer::LeaveStep => self.leave_step(env),
+        }
+    }
+
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
+    pub fn id(&self) -> MemberId {
+        self.me().id
+    }
+
+    /// The own row.
+    fn me(&self) -> &Row {
+        self.table.own()
+    }
+
+    pub fn local_health(&self) -> u8 {
+        self.local_health.score()
+    }
+
+    /// The loop was late: what goes wrong may be the own fault.
+    pub fn lagged(&mut self) {
+        self.local_health.worsen();
+    }
+
+    pub fn block(&mut self, id: MemberId) -> bool {
+        let room = self.blocked.len() < MAX_BLOCKED || self.blocked.contains(&id);
+        if room {
+            self.blocked.insert(id);
+        }
+        room
+    }
+
+    pub fn unblock(&mut self, id: &MemberId) -> bool {
+        self.blocked.remove(id)
+    }
+
+    pub fn blocked(&self) -> &HashSet<MemberId> {
+        &self.blocked
+    }
+
+    fn is_blocked(&self, id: &MemberId) -> bool {
+        !self.blocked.is_empty() && self.blocked.contains(id)
+    }
+
+    /// Gives a member another state, and does all that follows from it.
+    fn change(&mut self, env: &mut Env, key: RowKey, state: State, cause: Cause, rumor: bool) {
+        let Some(row) = self.table.get(key) else { return };
+        let before = row.state();
+        let afresh = state.health == Health::Suspect && state.incarnation != before.incarnation;
+        if state.health != before.health || afresh {
+            self.end_side(env, key);
+        }
+        self.table.set_state(key, state, env.now, &mut env.rng);
+        if state.health != before.health || afresh {
+            self.begin_side(env, key);
+        }
+        if state.health != before.health
+            && let Some(member) = self.table.member(key)
+        {
+            env.journal.member_changed(env.now, &member, Some(before.health), state.health, cause);
+            self.dead_or_back(env, before.health, state.health);
+        }
+        if rumor {
+            env.journal.stats.records_adopted += 1;
+            self.heat(key);
+        }
+    }
+
+    /// Adds a member that was not known.
+    fn learn(&mut self, env: &mut Env, member: &Member, health: Health, cause: Cause, rumor: bool) -> Option<RowKey> {
+        if !self.make_room(env) {
+            return None;
+        }
+        let key = self.table.insert(member, health, env.now);
+        self.table.settle(key, &mut env.rng);
+        self.begin_side(env, key);
+        env.journal.member_changed(env.now, member, None, health, cause);
+        env.journal.stats.records_adopted += 1;
+        if rumor {
+            self.heat(key);
+        }
+        Some(key)
+    }
+
+    /// Forgets a member altogether.
+    fn forget(&mut self, env: &mut Env, key: RowKey) {
+        self.end_side(env, key);
+        if let Some(row) = self.table.get(key) {
+            self.news.remove(row.news);
+        }
+        self.table.remove(key);
+    }
+
+    /// What a health brings with it begins: a suspicion, or a grave.
+    fn begin_side(&mut self, env: &mut Env, key: RowKey) {
+        match self.table.get(key).map(|row| row.health) {
+            Some(Health::Suspect) => self.begin_suspicion(env, key),
+            Some(Health::Confirmed | Health::Departed) => self.bury(env, key),
+            _ => {}
+        }
+    }
+
+    /// What a health brought with it ends.
+    fn end_side(&mut self, env: &mut Env, key: RowKey) {
+        self.end_trial(env, key);
+        let Some(row) = self.table.get_mut(key) else { return };
+        let side = std::mem::replace(&mut row.side, NONE) as usize;
+        let timer = match row.health {
+            Health::Suspect => self.suspicions.try_remove(side).map(|suspicion| suspicion.timer),
+            Health::Confirmed | Health::Departed => self.graves.try_remove(side),
+            Health::Alive => None,
+        };
+        if let Some(timer) = timer {
+            env.timers.cancel(timer);
+        }
+    }
+
+    /// Someone died or came back: who is asked, and how soon, depends on it.
+    fn dead_or_back(&mut self, env: &mut Env, before: Health, now: Health) {
+        if now == Health::Alive && before >= Health::Confirmed {
+            self.retry_soon(env);
+        }
+        if now >= Health::Confirmed {
+            self.retry_begin(env);
+            if self.table.living() <= 1 {
+                self.ask_seeds_again(env);
+            }
+        }
+    }
+
+    /// The row's record is news. The own one only once it has an address at which others know it.
+    fn heat(&mut self, key: RowKey) {
+        if key == self.table.me() && !self.addressed {
+            return;
+        }
+        if let Some(row) = self.table.get_mut(key) {
+            row.news = self.news.add(key, row.news);
+        }
+    }
+
+    /// Goes on with a higher incarnation.
+    fn raise(&mut self, env: &mut Env, incarnation: Incarnation) {
+        let me = self.table.me();
+        let state = State { incarnation, ..self.me().state() };
+        self.table.set_state(me, state, env.now, &mut env.rng);
+        self.reserve(env);
+        self.heat(me);
+    }
+
+    /// Sees to it that the mark on disk stays ahead of the incarnation in use (PROTOCOL.md §4).
+    fn reserve(&mut self, env: &mut Env) {
+        let incarnation = self.me().incarnation;
+        if incarnation >= self.reserved {
+            self.reserved = incarnation.plus(INCARNATION_RESERVE);
+            env.journal.event(Event::ReserveIncarnation { mark: self.reserved });
+        }
+    }
+
+    /// A number for a ping to this address outside the probe cycle: only who gets the ping knows it, so
+    /// an Ack with it proves the address.
+    fn cookie(&self, addr: SocketAddr) -> u64 {
+        let bits = match addr.ip() {
+            IpAddr::V4(ip) => u128::from(ip.to_bits()),
+            IpAddr::V6(ip) => ip.to_bits(),
+        };
+        let (low, high) = (bits as u64, (bits >> 64) as u64);
+        let mixed = table::mix(table::mix(low ^ self.cookie_key) ^ high ^ u64::from(addr.port()));
+        u64::from((mixed as u32).max(1))
+    }
+}
+
+/// The longest start of a text that has no more bytes than this.
+fn cut(text: &str, most: usize) -> &str {
+    let mut end = text.len().min(most);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}

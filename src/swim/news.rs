@@ -1,0 +1,140 @@
+//! Which members' records are news, and how often each was told: the least-told go first, as many as
+//! fit (PROTOCOL.md §2, "Piggyback").
+
+use crate::lists::Lists;
+
+/// A row of the member table.
+pub(crate) type RowKey = u32;
+
+/// No more than this many tellings, however large the ring.
+const LEVELS: usize = 128;
+
+/// No news of that row.
+pub(crate) const COLD: u32 = u32::MAX;
+
+/// One list for each number of tellings; in each, the newest goes first, so that a crowd of old news
+/// never delays a fresh accusation.
+pub(crate) struct News {
+    levels: Lists<RowKey>,
+    /// No list below this one holds anything.
+    lowest: usize,
+}
+
+/// Where a walk over the news stands.
+#[derive(Clone, Copy)]
+pub(crate) struct Walk {
+    level: usize,
+    next: Option<u32>,
+}
+
+impl News {
+    pub fn new() -> Self {
+        News { levels: Lists::new(LEVELS), lowest: LEVELS }
+    }
+
+    pub fn len(&self) -> usize {
+        self.levels.len()
+    }
+
+    /// The row is news, told to nobody yet. Takes and returns the row's place among the news.
+    pub fn add(&mut self, row: RowKey, place: u32) -> u32 {
+        self.lowest = 0;
+        if place != COLD && self.levels.move_to_front(place, 0) {
+            return place;
+        }
+        self.levels.push_front(0, row)
+    }
+
+    pub fn remove(&mut self, place: u32) {
+        if place != COLD {
+            self.levels.remove(place);
+        }
+    }
+
+    /// The row at this place was told once more; `None`: that was often enough, it is no news any more.
+    pub fn told(&mut self, place: u32, enough: usize) -> Option<u32> {
+        let level = self.levels.list_of(place)? + 1;
+        if level >= enough.min(LEVELS) {
+            self.levels.remove(place);
+            return None;
+        }
+        self.levels.move_to_front(place, level);
+        Some(place)
+    }
+
+    /// Begins a walk from the least told to the most told.
+    pub fn walk(&mut self) -> Walk {
+        while self.lowest < LEVELS && self.levels.front(self.lowest).is_none() {
+            self.lowest += 1;
+        }
+        Walk { level: self.lowest, next: self.front(self.lowest) }
+    }
+
+    /// The next place and row of a walk, while nothing is changed in between.
+    pub fn step(&self, walk: &mut Walk) -> Option<(u32, RowKey)> {
+        while walk.next.is_none() {
+            walk.level += 1;
+            if walk.level >= LEVELS {
+                return None;
+            }
+            walk.next = self.front(walk.level);
+        }
+        let place = walk.next?;
+        walk.next = self.levels.next(place);
+        Some((place, *self.levels.get(place)?))
+    }
+
+    fn front(&self, level: usize) -> Option<u32> {
+        if level < LEVELS { self.levels.front(level) } else { None }
+    }
+}
+
+/// How often a piece of news is told in a ring of this many living members: `factor` · log₂(n + 1).
+pub(crate) fn tellings(factor: f64, living: usize) -> usize {
+    (factor * (living as f64 + 1.0).log2()).ceil() as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(news: &mut News) -> Vec<RowKey> {
+        let mut walk = news.walk();
+        std::iter::from_fn(|| news.step(&mut walk)).map(|(_, row)| row).collect()
+    }
+
+    #[test]
+    fn the_least_told_go_first_and_the_newest_of_those() {
+        let mut news = News::new();
+        let places: Vec<_> = (0..3).map(|row| news.add(row, COLD)).collect();
+        assert_eq!(rows(&mut news), [2, 1, 0]);
+        assert_eq!(news.told(places[2], 9), Some(places[2]));
+        assert_eq!(rows(&mut news), [1, 0, 2]);
+    }
+
+    #[test]
+    fn what_was_told_often_enough_is_no_news() {
+        let mut news = News::new();
+        let place = news.add(7, COLD);
+        assert_eq!(news.told(place, 3), Some(place));
+        assert_eq!(news.told(place, 3), Some(place));
+        assert_eq!(news.told(place, 3), None);
+        assert_eq!(rows(&mut news), []);
+    }
+
+    #[test]
+    fn news_again_begins_anew() {
+        let mut news = News::new();
+        let first = news.add(1, COLD);
+        news.add(2, COLD);
+        news.told(first, 9);
+        assert_eq!(news.add(1, first), first);
+        assert_eq!(rows(&mut news), [1, 2]);
+        assert_eq!(news.len(), 2);
+    }
+
+    #[test]
+    fn tellings_grow_with_the_logarithm() {
+        assert_eq!([1, 7, 1023].map(|living| tellings(3.0, living)), [3, 9, 30]);
+    }
+}

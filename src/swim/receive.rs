@@ -1,0 +1,422 @@
+//! What each message does (PROTOCOL.md §2, the table of messages).
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::merge::{self, Merge, State};
+use super::news::RowKey;
+use super::send::{Body, Outgoing};
+use super::table::flag;
+use super::{Row, Swim};
+use crate::env::Env;
+use crate::error::Reject;
+use crate::event::{Cause, Event};
+use crate::journal::Peer;
+use crate::limits::{ORDINARY_DATAGRAM, PROBE_PING_INTERVAL, STRANGER_AMPLIFICATION};
+use crate::member::{Health, Member, MemberId};
+use crate::stats::MessageKind;
+use crate::wire::{self, MemberRecord, MembershipRecord, Memberships, Message, feature};
+
+/// A message on its way through the rules: where it came from, and what it may provoke.
+pub(super) struct Incoming<'a> {
+    pub from: SocketAddr,
+    pub sender: MemberRecord<'a>,
+    /// The sender's row, if it is known.
+    pub row: Option<RowKey>,
+    /// The sender once answered at this address, so it is no spoofed one.
+    pub proved: bool,
+    /// Bytes that its answers may have in sum.
+    pub allowance: usize,
+}
+
+impl Incoming<'_> {
+    /// Takes up to `bytes` from the allowance; 0: there is nothing left worth sending.
+    pub fn spend(&mut self, bytes: usize) -> usize {
+        let granted = bytes.min(self.allowance);
+        self.allowance -= granted;
+        granted
+    }
+}
+
+/// The most that an answer without memberships takes, sealed, with every extension and the longest address.
+pub(super) const SMALL_DATAGRAM: usize = 320;
+
+impl Swim {
+    /// A message arrived from this address, `bytes` long as a datagram.
+    pub fn handle(&mut self, env: &mut Env, from: SocketAddr, bytes: usize, swim: wire::Swim<'_>) {
+        let kind = self.kind_of(&swim.message);
+        let peer = Peer { id: Some(swim.message.from().id), addr: Some(from) };
+        env.journal.received(env.now, kind, peer, || listed(&swim.memberships));
+        let mut incoming = self.identify(from, bytes, *swim.message.from());
+        if let Err(reason) = self.admit(env, kind, &incoming, &swim.message) {
+            env.journal.rejected(env.now, reason, from);
+            return;
+        }
+        match swim.message {
+            Message::Ping { forward_to, probe, digest, .. } => {
+                self.on_ping(env, &mut incoming, forward_to, probe, digest, swim.memberships);
+            }
+            Message::Ack { forward_to: Some(to), probe, .. } if kind == MessageKind::ForwardedAck => {
+                self.forward(&incoming, to, probe, swim.memberships);
+            }
+            Message::Ack { forward_to, probe, table, .. } => {
+                self.on_ack(env, &mut incoming, forward_to.is_some(), probe, table, swim.memberships);
+            }
+            Message::PingReq { target, probe, .. } => self.on_ping_req(&mut incoming, &target, probe),
+            Message::ProbePing { .. } => self.on_probe_ping(env, &mut incoming),
+        }
+    }
+
+    fn kind_of(&self, message: &Message<'_>) -> MessageKind {
+        match message {
+            Message::Ping { .. } => MessageKind::Ping,
+            Message::Ack { forward_to: Some(to), .. } if to.id != self.id() => MessageKind::ForwardedAck,
+            Message::Ack { .. } => MessageKind::Ack,
+            Message::PingReq { .. } => MessageKind::PingReq,
+            Message::ProbePing { .. } => MessageKind::ProbePing,
+        }
+    }
+
+    fn identify<'a>(&self, from: SocketAddr, bytes: usize, sender: MemberRecord<'a>) -> Incoming<'a> {
+        let row = self.table.find(&sender.id);
+        let proved = row.and_then(|key| self.table.get(key)).is_some_and(|row| {
+            row.has(flag::PROVED) && row.swim_port == from.port() && self.table.ip_of(row) == from.ip()
+        });
+        let allowance = if proved { usize::MAX } else { STRANGER_AMPLIFICATION * bytes };
+        Incoming { from, sender, row, proved, allowance }
+    }
+
+    /// Whether the message is one to act on.
+    fn admit(
+        &mut self,
+        env: &mut Env,
+        kind: MessageKind,
+        incoming: &Incoming<'_>,
+        message: &Message<'_>,
+    ) -> Result<(), Reject> {
+        let id = incoming.sender.id;
+        if id == self.id() {
+            self.own_id_heard(env, incoming.from, message);
+            return Err(Reject::OwnId);
+        }
+        // Acks that are passed on, or were, get through (PROTOCOL.md §2, "Block list").
+        let passed_on = matches!(message, Message::Ack { forward_to: Some(_), .. });
+        if self.is_blocked(&id) && !passed_on {
+            return Err(Reject::Blocked);
+        }
+        if kind != MessageKind::Ack && !self.may_provoke(env, incoming) {
+            return Err(Reject::RateLimited);
+        }
+        Ok(())
+    }
+
+    /// Whether this source may provoke one more answer. Nobody outside can pretend to be on loopback.
+    fn may_provoke(&mut self, env: &Env, incoming: &Incoming<'_>) -> bool {
+        let ip = incoming.from.ip();
+        incoming.proved || ip.is_loopback() || self.meter.allow(env.now, ip)
+    }
+
+    fn on_ping(
+        &mut self,
+        env: &mut Env,
+        incoming: &mut Incoming<'_>,
+        forward_to: Option<MemberRecord<'_>>,
+        number: u64,
+        digest: u32,
+        memberships: Memberships<'_>,
+    ) {
+        let observer = is_observer(&incoming.sender);
+        let reserved = if digest != 0 && !observer { incoming.spend(SMALL_DATAGRAM) } else { 0 };
+        let most = if observer { SMALL_DATAGRAM } else { ORDINARY_DATAGRAM };
+        let limit = incoming.spend(most);
+        // The answer shows what is held now, before this very ping counts as proof of life, so that the
+        // sender hears what was said of it and can refute it.
+        let body = Body::Ack { forward_to: forward_to.map(contact), number, news: !observer };
+        self.answer(incoming, limit, body);
+        if observer {
+            return;
+        }
+        self.apply(env, incoming, memberships, true);
+        let ip = incoming.from.ip();
+        self.take_in(env, incoming, ip, true);
+        incoming.allowance += reserved;
+        if digest != 0 && digest != self.table.digest() {
+            self.wants_table(env, incoming);
+        }
+    }
+
+    fn on_ack(
+        &mut self,
+        env: &mut Env,
+        incoming: &mut Incoming<'_>,
+        was_forwarded: bool,
+        number: u64,
+        table: bool,
+        memberships: Memberships<'_>,
+    ) {
+        // A relay filled in where the acker is; straight from it, the source says so.
+        let relayed = incoming.sender.address.filter(|_| was_forwarded);
+        let ip = relayed.unwrap_or(incoming.from.ip());
+        let ours = self.end_probe(env, incoming, was_forwarded, number);
+        self.apply(env, incoming, memberships, !table);
+        self.take_in(env, incoming, ip, !was_forwarded);
+        let cookie = number != 0 && number == self.cookie(incoming.from);
+        if !was_forwarded && (ours || cookie) {
+            self.prove(env, incoming);
+        }
+    }
+
+    /// The sender answered a number that only its address was told.
+    fn prove(&mut self, env: &mut Env, incoming: &Incoming<'_>) {
+        let Some(key) = self.table.find(&incoming.sender.id) else { return };
+        let Some(row) = self.table.get(key) else { return };
+        if row.swim_port != incoming.from.port() || self.table.ip_of(row) != incoming.from.ip() {
+            return;
+        }
+        let waiting = row.has(flag::WANTS_TABLE);
+        if let Some(row) = self.table.get_mut(key) {
+            row.set(flag::PROVED, true);
+            row.set(flag::WANTS_TABLE, false);
+        }
+        if waiting {
+            self.begin_transfer(env, incoming.sender.id);
+        }
+    }
+
+    fn on_ping_req(&mut self, incoming: &mut Incoming<'_>, target: &MemberRecord<'_>, number: u64) {
+        let asker = MemberRecord { address: Some(incoming.from.ip()), ..contact(incoming.sender) };
+        if target.id == self.id() {
+            let limit = incoming.spend(SMALL_DATAGRAM);
+            self.answer(incoming, limit, Body::Ack { forward_to: None, number, news: false });
+            return;
+        }
+        let Some(key) = self.table.find(&target.id) else { return };
+        let (Some(member), Some(row)) = (self.table.member(key), self.table.get(key)) else { return };
+        let told = Some(row.state());
+        let limit = incoming.spend(ORDINARY_DATAGRAM);
+        let body = Body::Ping { forward_to: Some(asker), number, digest: false, probe: false };
+        self.queue(Outgoing { to: member.swim_addr(), id: Some(target.id), told, limit, body });
+    }
+
+    fn on_probe_ping(&mut self, env: &mut Env, incoming: &mut Incoming<'_>) {
+        if env.now >= self.next_probe_ping && !self.is_leaving() {
+            self.next_probe_ping = env.now + PROBE_PING_INTERVAL;
+            let next = self.me().incarnation.next();
+            self.refute(env, next, Health::Confirmed);
+        }
+        let limit = incoming.spend(ORDINARY_DATAGRAM);
+        self.answer(incoming, limit, Body::Ack { forward_to: None, number: 0, news: true });
+        let ip = incoming.from.ip();
+        self.take_in(env, incoming, ip, true);
+    }
+
+    /// Queues an answer to the source of a message, with what is held of its sender.
+    fn answer(&mut self, incoming: &Incoming<'_>, limit: usize, body: Body) {
+        let told = incoming.row.and_then(|key| self.table.get(key)).map(Row::state);
+        self.queue(Outgoing { to: incoming.from, id: Some(incoming.sender.id), told, limit, body });
+    }
+
+    /// A message straight from a member, or an Ack that was passed on, is proof that it lives.
+    fn take_in(&mut self, env: &mut Env, incoming: &mut Incoming<'_>, ip: IpAddr, direct: bool) {
+        let sender = &incoming.sender;
+        if is_observer(sender) {
+            return;
+        }
+        let key = match self.table.find(&sender.id) {
+            Some(key) => key,
+            None => {
+                let Some(key) = self.take_in_stranger(env, sender, ip) else {
+                    env.journal.rejected(env.now, Reject::TableFull, incoming.from);
+                    return;
+                };
+                key
+            }
+        };
+        incoming.row = Some(key);
+        self.end_trial(env, key);
+        let Some(held) = self.table.get(key).map(Row::state) else { return };
+        let proof = merge::proof_of_life(Some(held), sender.incarnation, sender.departed);
+        if sender.incarnation >= held.incarnation {
+            self.note_contact(key, sender, ip, direct);
+        }
+        if let Some(proof) = proof {
+            let cause = if sender.departed { Cause::ItsLeave } else { Cause::ProofOfLife };
+            self.change(env, key, proof.state, cause, proof.rumor);
+        }
+    }
+
+    fn take_in_stranger(&mut self, env: &mut Env, sender: &MemberRecord<'_>, ip: IpAddr) -> Option<RowKey> {
+        let health = if sender.departed { Health::Departed } else { Health::Alive };
+        let cause = if sender.departed { Cause::ItsLeave } else { Cause::ProofOfLife };
+        let key = self.learn(env, &member_at(sender, ip), health, cause, true)?;
+        // A peer that cannot ask for the member table wants it all the same.
+        if sender.features & feature::EXTENSIONS == 0
+            && let Some(row) = self.table.get_mut(key)
+        {
+            row.set(flag::WANTS_TABLE, true);
+        }
+        Some(key)
+    }
+
+    /// What a fresh direct message says of its sender beyond its health.
+    fn note_contact(&mut self, key: RowKey, sender: &MemberRecord<'_>, ip: IpAddr, direct: bool) {
+        let Some(row) = self.table.get(key) else { return };
+        let moved = self.table.ip_of(row) != ip
+            || row.swim_port != sender.swim_port
+            || row.gossip_port != sender.gossip_port;
+        if moved {
+            self.table.set_contact(key, ip, sender.swim_port, sender.gossip_port);
+        }
+        if self.table.get(key).is_some_and(|row| self.table.name_of(row) != sender.name) && !sender.name.is_empty() {
+            self.table.set_name(key, sender.name);
+        }
+        if let Some(row) = self.table.get_mut(key) {
+            row.set(flag::PERSISTENT, sender.persistent);
+            if moved {
+                row.set(flag::PROVED, false);
+            }
+            if direct {
+                row.set(flag::OURS, sender.features & feature::EXTENSIONS != 0);
+            }
+        }
+    }
+
+    /// Merges the memberships that a message carried; `news`: what is adopted is passed on.
+    fn apply(&mut self, env: &mut Env, incoming: &mut Incoming<'_>, memberships: Memberships<'_>, news: bool) {
+        for record in memberships {
+            match record {
+                Ok(record) => {
+                    env.journal.stats.records_received += 1;
+                    self.apply_record(env, incoming, &record, news);
+                }
+                Err(reason) => env.journal.rejected(env.now, reason, incoming.from),
+            }
+        }
+    }
+
+    fn apply_record(&mut self, env: &mut Env, incoming: &mut Incoming<'_>, record: &MembershipRecord<'_>, news: bool) {
+        let heard = State {
+            incarnation: record.member.incarnation,
+            health: record.health,
+            left: record.member.departed && record.health == Health::Departed,
+        };
+        if record.member.id == self.id() {
+            return self.hear_of_myself(env, incoming, record, heard);
+        }
+        let known = self.table.find(&record.member.id);
+        let held = known.and_then(|key| self.table.get(key)).map(Row::state);
+        match (merge::merge(held, heard), known) {
+            (Merge::Ignore, Some(key)) => self.confirm_suspicion(env, key, held, heard, record),
+            (Merge::Ignore, None) => {}
+            (Merge::Adopt, known) => self.adopt(env, incoming, known, heard, record, news),
+            (Merge::Check, Some(key)) => self.begin_trial(env, key, incoming, heard.incarnation),
+            (Merge::Check, None) => {}
+        }
+    }
+
+    fn adopt(
+        &mut self,
+        env: &mut Env,
+        incoming: &Incoming<'_>,
+        known: Option<RowKey>,
+        heard: State,
+        record: &MembershipRecord<'_>,
+        news: bool,
+    ) {
+        let Some(ip) = record.member.address else { return };
+        let cause = Cause::Record { via: incoming.sender.id };
+        let key = match known {
+            Some(key) => {
+                self.note_contact(key, &record.member, ip, false);
+                self.change(env, key, heard, cause, news);
+                key
+            }
+            None => {
+                let member = Member { departed: heard.left, ..member_at(&record.member, ip) };
+                let Some(key) = self.learn(env, &member, heard.health, cause, news) else {
+                    return env.journal.rejected(env.now, Reject::TableFull, incoming.from);
+                };
+                self.table.set_name(key, record.member.name);
+                key
+            }
+        };
+        for accuser in record.accusers {
+            self.accuse(env, key, accuser);
+        }
+    }
+
+    /// A record of this very member.
+    fn hear_of_myself(
+        &mut self,
+        env: &mut Env,
+        incoming: &Incoming<'_>,
+        record: &MembershipRecord<'_>,
+        heard: State,
+    ) {
+        if let Some(ip) = record.member.address.filter(|ip| !ip.is_unspecified()) {
+            self.learn_own_address(ip, incoming.proved);
+        }
+        let mine = self.me().incarnation;
+        let Some(raised) = merge::merge_own(mine, self.is_leaving(), heard) else { return };
+        if heard.health == Health::Alive || self.is_leaving() {
+            return self.raise(env, raised);
+        }
+        if self.may_provoke(env, incoming) {
+            self.refute(env, raised, heard.health);
+        } else {
+            env.journal.rejected(env.now, Reject::RateLimited, incoming.from);
+        }
+    }
+
+    fn refute(&mut self, env: &mut Env, incarnation: crate::member::Incarnation, claimed: Health) {
+        self.raise(env, incarnation);
+        self.local_health.worsen();
+        env.journal.stats.refutations += 1;
+        env.journal.event(Event::Refuted { claimed, incarnation });
+    }
+
+    /// Others know this member at this address.
+    fn learn_own_address(&mut self, ip: IpAddr, trusted: bool) {
+        if self.advertised || (self.addressed && !trusted) {
+            return;
+        }
+        let me = self.table.me();
+        let (swim_port, gossip_port) = (self.me().swim_port, self.me().gossip_port);
+        self.table.set_contact(me, ip, swim_port, gossip_port);
+        self.addressed = true;
+    }
+
+    /// A message carries the own id: a seed that is this very member, or somebody else who uses the id.
+    fn own_id_heard(&mut self, env: &mut Env, from: SocketAddr, message: &Message<'_>) {
+        let mine = matches!(message, Message::Ping { probe, .. } if self.seed_is_myself(env, *probe));
+        if !mine {
+            env.journal.event(Event::IdConflict { addr: from });
+        }
+    }
+}
+
+pub(super) fn is_observer(sender: &MemberRecord<'_>) -> bool {
+    sender.features & feature::OBSERVER != 0 || sender.id == MemberId::OBSERVER
+}
+
+/// Where a member is, without what only it may say of itself.
+pub(super) fn contact(record: MemberRecord<'_>) -> MemberRecord<'static> {
+    MemberRecord { name: "", features: 0, probe_ping: false, ..record }
+}
+
+fn member_at(record: &MemberRecord<'_>, ip: IpAddr) -> Member {
+    Member {
+        id: record.id,
+        incarnation: record.incarnation,
+        ip,
+        swim_port: record.swim_port,
+        gossip_port: record.gossip_port,
+        persistent: record.persistent,
+        departed: record.departed,
+    }
+}
+
+/// For a trace: what the memberships say.
+pub(super) fn listed(memberships: &Memberships<'_>) -> Vec<(MemberId, crate::member::Incarnation, Health)> {
+    let records = memberships.clone().flatten();
+    records.map(|record| (record.member.id, record.member.incarnation, record.health)).collect()
+}

@@ -1,0 +1,100 @@
+//! Addresses asked for ever, ever more slowly: how a member finds its ring, and finds it again.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use rand::RngExt;
+use rand::rngs::StdRng;
+
+use super::Swim;
+use super::send::{Body, Outgoing};
+use crate::env::{Env, Timer};
+use crate::event::{Event, SeedId};
+use crate::limits::{MAX_SEED_ADDRESSES, MAX_SEEDS, ORDINARY_DATAGRAM};
+use crate::timer::TimerKey;
+
+/// An address, or a name that the driver resolves, at which members of the ring may be found.
+pub(super) struct Seed {
+    /// `None`: known by name only.
+    addr: Option<SocketAddr>,
+    timer: Option<TimerKey>,
+    pause: Duration,
+}
+
+/// The pause, up to a tenth shorter or longer, so that members which began together spread out.
+pub(super) fn jittered(pause: Duration, rng: &mut StdRng) -> Duration {
+    pause.mul_f64(rng.random_range(0.9..1.1))
+}
+
+impl Swim {
+    /// Asks this address from now on; `None`: there are too many. One that is asked already is asked
+    /// again soon.
+    pub fn join(&mut self, env: &mut Env, addr: Option<SocketAddr>) -> Option<SeedId> {
+        let known = self.seeds.iter().find(|(_, seed)| addr.is_some() && seed.addr == addr).map(|(key, _)| key);
+        let key = match known {
+            Some(key) => key,
+            None if self.seeds.len() >= MAX_SEEDS => return None,
+            None => self.seeds.insert(Seed { addr, timer: None, pause: self.timing.period }),
+        };
+        self.ask_seed_soon(env, key);
+        Some(SeedId(key as u32))
+    }
+
+    /// Asks a seed at once, and then as if it were new.
+    fn ask_seed_soon(&mut self, env: &mut Env, key: usize) {
+        let Some(seed) = self.seeds.get_mut(key) else { return };
+        if let Some(timer) = seed.timer.take() {
+            env.timers.cancel(timer);
+        }
+        seed.pause = self.timing.period;
+        seed.timer = Some(env.timers.insert(env.now, Timer::SeedDue(key as u32)));
+    }
+
+    /// Nobody is left: the seeds are asked as if they were new.
+    pub(super) fn ask_seeds_again(&mut self, env: &mut Env) {
+        for key in 0..self.seeds.capacity() {
+            self.ask_seed_soon(env, key);
+        }
+    }
+
+    pub(super) fn seed_due(&mut self, env: &mut Env, key: u32) {
+        let leaving = self.is_leaving();
+        let Some(seed) = self.seeds.get_mut(key as usize) else { return };
+        seed.timer = None;
+        if leaving {
+            return;
+        }
+        let next = env.now + jittered(seed.pause, &mut env.rng);
+        seed.timer = Some(env.timers.insert(next, Timer::SeedDue(key)));
+        seed.pause = (seed.pause * 2).min(self.timing.retry_max);
+        match seed.addr {
+            Some(addr) => self.ping_seed(addr),
+            None => env.journal.event(Event::SeedDue { seed: SeedId(key) }),
+        }
+    }
+
+    /// A seed's name stands for these addresses at the moment.
+    pub fn seed_resolved(&mut self, seed: SeedId, addrs: &[SocketAddr]) {
+        if self.seeds.contains(seed.0 as usize) {
+            for addr in addrs.iter().take(MAX_SEED_ADDRESSES) {
+                self.ping_seed(*addr);
+            }
+        }
+    }
+
+    fn ping_seed(&mut self, to: SocketAddr) {
+        let body = Body::Ping { forward_to: None, number: self.cookie(to), digest: true, probe: false };
+        self.queue(Outgoing { to, id: None, told: None, limit: ORDINARY_DATAGRAM, body });
+    }
+
+    /// A ping with the own id and this number arrived: if it is one that went to a seed, that seed is
+    /// this very member, and is not asked again.
+    pub(super) fn seed_is_myself(&mut self, env: &mut Env, number: u64) -> bool {
+        let mine = |seed: &Seed| seed.addr.is_some_and(|addr| self.cookie(addr) == number);
+        let Some(key) = self.seeds.iter().find(|(_, seed)| mine(seed)).map(|(key, _)| key) else { return false };
+        if let Some(timer) = self.seeds.try_remove(key).and_then(|seed| seed.timer) {
+            env.timers.cancel(timer);
+        }
+        true
+    }
+}

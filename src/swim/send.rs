@@ -1,0 +1,298 @@
+//! What waits to be sent, and how it becomes bytes at the moment it is taken: always from the newest
+//! state, straight into the caller's buffer.
+
+use std::net::SocketAddr;
+
+use super::Swim;
+use super::merge::State;
+use super::news::{self, RowKey};
+use super::receive::listed;
+use super::table::flag;
+use crate::env::Env;
+use crate::journal::Peer;
+use crate::limits::{MAX_DATAGRAM_SENT, MAX_QUEUED_DATAGRAMS, ORDINARY_DATAGRAM};
+use crate::member::{Health, MemberId};
+use crate::stats::MessageKind;
+use crate::wire::{self, Accusers, Encoder, MemberRecord, MembershipRecord, Memberships, Message, feature};
+
+/// A message decided on, to be encoded when it is taken.
+pub(super) struct Outgoing {
+    pub to: SocketAddr,
+    /// Who is there, if that is known.
+    pub id: Option<MemberId>,
+    /// What the receiver is told of itself: what was held of it when the message was decided on.
+    pub told: Option<State>,
+    /// Bytes that the datagram may have.
+    pub limit: usize,
+    pub body: Body,
+}
+
+/// What kind of message, with what only that kind has.
+pub(super) enum Body {
+    Ping {
+        forward_to: Option<MemberRecord<'static>>,
+        number: u64,
+        /// Whether it carries the digest of the table: "tell me of those I don't know".
+        digest: bool,
+        /// Whether it is the probe under way.
+        probe: bool,
+    },
+    Ack {
+        forward_to: Option<MemberRecord<'static>>,
+        number: u64,
+        /// Whether it carries news.
+        news: bool,
+    },
+    PingReq {
+        target: MemberId,
+        number: u64,
+    },
+    ProbePing,
+    Forward(Box<Forward>),
+    /// The next part of the member table for the first of those who wait for it.
+    Table,
+}
+
+/// Someone else's Ack on its way through this member; goes on as it came.
+pub(super) struct Forward {
+    pub from: MemberRecord<'static>,
+    pub name: String,
+    pub to: MemberRecord<'static>,
+    pub number: u64,
+    pub memberships: Vec<u8>,
+}
+
+/// The most news that one datagram can hold: records have at least 50 bytes.
+const MOST_NEWS: usize = MAX_DATAGRAM_SENT / 50;
+
+impl Swim {
+    pub(super) fn queue(&mut self, message: Outgoing) {
+        self.outbox.push_back(message);
+    }
+
+    pub fn has_outgoing(&self) -> bool {
+        !self.outbox.is_empty()
+    }
+
+    /// Drops what does not fit in the queue any more.
+    pub fn trim_outbox(&mut self, env: &mut Env) {
+        let excess = self.outbox.len().saturating_sub(MAX_QUEUED_DATAGRAMS);
+        self.outbox.truncate(MAX_QUEUED_DATAGRAMS);
+        env.journal.stats.datagrams_lost += excess as u64;
+    }
+
+    /// Encodes the next message into `buf`, of which the envelope takes `overhead` more bytes of the
+    /// datagram. Returns where it goes and its length.
+    pub fn poll(&mut self, env: &mut Env, buf: &mut [u8], overhead: usize) -> Option<(SocketAddr, usize)> {
+        loop {
+            let message = self.outbox.pop_front()?;
+            let hard = MAX_DATAGRAM_SENT.saturating_sub(overhead).min(buf.len());
+            let soft = message.limit.saturating_sub(overhead).min(hard);
+            let Some(len) = self.encode(env, &message, &mut buf[..hard], soft) else { continue };
+            let kind = message.body.kind();
+            let peer = Peer { id: message.id, addr: Some(message.to) };
+            let payload = &buf[..len];
+            env.journal.sent(env.now, kind, len + overhead, peer, || {
+                wire::decode(payload).map(|swim| listed(&swim.memberships)).unwrap_or_default()
+            });
+            return Some((message.to, len));
+        }
+    }
+
+    fn encode(&mut self, env: &mut Env, message: &Outgoing, buf: &mut [u8], soft: usize) -> Option<usize> {
+        let receiver = message.id.and_then(|id| self.table.find(&id));
+        match &message.body {
+            Body::Ping { forward_to, number, digest, probe } => {
+                if *probe {
+                    self.probe_leaves(env, *number);
+                }
+                let digest = if *digest { self.table.digest() } else { 0 };
+                let ping =
+                    Message::Ping { from: self.from_record(), forward_to: *forward_to, probe: *number, digest };
+                let mut out = Encoder::new(buf, &ping)?;
+                self.push_told(&mut out, receiver, message.told, soft);
+                if self.push_news(env, &mut out, receiver, soft) == 0 && *probe {
+                    self.push_filler(&mut out, receiver, soft);
+                }
+                Some(out.finish())
+            }
+            Body::Ack { forward_to, number, news } => {
+                let (from, probe) = (self.from_record(), *number);
+                let ack = Message::Ack { from, forward_to: *forward_to, probe, table: false };
+                let mut out = Encoder::new(buf, &ack).filter(|out| out.len() <= soft)?;
+                if *news {
+                    self.push_told(&mut out, receiver, message.told, soft);
+                    self.push_news(env, &mut out, receiver, soft);
+                }
+                Some(out.finish())
+            }
+            Body::PingReq { target, number } => {
+                let key = self.table.find(target)?;
+                let from = self.from_record();
+                let request = Message::PingReq { from, target: self.record_of(key)?, probe: *number };
+                let mut out = Encoder::new(buf, &request)?;
+                // Relays that do not merge it skip it; the field's habit is to send the target's record.
+                self.push_row(&mut out, key, receiver, None, soft);
+                Some(out.finish())
+            }
+            Body::ProbePing => {
+                let from = MemberRecord { probe_ping: true, ..self.from_record() };
+                Some(Encoder::new(buf, &Message::ProbePing { from })?.finish())
+            }
+            Body::Forward(forward) => encode_forward(buf, forward),
+            Body::Table => self.encode_table(env, receiver, buf, soft),
+        }
+    }
+
+    /// The own record as a message's `from`.
+    pub(super) fn from_record(&self) -> MemberRecord<'_> {
+        let me = self.me();
+        MemberRecord {
+            id: me.id,
+            incarnation: me.incarnation,
+            address: None,
+            swim_port: me.swim_port,
+            gossip_port: me.gossip_port,
+            persistent: me.has(flag::PERSISTENT),
+            departed: me.has(flag::LEFT),
+            probe_ping: false,
+            features: feature::EXTENSIONS,
+            name: self.table.name_of(me),
+        }
+    }
+
+    /// A row as a record for others.
+    fn record_of(&self, key: RowKey) -> Option<MemberRecord<'_>> {
+        let row = self.table.get(key)?;
+        Some(MemberRecord {
+            id: row.id,
+            incarnation: row.incarnation,
+            address: Some(self.table.ip_of(row)),
+            swim_port: row.swim_port,
+            gossip_port: row.gossip_port,
+            persistent: row.has(flag::PERSISTENT),
+            departed: row.has(flag::LEFT),
+            probe_ping: false,
+            features: 0,
+            name: self.table.name_of(row),
+        })
+    }
+
+    /// Appends a row's record, in its state or in this one. Peers that are not known to be ours die of
+    /// IPv6 members, so they hear of none (PROTOCOL.md §2, "Addresses").
+    pub(super) fn push_row(
+        &self,
+        out: &mut Encoder<'_>,
+        key: RowKey,
+        receiver: Option<RowKey>,
+        state: Option<State>,
+        soft: usize,
+    ) -> bool {
+        let (Some(row), Some(mut member)) = (self.table.get(key), self.record_of(key)) else { return false };
+        let to_ours = receiver.and_then(|key| self.table.get(key)).is_some_and(|row| row.has(flag::OURS));
+        if row.has(flag::V6) && !to_ours || key == self.table.me() && !self.addressed {
+            return false;
+        }
+        let state = state.unwrap_or(row.state());
+        (member.incarnation, member.departed) = (state.incarnation, state.left);
+        let accusers = if state.health == Health::Suspect { self.accusers(row) } else { &[] };
+        out.push(&MembershipRecord { member, health: state.health, accusers: Accusers::from(accusers) }, soft)
+    }
+
+    /// The receiver's own record comes first, so that it always hears what is held of it.
+    fn push_told(&self, out: &mut Encoder<'_>, receiver: Option<RowKey>, told: Option<State>, soft: usize) {
+        if let (Some(key), Some(_)) = (receiver, told) {
+            self.push_row(out, key, receiver, told, soft);
+        }
+    }
+
+    /// Appends as much news as fits, the least told first, and counts it as told.
+    fn push_news(&mut self, env: &mut Env, out: &mut Encoder<'_>, receiver: Option<RowKey>, soft: usize) -> usize {
+        /// After so many records that do not fit, or are not for this receiver, the rest won't either.
+        const MISSES: usize = 3;
+        let mut told = [(0, 0); MOST_NEWS];
+        let (mut count, mut misses) = (0, 0);
+        let mut walk = self.news.walk();
+        while let Some((place, key)) = self.news.step(&mut walk) {
+            if Some(key) == receiver {
+                continue;
+            }
+            if count < MOST_NEWS && self.push_row(out, key, receiver, None, soft) {
+                told[count] = (place, key);
+                count += 1;
+            } else {
+                misses += 1;
+            }
+            if misses >= MISSES {
+                break;
+            }
+        }
+        let enough = news::tellings(self.timing.news_factor, self.table.living());
+        for (place, key) in &told[..count] {
+            let kept = self.news.told(*place, enough);
+            if let Some(row) = self.table.get_mut(*key) {
+                row.news = kept.unwrap_or(news::COLD);
+            }
+        }
+        env.journal.stats.records_sent += count as u64;
+        count
+    }
+
+    /// Without news, a ping carries one record of the table in turn: slow anti-entropy, so that whatever
+    /// was lost is made good.
+    fn push_filler(&mut self, out: &mut Encoder<'_>, receiver: Option<RowKey>, soft: usize) {
+        let key = self.table.first_from(self.filler).or_else(|| self.table.first_from(0));
+        if let Some(key) = key {
+            self.filler = key + 1;
+            if Some(key) != receiver {
+                self.push_row(out, key, receiver, None, soft);
+            }
+        }
+    }
+
+    /// Passes an Ack on (PROTOCOL.md §2): from where it came, to whoever asked for it.
+    pub(super) fn forward(
+        &mut self,
+        incoming: &super::receive::Incoming<'_>,
+        to: MemberRecord<'_>,
+        number: u64,
+        memberships: Memberships<'_>,
+    ) {
+        let Some(ip) = to.address else { return };
+        let from = MemberRecord { address: Some(incoming.from.ip()), ..incoming.sender };
+        let forward = Forward {
+            from: MemberRecord { features: from.features, ..from.contact() },
+            name: from.name.to_owned(),
+            to: to.contact(),
+            number,
+            memberships: memberships.as_bytes().to_vec(),
+        };
+        let to_addr = SocketAddr::new(ip, to.swim_port);
+        let (id, limit) = (Some(to.id), incoming.allowance.min(ORDINARY_DATAGRAM));
+        let body = Body::Forward(Box::new(forward));
+        self.queue(Outgoing { to: to_addr, id, told: None, limit, body });
+    }
+}
+
+fn encode_forward(buf: &mut [u8], forward: &Forward) -> Option<usize> {
+    let from = MemberRecord { name: &forward.name, ..forward.from };
+    let ack = Message::Ack { from, forward_to: Some(forward.to), probe: forward.number, table: false };
+    let hard = buf.len();
+    let mut out = Encoder::new(buf, &ack)?;
+    for record in Memberships::from_bytes(&forward.memberships).flatten() {
+        out.push(&record, hard);
+    }
+    Some(out.finish())
+}
+
+impl Body {
+    fn kind(&self) -> MessageKind {
+        match self {
+            Body::Ping { .. } => MessageKind::Ping,
+            Body::Ack { .. } | Body::Table => MessageKind::Ack,
+            Body::PingReq { .. } => MessageKind::PingReq,
+            Body::ProbePing => MessageKind::ProbePing,
+            Body::Forward(_) => MessageKind::ForwardedAck,
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Who is suspected by whom, and until when: the more independent accusers, the sooner it is over
+//! (Lifeguard §III, "local health aware suspicion").
+
+use std::time::Duration;
+
+use super::merge::State;
+use super::news::RowKey;
+use super::{Row, Swim};
+use crate::env::{Env, Timer};
+use crate::event::Cause;
+use crate::limits::MAX_ACCUSERS;
+use crate::member::{Health, MemberId};
+use crate::time::Time;
+use crate::timer::TimerKey;
+use crate::trace::TraceKind;
+use crate::wire::MembershipRecord;
+
+/// One member is suspected.
+pub(crate) struct Suspicion {
+    began: Time,
+    pub(super) timer: TimerKey,
+    accusers: [MemberId; MAX_ACCUSERS],
+    count: usize,
+}
+
+impl Suspicion {
+    pub fn accusers(&self) -> &[MemberId] {
+        &self.accusers[..self.count]
+    }
+}
+
+impl Swim {
+    /// The row's suspicion, if it is Suspect.
+    pub fn suspicion(&self, row: &Row) -> Option<&Suspicion> {
+        if row.health == Health::Suspect { self.suspicions.get(row.side as usize) } else { None }
+    }
+
+    pub(super) fn accusers(&self, row: &Row) -> &[MemberId] {
+        self.suspicion(row).map_or(&[], Suspicion::accusers)
+    }
+
+    pub(super) fn begin_suspicion(&mut self, env: &mut Env, key: RowKey) {
+        let over = env.now + self.suspicion_length(0);
+        let timer = env.timers.insert(over, Timer::SuspicionOver(key));
+        let nobody = MemberId::from_bytes([0; 16]);
+        let suspicion = Suspicion { began: env.now, timer, accusers: [nobody; MAX_ACCUSERS], count: 0 };
+        let side = self.suspicions.insert(suspicion) as u32;
+        if let Some(row) = self.table.get_mut(key) {
+            row.side = side;
+        }
+    }
+
+    /// This member says that the one in the row does not answer. A new accuser shortens the suspicion,
+    /// and is news as long as it does.
+    pub(super) fn accuse(&mut self, env: &mut Env, key: RowKey, accuser: MemberId) {
+        let Some(row) = self.table.get(key).filter(|row| row.health == Health::Suspect) else { return };
+        let side = row.side as usize;
+        let needed = self.confirmations_needed();
+        let Some(suspicion) = self.suspicions.get_mut(side) else { return };
+        if suspicion.count >= MAX_ACCUSERS || suspicion.accusers().contains(&accuser) || accuser == row.id {
+            return;
+        }
+        suspicion.accusers[suspicion.count] = accuser;
+        suspicion.count += 1;
+        let confirmations = suspicion.count - 1;
+        if confirmations == 0 || confirmations > needed {
+            return;
+        }
+        let (began, timer) = (suspicion.began, suspicion.timer);
+        env.timers.cancel(timer);
+        let over = (began + self.suspicion_length(confirmations)).max(env.now);
+        let timer = env.timers.insert(over, Timer::SuspicionOver(key));
+        if let Some(suspicion) = self.suspicions.get_mut(side) {
+            suspicion.timer = timer;
+        }
+        self.heat(key);
+    }
+
+    /// A record that changes nothing may still confirm a suspicion. One without accusers, from a peer
+    /// that does not name them, may be the echo of one that counted already, so it does not count.
+    pub(super) fn confirm_suspicion(
+        &mut self,
+        env: &mut Env,
+        key: RowKey,
+        held: Option<State>,
+        heard: State,
+        record: &MembershipRecord<'_>,
+    ) {
+        if heard.health == Health::Suspect && held == Some(heard) {
+            for accuser in record.accusers {
+                self.accuse(env, key, accuser);
+            }
+        }
+    }
+
+    /// Independent accusations, beside the first, that make a suspicion as short as it gets: no more than
+    /// there are others who could accuse.
+    fn confirmations_needed(&self) -> usize {
+        let others = self.table.living().saturating_sub(2);
+        self.timing.suspicion_confirmations.min(others).min(MAX_ACCUSERS - 1)
+    }
+
+    fn suspicion_length(&self, confirmations: usize) -> Duration {
+        let timing = &self.timing;
+        let scale = if timing.suspicion_scaled { (self.table.living() as f64).log10().max(1.0) } else { 1.0 };
+        let shortest = timing.period.mul_f64(timing.suspicion_periods * scale);
+        let needed = self.confirmations_needed();
+        if needed == 0 || confirmations >= needed {
+            return shortest;
+        }
+        let share = (confirmations as f64 + 1.0).ln() / (needed as f64 + 1.0).ln();
+        let longest = shortest.mul_f64(timing.suspicion_stretch.max(1.0));
+        longest - (longest - shortest).mul_f64(share)
+    }
+
+    /// Nobody vouched for the suspect in time: it is Confirmed.
+    pub(super) fn suspicion_over(&mut self, env: &mut Env, key: RowKey) {
+        let Some(row) = self.table.get(key).filter(|row| row.health == Health::Suspect) else { return };
+        let state = State { health: Health::Confirmed, ..row.state() };
+        if let Some(member) = self.table.member(key) {
+            env.journal.trace(env.now, TraceKind::ProbeConfirmed, (&member).into(), Vec::new);
+        }
+        self.change(env, key, state, Cause::SuspicionTimeout, true);
+    }
+}

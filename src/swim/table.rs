@@ -1,0 +1,576 @@
+//! The member table: compact rows in a slab, found by id, with the round of those to be probed and the
+//! list of the dead beside them.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use hashbrown::HashTable;
+use rand::rngs::StdRng;
+use rand::RngExt;
+use slab::Slab;
+
+use super::merge::State;
+use super::news::{COLD, RowKey};
+use crate::member::{Health, Incarnation, Member, MemberId};
+use crate::time::Time;
+
+/// No index: of a name, a place or a side table.
+pub(crate) const NONE: u32 = u32::MAX;
+
+/// What is known of one member. One hundred thousand of them fit in 7 MB.
+pub(crate) struct Row {
+    pub id: MemberId,
+    pub incarnation: Incarnation,
+    /// When its health changed last.
+    pub since: Time,
+    /// The IPv4 address, or an index into the table of IPv6 addresses.
+    ip: u32,
+    /// The last round trip in microseconds; `NONE`: never measured.
+    pub rtt: u32,
+    /// Its place in the round or among the dead, whichever it is in.
+    place: u32,
+    name: u32,
+    /// Its suspicion, or its grave.
+    pub side: u32,
+    /// Its place among the news, or `COLD`.
+    pub news: u32,
+    pub swim_port: u16,
+    pub gossip_port: u16,
+    pub flags: u16,
+    pub health: Health,
+}
+
+/// Bits of [`Row::flags`].
+pub(crate) mod flag {
+    pub const PERSISTENT: u16 = 1;
+    /// It left of its own will.
+    pub const LEFT: u16 = 1 << 1;
+    pub const V6: u16 = 1 << 2;
+    /// It answered at this address, so nobody else can have made it up.
+    pub const PROVED: u16 = 1 << 3;
+    /// It knows the extensions.
+    pub const OURS: u16 = 1 << 4;
+    /// Others say it is dead, and that is being checked.
+    pub const ON_TRIAL: u16 = 1 << 5;
+    /// It wants to be told the member table, once it proved its address.
+    pub const WANTS_TABLE: u16 = 1 << 6;
+    pub const IN_ROUND: u16 = 1 << 7;
+    pub const AMONG_DEAD: u16 = 1 << 8;
+}
+
+impl Row {
+    pub fn has(&self, flag: u16) -> bool {
+        self.flags & flag != 0
+    }
+
+    pub fn set(&mut self, flag: u16, on: bool) {
+        if on {
+            self.flags |= flag;
+        } else {
+            self.flags &= !flag;
+        }
+    }
+
+    pub fn state(&self) -> State {
+        State { incarnation: self.incarnation, health: self.health, left: self.has(flag::LEFT) }
+    }
+
+    pub fn rtt(&self) -> Option<Duration> {
+        (self.rtt != NONE).then(|| Duration::from_micros(self.rtt.into()))
+    }
+
+    /// Whether it is to be probed in turn.
+    fn belongs_in_round(&self) -> bool {
+        self.health <= Health::Suspect || self.has(flag::PERSISTENT) && !self.has(flag::LEFT)
+    }
+
+    /// Whether it is to be asked now and then if it is back.
+    fn belongs_among_dead(&self) -> bool {
+        !self.belongs_in_round() && !self.has(flag::LEFT)
+    }
+}
+
+pub(crate) struct Table {
+    rows: Slab<Row>,
+    index: HashTable<RowKey>,
+    hash_key: HashKey,
+    v6: Slab<Ipv6Addr>,
+    names: Slab<Box<str>>,
+    me: RowKey,
+    /// Those to be probed, in random order: before `visited` this round's past, after it its future.
+    round: Vec<RowKey>,
+    visited: usize,
+    dead: Vec<RowKey>,
+    counts: [usize; 4],
+    digest: u64,
+}
+
+impl Table {
+    /// A table that holds this member alone.
+    pub fn new(me: &Member, name: &str, now: Time, rng: &mut StdRng) -> Self {
+        let mut table = Table {
+            rows: Slab::new(),
+            index: HashTable::new(),
+            hash_key: HashKey(rng.random(), rng.random()),
+            v6: Slab::new(),
+            names: Slab::new(),
+            me: 0,
+            round: Vec::new(),
+            visited: 0,
+            dead: Vec::new(),
+            counts: [0; 4],
+            digest: 0,
+        };
+        table.me = table.insert(me, Health::Alive, now);
+        table.set_name(table.me, name);
+        table
+    }
+
+    /// The own row.
+    pub fn me(&self) -> RowKey {
+        self.me
+    }
+
+    /// The own row's content. It is put in by `new`, and nobody removes it.
+    pub fn own(&self) -> &Row {
+        &self.rows[self.me as usize]
+    }
+
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Those that are Alive or Suspect, this member included.
+    pub fn living(&self) -> usize {
+        self.counts[Health::Alive as usize - 1] + self.counts[Health::Suspect as usize - 1]
+    }
+
+    pub fn count(&self, health: Health) -> usize {
+        self.counts[health as usize - 1]
+    }
+
+    /// Equal at two members that hold the same members for living, but for a chance of 2⁻³²; never 0.
+    pub fn digest(&self) -> u32 {
+        (mix(self.digest) as u32).max(1)
+    }
+
+    pub fn find(&self, id: &MemberId) -> Option<RowKey> {
+        let is_it = |key: &RowKey| self.rows.get(*key as usize).is_some_and(|row| row.id == *id);
+        self.index.find(self.hash_key.hash(id), is_it).copied()
+    }
+
+    pub fn get(&self, key: RowKey) -> Option<&Row> {
+        self.rows.get(key as usize)
+    }
+
+    pub fn get_mut(&mut self, key: RowKey) -> Option<&mut Row> {
+        self.rows.get_mut(key as usize)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (RowKey, &Row)> {
+        self.rows.iter().map(|(key, row)| (key as RowKey, row))
+    }
+
+    /// The first row at or after this key, for a walk in pieces.
+    pub fn first_from(&self, key: RowKey) -> Option<RowKey> {
+        let end = self.rows.capacity() as RowKey;
+        (key..end).find(|key| self.rows.contains(*key as usize))
+    }
+
+    /// The member in this row; `None`: the row is empty.
+    pub fn member(&self, key: RowKey) -> Option<Member> {
+        let row = self.get(key)?;
+        Some(Member {
+            id: row.id,
+            incarnation: row.incarnation,
+            ip: self.ip_of(row),
+            swim_port: row.swim_port,
+            gossip_port: row.gossip_port,
+            persistent: row.has(flag::PERSISTENT),
+            departed: row.has(flag::LEFT),
+        })
+    }
+
+    pub fn ip_of(&self, row: &Row) -> IpAddr {
+        if !row.has(flag::V6) {
+            return Ipv4Addr::from_bits(row.ip).into();
+        }
+        self.v6.get(row.ip as usize).copied().unwrap_or(Ipv6Addr::UNSPECIFIED).into()
+    }
+
+    pub fn name_of(&self, row: &Row) -> &str {
+        self.names.get(row.name as usize).map_or("", |name| name)
+    }
+
+    /// Adds a member that is not in the table yet.
+    pub fn insert(&mut self, member: &Member, health: Health, now: Time) -> RowKey {
+        let row = Row {
+            id: member.id,
+            incarnation: member.incarnation,
+            since: now,
+            ip: 0,
+            rtt: NONE,
+            place: NONE,
+            name: NONE,
+            side: NONE,
+            news: COLD,
+            swim_port: member.swim_port,
+            gossip_port: member.gossip_port,
+            flags: 0,
+            health,
+        };
+        let key = self.rows.insert(row) as RowKey;
+        let (rows, hash_key) = (&self.rows, &self.hash_key);
+        let rehash = |key: &RowKey| rows.get(*key as usize).map_or(0, |row| hash_key.hash(&row.id));
+        self.index.insert_unique(hash_key.hash(&member.id), key, rehash);
+        self.set_contact(key, member.ip, member.swim_port, member.gossip_port);
+        if let Some(row) = self.get_mut(key) {
+            row.set(flag::PERSISTENT, member.persistent);
+            row.set(flag::LEFT, member.departed);
+        }
+        self.tally(member.id, health, true);
+        key
+    }
+
+    /// Forgets another member; its suspicion, grave and news are the caller's to end before.
+    pub fn remove(&mut self, key: RowKey) {
+        let Some(row) = self.rows.get(key as usize).filter(|_| key != self.me) else { return };
+        let (id, health, name, ip, v6) = (row.id, row.health, row.name, row.ip, row.has(flag::V6));
+        self.leave_lists(key);
+        if let Ok(entry) = self.index.find_entry(self.hash_key.hash(&id), |other| *other == key) {
+            entry.remove();
+        }
+        self.names.try_remove(name as usize);
+        if v6 {
+            self.v6.try_remove(ip as usize);
+        }
+        self.tally(id, health, false);
+        self.rows.remove(key as usize);
+    }
+
+    pub fn set_contact(&mut self, key: RowKey, ip: IpAddr, swim_port: u16, gossip_port: u16) {
+        let Some(row) = self.rows.get_mut(key as usize) else { return };
+        (row.swim_port, row.gossip_port) = (swim_port, gossip_port);
+        match ip {
+            IpAddr::V4(ip) => {
+                if row.has(flag::V6) {
+                    self.v6.try_remove(row.ip as usize);
+                }
+                row.set(flag::V6, false);
+                row.ip = ip.to_bits();
+            }
+            IpAddr::V6(ip) => match self.v6.get_mut(row.ip as usize) {
+                Some(place) if row.has(flag::V6) => *place = ip,
+                _ => {
+                    row.set(flag::V6, true);
+                    row.ip = self.v6.insert(ip) as u32;
+                }
+            },
+        }
+    }
+
+    pub fn set_name(&mut self, key: RowKey, name: &str) {
+        let Some(row) = self.rows.get_mut(key as usize) else { return };
+        if self.names.get(row.name as usize).map_or("", |old| old) == name {
+            return;
+        }
+        self.names.try_remove(row.name as usize);
+        row.name = if name.is_empty() { NONE } else { self.names.insert(name.into()) as u32 };
+    }
+
+    /// Changes what decides about a member, and with it where it is listed.
+    pub fn set_state(&mut self, key: RowKey, state: State, now: Time, rng: &mut StdRng) {
+        let Some(row) = self.rows.get_mut(key as usize) else { return };
+        let (id, before) = (row.id, row.health);
+        row.incarnation = state.incarnation;
+        row.health = state.health;
+        row.set(flag::LEFT, state.left);
+        if before != state.health {
+            row.since = now;
+            self.tally(id, before, false);
+            self.tally(id, state.health, true);
+        }
+        self.settle(key, rng);
+    }
+
+    fn tally(&mut self, id: MemberId, health: Health, more: bool) {
+        let count = &mut self.counts[health as usize - 1];
+        *count = if more { *count + 1 } else { count.saturating_sub(1) };
+        if health <= Health::Suspect {
+            let (low, high) = halves(&id);
+            let bits = mix(mix(low) ^ high);
+            self.digest =
+                if more { self.digest.wrapping_add(bits) } else { self.digest.wrapping_sub(bits) };
+        }
+    }
+
+    /// Lists the member where it belongs: in the round, among the dead, or nowhere.
+    pub fn settle(&mut self, key: RowKey, rng: &mut StdRng) {
+        let Some(row) = self.rows.get(key as usize) else { return };
+        let (round, dead) = (row.belongs_in_round(), row.belongs_among_dead());
+        if key == self.me || (round, dead) == (row.has(flag::IN_ROUND), row.has(flag::AMONG_DEAD)) {
+            return;
+        }
+        self.leave_lists(key);
+        if round {
+            self.enter_round(key, rng);
+        } else if dead {
+            self.set_place(key, self.dead.len());
+            self.dead.push(key);
+        }
+        if let Some(row) = self.get_mut(key) {
+            row.set(flag::IN_ROUND, round);
+            row.set(flag::AMONG_DEAD, dead);
+        }
+    }
+
+    /// At a random place (SWIM §4.3), which may lie in this round's past or its future.
+    fn enter_round(&mut self, key: RowKey, rng: &mut StdRng) {
+        let last = self.round.len();
+        self.round.push(key);
+        self.set_place(key, last);
+        let place = rng.random_range(0..=last);
+        if place < self.visited {
+            self.swap_in_round(self.visited, last);
+            self.visited += 1;
+        } else {
+            self.swap_in_round(place, last);
+        }
+    }
+
+    fn leave_lists(&mut self, key: RowKey) {
+        let Some(row) = self.rows.get_mut(key as usize) else { return };
+        let (place, in_round, dead) = (row.place as usize, row.has(flag::IN_ROUND), row.has(flag::AMONG_DEAD));
+        row.place = NONE;
+        row.set(flag::IN_ROUND | flag::AMONG_DEAD, false);
+        if in_round {
+            let mut hole = place;
+            if hole < self.visited {
+                self.visited -= 1;
+                self.swap_in_round(hole, self.visited);
+                hole = self.visited;
+            }
+            self.swap_in_round(hole, self.round.len() - 1);
+            self.round.pop();
+        } else if dead {
+            self.dead.swap_remove(place);
+            if let Some(moved) = self.dead.get(place).copied() {
+                self.set_place(moved, place);
+            }
+        }
+    }
+
+    fn swap_in_round(&mut self, a: usize, b: usize) {
+        self.round.swap(a, b);
+        self.set_place(self.round[a], a);
+        self.set_place(self.round[b], b);
+    }
+
+    fn set_place(&mut self, key: RowKey, place: usize) {
+        if let Some(row) = self.rows.get_mut(key as usize) {
+            row.place = place as u32;
+        }
+    }
+
+    /// The next member to probe; after the last of a round a new one begins, shuffled.
+    pub fn next_in_round(&mut self, rng: &mut StdRng) -> Option<RowKey> {
+        if self.visited >= self.round.len() {
+            self.visited = 0;
+            for place in (1..self.round.len()).rev() {
+                let other = rng.random_range(0..=place);
+                self.swap_in_round(place, other);
+            }
+        }
+        let key = self.round.get(self.visited).copied()?;
+        self.visited += 1;
+        Some(key)
+    }
+
+    /// Up to `most` Alive members from a random place of the round on, in `found`; none of `except`.
+    pub fn some_alive(&self, most: usize, except: Option<RowKey>, rng: &mut StdRng, found: &mut Vec<RowKey>) {
+        /// Bounds the walk in a ring of which most is suspect.
+        const STEPS: usize = 64;
+        found.clear();
+        if self.round.is_empty() {
+            return;
+        }
+        let start = rng.random_range(0..self.round.len());
+        let walk = self.round[start..].iter().chain(&self.round[..start]).take(STEPS.max(most));
+        let fits = |key: &&RowKey| {
+            Some(**key) != except && self.get(**key).is_some_and(|row| row.health == Health::Alive)
+        };
+        found.extend(walk.filter(fits).take(most));
+    }
+
+    /// One of the dead.
+    pub fn random_dead(&self, rng: &mut StdRng) -> Option<RowKey> {
+        if self.dead.is_empty() {
+            return None;
+        }
+        self.dead.get(rng.random_range(0..self.dead.len())).copied()
+    }
+
+    /// Of a few random dead, the one longest Departed.
+    pub fn oldest_departed(&self, rng: &mut StdRng) -> Option<RowKey> {
+        const SAMPLE: usize = 16;
+        (0..SAMPLE)
+            .filter_map(|_| self.random_dead(rng))
+            .filter(|key| self.get(*key).is_some_and(|row| row.health == Health::Departed))
+            .min_by_key(|key| self.get(*key).map(|row| row.since))
+    }
+}
+
+/// Ids are chosen by others, so the index is keyed. The key comes from the node's own generator, so
+/// that a replay does the same.
+struct HashKey(u64, u64);
+
+impl HashKey {
+    fn hash(&self, id: &MemberId) -> u64 {
+        let (low, high) = halves(id);
+        mix(mix(low ^ self.0) ^ high ^ self.1)
+    }
+}
+
+fn halves(id: &MemberId) -> (u64, u64) {
+    let number = u128::from_le_bytes(*id.as_bytes());
+    (number as u64, (number >> 64) as u64)
+}
+
+/// The finalizer of MurmurHash3: every bit of the input moves every bit of the output.
+pub(super) fn mix(mut bits: u64) -> u64 {
+    bits ^= bits >> 33;
+    bits = bits.wrapping_mul(0xff51_afd7_ed55_8ccd);
+    bits ^= bits >> 33;
+    bits = bits.wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    bits ^ bits >> 33
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+
+    fn member(number: u8) -> Member {
+        Member {
+            id: MemberId::from_bytes([number; 16]),
+            incarnation: Incarnation::ZERO,
+            ip: Ipv4Addr::new(10, 0, 0, number).into(),
+            swim_port: 9638,
+            gossip_port: 9638,
+            persistent: false,
+            departed: false,
+        }
+    }
+
+    fn table(members: u8, rng: &mut StdRng) -> Table {
+        let mut table = Table::new(&member(0), "", Time::ZERO, rng);
+        for number in 1..=members {
+            let key = table.insert(&member(number), Health::Alive, Time::ZERO);
+            table.settle(key, rng);
+        }
+        table
+    }
+
+    fn set_health(table: &mut Table, key: RowKey, health: Health, rng: &mut StdRng) {
+        let state = State { incarnation: Incarnation::ZERO, health, left: false };
+        table.set_state(key, state, Time::ZERO, rng);
+    }
+
+    #[test]
+    fn a_row_is_small() {
+        assert!(size_of::<Row>() <= 64, "{}", size_of::<Row>());
+    }
+
+    #[test]
+    fn each_member_is_visited_once_a_round_and_the_own_row_never() {
+        let mut rng = StdRng::seed_from_u64(1);
+        let mut table = table(20, &mut rng);
+        for _ in 0..5 {
+            let mut seen: Vec<_> = (0..20).filter_map(|_| table.next_in_round(&mut rng)).collect();
+            seen.sort_unstable();
+            assert_eq!(seen, (1..=20).collect::<Vec<_>>());
+        }
+    }
+
+    /// Whoever comes and goes in the middle of a round: nobody is visited twice, nobody who stays is left out.
+    #[test]
+    fn the_round_survives_coming_and_going() {
+        for seed in 0..200 {
+            let mut rng = StdRng::seed_from_u64(seed);
+            let mut table = table(30, &mut rng);
+            let mut seen = Vec::new();
+            for step in 0..15 {
+                seen.extend(table.next_in_round(&mut rng));
+                if step % 3 == 0 {
+                    set_health(&mut table, step + 1, Health::Confirmed, &mut rng);
+                }
+                if step % 5 == 0 {
+                    let key = table.insert(&member(40 + step as u8), Health::Alive, Time::ZERO);
+                    table.settle(key, &mut rng);
+                }
+            }
+            while table.visited < table.round.len() {
+                seen.extend(table.next_in_round(&mut rng));
+            }
+            let mut once = seen.clone();
+            once.sort_unstable();
+            once.dedup();
+            assert_eq!(once.len(), seen.len(), "seed {seed}: {seen:?}");
+            for key in (1..=30).filter(|key| (key - 1) % 3 != 0 || *key > 13) {
+                assert!(seen.contains(&key), "seed {seed}: {key} was left out");
+            }
+            for (place, key) in table.round.iter().enumerate() {
+                assert_eq!(table.get(*key).map(|row| row.place as usize), Some(place));
+            }
+        }
+    }
+
+    #[test]
+    fn the_dead_are_out_of_the_round_unless_they_are_persistent() {
+        let mut rng = StdRng::seed_from_u64(2);
+        let mut table = table(3, &mut rng);
+        if let Some(row) = table.get_mut(2) {
+            row.set(flag::PERSISTENT, true);
+        }
+        set_health(&mut table, 1, Health::Confirmed, &mut rng);
+        set_health(&mut table, 2, Health::Confirmed, &mut rng);
+        let mut round: Vec<_> = (0..2).filter_map(|_| table.next_in_round(&mut rng)).collect();
+        round.sort_unstable();
+        assert_eq!(round, [2, 3]);
+        assert_eq!(table.random_dead(&mut rng), Some(1));
+        set_health(&mut table, 1, Health::Alive, &mut rng);
+        assert_eq!(table.random_dead(&mut rng), None);
+        assert_eq!((table.living(), table.count(Health::Confirmed)), (3, 1));
+    }
+
+    #[test]
+    fn the_digest_depends_on_who_lives_and_on_nothing_else() {
+        let mut rng = StdRng::seed_from_u64(3);
+        let mut one = table(5, &mut rng);
+        let mut other = Table::new(&member(5), "", Time::ZERO, &mut rng);
+        for number in (0..5).rev() {
+            let key = other.insert(&member(number), Health::Suspect, Time::ZERO);
+            other.settle(key, &mut rng);
+        }
+        assert_eq!(one.digest(), other.digest());
+        set_health(&mut one, 1, Health::Confirmed, &mut rng);
+        assert_ne!(one.digest(), other.digest());
+        set_health(&mut one, 1, Health::Alive, &mut rng);
+        assert_eq!(one.digest(), other.digest());
+    }
+
+    #[test]
+    fn what_is_removed_is_gone_and_its_row_is_used_again() {
+        let mut rng = StdRng::seed_from_u64(4);
+        let mut table = table(3, &mut rng);
+        table.set_name(2, "two");
+        let ip: Ipv6Addr = "fd00::2".parse().unwrap();
+        table.set_contact(2, ip.into(), 1, 2);
+        assert_eq!(table.member(2).map(|member| member.ip), Some(ip.into()));
+        table.remove(2);
+        assert_eq!((table.find(&member(2).id), table.names.len(), table.v6.len()), (None, 0, 0));
+        let key = table.insert(&member(9), Health::Alive, Time::ZERO);
+        assert_eq!((key, table.find(&member(9).id)), (2, Some(2)));
+        assert_eq!(table.name_of(table.get(2).unwrap()), "");
+    }
+}

@@ -1,0 +1,109 @@
+//! Telling the member table to who knows another set of living members: in pieces, as Acks nobody asked
+//! for, at a pace that drowns nobody.
+
+use std::time::Duration;
+
+use super::Swim;
+use super::news::RowKey;
+use super::receive::{Incoming, SMALL_DATAGRAM};
+use super::send::{Body, Outgoing};
+use super::table::flag;
+use crate::env::{Env, Timer};
+use crate::limits::{MAX_TRANSFERS, ORDINARY_DATAGRAM};
+use crate::member::MemberId;
+use crate::wire::{Encoder, Message};
+
+/// Datagrams of the table that leave together.
+const BURST: usize = 4;
+/// The pause between two such bursts.
+const PACE: Duration = Duration::from_millis(5);
+
+/// Someone who is being told the table.
+pub(super) struct Transfer {
+    to: MemberId,
+    /// The row to go on with.
+    next: RowKey,
+}
+
+impl Swim {
+    /// The sender knows another set of living members. It is told the table, once it has proved its
+    /// address: nobody can have it sent to somebody else.
+    pub(super) fn wants_table(&mut self, env: &mut Env, incoming: &mut Incoming<'_>) {
+        let (id, to) = (incoming.sender.id, incoming.from);
+        let Some(row) = incoming.row.and_then(|key| self.table.get_mut(key)) else { return };
+        if row.has(flag::PROVED) {
+            return self.begin_transfer(env, id);
+        }
+        row.set(flag::WANTS_TABLE, true);
+        let limit = incoming.spend(SMALL_DATAGRAM);
+        let body = Body::Ping { forward_to: None, number: self.cookie(to), digest: true, probe: false };
+        self.queue(Outgoing { to, id: Some(id), told: None, limit, body });
+    }
+
+    pub(super) fn begin_transfer(&mut self, env: &mut Env, to: MemberId) {
+        if self.transfers.len() >= MAX_TRANSFERS || self.transfers.iter().any(|transfer| transfer.to == to) {
+            return;
+        }
+        self.transfers.push_back(Transfer { to, next: 0 });
+        if self.transfers.len() == 1 {
+            env.timers.insert(env.now, Timer::TableDue);
+        }
+    }
+
+    /// The next few datagrams of the table leave, for the first of those who wait.
+    pub(super) fn table_due(&mut self, env: &mut Env) {
+        while let Some(transfer) = self.transfers.front() {
+            let to = transfer.to;
+            let member = self.table.find(&to).and_then(|key| self.table.member(key));
+            let Some(member) = member.filter(|_| self.table.first_from(transfer.next).is_some()) else {
+                self.transfers.pop_front();
+                continue;
+            };
+            for _ in 0..BURST {
+                let (to, id) = (member.swim_addr(), Some(member.id));
+                self.queue(Outgoing { to, id, told: None, limit: ORDINARY_DATAGRAM, body: Body::Table });
+            }
+            env.timers.insert(env.now + PACE, Timer::TableDue);
+            return;
+        }
+    }
+
+    /// The next piece of the table; `None`: all is told, or the receiver is no longer the first.
+    pub(super) fn encode_table(
+        &mut self,
+        env: &mut Env,
+        receiver: Option<RowKey>,
+        buf: &mut [u8],
+        soft: usize,
+    ) -> Option<usize> {
+        let transfer = self.transfers.front()?;
+        if receiver.is_none() || self.table.find(&transfer.to) != receiver {
+            return None;
+        }
+        let mut next = self.table.first_from(transfer.next)?;
+        let ack = Message::Ack { from: self.from_record(), forward_to: None, probe: 0, table: true };
+        let mut out = Encoder::new(buf, &ack)?;
+        let bare = out.len();
+        loop {
+            let before = out.len();
+            // What a ping or an Ack says of the receiver itself, they say better.
+            let told = Some(next) == receiver || self.push_row(&mut out, next, receiver, None, soft);
+            if !told && before > bare {
+                break;
+            }
+            env.journal.stats.records_sent += u64::from(told);
+            match self.table.first_from(next + 1) {
+                Some(key) => next = key,
+                None => {
+                    next = RowKey::MAX;
+                    break;
+                }
+            }
+        }
+        let len = out.finish();
+        if let Some(transfer) = self.transfers.front_mut() {
+            transfer.next = next;
+        }
+        (len > bare).then_some(len)
+    }
+}

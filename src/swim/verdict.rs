@@ -1,0 +1,79 @@
+//! Others say that a member is dead which counts as living here: ask it, straight and through others,
+//! before believing them (PROTOCOL.md §2).
+
+use super::Swim;
+use super::merge::State;
+use super::news::RowKey;
+use super::receive::{Incoming, SMALL_DATAGRAM};
+use super::send::{Body, Outgoing};
+use super::table::flag;
+use crate::env::{Env, Timer};
+use crate::event::Cause;
+use crate::limits::{MAX_VERDICTS, ORDINARY_DATAGRAM};
+use crate::member::{Health, Incarnation, MemberId};
+use crate::timer::TimerKey;
+use crate::trace::TraceKind;
+
+/// A claim that is being checked.
+pub(super) struct Verdict {
+    incarnation: Incarnation,
+    timer: TimerKey,
+}
+
+impl Swim {
+    /// Others say that this member is dead, at this incarnation.
+    pub(super) fn begin_trial(
+        &mut self,
+        env: &mut Env,
+        key: RowKey,
+        incoming: &mut Incoming<'_>,
+        incarnation: Incarnation,
+    ) {
+        if let Some(verdict) = self.verdicts.get_mut(&key) {
+            verdict.incarnation = verdict.incarnation.max(incarnation);
+            return;
+        }
+        let Some(member) = self.table.member(key) else { return };
+        if self.verdicts.len() >= MAX_VERDICTS || incoming.spend(SMALL_DATAGRAM) < SMALL_DATAGRAM {
+            return;
+        }
+        let timer = env.timers.insert(env.now + self.timing.verdict_timeout, Timer::VerdictDue(key));
+        self.verdicts.insert(key, Verdict { incarnation, timer });
+        if let Some(row) = self.table.get_mut(key) {
+            row.set(flag::ON_TRIAL, true);
+        }
+        let (to, id) = (member.swim_addr(), Some(member.id));
+        self.queue(Outgoing { to, id, told: None, limit: ORDINARY_DATAGRAM, body: Body::ProbePing });
+        self.ask_witnesses(env, incoming, member.id);
+    }
+
+    /// Others may reach a member that this one cannot. A stranger's word is not worth their trouble.
+    fn ask_witnesses(&mut self, env: &mut Env, incoming: &Incoming<'_>, target: MemberId) {
+        if incoming.proved {
+            self.ask_others(env, target, 0);
+        }
+    }
+
+    /// The member answered, or its health changed otherwise: the claim is settled.
+    pub(super) fn end_trial(&mut self, env: &mut Env, key: RowKey) {
+        let Some(row) = self.table.get_mut(key).filter(|row| row.has(flag::ON_TRIAL)) else { return };
+        row.set(flag::ON_TRIAL, false);
+        if let Some(verdict) = self.verdicts.remove(&key) {
+            env.timers.cancel(verdict.timer);
+        }
+    }
+
+    /// It did not answer for itself in time: the claim is believed.
+    pub(super) fn verdict_due(&mut self, env: &mut Env, key: RowKey) {
+        let Some(verdict) = self.verdicts.get(&key) else { return };
+        let incarnation = verdict.incarnation;
+        let (Some(row), Some(member)) = (self.table.get(key), self.table.member(key)) else { return };
+        let state = State {
+            incarnation: row.incarnation.max(incarnation),
+            health: Health::Confirmed,
+            left: row.has(flag::LEFT),
+        };
+        env.journal.trace(env.now, TraceKind::ProbeConfirmed, (&member).into(), Vec::new);
+        self.change(env, key, state, Cause::VerdictBelieved, true);
+    }
+}

@@ -1,0 +1,217 @@
+//! Reads a SWIM message out of borrowed bytes: PROTOCOL.md §2's table, checked whole before anything of
+//! the message is used.
+
+use super::field::{Fields, Value, int32};
+use super::raw_member::RawMember;
+use super::record::{ACCUSER, Accusers, MemberRecord, MembershipRecord};
+use super::swim::{Message, Swim};
+use crate::error::Reject;
+use crate::member::Health;
+
+/// Reads the payload of an envelope. What it returns has passed every check that drops a message whole;
+/// a membership that is to be skipped alone shows when [`Memberships`] comes to it.
+///
+/// Unknown fields, and known ones of another wire type, are skipped. Of a number or text that stands
+/// twice the last counts; a message inside a message that stands twice is [`Reject::Malformed`], and so
+/// is a number that its field's type cannot hold (a port: [`Reject::BadPort`]).
+///
+/// # Errors
+/// `Truncated`, `Malformed`, `BadUtf8`, `UnknownType`, `MissingField` and `BadPort`, wherever they are in
+/// it; `BadId`, `BadIncarnation` and `BadAddress` only for whom it comes from, goes on to or asks about.
+pub fn decode(payload: &[u8]) -> Result<Swim<'_>, Reject> {
+    let mut kind = None;
+    let mut body = None;
+    let mut memberships = Memberships::default();
+    let mut fields = Fields::new(payload);
+    loop {
+        let here = fields;
+        match fields.next()? {
+            Some((1, Value::Varint(number))) => kind = Some(int32(number)?),
+            Some((number @ (2..=4 | 6), Value::Bytes(bytes))) => once(&mut body, (number, bytes))?,
+            Some((5, Value::Bytes(membership))) => {
+                check_membership(membership)?;
+                if memberships.left == 0 {
+                    memberships.fields = here;
+                }
+                memberships.left += 1;
+            }
+            Some(_) => {}
+            None => break,
+        }
+    }
+    let kind = kind.ok_or(Reject::MissingField)?;
+    if !(1..=4).contains(&kind) {
+        return Err(Reject::UnknownType);
+    }
+    let (number, body) = body.ok_or(Reject::MissingField)?;
+    let body = Body::read(body)?;
+    let message = match (kind, number) {
+        (1, 2) => body.ping()?,
+        (2, 3) => body.ack()?,
+        (3, 4) => body.ping_req()?,
+        (4, 6) => body.probe_ping()?,
+        _ => return Err(Reject::MissingField),
+    };
+    Ok(Swim {
+        message,
+        memberships,
+    })
+}
+
+/// Fills what may stand only once.
+#[inline(always)]
+fn once<T>(slot: &mut Option<T>, value: T) -> Result<(), Reject> {
+    match slot.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(Reject::Malformed),
+    }
+}
+
+/// The fields that Ping, Ack, PingReq and ProbePing have in common: the same numbers in all of them.
+struct Body<'a> {
+    from: &'a [u8],
+    /// `forward_to` or `target`.
+    other: Option<&'a [u8]>,
+    probe: u64,
+}
+
+impl<'a> Body<'a> {
+    fn read(body: &'a [u8]) -> Result<Self, Reject> {
+        let (mut from, mut other, mut probe) = (None, None, 0);
+        let mut fields = Fields::new(body);
+        while let Some(field) = fields.next()? {
+            match field {
+                (1, Value::Bytes(member)) => once(&mut from, member)?,
+                (2, Value::Bytes(member)) => once(&mut other, member)?,
+                (100, Value::Varint(number)) => probe = number,
+                _ => {}
+            }
+        }
+        let from = from.ok_or(Reject::MissingField)?;
+        Ok(Body { from, other, probe })
+    }
+
+    fn ping(&self) -> Result<Message<'a>, Reject> {
+        Ok(Message::Ping {
+            from: self.from()?,
+            forward_to: self.other()?,
+            probe: self.probe,
+        })
+    }
+
+    fn ack(&self) -> Result<Message<'a>, Reject> {
+        Ok(Message::Ack {
+            from: self.from()?,
+            forward_to: self.other()?,
+            probe: self.probe,
+        })
+    }
+
+    fn ping_req(&self) -> Result<Message<'a>, Reject> {
+        Ok(Message::PingReq {
+            from: self.from()?,
+            target: self.other()?.ok_or(Reject::MissingField)?,
+            probe: self.probe,
+        })
+    }
+
+    /// A ProbePing has only `from`: what else stands there are unknown fields.
+    fn probe_ping(&self) -> Result<Message<'a>, Reject> {
+        Ok(Message::ProbePing { from: self.from()? })
+    }
+
+    /// The receiver knows the sender's address better than the message: a bad one counts as none.
+    fn from(&self) -> Result<MemberRecord<'a>, Reject> {
+        let raw = RawMember::read::<true>(self.from)?;
+        raw.record(raw.ip().unwrap_or_default())
+    }
+
+    fn other(&self) -> Result<Option<MemberRecord<'a>>, Reject> {
+        let Some(other) = self.other else {
+            return Ok(None);
+        };
+        let raw = RawMember::read::<true>(other)?;
+        raw.record(raw.ip()?).map(Some)
+    }
+}
+
+/// The memberships of a message, in their order. An error is about one record only: skip that one.
+#[derive(Clone, Debug, Default)]
+pub struct Memberships<'a> {
+    fields: Fields<'a>,
+    left: usize,
+}
+
+impl Memberships<'_> {
+    /// Whether there are none (left), neither good nor bad ones.
+    pub const fn is_empty(&self) -> bool {
+        self.left == 0
+    }
+}
+
+impl<'a> Iterator for Memberships<'a> {
+    type Item = Result<MembershipRecord<'a>, Reject>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.left > 0 {
+            // The whole message was checked: an error of its form cannot be, and would end the list.
+            match self.fields.next() {
+                Ok(Some((5, Value::Bytes(membership)))) => {
+                    self.left -= 1;
+                    return Some(read_membership(membership));
+                }
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => self.left = 0,
+            }
+        }
+        None
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (0, Some(self.left))
+    }
+}
+
+/// Finds everything in a membership that drops the whole message.
+#[inline]
+fn check_membership(membership: &[u8]) -> Result<(), Reject> {
+    let mut member = None;
+    let mut fields = Fields::new(membership);
+    while let Some(field) = fields.next()? {
+        match field {
+            (1, Value::Bytes(bytes)) => once(&mut member, bytes)?,
+            (2, Value::Varint(health)) => drop(int32(health)?),
+            _ => {}
+        }
+    }
+    RawMember::read::<true>(member.ok_or(Reject::MissingField)?).map(drop)
+}
+
+/// Reads a membership that was checked: what fails here makes it useless alone.
+#[inline]
+fn read_membership(membership: &[u8]) -> Result<MembershipRecord<'_>, Reject> {
+    let mut member: &[u8] = &[];
+    let mut health = Health::Alive;
+    let mut accusers = None;
+    let mut fields = Fields::new(membership);
+    loop {
+        let here = fields;
+        match fields.next()? {
+            Some((1, Value::Bytes(bytes))) => member = bytes,
+            Some((2, Value::Varint(number))) => {
+                health = Health::from_wire(number).unwrap_or(Health::Alive);
+            }
+            Some((ACCUSER, Value::Bytes(_))) => accusers = accusers.or(Some(here)),
+            Some(_) => {}
+            None => break,
+        }
+    }
+    let raw = RawMember::read::<false>(member)?;
+    let address = raw.ip()?.ok_or(Reject::BadAddress)?;
+    Ok(MembershipRecord {
+        member: raw.record(Some(address))?,
+        health,
+        accusers: accusers.map_or(Accusers::NONE, Accusers::from_wire),
+    })
+}

@@ -1,0 +1,131 @@
+//! The envelope around every datagram (PROTOCOL.md §1), plain or sealed with a ring key, in place.
+
+use std::ops::Range;
+
+use dryoc::classic::crypto_secretbox::{
+    crypto_secretbox_easy_inplace, crypto_secretbox_open_easy_inplace,
+};
+
+use super::field::{Fields, Value, Writer, varint_len};
+use super::ring_key::RingKey;
+use crate::error::Reject;
+
+/// Bytes of a nonce, fresh and random for every sealed message.
+const NONCE: usize = 24;
+/// Bytes of the tag before the ciphertext.
+const TAG: usize = 16;
+/// `encrypted = true`, and the tag and length of `nonce`.
+const SEALED_HEAD: [u8; 4] = [0x08, 0x01, 0x12, NONCE as u8];
+/// The tag of `payload`.
+const PAYLOAD: u8 = 0x1a;
+/// The longest length that is written, bytes as a varint: for payloads below 2 MiB.
+const MAX_LENGTH: usize = 3;
+
+/// Bytes to leave free before a payload, so that [`seal`] can put the longest envelope around it.
+pub const HEADROOM: usize = SEALED_HEAD.len() + NONCE + 1 + MAX_LENGTH + TAG;
+
+/// Bytes that the envelope adds to a payload of that many bytes.
+pub const fn overhead(sealed: bool, payload_len: usize) -> usize {
+    if sealed {
+        SEALED_HEAD.len() + NONCE + 1 + varint_len((TAG + payload_len) as u64) + TAG
+    } else {
+        1 + varint_len(payload_len as u64)
+    }
+}
+
+/// Takes the envelope off a datagram, and the seal if there are keys; any of them may open it.
+///
+/// The payload is decrypted where it lies. Unknown fields are skipped; of a field that stands twice the
+/// last counts.
+///
+/// # Errors
+/// `Truncated`, `Malformed` or `MissingField` if it is no envelope with a payload; `NoKey` if it is
+/// sealed and there are no keys; with keys, `NotSealed` if it has no nonce and `WrongKey` if none opens it.
+/// The datagram is then as it was.
+pub fn open<'d>(keys: &[RingKey], datagram: &'d mut [u8]) -> Result<&'d [u8], Reject> {
+    let envelope = Envelope::read(datagram)?;
+    let payload = envelope.payload.ok_or(Reject::MissingField);
+    if keys.is_empty() {
+        if envelope.encrypted || envelope.nonce.is_some() {
+            return Err(Reject::NoKey);
+        }
+        return datagram.get(payload?).ok_or(Reject::Truncated);
+    }
+    let nonce = envelope.nonce.ok_or(Reject::NotSealed)?;
+    let nonce: [u8; NONCE] = datagram
+        .get(nonce)
+        .and_then(|nonce| nonce.try_into().ok())
+        .ok_or(Reject::Malformed)?;
+    let sealed = datagram.get_mut(payload?).ok_or(Reject::Truncated)?;
+    // A key that does not fit leaves the bytes as they are, for the next one.
+    if !keys
+        .iter()
+        .any(|key| crypto_secretbox_open_easy_inplace(sealed, &nonce, key.bytes()).is_ok())
+    {
+        return Err(Reject::WrongKey);
+    }
+    // Opened, it stands at the front; what was the tag's room is left behind it.
+    sealed
+        .len()
+        .checked_sub(TAG)
+        .and_then(|len| sealed.get(..len))
+        .ok_or(Reject::Truncated)
+}
+
+/// Where the parts of a `Wire` stand in its datagram.
+#[derive(Default)]
+struct Envelope {
+    encrypted: bool,
+    nonce: Option<Range<usize>>,
+    payload: Option<Range<usize>>,
+}
+
+impl Envelope {
+    fn read(datagram: &[u8]) -> Result<Self, Reject> {
+        let mut envelope = Envelope::default();
+        let mut fields = Fields::new(datagram);
+        while let Some((number, value)) = fields.next()? {
+            match (number, value) {
+                (1, Value::Varint(encrypted)) => envelope.encrypted = encrypted != 0,
+                (2, Value::Bytes(nonce)) => envelope.nonce = Some(fields.range_of(nonce)),
+                (3, Value::Bytes(payload)) => envelope.payload = Some(fields.range_of(payload)),
+                _ => {}
+            }
+        }
+        Ok(envelope)
+    }
+}
+
+/// Puts the envelope around the payload that stands at `buf[HEADROOM..][..payload_len]`, sealed with a
+/// key and a nonce that was never used before, or plain. Returns where in `buf` the datagram is.
+///
+/// An empty range means that there is no such payload: `buf` ends before it does, or it is 2 MiB or more.
+#[must_use]
+pub fn seal(
+    key: Option<(&RingKey, [u8; NONCE])>,
+    buf: &mut [u8],
+    payload_len: usize,
+) -> Range<usize> {
+    let end = HEADROOM.saturating_add(payload_len);
+    if end > buf.len() || payload_len >= (1 << (7 * MAX_LENGTH)) - TAG {
+        return 0..0;
+    }
+    let start = HEADROOM - overhead(key.is_some(), payload_len);
+    let Some((key, nonce)) = key else {
+        Writer::new(buf, start).head(PAYLOAD, payload_len);
+        return start..end;
+    };
+    // The cipher wants the tag's room behind the message and moves it to the front itself.
+    buf.copy_within(HEADROOM..end, HEADROOM - TAG);
+    let Some(message) = buf.get_mut(HEADROOM - TAG..end) else {
+        return 0..0;
+    };
+    if crypto_secretbox_easy_inplace(message, &nonce, key.bytes()).is_err() {
+        return 0..0;
+    }
+    let mut out = Writer::new(buf, start);
+    out.bytes(&SEALED_HEAD);
+    out.bytes(&nonce);
+    out.head(PAYLOAD, TAG + payload_len);
+    start..end
+}

@@ -1,0 +1,175 @@
+//! The protobuf wire format, as much of it as is spoken here: fields in, varints and tags out.
+
+use std::ops::Range;
+
+use crate::error::Reject;
+
+/// One field's value. Fixed-size ones belong to no field of ours, so nothing of them is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Value<'a> {
+    Varint(u64),
+    Bytes(&'a [u8]),
+    Fixed,
+}
+
+/// A cursor over the fields of a message.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Fields<'a> {
+    buf: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Fields<'a> {
+    pub(super) const fn new(message: &'a [u8]) -> Self {
+        Fields {
+            buf: message,
+            at: 0,
+        }
+    }
+
+    /// Where in the message the value of the field that was just read stands.
+    pub(super) const fn range_of(&self, value: &[u8]) -> Range<usize> {
+        self.at - value.len()..self.at
+    }
+
+    /// The next field: its number and value; `None` at the end of the message.
+    ///
+    /// What runs past the end is `Truncated`; groups, unknown wire types, field 0 and varints that are no
+    /// 64-bit number or padded beyond 5 bytes are `Malformed`.
+    #[inline(always)]
+    pub(super) fn next(&mut self) -> Result<Option<(u32, Value<'a>)>, Reject> {
+        if self.at >= self.buf.len() {
+            return Ok(None);
+        }
+        let tag = uint32(self.varint()?)?;
+        let value = match tag & 7 {
+            0 => Value::Varint(self.varint()?),
+            2 => {
+                let len = self.varint()?;
+                Value::Bytes(self.take(usize::try_from(len).unwrap_or(usize::MAX))?)
+            }
+            1 => self.take(8).map(|_| Value::Fixed)?,
+            5 => self.take(4).map(|_| Value::Fixed)?,
+            _ => return Err(Reject::Malformed),
+        };
+        match tag >> 3 {
+            0 => Err(Reject::Malformed),
+            number => Ok(Some((number, value))),
+        }
+    }
+
+    #[inline(always)]
+    fn take(&mut self, len: usize) -> Result<&'a [u8], Reject> {
+        let rest = self.buf.get(self.at..).unwrap_or_default();
+        let bytes = rest.get(..len).ok_or(Reject::Truncated)?;
+        self.at += len;
+        Ok(bytes)
+    }
+
+    #[inline(always)]
+    fn varint(&mut self) -> Result<u64, Reject> {
+        match self.buf.get(self.at) {
+            Some(&byte) if byte < 0x80 => {
+                self.at += 1;
+                Ok(u64::from(byte))
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Result<u64, Reject> {
+        let mut value = 0;
+        for index in 0..10 {
+            let byte = *self.buf.get(self.at).ok_or(Reject::Truncated)?;
+            self.at += 1;
+            value |= u64::from(byte & 0x7f) << (7 * index);
+            if byte < 0x80 {
+                // The tenth byte holds one bit; padding beyond 5 bytes, nobody writes.
+                let refused = (index == 9 && byte > 1) || (index >= 5 && byte == 0);
+                return if refused {
+                    Err(Reject::Malformed)
+                } else {
+                    Ok(value)
+                };
+            }
+        }
+        Err(Reject::Malformed)
+    }
+}
+
+/// A varint as the number of a uint32 field.
+#[inline(always)]
+pub(super) fn uint32(varint: u64) -> Result<u32, Reject> {
+    u32::try_from(varint).map_err(|_| Reject::Malformed)
+}
+
+/// A varint as the number of an int32 or enum field, which is written as a sign-extended 64-bit number.
+#[inline(always)]
+pub(super) fn int32(varint: u64) -> Result<i32, Reject> {
+    i32::try_from(varint.cast_signed()).map_err(|_| Reject::Malformed)
+}
+
+/// Bytes that `value` takes as a varint.
+#[inline(always)]
+pub(super) const fn varint_len(value: u64) -> usize {
+    // Seven bits a byte, and 0 takes one: (bits * 9 + 64) / 64 is ⌈bits / 7⌉ for 1..=64 bits.
+    let bits = 64 - (value | 1).leading_zeros() as usize;
+    (bits * 9 + 64) / 64
+}
+
+/// Bytes of a field with a one-byte tag and a length before its `len` bytes.
+#[inline(always)]
+pub(super) const fn bytes_len(len: usize) -> usize {
+    1 + varint_len(len as u64) + len
+}
+
+/// Writes ascending into a buffer. The lengths are computed before, so nothing here runs past the end;
+/// if something did, it would be left out, not panic.
+pub(super) struct Writer<'b> {
+    buf: &'b mut [u8],
+    at: usize,
+}
+
+impl<'b> Writer<'b> {
+    pub(super) const fn new(buf: &'b mut [u8], at: usize) -> Self {
+        Writer { buf, at }
+    }
+
+    #[inline(always)]
+    pub(super) fn bytes(&mut self, bytes: &[u8]) {
+        if let Some(slot) = self.buf.get_mut(self.at..self.at + bytes.len()) {
+            slot.copy_from_slice(bytes);
+        }
+        self.at += bytes.len();
+    }
+
+    #[inline(always)]
+    pub(super) fn byte(&mut self, byte: u8) {
+        if let Some(slot) = self.buf.get_mut(self.at) {
+            *slot = byte;
+        }
+        self.at += 1;
+    }
+
+    #[inline(always)]
+    pub(super) fn varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.byte(value as u8 | 0x80);
+            value >>= 7;
+        }
+        self.byte(value as u8);
+    }
+
+    /// A tag of one byte (fields 1 to 15) and a number.
+    #[inline(always)]
+    pub(super) fn number(&mut self, tag: u8, value: u64) {
+        self.byte(tag);
+        self.varint(value);
+    }
+
+    /// A tag of one byte and a length; that many bytes have to follow.
+    #[inline(always)]
+    pub(super) fn head(&mut self, tag: u8, len: usize) {
+        self.number(tag, len as u64);
+    }
+}

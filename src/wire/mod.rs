@@ -1,0 +1,33 @@
+//! Bytes ⇄ messages: what a datagram says, and nothing of what it means.
+//!
+//! A datagram is an envelope around a SWIM message: [`open`] takes the envelope off (and the seal, if
+//! the ring has keys), [`decode`] reads the message out of the borrowed bytes; on the way out an
+//! [`Encoder`] writes the message into the send buffer, [`HEADROOM`] bytes from its start, and [`seal`]
+//! puts the envelope around it, in place. None of it allocates.
+//!
+//! `protocols/*.proto` stay the source of truth: the generated types (`proto`) serve where speed does
+//! not matter, and the tests hold the hand-written code here to them.
+
+mod decode;
+mod encode;
+mod envelope;
+mod field;
+mod raw_member;
+mod record;
+mod ring_key;
+pub mod swim;
+mod text;
+
+pub use envelope::{HEADROOM, open, overhead, seal};
+pub use ring_key::{RingKey, RingKeyError};
+pub use swim::{
+    Accusers, Encoder, MemberRecord, MembershipRecord, Memberships, Message, Swim, decode, feature,
+    membership_len,
+};
+
+/// What `build.rs` makes of `protocols/*.proto`.
+#[doc(hidden)]
+#[allow(missing_docs, clippy::all)]
+pub mod proto {
+    include!(concat!(env!("OUT_DIR"), "/proto/mod.rs"));
+}

@@ -1,0 +1,73 @@
+//! The SWIM messages of `protocols/swim.proto` (PROTOCOL.md §2), as values that borrow from a datagram.
+
+use super::record::MemberRecord as Record;
+
+pub use super::decode::{Memberships, decode};
+pub use super::encode::{Encoder, membership_len};
+pub use super::record::{Accusers, MemberRecord, MembershipRecord};
+
+/// What a member's `features` bits say; they count only in a message straight from that member.
+pub mod feature {
+    /// It knows the extension fields (those from 100 on) and members with an IPv6 address.
+    pub const EXTENSIONS: u32 = 1;
+    /// It only looks: it is answered, but never taken in as a member.
+    pub const OBSERVER: u32 = 2;
+}
+
+/// A SWIM message that passed every check which drops a message whole.
+#[derive(Clone, Debug)]
+pub struct Swim<'a> {
+    /// What it asks or answers.
+    pub message: Message<'a>,
+    /// The news that rides along.
+    pub memberships: Memberships<'a>,
+}
+
+/// What a message asks or answers. A `probe` of 0 is no number: the field is absent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Message<'a> {
+    /// "Are you there?"
+    Ping {
+        /// Its sender.
+        from: Record<'a>,
+        /// Whoever asked for this ping by a `PingReq`; the Ack goes on to it.
+        forward_to: Option<Record<'a>>,
+        /// The number of the asker's probe, which the Ack copies.
+        probe: u64,
+    },
+    /// "I am here."
+    Ack {
+        /// The member that is there; a relay leaves it as it is, but for the address.
+        from: Record<'a>,
+        /// Whom a relay passes it on to.
+        forward_to: Option<Record<'a>>,
+        /// The number in the Ping that it answers.
+        probe: u64,
+    },
+    /// "Ping that member for me."
+    PingReq {
+        /// Its sender.
+        from: Record<'a>,
+        /// The member to ping.
+        target: Record<'a>,
+        /// The number of the asker's probe, for the relay's Ping.
+        probe: u64,
+    },
+    /// "Someone believes you are dead."
+    ProbePing {
+        /// Its sender.
+        from: Record<'a>,
+    },
+}
+
+impl<'a> Message<'a> {
+    /// The member it comes from.
+    pub fn from(&self) -> &Record<'a> {
+        match self {
+            Message::Ping { from, .. }
+            | Message::Ack { from, .. }
+            | Message::PingReq { from, .. }
+            | Message::ProbePing { from } => from,
+        }
+    }
+}
