@@ -18,15 +18,13 @@ Examples:
   butterfly run --listen 127.0.0.1:9639 --name birch --peer 127.0.0.1:9638 --http 127.0.0.1:0
   butterfly members                                              whom the first one sees
   butterfly status --wait alive=2 --timeout 10                   wait until both are there
-  butterfly ping 127.0.0.1:9639 -c 5                             how long birch takes to answer
-";
+  butterfly ping 127.0.0.1:9639 -c 5                             how long birch takes to answer";
 
 const DEMO: &str = "\
 Examples:
   butterfly demo
   butterfly demo --members 20
-  butterfly demo --timing lan           as fast as a data centre would have it: about a minute
-";
+  butterfly demo --timing lan           as fast as a data centre would have it: about a minute";
 
 const RUN: &str = "\
 Examples:
@@ -36,54 +34,45 @@ Examples:
   butterfly run --listen 10.0.0.7:9638 --data-dir /var/lib/butterfly --name web-7
 
 Signals: SIGINT and SIGTERM leave the ring and end, a second one ends at once; SIGHUP reads the
-ring keys again. RUST_LOG=debug says more.
-";
+ring keys again. RUST_LOG=debug says more.";
 
 const MEMBERS: &str = "\
 Examples:
   butterfly members
-  butterfly members -o json | jq -r '.[] | select(.health == \"alive\") | .address'
-";
+  butterfly members -o json | jq -r '.[] | select(.health == \"alive\") | .address'";
 
 const STATUS: &str = "\
 Examples:
   butterfly status
   butterfly status --wait alive=5 --timeout 30       until five are Alive; exit code 3 if they are not in time
-  butterfly status --wait members=3+                 until three or more are not Departed
-";
+  butterfly status --wait members=3+                 until three or more are not Departed";
 
 const JOIN: &str = "\
 Examples:
-  butterfly join web-1:9638 10.0.0.7:9638
-";
+  butterfly join web-1:9638 10.0.0.7:9638";
 
 const LEAVE: &str = "\
 Examples:
   butterfly leave
-  butterfly leave --http 127.0.0.1:9700
-";
+  butterfly leave --http 127.0.0.1:9700";
 
 const BLOCK: &str = "\
 Examples:
   butterfly block web-2          by its name
-  butterfly block 1a2b3c4d       by the beginning of its id
-";
+  butterfly block 1a2b3c4d       by the beginning of its id";
 
 const UNBLOCK: &str = "\
 Examples:
-  butterfly unblock web-2
-";
+  butterfly unblock web-2";
 
 const PING: &str = "\
 Examples:
   butterfly ping 10.0.0.7:9638 -c 10
-  butterfly ping web-1:9638 -i 0.1 --ring-key ring-20261123120000.sym.key
-";
+  butterfly ping web-1:9638 -i 0.1 --ring-key ring-20261123120000.sym.key";
 
 const RING_KEY: &str = "\
 Examples:
-  butterfly ring-key generate ring --dir /etc/butterfly
-";
+  butterfly ring-key generate ring --dir /etc/butterfly";
 
 /// Members of a ring that find each other, and find out who is dead.
 #[derive(Debug, Parser)]
