@@ -113,3 +113,18 @@ impl Reject {
         }
     }
 }
+
+/// A command that was refused; nothing changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommandError {
+    /// No more addresses can be asked for members.
+    #[error("there are {0} seeds already; restart the member with fewer")]
+    TooManySeeds(usize),
+    /// No more ids can be blocked.
+    #[error("{0} ids are blocked already; unblock some first")]
+    TooManyBlocked(usize),
+    /// A member cannot block itself.
+    #[error("this is the member's own id; name another")]
+    OwnId,
+}

@@ -58,12 +58,6 @@ pub enum Event {
         /// From the missed deadline to the call that came late.
         by: Duration,
     },
-    /// Incarnations up to this one are about to be used: store it (PROTOCOL.md §4). `Butterfly` does so
-    /// itself if it has a data directory.
-    ReserveIncarnation {
-        /// The mark to store.
-        mark: Incarnation,
-    },
     /// Leaving is done: others were told, and the loop may end.
     Left,
 }

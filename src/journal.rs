@@ -21,7 +21,10 @@ pub(crate) struct Peer {
 
 impl From<&Member> for Peer {
     fn from(member: &Member) -> Self {
-        Peer { id: Some(member.id), addr: Some(member.swim_addr()) }
+        Peer {
+            id: Some(member.id),
+            addr: Some(member.swim_addr()),
+        }
     }
 }
 
@@ -39,6 +42,8 @@ pub(crate) struct Journal {
     /// `None`: nobody listens, and a trace costs one branch.
     traces: Option<VecDeque<Trace>>,
     gates: [RejectGate; Reject::ALL.len()],
+    /// No conflict of ids is told before then.
+    next_conflict: Time,
 }
 
 impl Journal {
@@ -46,10 +51,6 @@ impl Journal {
         if on != self.traces.is_some() {
             self.traces = on.then(VecDeque::new);
         }
-    }
-
-    pub fn is_tracing(&self) -> bool {
-        self.traces.is_some()
     }
 
     pub fn poll_event(&mut self) -> Option<Event> {
@@ -92,14 +93,25 @@ impl Journal {
         rumor: String,
         place: &'static Location<'static>,
     ) {
-        let Some(traces) = &mut self.traces else { return };
+        let Some(traces) = &mut self.traces else {
+            return;
+        };
         if traces.len() >= MAX_QUEUED_TRACES {
             traces.pop_front();
             self.stats.traces_lost += 1;
         }
         let module = place.file().rsplit(['/', '\\']).next().unwrap_or_default();
         let line = place.line();
-        traces.push_back(Trace { time, kind, module, line, to: peer.id, to_addr: peer.addr, swim, rumor });
+        traces.push_back(Trace {
+            time,
+            kind,
+            module,
+            line,
+            to: peer.id,
+            to_addr: peer.addr,
+            swim,
+            rumor,
+        });
     }
 
     /// A note of a test or of a person, for the diagrams.
@@ -107,7 +119,14 @@ impl Journal {
     pub fn note(&mut self, time: Time, text: &str) {
         if self.traces.is_some() {
             let place = Location::caller();
-            self.push_trace(time, TraceKind::TestEvent, Peer::default(), Vec::new(), text.to_owned(), place);
+            self.push_trace(
+                time,
+                TraceKind::TestEvent,
+                Peer::default(),
+                Vec::new(),
+                text.to_owned(),
+                place,
+            );
         }
     }
 
@@ -150,10 +169,34 @@ impl Journal {
     }
 
     #[track_caller]
-    pub fn member_changed(&mut self, time: Time, member: &Member, from: Option<Health>, to: Health, cause: Cause) {
+    pub fn member_changed(
+        &mut self,
+        time: Time,
+        member: &Member,
+        from: Option<Health>,
+        to: Health,
+        cause: Cause,
+    ) {
         let (id, incarnation, addr) = (member.id, member.incarnation, member.swim_addr());
-        self.event(Event::MemberChanged { id, addr, from, to, incarnation, cause });
-        self.trace(time, TraceKind::MemberUpdate, member.into(), || vec![(id, incarnation, to)]);
+        self.event(Event::MemberChanged {
+            id,
+            addr,
+            from,
+            to,
+            incarnation,
+            cause,
+        });
+        self.trace(time, TraceKind::MemberUpdate, member.into(), || {
+            vec![(id, incarnation, to)]
+        });
+    }
+
+    /// Somebody else uses this member's id: told once in a while.
+    pub fn id_conflict(&mut self, time: Time, addr: SocketAddr) {
+        if time >= self.next_conflict {
+            self.next_conflict = time + REJECT_LOG_INTERVAL;
+            self.event(Event::IdConflict { addr });
+        }
     }
 
     /// Something from `from` was dropped: counted always, told in a while.
@@ -166,6 +209,10 @@ impl Journal {
         }
         gate.opens = time + REJECT_LOG_INTERVAL;
         let unreported = std::mem::take(&mut gate.unreported);
-        self.event(Event::Rejected { reason, from, unreported });
+        self.event(Event::Rejected {
+            reason,
+            from,
+            unreported,
+        });
     }
 }

@@ -85,6 +85,16 @@ impl<T> Lists<T> {
         some(self.nodes.get(node as usize)?.next)
     }
 
+    /// The last node of `list`; `None` if it is empty.
+    pub fn back(&self, list: usize) -> Option<u32> {
+        some(self.ends.get(list)?.back)
+    }
+
+    /// The node before this one in its list; `None` before the first, and for a node that doesn't exist.
+    pub fn prev(&self, node: u32) -> Option<u32> {
+        some(self.nodes.get(node as usize)?.prev)
+    }
+
     /// The node's value.
     pub fn get(&self, node: u32) -> Option<&T> {
         Some(&self.nodes.get(node as usize)?.value)
@@ -168,11 +178,9 @@ mod tests {
 
     /// The same list read from its end.
     fn values_backwards(lists: &Lists<u32>, list: usize) -> Vec<u32> {
-        iter::successors(some(lists.ends[list].back), |&node| {
-            some(lists.nodes[node as usize].prev)
-        })
-        .map(|node| *lists.get(node).unwrap())
-        .collect()
+        iter::successors(lists.back(list), |&node| lists.prev(node))
+            .map(|node| *lists.get(node).unwrap())
+            .collect()
     }
 
     #[test]

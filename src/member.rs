@@ -37,31 +37,41 @@ impl MemberId {
     /// Reads exactly 32 lowercase hexadecimal digits; anything else is `None`.
     pub fn from_hex(hex: &[u8]) -> Option<Self> {
         let digits: &[u8; 32] = hex.try_into().ok()?;
-        let mut bytes = [0; 16];
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            *byte = hex_digit(pair[0])? << 4 | hex_digit(pair[1])?;
+        // Without a branch for each digit, so that the compiler takes many at once: this is on the way of
+        // every packet.
+        let mut nibbles = [0; 32];
+        let mut bad = false;
+        for (nibble, &digit) in nibbles.iter_mut().zip(digits) {
+            let number = digit.wrapping_sub(b'0');
+            let letter = digit.wrapping_sub(b'a');
+            *nibble = if number < 10 {
+                number
+            } else {
+                letter.wrapping_add(10)
+            };
+            bad |= number >= 10 && letter >= 6;
         }
-        Some(MemberId(bytes))
+        let mut bytes = [0; 16];
+        for (byte, pair) in bytes.iter_mut().zip(nibbles.chunks_exact(2)) {
+            *byte = pair[0] << 4 | pair[1];
+        }
+        (!bad).then_some(MemberId(bytes))
     }
 
     /// Its 32 lowercase hexadecimal digits, as they stand on the wire.
     pub fn to_hex(self) -> [u8; 32] {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut hex = [0; 32];
         for (pair, byte) in hex.chunks_exact_mut(2).zip(self.0) {
-            pair[0] = DIGITS[usize::from(byte >> 4)];
-            pair[1] = DIGITS[usize::from(byte & 0xf)];
+            pair[0] = hex_digit(byte >> 4);
+            pair[1] = hex_digit(byte & 0xf);
         }
         hex
     }
 }
 
-fn hex_digit(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    }
+/// Computed, not looked up, so that the compiler takes many at once.
+const fn hex_digit(nibble: u8) -> u8 {
+    nibble + if nibble < 10 { b'0' } else { b'a' - 10 }
 }
 
 impl fmt::Display for MemberId {
@@ -122,7 +132,11 @@ impl Incarnation {
     /// The one `steps` after it; stays at [`Incarnation::MAX`].
     pub const fn plus(self, steps: u64) -> Self {
         let sum = self.0.saturating_add(steps);
-        if sum > Self::MAX.0 { Self::MAX } else { Incarnation(sum) }
+        if sum > Self::MAX.0 {
+            Self::MAX
+        } else {
+            Incarnation(sum)
+        }
     }
 }
 
@@ -148,7 +162,12 @@ pub enum Health {
 
 impl Health {
     /// All of them, from best to worst.
-    pub const ALL: [Health; 4] = [Health::Alive, Health::Suspect, Health::Confirmed, Health::Departed];
+    pub const ALL: [Health; 4] = [
+        Health::Alive,
+        Health::Suspect,
+        Health::Confirmed,
+        Health::Departed,
+    ];
 
     /// Its lowercase name, as the program prints it.
     pub const fn as_str(self) -> &'static str {

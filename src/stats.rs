@@ -19,9 +19,20 @@ pub enum MessageKind {
 }
 
 const KINDS: usize = 5;
-const RECEIVED: [&str; KINDS] =
-    ["received_ping", "received_ack", "received_ping_req", "received_probe_ping", "received_ack_to_forward"];
-const SENT: [&str; KINDS] = ["sent_ping", "sent_ack", "sent_ping_req", "sent_probe_ping", "sent_forwarded_ack"];
+const RECEIVED: [&str; KINDS] = [
+    "received_ping",
+    "received_ack",
+    "received_ping_req",
+    "received_probe_ping",
+    "received_ack_to_forward",
+];
+const SENT: [&str; KINDS] = [
+    "sent_ping",
+    "sent_ack",
+    "sent_ping_req",
+    "sent_probe_ping",
+    "sent_forwarded_ack",
+];
 const REJECTED: [&str; Reject::ALL.len()] = [
     "rejected_oversized",
     "rejected_truncated",
@@ -79,6 +90,8 @@ pub struct Stats {
     pub traces_lost: u64,
     /// Datagrams that the system would not send.
     pub send_errors: u64,
+    /// Times that reading from the socket failed.
+    pub receive_errors: u64,
 }
 
 impl Stats {
@@ -142,9 +155,14 @@ impl Stats {
             ("events_lost", self.events_lost),
             ("traces_lost", self.traces_lost),
             ("send_errors", self.send_errors),
+            ("receive_errors", self.receive_errors),
         ];
         let named = |names: &'static [&'static str], counts: &'_ [u64]| {
-            names.iter().copied().zip(counts.to_vec()).collect::<Vec<_>>()
+            names
+                .iter()
+                .copied()
+                .zip(counts.to_vec())
+                .collect::<Vec<_>>()
         };
         named(&RECEIVED, &self.received)
             .into_iter()
@@ -164,7 +182,10 @@ mod tests {
             let mut stats = Stats::default();
             stats.count_rejected(reason);
             let counted: Vec<_> = stats.iter().filter(|(_, count)| *count > 0).collect();
-            assert_eq!(counted, [(format!("rejected_{}", reason.name()).as_str(), 1)]);
+            assert_eq!(
+                counted,
+                [(format!("rejected_{}", reason.name()).as_str(), 1)]
+            );
         }
     }
 }

@@ -40,8 +40,11 @@ fn in_project(path: &str) -> PathBuf {
 /// What `command` makes of `input`; `None`, and a line about it, if it is not installed.
 fn run(command: &mut Command, input: &[u8]) -> Option<Output> {
     let name = command.get_program().to_string_lossy().into_owned();
-    let spawned =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let spawned = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
     let mut child = match spawned {
         Ok(child) => child,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -76,8 +79,14 @@ impl Diagram {
         let complaint = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.success(), "{complaint}");
         let text = String::from_utf8(output.stdout).unwrap();
-        assert!(text.starts_with("@startuml\n") && text.ends_with("\n@enduml\n"), "{text}");
-        assert_eq!(text.matches("@startuml").count() + text.matches("@enduml").count(), 2);
+        assert!(
+            text.starts_with("@startuml\n") && text.ends_with("\n@enduml\n"),
+            "{text}"
+        );
+        assert_eq!(
+            text.matches("@startuml").count() + text.matches("@enduml").count(),
+            2
+        );
         Some(Diagram { text, complaint })
     }
 
@@ -86,35 +95,52 @@ impl Diagram {
     }
 
     fn lines_with(&self, part: &str) -> Vec<&str> {
-        self.text.lines().filter(|line| line.contains(part)).collect()
+        self.text
+            .lines()
+            .filter(|line| line.contains(part))
+            .collect()
     }
 
     /// The alias of the only participant whose declaration holds `title`.
     fn alias(&self, title: &str) -> &str {
         let declarations = self.lines_with("participant ");
         let mut fitting = declarations.iter().filter(|line| line.contains(title));
-        let line = fitting.next().unwrap_or_else(|| panic!("no {title} in {declarations:?}"));
+        let line = fitting
+            .next()
+            .unwrap_or_else(|| panic!("no {title} in {declarations:?}"));
         assert_eq!(fitting.next(), None, "two of {title}");
         line.rsplit(' ').next().unwrap()
     }
 
     fn plantuml_draws(&self) {
-        let Some(output) = plantuml(&["-syntax"], &self.text) else { return };
+        let Some(output) = plantuml(&["-syntax"], &self.text) else {
+            return;
+        };
         let verdict = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && !verdict.contains("ERROR"), "{verdict}{}", self.text);
+        assert!(
+            output.status.success() && !verdict.contains("ERROR"),
+            "{verdict}{}",
+            self.text
+        );
 
         let output = plantuml(&["-pipe", "-tsvg"], &self.text).unwrap();
         let svg = String::from_utf8_lossy(&output.stdout);
         let complaint = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{complaint}{}", self.text);
-        assert!(svg.contains("<svg") && svg.trim_end().ends_with("</svg>"), "{svg}");
+        assert!(
+            svg.contains("<svg") && svg.trim_end().ends_with("</svg>"),
+            "{svg}"
+        );
         assert!(!svg.contains("Syntax Error"), "{svg}");
     }
 }
 
 fn plantuml(arguments: &[&str], text: &str) -> Option<Output> {
     let mut command = Command::new("plantuml");
-    run(command.args(arguments).env("PLANTUML_LIMIT_SIZE", "163840"), text.as_bytes())
+    run(
+        command.args(arguments).env("PLANTUML_LIMIT_SIZE", "163840"),
+        text.as_bytes(),
+    )
 }
 
 /// A trace line of member `ONE`, called `one`, which listens at `10.0.0.1:9638`.
@@ -129,10 +155,20 @@ fn sample() -> Vec<u8> {
 #[test]
 fn the_sample_holds_every_kind_out_of_order() {
     let sample = String::from_utf8(sample()).unwrap();
-    let rows: Vec<Vec<&str>> = sample.lines().map(|line| line.split('^').collect()).collect();
-    assert_eq!(rows.iter().filter(|row| row.len() != 12).count(), 1, "one malformed line");
-    let mut kinds: Vec<&str> =
-        rows.iter().filter(|row| row.len() == 12).map(|row| row[1]).collect();
+    let rows: Vec<Vec<&str>> = sample
+        .lines()
+        .map(|line| line.split('^').collect())
+        .collect();
+    assert_eq!(
+        rows.iter().filter(|row| row.len() != 12).count(),
+        1,
+        "one malformed line"
+    );
+    let mut kinds: Vec<&str> = rows
+        .iter()
+        .filter(|row| row.len() == 12)
+        .map(|row| row[1])
+        .collect();
     kinds.sort_unstable();
     kinds.dedup();
     assert_eq!(kinds, KINDS);
@@ -141,15 +177,24 @@ fn the_sample_holds_every_kind_out_of_order() {
 
 #[test]
 fn the_sample_becomes_a_diagram() {
-    let Some(diagram) = Diagram::of(&sample()) else { return };
-    assert_eq!(diagram.complaint, "trace-sequence: skipped 1 malformed line\n");
+    let Some(diagram) = Diagram::of(&sample()) else {
+        return;
+    };
+    assert_eq!(
+        diagram.complaint,
+        "trace-sequence: skipped 1 malformed line\n"
+    );
 
     // In the order of appearance; who never wrote and has no known id is there by its address.
     let (alpha, beta) = (diagram.alias("alpha"), diagram.alias("beta"));
     let (stranger, gamma) = (diagram.alias("10.0.0.9:9638"), diagram.alias("gamma"));
     assert_eq!([alpha, beta, stranger, gamma], ["m1", "m2", "m3", "m4"]);
     assert_eq!(diagram.lines_with("participant ").len(), 4);
-    assert_eq!(diagram.alias("3f9c0d11"), alpha, "the id stands with the name");
+    assert_eq!(
+        diagram.alias("3f9c0d11"),
+        alpha,
+        "the id stands with the name"
+    );
 
     let sent = |from, colour, to, kind| format!("{from} -[#{colour}]> {to} : <b>{kind}</b> ");
     let received = |from, colour, to, kind| format!("{from} -[#{colour}]-> {to} : <b>{kind}</b> ");
@@ -181,7 +226,11 @@ fn the_sample_becomes_a_diagram() {
     for kind in KINDS {
         let divided = ["MemberUpdate", "TestEvent"].contains(&kind);
         let lines = diagram.lines_with(kind);
-        assert_eq!(lines.iter().any(|line| line.starts_with("== ")), divided, "{kind}");
+        assert_eq!(
+            lines.iter().any(|line| line.starts_with("== ")),
+            divided,
+            "{kind}"
+        );
     }
 
     // What goes along, and the ids cut short.
@@ -197,7 +246,10 @@ fn the_sample_becomes_a_diagram() {
     // Every line of the sample but the malformed one, in the order of time.
     diagram.has("61 trace lines, +0 is 1763859051.123456789");
     let ends: Vec<&str> = diagram.lines_with(" ms");
-    assert!(ends[0].contains("+0.0 ms") && ends[1].contains("+0.4 ms"), "{ends:?}");
+    assert!(
+        ends[0].contains("+0.0 ms") && ends[1].contains("+0.4 ms"),
+        "{ends:?}"
+    );
     let drawn = diagram.lines_with("</b> <color:dimgray>").len() + diagram.lines_with("== ").len();
     assert_eq!(drawn, 61);
 
@@ -206,7 +258,9 @@ fn the_sample_becomes_a_diagram() {
 
 #[test]
 fn no_lines_become_an_empty_diagram() {
-    let Some(diagram) = Diagram::of(b"") else { return };
+    let Some(diagram) = Diagram::of(b"") else {
+        return;
+    };
     assert_eq!(diagram.complaint, "");
     assert!(diagram.lines_with("participant").is_empty());
     assert!(diagram.lines_with("->").is_empty());
@@ -232,13 +286,28 @@ fn malformed_lines_are_skipped_and_counted() {
     }
     trace.extend_from_slice(b"\n");
     trace.extend_from_slice(good.as_bytes());
-    let Some(diagram) = Diagram::of(&trace) else { return };
-    assert_eq!(diagram.complaint, "trace-sequence: skipped 9 malformed lines\n");
-    assert_eq!(diagram.lines_with("</b> <color:dimgray>").len(), 1, "{}", diagram.text);
+    let Some(diagram) = Diagram::of(&trace) else {
+        return;
+    };
+    assert_eq!(
+        diagram.complaint,
+        "trace-sequence: skipped 9 malformed lines\n"
+    );
+    assert_eq!(
+        diagram.lines_with("</b> <color:dimgray>").len(),
+        1,
+        "{}",
+        diagram.text
+    );
     diagram.has("m1 -[#blue]> m2 : <b>SendPing</b> ");
 
-    let Some(diagram) = Diagram::of(b"nonsense\n") else { return };
-    assert_eq!(diagram.complaint, "trace-sequence: skipped 1 malformed line\n");
+    let Some(diagram) = Diagram::of(b"nonsense\n") else {
+        return;
+    };
+    assert_eq!(
+        diagram.complaint,
+        "trace-sequence: skipped 1 malformed line\n"
+    );
     assert!(diagram.lines_with("participant").is_empty());
 }
 
@@ -257,12 +326,21 @@ fn whom_a_line_does_not_name_well_is_found() {
         line("1.005000000", "RecvNews", TWO, "", "", ""),
         line("1.006000000", "Pondering", "", "", "", ""),
         // Only heard of.
-        line("1.007000000", "MemberUpdate", "33333333cccc4ccccccccccccccccccc", "", "", ""),
+        line(
+            "1.007000000",
+            "MemberUpdate",
+            "33333333cccc4ccccccccccccccccccc",
+            "",
+            "",
+            "",
+        ),
         // Half a second and an hour later.
         line("1.500000000", "SendRumor", TWO, "", "", ""),
         line("3601.000000000", "SendRumor", TWO, "", "", ""),
     ];
-    let Some(diagram) = Diagram::of(trace.concat().as_bytes()) else { return };
+    let Some(diagram) = Diagram::of(trace.concat().as_bytes()) else {
+        return;
+    };
     assert_eq!(diagram.complaint, "");
     assert_eq!(diagram.alias("one"), "m1");
     assert_eq!(diagram.alias("22222222"), "m2");
@@ -270,7 +348,12 @@ fn whom_a_line_does_not_name_well_is_found() {
     assert_eq!(diagram.lines_with("participant ").len(), 3);
     diagram.has("  one  MemberUpdate  about 33333333 ==");
     diagram.has("10.0.0.2:9638</size>\" as m2");
-    assert_eq!(diagram.lines_with("m1 -[#blue]> m2 : <b>SendPing</b>").len(), 2);
+    assert_eq!(
+        diagram
+            .lines_with("m1 -[#blue]> m2 : <b>SendPing</b>")
+            .len(),
+        2
+    );
     diagram.has("\n[-[#blue]-> m1 : <b>RecvPing</b>");
     diagram.has("\nm1 -[#green]>] : <b>SendAck</b>");
     diagram.has("\nm1 -[#black]> m1 : <b>ProbeBegin</b>");
@@ -293,18 +376,32 @@ fn a_restarted_member_takes_over_its_address() {
         two("4.0", "33333333cccc4ccccccccccccccccccc"),
         line("5.0", "SendPing", "", "10.0.0.2:9638", "", ""),
     ];
-    let Some(diagram) = Diagram::of(trace.concat().as_bytes()) else { return };
+    let Some(diagram) = Diagram::of(trace.concat().as_bytes()) else {
+        return;
+    };
     let (old, new) = (diagram.alias("22222222"), diagram.alias("33333333"));
-    let targets: Vec<&str> =
-        diagram.lines_with("SendPing").iter().map(|l| l.split(' ').nth(2).unwrap()).collect();
+    let targets: Vec<&str> = diagram
+        .lines_with("SendPing")
+        .iter()
+        .map(|l| l.split(' ').nth(2).unwrap())
+        .collect();
     assert_eq!(targets, [old, old, new]);
 }
 
 #[test]
 fn ids_that_begin_alike_stay_apart() {
     let other = "11111111aaaa5aaaaaaaaaaaaaaaaaaa";
-    let trace = line("1.0", "SendPing", other, "", &format!("{ONE}-7-Suspect "), "");
-    let Some(diagram) = Diagram::of(trace.as_bytes()) else { return };
+    let trace = line(
+        "1.0",
+        "SendPing",
+        other,
+        "",
+        &format!("{ONE}-7-Suspect "),
+        "",
+    );
+    let Some(diagram) = Diagram::of(trace.as_bytes()) else {
+        return;
+    };
     assert_eq!(diagram.alias("11111111aaaa4<"), "m1");
     assert_eq!(diagram.alias("\"11111111aaaa5\""), "m2");
     diagram.has("11111111aaaa4-7-Suspect");

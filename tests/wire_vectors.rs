@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use butterfly::error::Reject;
 use butterfly::member::{Health, Incarnation, MemberId};
 use butterfly::wire::{
-    Accusers, Encoder, HEADROOM, MemberRecord, MembershipRecord, Message, RingKey, Swim, decode, open,
-    overhead, seal,
+    Accusers, Encoder, HEADROOM, MemberRecord, MembershipRecord, Message, RingKey, Swim, decode,
+    open, overhead, seal,
 };
 use serde_json::Value;
 
@@ -19,7 +19,11 @@ fn file() -> Value {
 fn udp_vectors() -> Vec<Value> {
     let file = file();
     let all = file["vectors"].as_array().unwrap();
-    let udp: Vec<Value> = all.iter().filter(|v| v["transport"] == "udp").cloned().collect();
+    let udp: Vec<Value> = all
+        .iter()
+        .filter(|v| v["transport"] == "udp")
+        .cloned()
+        .collect();
     assert_eq!(udp.len(), 9, "the file has that many");
     udp
 }
@@ -34,13 +38,20 @@ fn is_sealed(vector: &Value) -> bool {
 
 fn hex(value: &Value) -> Vec<u8> {
     let text = value.as_str().unwrap();
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+    (0..text.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
+        .collect()
 }
 
 /// The payload of a vector, opened by us.
 fn opened(vector: &Value) -> Vec<u8> {
     let mut datagram = hex(&vector["datagram_hex"]);
-    let keys = if is_sealed(vector) { vec![key()] } else { vec![] };
+    let keys = if is_sealed(vector) {
+        vec![key()]
+    } else {
+        vec![]
+    };
     open(&keys, &mut datagram).unwrap().to_vec()
 }
 
@@ -71,16 +82,33 @@ fn message(swim: &Value) -> Message<'_> {
     let from = member(&body["from"]).unwrap();
     let probe = 0;
     match kind.as_str() {
-        "Ping" => Message::Ping { from, forward_to: member(&body["forward_to"]), probe },
-        "Ack" => Message::Ack { from, forward_to: member(&body["forward_to"]), probe },
-        "Pingreq" => Message::PingReq { from, target: member(&body["target"]).unwrap(), probe },
+        "Ping" => Message::Ping {
+            from,
+            forward_to: member(&body["forward_to"]),
+            probe,
+        },
+        "Ack" => Message::Ack {
+            from,
+            forward_to: member(&body["forward_to"]),
+            probe,
+        },
+        "Pingreq" => Message::PingReq {
+            from,
+            target: member(&body["target"]).unwrap(),
+            probe,
+        },
         "Probeping" => Message::ProbePing { from },
         other => panic!("{other}"),
     }
 }
 
 fn memberships(swim: &Value) -> Vec<MembershipRecord<'_>> {
-    swim["membership"].as_array().unwrap().iter().map(membership).collect()
+    swim["membership"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(membership)
+        .collect()
 }
 
 fn membership(value: &Value) -> MembershipRecord<'_> {
@@ -103,7 +131,12 @@ fn encoded(swim: Swim<'_>, buf: &mut [u8]) -> usize {
 #[test]
 fn they_open_to_their_payload() {
     for vector in udp_vectors() {
-        assert_eq!(opened(&vector), hex(&vector["plaintext_swim_hex"]), "{}", vector["name"]);
+        assert_eq!(
+            opened(&vector),
+            hex(&vector["plaintext_swim_hex"]),
+            "{}",
+            vector["name"]
+        );
     }
 }
 
@@ -157,6 +190,9 @@ fn the_ring_key_file_is_read_and_written_byte_for_byte() {
     let file = file();
     let text = file["ring_key"]["file_text"].as_str().unwrap();
     let bytes: [u8; 32] = hex(&file["ring_key"]["raw_key_hex"]).try_into().unwrap();
-    assert_eq!(RingKey::parse(text), RingKey::new("interop-test", "20261122232917", bytes));
+    assert_eq!(
+        RingKey::parse(text),
+        RingKey::new("interop-test", "20261122232917", bytes)
+    );
     assert_eq!(key().to_file_text(), text);
 }

@@ -24,27 +24,46 @@ pub(super) struct Retry {
 
 impl Retry {
     pub fn new(first: Duration) -> Self {
-        Retry { timer: None, pause: first }
+        Retry {
+            timer: None,
+            pause: first,
+        }
     }
 }
 
 impl Swim {
     /// The member is dead or gone: it is remembered for a while.
     pub(super) fn bury(&mut self, env: &mut Env, key: RowKey) {
-        let Some(row) = self.table.get_mut(key) else { return };
+        let Some(row) = self.table.get_mut(key) else {
+            return;
+        };
         let given_up = row.health == Health::Departed;
-        let after = if given_up { self.timing.forget_after } else { self.timing.departed_after };
+        let after = if given_up {
+            self.timing.forget_after
+        } else {
+            self.timing.departed_after
+        };
         let timer = env.timers.insert(env.now + after, Timer::GraveDue(key));
         row.side = self.graves.insert(timer) as u32;
     }
 
     /// A Confirmed member is given up, a Departed one forgotten.
     pub(super) fn grave_due(&mut self, env: &mut Env, key: RowKey) {
-        let (Some(row), Some(member)) = (self.table.get(key), self.table.member(key)) else { return };
+        let (Some(row), Some(member)) = (self.table.get(key), self.table.member(key)) else {
+            return;
+        };
         match row.health {
             Health::Confirmed => {
-                let state = State { health: Health::Departed, ..row.state() };
-                env.journal.trace(env.now, TraceKind::ProbeDeparted, (&member).into(), Vec::new);
+                let state = State {
+                    health: Health::Departed,
+                    ..row.state()
+                };
+                env.journal.trace(
+                    env.now,
+                    TraceKind::ProbeDeparted,
+                    (&member).into(),
+                    Vec::new,
+                );
                 self.change(env, key, state, Cause::DeadTooLong, true);
             }
             Health::Departed if row.has(flag::PERSISTENT) && !row.has(flag::LEFT) => {
@@ -61,7 +80,9 @@ impl Swim {
         if self.table.len() < MAX_MEMBERS {
             return true;
         }
-        let Some(key) = self.table.oldest_departed(&mut env.rng) else { return false };
+        let Some(key) = self.table.oldest_departed(&mut env.rng) else {
+            return false;
+        };
         self.forget(env, key);
         true
     }
@@ -91,12 +112,32 @@ impl Swim {
     /// Pings one of the dead. It hears what is held of it, and if it lives refutes that.
     pub(super) fn retry_dead(&mut self, env: &mut Env) {
         self.retry.timer = None;
-        let Some(key) = self.table.random_dead(&mut env.rng).filter(|_| !self.is_leaving()) else { return };
+        let Some(key) = self
+            .table
+            .random_dead(&mut env.rng)
+            .filter(|_| !self.is_leaving())
+        else {
+            return;
+        };
         self.retry.pause = (self.retry.pause * 2).min(self.timing.retry_max);
         self.retry_later(env);
-        let (Some(member), told) = (self.table.member(key), self.table.get(key).map(Row::state)) else { return };
+        let (Some(member), told) = (self.table.member(key), self.table.get(key).map(Row::state))
+        else {
+            return;
+        };
         let (to, id, limit) = (member.swim_addr(), Some(member.id), ORDINARY_DATAGRAM);
-        let body = Body::Ping { forward_to: None, number: self.cookie(to), digest: true, probe: false };
-        self.queue(Outgoing { to, id, told, limit, body });
+        let body = Body::Ping {
+            forward_to: None,
+            number: self.cookie(to),
+            digest: true,
+            probe: false,
+        };
+        self.queue(Outgoing {
+            to,
+            id,
+            told,
+            limit,
+            body,
+        });
     }
 }

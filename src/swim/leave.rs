@@ -33,22 +33,28 @@ impl Swim {
         self.leave = Leave::Telling;
         let incarnation = self.me().incarnation.next();
         let me = self.table.me();
-        let state = State { incarnation, health: Health::Departed, left: true };
+        let state = State {
+            incarnation,
+            health: Health::Departed,
+            left: true,
+        };
         self.table.set_state(me, state, env.now, &mut env.rng);
-        self.reserve(env);
+        self.reserve();
         self.heat(me);
         if self.tell_leave(env) == 0 {
             self.leave = Leave::Done;
             return env.journal.event(Event::Left);
         }
-        env.timers.insert(env.now + self.timing.leave_grace, Timer::LeaveStep);
+        env.timers
+            .insert(env.now + self.timing.leave_grace, Timer::LeaveStep);
     }
 
     pub(super) fn leave_step(&mut self, env: &mut Env) {
         if self.leave == Leave::Telling {
             self.leave = Leave::ToldAgain;
             self.tell_leave(env);
-            env.timers.insert(env.now + self.timing.leave_grace, Timer::LeaveStep);
+            env.timers
+                .insert(env.now + self.timing.leave_grace, Timer::LeaveStep);
         } else {
             self.leave = Leave::Done;
             env.journal.event(Event::Left);
@@ -57,14 +63,28 @@ impl Swim {
 
     fn tell_leave(&mut self, env: &mut Env) -> usize {
         let mut told = std::mem::take(&mut self.helpers);
-        self.table.some_alive(LEAVE_FANOUT, None, &mut env.rng, &mut told);
+        self.table
+            .some_alive(LEAVE_FANOUT, None, &mut env.rng, &mut told);
         for key in &told {
-            let (Some(member), state) = (self.table.member(*key), self.table.get(*key).map(Row::state)) else {
+            let (Some(member), state) = (
+                self.table.member(*key),
+                self.table.get(*key).map(Row::state),
+            ) else {
                 continue;
             };
-            let body = Body::Ack { forward_to: None, number: 0, news: true };
+            let body = Body::Ack {
+                forward_to: None,
+                number: 0,
+                news: true,
+            };
             let (to, id, limit) = (member.swim_addr(), Some(member.id), ORDINARY_DATAGRAM);
-            self.queue(Outgoing { to, id, told: state, limit, body });
+            self.queue(Outgoing {
+                to,
+                id,
+                told: state,
+                limit,
+                body,
+            });
         }
         let count = told.len();
         self.helpers = told;

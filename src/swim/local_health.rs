@@ -43,11 +43,17 @@ mod tests {
     fn it_stays_within_its_bounds_and_stretches_by_the_score() {
         let mut health = LocalHealth::new(true);
         health.improve();
-        assert_eq!(health.stretch(Duration::from_secs(1)), Duration::from_secs(1));
+        assert_eq!(
+            health.stretch(Duration::from_secs(1)),
+            Duration::from_secs(1)
+        );
         for _ in 0..100 {
             health.worsen();
         }
-        assert_eq!(health.stretch(Duration::from_secs(1)), Duration::from_secs(9));
+        assert_eq!(
+            health.stretch(Duration::from_secs(1)),
+            Duration::from_secs(9)
+        );
         health.improve();
         assert_eq!(health.score(), 7);
     }

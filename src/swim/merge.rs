@@ -27,7 +27,9 @@ pub enum Merge {
 
 /// A record of another member was heard.
 pub fn merge(held: Option<State>, heard: State) -> Merge {
-    let Some(held) = held else { return Merge::Adopt };
+    let Some(held) = held else {
+        return Merge::Adopt;
+    };
     if heard.incarnation < held.incarnation {
         return Merge::Ignore;
     }
@@ -45,9 +47,17 @@ pub fn merge(held: Option<State>, heard: State) -> Merge {
 /// Who lost its disk wins back its id so, and any untruth is refuted. A member that `left` has nothing
 /// to refute, but its leave has to stay the freshest record.
 pub fn merge_own(mine: Incarnation, left: bool, heard: State) -> Option<Incarnation> {
-    let untrue = if left { heard.health != Health::Departed } else { heard.health != Health::Alive };
+    let untrue = if left {
+        heard.health != Health::Departed
+    } else {
+        heard.health != Health::Alive
+    };
     if heard.incarnation > mine {
-        return Some(if untrue { heard.incarnation.next() } else { heard.incarnation });
+        return Some(if untrue {
+            heard.incarnation.next()
+        } else {
+            heard.incarnation
+        });
     }
     (untrue && !left && heard.incarnation == mine).then(|| mine.next())
 }
@@ -64,17 +74,135 @@ pub struct Proof {
 /// A message came straight from a member, which says it has this incarnation and whether it leaves.
 /// `None`: it changes nothing.
 pub fn proof_of_life(held: Option<State>, incarnation: Incarnation, left: bool) -> Option<Proof> {
-    let said = State { incarnation, health: if left { Health::Departed } else { Health::Alive }, left };
-    let Some(held) = held else { return Some(Proof { state: said, rumor: true }) };
+    let said = State {
+        incarnation,
+        health: if left {
+            Health::Departed
+        } else {
+            Health::Alive
+        },
+        left,
+    };
+    let Some(held) = held else {
+        return Some(Proof {
+            state: said,
+            rumor: true,
+        });
+    };
     let fresher = incarnation > held.incarnation;
     if left {
         // An older leave is a replay of one before a return.
         let news = incarnation >= held.incarnation && (fresher || !held.left);
-        return news.then_some(Proof { state: said, rumor: true });
+        return news.then_some(Proof {
+            state: said,
+            rumor: true,
+        });
     }
     if held.left && !fresher {
         return None;
     }
-    let state = State { incarnation: held.incarnation.max(incarnation), ..said };
-    (state != held).then_some(Proof { state, rumor: fresher })
+    let state = State {
+        incarnation: held.incarnation.max(incarnation),
+        ..said
+    };
+    (state != held).then_some(Proof {
+        state,
+        rumor: fresher,
+    })
+}
+
+/// The rules as tables: `tests/tables/*.txt`, which anyone can read.
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The rows of a table, with what they expect last, each checked by `actual`.
+    fn check(table: &str, columns: usize, actual: impl Fn(&[&str]) -> String) {
+        let mut rows = 0;
+        for line in table
+            .lines()
+            .filter(|line| !line.starts_with('#') && !line.trim().is_empty())
+        {
+            let cells: Vec<_> = line.split_whitespace().collect();
+            assert_eq!(
+                actual(&cells[..columns]),
+                cells[columns..].join(" "),
+                "in the row: {line}"
+            );
+            rows += 1;
+        }
+        assert!(rows > 20, "only {rows} rows");
+    }
+
+    fn incarnation(text: &str) -> Incarnation {
+        match text {
+            "max" => Incarnation::MAX,
+            number => Incarnation::new(number.parse().unwrap()).unwrap(),
+        }
+    }
+
+    fn state(cell: &str) -> Option<State> {
+        let (health, number) = cell.split_once('@')?;
+        let health = match health {
+            "alive" => Health::Alive,
+            "suspect" => Health::Suspect,
+            "confirmed" => Health::Confirmed,
+            "departed" | "left" => Health::Departed,
+            other => panic!("{other} is no health"),
+        };
+        Some(State {
+            incarnation: incarnation(number),
+            health,
+            left: cell.starts_with("left"),
+        })
+    }
+
+    fn cell(state: State) -> String {
+        let health = if state.left {
+            "left"
+        } else {
+            state.health.as_str()
+        };
+        format!("{health}@{}", state.incarnation)
+    }
+
+    #[test]
+    fn a_record_of_another_member() {
+        let table = include_str!("../../tests/tables/record_of_another.txt");
+        check(table, 2, |cells| {
+            let (held, heard) = (state(cells[0]), state(cells[1]).unwrap());
+            match merge(held, heard) {
+                Merge::Ignore => format!("{} no", cell(held.unwrap())),
+                Merge::Adopt => format!("{} yes", cell(heard)),
+                Merge::Check => "ask no".to_owned(),
+            }
+        });
+    }
+
+    #[test]
+    fn a_record_of_this_very_member() {
+        let table = include_str!("../../tests/tables/record_of_myself.txt");
+        check(table, 2, |cells| {
+            let (mine, heard) = (state(cells[0]).unwrap(), state(cells[1]).unwrap());
+            match merge_own(mine.incarnation, mine.left, heard) {
+                Some(Incarnation::MAX) => "max".to_owned(),
+                Some(raised) => raised.to_string(),
+                None => "-".to_owned(),
+            }
+        });
+    }
+
+    #[test]
+    fn a_message_straight_from_a_member() {
+        let table = include_str!("../../tests/tables/proof_of_life.txt");
+        check(table, 2, |cells| {
+            let (held, says) = (state(cells[0]), state(cells[1]).unwrap());
+            match proof_of_life(held, says.incarnation, says.left) {
+                Some(Proof { state, rumor }) => {
+                    format!("{} {}", cell(state), if rumor { "yes" } else { "no" })
+                }
+                None => format!("{} no", cell(held.unwrap())),
+            }
+        });
+    }
 }

@@ -26,13 +26,20 @@ pub(super) struct Meter {
 
 impl Meter {
     pub fn new(rng: &mut StdRng) -> Self {
-        Meter { slots: Vec::new(), key: rng.random() }
+        Meter {
+            slots: Vec::new(),
+            key: rng.random(),
+        }
     }
 
     /// Whether this source may have one more answer now.
     pub fn allow(&mut self, now: Time, source: IpAddr) -> bool {
         if self.slots.is_empty() {
-            let full = Bucket { source: 0, tokens: STRANGER_BURST, filled: now };
+            let full = Bucket {
+                source: 0,
+                tokens: STRANGER_BURST,
+                filled: now,
+            };
             self.slots.resize(METER_SLOTS, full);
         }
         let source = self.network(source);
@@ -81,7 +88,9 @@ mod tests {
     use super::*;
 
     fn allowed(meter: &mut Meter, now: Time, source: IpAddr, tries: u32) -> u32 {
-        (0..tries).map(|_| u32::from(meter.allow(now, source))).sum()
+        (0..tries)
+            .map(|_| u32::from(meter.allow(now, source)))
+            .sum()
     }
 
     #[test]
@@ -95,7 +104,10 @@ mod tests {
             let now = start + Duration::from_millis(millis);
             later += u32::from(meter.allow(now, source));
         }
-        assert!(later <= STRANGER_RATE * 10 && later >= STRANGER_RATE * 9, "{later}");
+        assert!(
+            later <= STRANGER_RATE * 10 && later >= STRANGER_RATE * 9,
+            "{later}"
+        );
     }
 
     #[test]
@@ -103,6 +115,9 @@ mod tests {
         let mut meter = Meter::new(&mut StdRng::seed_from_u64(1));
         let start = Time::from_millis(5_000);
         allowed(&mut meter, start, Ipv4Addr::new(192, 0, 2, 1).into(), 1_000);
-        assert_eq!(allowed(&mut meter, start, Ipv4Addr::new(192, 0, 2, 2).into(), 5), 5);
+        assert_eq!(
+            allowed(&mut meter, start, Ipv4Addr::new(192, 0, 2, 2).into(), 5),
+            5
+        );
     }
 }

@@ -34,16 +34,15 @@ mod table;
 mod transfer;
 mod verdict;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
-use hashbrown::{HashMap, HashSet};
 use rand::RngExt;
 use slab::Slab;
 
 use crate::config::Timing;
 use crate::env::{Env, Timer};
-use crate::event::{Cause, Event};
+use crate::event::Cause;
 use crate::limits::{INCARNATION_RESERVE, MAX_BLOCKED, MAX_NAME};
 use crate::member::{Health, Incarnation, Member, MemberId};
 use crate::timer::TimerKey;
@@ -51,7 +50,7 @@ use local_health::LocalHealth;
 use merge::State;
 use meter::Meter;
 use news::{News, RowKey};
-use table::{NONE, Table, flag};
+use table::{NONE, Table};
 
 pub(crate) use table::Row;
 
@@ -59,8 +58,10 @@ pub(crate) use table::Row;
 pub(crate) struct Identity {
     pub id: MemberId,
     pub name: String,
-    /// Where it starts; the mark on disk, if any, is not below it.
+    /// Where it starts.
     pub incarnation: Incarnation,
+    /// Incarnations below this one are reserved on disk.
+    pub reserved: Incarnation,
     /// The address at which others know it, if that is known already.
     pub ip: Option<IpAddr>,
     pub swim_port: u16,
@@ -77,13 +78,13 @@ pub(crate) struct Swim {
     probe: Option<probe::Probe>,
     suspicions: Slab<suspicion::Suspicion>,
     graves: Slab<TimerKey>,
-    verdicts: HashMap<RowKey, verdict::Verdict>,
+    verdicts: BTreeMap<RowKey, verdict::Verdict>,
     seeds: Slab<seeds::Seed>,
     retry: graves::Retry,
     transfers: VecDeque<transfer::Transfer>,
     outbox: VecDeque<send::Outgoing>,
     meter: Meter,
-    blocked: HashSet<MemberId>,
+    blocked: BTreeSet<MemberId>,
     leave: leave::Leave,
     /// Whether the own address is known, so that the own record may go into memberships.
     addressed: bool,
@@ -91,8 +92,10 @@ pub(crate) struct Swim {
     advertised: bool,
     /// No ProbePing raises the own incarnation before then.
     next_probe_ping: crate::time::Time,
-    /// Incarnations up to this one are reserved on disk.
+    /// Incarnations below this one are reserved on disk.
     reserved: Incarnation,
+    /// Whether that mark is still to be stored.
+    reserve_due: bool,
     /// Makes the numbers of pings outside the probe cycle.
     cookie_key: u64,
     /// The row that the next filler comes from.
@@ -124,18 +127,19 @@ impl Swim {
             probe: None,
             suspicions: Slab::new(),
             graves: Slab::new(),
-            verdicts: HashMap::new(),
+            verdicts: BTreeMap::new(),
             seeds: Slab::new(),
             retry: graves::Retry::new(timing.period),
             transfers: VecDeque::new(),
             outbox: VecDeque::new(),
             meter: Meter::new(&mut env.rng),
-            blocked: HashSet::new(),
+            blocked: BTreeSet::new(),
             leave: leave::Leave::Not,
             addressed: identity.ip.is_some(),
             advertised: identity.ip.is_some(),
             next_probe_ping: env.now,
-            reserved: identity.incarnation,
+            reserved: identity.reserved,
+            reserve_due: false,
             cookie_key: env.rng.random(),
             filler: 0,
             helpers: Vec::new(),
@@ -192,8 +196,16 @@ impl Swim {
         self.blocked.remove(id)
     }
 
-    pub fn blocked(&self) -> &HashSet<MemberId> {
+    pub fn blocked(&self) -> &BTreeSet<MemberId> {
         &self.blocked
+    }
+
+    pub fn seeds(&self) -> usize {
+        self.seeds.len()
+    }
+
+    pub fn news(&self) -> usize {
+        self.news.len()
     }
 
     fn is_blocked(&self, id: &MemberId) -> bool {
@@ -202,7 +214,9 @@ impl Swim {
 
     /// Gives a member another state, and does all that follows from it.
     fn change(&mut self, env: &mut Env, key: RowKey, state: State, cause: Cause, rumor: bool) {
-        let Some(row) = self.table.get(key) else { return };
+        let Some(row) = self.table.get(key) else {
+            return;
+        };
         let before = row.state();
         let afresh = state.health == Health::Suspect && state.incarnation != before.incarnation;
         if state.health != before.health || afresh {
@@ -215,7 +229,8 @@ impl Swim {
         if state.health != before.health
             && let Some(member) = self.table.member(key)
         {
-            env.journal.member_changed(env.now, &member, Some(before.health), state.health, cause);
+            env.journal
+                .member_changed(env.now, &member, Some(before.health), state.health, cause);
             self.dead_or_back(env, before.health, state.health);
         }
         if rumor {
@@ -225,14 +240,22 @@ impl Swim {
     }
 
     /// Adds a member that was not known.
-    fn learn(&mut self, env: &mut Env, member: &Member, health: Health, cause: Cause, rumor: bool) -> Option<RowKey> {
+    fn learn(
+        &mut self,
+        env: &mut Env,
+        member: &Member,
+        health: Health,
+        cause: Cause,
+        rumor: bool,
+    ) -> Option<RowKey> {
         if !self.make_room(env) {
             return None;
         }
         let key = self.table.insert(member, health, env.now);
         self.table.settle(key, &mut env.rng);
         self.begin_side(env, key);
-        env.journal.member_changed(env.now, member, None, health, cause);
+        env.journal
+            .member_changed(env.now, member, None, health, cause);
         env.journal.stats.records_adopted += 1;
         if rumor {
             self.heat(key);
@@ -261,10 +284,15 @@ impl Swim {
     /// What a health brought with it ends.
     fn end_side(&mut self, env: &mut Env, key: RowKey) {
         self.end_trial(env, key);
-        let Some(row) = self.table.get_mut(key) else { return };
+        let Some(row) = self.table.get_mut(key) else {
+            return;
+        };
         let side = std::mem::replace(&mut row.side, NONE) as usize;
         let timer = match row.health {
-            Health::Suspect => self.suspicions.try_remove(side).map(|suspicion| suspicion.timer),
+            Health::Suspect => self
+                .suspicions
+                .try_remove(side)
+                .map(|suspicion| suspicion.timer),
             Health::Confirmed | Health::Departed => self.graves.try_remove(side),
             Health::Alive => None,
         };
@@ -299,19 +327,27 @@ impl Swim {
     /// Goes on with a higher incarnation.
     fn raise(&mut self, env: &mut Env, incarnation: Incarnation) {
         let me = self.table.me();
-        let state = State { incarnation, ..self.me().state() };
+        let state = State {
+            incarnation,
+            ..self.me().state()
+        };
         self.table.set_state(me, state, env.now, &mut env.rng);
-        self.reserve(env);
+        self.reserve();
         self.heat(me);
     }
 
     /// Sees to it that the mark on disk stays ahead of the incarnation in use (PROTOCOL.md §4).
-    fn reserve(&mut self, env: &mut Env) {
+    fn reserve(&mut self) {
         let incarnation = self.me().incarnation;
         if incarnation >= self.reserved {
             self.reserved = incarnation.plus(INCARNATION_RESERVE);
-            env.journal.event(Event::ReserveIncarnation { mark: self.reserved });
+            self.reserve_due = true;
         }
+    }
+
+    /// The mark to be stored, if it has changed.
+    pub fn poll_reserve(&mut self) -> Option<Incarnation> {
+        std::mem::take(&mut self.reserve_due).then_some(self.reserved)
     }
 
     /// A number for a ping to this address outside the probe cycle: only who gets the ping knows it, so

@@ -29,7 +29,10 @@ pub(crate) struct Walk {
 
 impl News {
     pub fn new() -> Self {
-        News { levels: Lists::new(LEVELS), lowest: LEVELS }
+        News {
+            levels: Lists::new(LEVELS),
+            lowest: LEVELS,
+        }
     }
 
     pub fn len(&self) -> usize {
@@ -39,10 +42,11 @@ impl News {
     /// The row is news, told to nobody yet. Takes and returns the row's place among the news.
     pub fn add(&mut self, row: RowKey, place: u32) -> u32 {
         self.lowest = 0;
-        if place != COLD && self.levels.move_to_front(place, 0) {
-            return place;
+        if place == COLD {
+            return self.levels.push_back(0, row);
         }
-        self.levels.push_front(0, row)
+        self.levels.move_to_back(place, 0);
+        place
     }
 
     pub fn remove(&mut self, place: u32) {
@@ -58,16 +62,19 @@ impl News {
             self.levels.remove(place);
             return None;
         }
-        self.levels.move_to_front(place, level);
+        self.levels.move_to_back(place, level);
         Some(place)
     }
 
     /// Begins a walk from the least told to the most told.
     pub fn walk(&mut self) -> Walk {
-        while self.lowest < LEVELS && self.levels.front(self.lowest).is_none() {
+        while self.lowest < LEVELS && self.levels.back(self.lowest).is_none() {
             self.lowest += 1;
         }
-        Walk { level: self.lowest, next: self.front(self.lowest) }
+        Walk {
+            level: self.lowest,
+            next: self.newest(self.lowest),
+        }
     }
 
     /// The next place and row of a walk, while nothing is changed in between.
@@ -77,15 +84,15 @@ impl News {
             if walk.level >= LEVELS {
                 return None;
             }
-            walk.next = self.front(walk.level);
+            walk.next = self.newest(walk.level);
         }
         let place = walk.next?;
-        walk.next = self.levels.next(place);
+        walk.next = self.levels.prev(place);
         Some((place, *self.levels.get(place)?))
     }
 
-    fn front(&self, level: usize) -> Option<u32> {
-        if level < LEVELS { self.levels.front(level) } else { None }
+    fn newest(&self, level: usize) -> Option<u32> {
+        self.levels.back(level)
     }
 }
 
@@ -100,7 +107,9 @@ mod tests {
 
     fn rows(news: &mut News) -> Vec<RowKey> {
         let mut walk = news.walk();
-        std::iter::from_fn(|| news.step(&mut walk)).map(|(_, row)| row).collect()
+        std::iter::from_fn(|| news.step(&mut walk))
+            .map(|(_, row)| row)
+            .collect()
     }
 
     #[test]

@@ -44,17 +44,37 @@ impl Swim {
     }
 
     fn begin_probe(&mut self, env: &mut Env, key: RowKey) {
-        let (Some(member), Some(row)) = (self.table.member(key), self.table.get(key)) else { return };
+        let (Some(member), Some(row)) = (self.table.member(key), self.table.get(key)) else {
+            return;
+        };
         let told = Some(row.state());
         let number = u64::from(env.rng.random::<u32>().max(1));
         let late = env.now + self.local_health.stretch(self.timing.timeout);
         let late = Some(env.timers.insert(late, Timer::AckLate));
-        self.probe = Some(Probe { target: member.id, number, left: None, answered: false, late });
+        self.probe = Some(Probe {
+            target: member.id,
+            number,
+            left: None,
+            answered: false,
+            late,
+        });
         env.journal.stats.probes += 1;
-        env.journal.trace(env.now, TraceKind::ProbeBegin, (&member).into(), Vec::new);
-        let body = Body::Ping { forward_to: None, number, digest: false, probe: true };
+        env.journal
+            .trace(env.now, TraceKind::ProbeBegin, (&member).into(), Vec::new);
+        let body = Body::Ping {
+            forward_to: None,
+            number,
+            digest: false,
+            probe: true,
+        };
         let (to, id, limit) = (member.swim_addr(), Some(member.id), ORDINARY_DATAGRAM);
-        self.queue(Outgoing { to, id, told, limit, body });
+        self.queue(Outgoing {
+            to,
+            id,
+            told,
+            limit,
+            body,
+        });
     }
 
     /// The probe's ping is being handed to the driver: its round trip begins.
@@ -67,7 +87,9 @@ impl Swim {
     /// No Ack in time: others are asked to ping the member too.
     pub(super) fn ack_late(&mut self, env: &mut Env) {
         let Some(probe) = &mut self.probe else { return };
-        let Some(timer) = probe.late.take() else { return };
+        let Some(timer) = probe.late.take() else {
+            return;
+        };
         env.timers.cancel(timer);
         if probe.answered {
             return;
@@ -81,20 +103,39 @@ impl Swim {
     pub(super) fn ask_others(&mut self, env: &mut Env, target: MemberId, number: u64) {
         let mut helpers = std::mem::take(&mut self.helpers);
         let except = self.table.find(&target);
-        self.table.some_alive(self.timing.indirect_probes, except, &mut env.rng, &mut helpers);
+        self.table.some_alive(
+            self.timing.indirect_probes,
+            except,
+            &mut env.rng,
+            &mut helpers,
+        );
         for key in &helpers {
-            let Some(helper) = self.table.member(*key) else { continue };
-            env.journal.trace(env.now, TraceKind::ProbePingReq, (&helper).into(), Vec::new);
+            let Some(helper) = self.table.member(*key) else {
+                continue;
+            };
+            env.journal
+                .trace(env.now, TraceKind::ProbePingReq, (&helper).into(), Vec::new);
             let (to, id, limit) = (helper.swim_addr(), Some(helper.id), ORDINARY_DATAGRAM);
-            self.queue(Outgoing { to, id, told: None, limit, body: Body::PingReq { target, number } });
+            self.queue(Outgoing {
+                to,
+                id,
+                told: None,
+                limit,
+                body: Body::PingReq { target, number },
+            });
         }
         self.helpers = helpers;
     }
 
     /// A datagram to this address could not be sent, or came back: that is a missed direct Ack.
     pub fn unreachable(&mut self, env: &mut Env, addr: SocketAddr) {
-        let Some(probe) = self.probe.as_ref().filter(|probe| !probe.answered) else { return };
-        let target = self.table.find(&probe.target).and_then(|key| self.table.member(key));
+        let Some(probe) = self.probe.as_ref().filter(|probe| !probe.answered) else {
+            return;
+        };
+        let target = self
+            .table
+            .find(&probe.target)
+            .and_then(|key| self.table.member(key));
         if target.is_some_and(|target| target.swim_addr() == addr) {
             self.ack_late(env);
         }
@@ -102,8 +143,16 @@ impl Swim {
 
     /// Whether this Ack answers the probe under way, and if so ends it. An Ack with a number has to have
     /// the right one; one without, from a peer that does not know of numbers, to come from the member.
-    pub(super) fn end_probe(&mut self, env: &mut Env, incoming: &Incoming<'_>, was_forwarded: bool, number: u64) -> bool {
-        let Some(probe) = self.probe.as_mut() else { return false };
+    pub(super) fn end_probe(
+        &mut self,
+        env: &mut Env,
+        incoming: &Incoming<'_>,
+        was_forwarded: bool,
+        number: u64,
+    ) -> bool {
+        let Some(probe) = self.probe.as_mut() else {
+            return false;
+        };
         if probe.target != incoming.sender.id || number != 0 && number != probe.number {
             return false;
         }
@@ -114,45 +163,63 @@ impl Swim {
         if let Some(timer) = probe.late.take() {
             env.timers.cancel(timer);
         }
-        let rtt = probe.left.map(|left| env.wall.since(left)).filter(|_| !was_forwarded);
+        let rtt = probe
+            .left
+            .map(|left| env.wall.since(left))
+            .filter(|_| !was_forwarded);
         self.local_health.improve();
         if let Some((rtt, row)) = rtt.zip(incoming.row.and_then(|key| self.table.get_mut(key))) {
             row.rtt = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX - 1);
         }
-        let peer = Peer { id: Some(incoming.sender.id), addr: Some(incoming.from) };
-        env.journal.trace(env.now, TraceKind::ProbeAckReceived, peer, Vec::new);
+        let peer = Peer {
+            id: Some(incoming.sender.id),
+            addr: Some(incoming.from),
+        };
+        env.journal
+            .trace(env.now, TraceKind::ProbeAckReceived, peer, Vec::new);
         true
     }
 
     /// The period of a probe is over: who has not answered is Suspect.
     fn conclude(&mut self, env: &mut Env) {
-        let Some(probe) = self.probe.take() else { return };
+        let Some(probe) = self.probe.take() else {
+            return;
+        };
         if let Some(timer) = probe.late {
             env.timers.cancel(timer);
         }
-        let Some(key) = self.table.find(&probe.target) else { return };
-        let Some(member) = self.table.member(key) else { return };
+        let Some(key) = self.table.find(&probe.target) else {
+            return;
+        };
+        let Some(member) = self.table.member(key) else {
+            return;
+        };
         if probe.answered {
-            env.journal.trace(env.now, TraceKind::ProbeComplete, (&member).into(), Vec::new);
+            env.journal.trace(
+                env.now,
+                TraceKind::ProbeComplete,
+                (&member).into(),
+                Vec::new,
+            );
             return;
         }
         env.journal.stats.probes_failed += 1;
         self.local_health.worsen();
-        let Some(held) = self.table.get(key).map(Row::state) else { return };
+        let Some(held) = self.table.get(key).map(Row::state) else {
+            return;
+        };
         if held.health == Health::Alive {
-            env.journal.trace(env.now, TraceKind::ProbeSuspect, (&member).into(), Vec::new);
-            let suspect = super::State { health: Health::Suspect, ..held };
+            env.journal
+                .trace(env.now, TraceKind::ProbeSuspect, (&member).into(), Vec::new);
+            let suspect = super::State {
+                health: Health::Suspect,
+                ..held
+            };
             self.change(env, key, suspect, Cause::ProbeFailed, true);
         }
         if held.health <= Health::Suspect {
             let me = self.id();
             self.accuse(env, key, me);
         }
-    }
-
-    /// The number of the probe under way and whom it asks.
-    #[cfg(test)]
-    pub(super) fn probing(&self) -> Option<(MemberId, u64)> {
-        self.probe.as_ref().map(|probe| (probe.target, probe.number))
     }
 }

@@ -44,24 +44,58 @@ impl Swim {
     /// A message arrived from this address, `bytes` long as a datagram.
     pub fn handle(&mut self, env: &mut Env, from: SocketAddr, bytes: usize, swim: wire::Swim<'_>) {
         let kind = self.kind_of(&swim.message);
-        let peer = Peer { id: Some(swim.message.from().id), addr: Some(from) };
-        env.journal.received(env.now, kind, peer, || listed(&swim.memberships));
+        let peer = Peer {
+            id: Some(swim.message.from().id),
+            addr: Some(from),
+        };
+        env.journal
+            .received(env.now, kind, peer, || listed(&swim.memberships));
         let mut incoming = self.identify(from, bytes, *swim.message.from());
         if let Err(reason) = self.admit(env, kind, &incoming, &swim.message) {
             env.journal.rejected(env.now, reason, from);
             return;
         }
         match swim.message {
-            Message::Ping { forward_to, probe, digest, .. } => {
-                self.on_ping(env, &mut incoming, forward_to, probe, digest, swim.memberships);
+            Message::Ping {
+                forward_to,
+                probe,
+                digest,
+                ..
+            } => {
+                self.on_ping(
+                    env,
+                    &mut incoming,
+                    forward_to,
+                    probe,
+                    digest,
+                    swim.memberships,
+                );
             }
-            Message::Ack { forward_to: Some(to), probe, .. } if kind == MessageKind::ForwardedAck => {
+            Message::Ack {
+                forward_to: Some(to),
+                probe,
+                ..
+            } if kind == MessageKind::ForwardedAck => {
                 self.forward(&incoming, to, probe, swim.memberships);
             }
-            Message::Ack { forward_to, probe, table, .. } => {
-                self.on_ack(env, &mut incoming, forward_to.is_some(), probe, table, swim.memberships);
+            Message::Ack {
+                forward_to,
+                probe,
+                table,
+                ..
+            } => {
+                self.on_ack(
+                    env,
+                    &mut incoming,
+                    forward_to.is_some(),
+                    probe,
+                    table,
+                    swim.memberships,
+                );
             }
-            Message::PingReq { target, probe, .. } => self.on_ping_req(&mut incoming, &target, probe),
+            Message::PingReq { target, probe, .. } => {
+                self.on_ping_req(&mut incoming, &target, probe)
+            }
             Message::ProbePing { .. } => self.on_probe_ping(env, &mut incoming),
         }
     }
@@ -69,20 +103,40 @@ impl Swim {
     fn kind_of(&self, message: &Message<'_>) -> MessageKind {
         match message {
             Message::Ping { .. } => MessageKind::Ping,
-            Message::Ack { forward_to: Some(to), .. } if to.id != self.id() => MessageKind::ForwardedAck,
+            Message::Ack {
+                forward_to: Some(to),
+                ..
+            } if to.id != self.id() => MessageKind::ForwardedAck,
             Message::Ack { .. } => MessageKind::Ack,
             Message::PingReq { .. } => MessageKind::PingReq,
             Message::ProbePing { .. } => MessageKind::ProbePing,
         }
     }
 
-    fn identify<'a>(&self, from: SocketAddr, bytes: usize, sender: MemberRecord<'a>) -> Incoming<'a> {
+    fn identify<'a>(
+        &self,
+        from: SocketAddr,
+        bytes: usize,
+        sender: MemberRecord<'a>,
+    ) -> Incoming<'a> {
         let row = self.table.find(&sender.id);
         let proved = row.and_then(|key| self.table.get(key)).is_some_and(|row| {
-            row.has(flag::PROVED) && row.swim_port == from.port() && self.table.ip_of(row) == from.ip()
+            row.has(flag::PROVED)
+                && row.swim_port == from.port()
+                && self.table.ip_of(row) == from.ip()
         });
-        let allowance = if proved { usize::MAX } else { STRANGER_AMPLIFICATION * bytes };
-        Incoming { from, sender, row, proved, allowance }
+        let allowance = if proved {
+            usize::MAX
+        } else {
+            STRANGER_AMPLIFICATION * bytes
+        };
+        Incoming {
+            from,
+            sender,
+            row,
+            proved,
+            allowance,
+        }
     }
 
     /// Whether the message is one to act on.
@@ -99,7 +153,13 @@ impl Swim {
             return Err(Reject::OwnId);
         }
         // Acks that are passed on, or were, get through (PROTOCOL.md §2, "Block list").
-        let passed_on = matches!(message, Message::Ack { forward_to: Some(_), .. });
+        let passed_on = matches!(
+            message,
+            Message::Ack {
+                forward_to: Some(_),
+                ..
+            }
+        );
         if self.is_blocked(&id) && !passed_on {
             return Err(Reject::Blocked);
         }
@@ -125,12 +185,24 @@ impl Swim {
         memberships: Memberships<'_>,
     ) {
         let observer = is_observer(&incoming.sender);
-        let reserved = if digest != 0 && !observer { incoming.spend(SMALL_DATAGRAM) } else { 0 };
-        let most = if observer { SMALL_DATAGRAM } else { ORDINARY_DATAGRAM };
+        let reserved = if digest != 0 && !observer {
+            incoming.spend(SMALL_DATAGRAM)
+        } else {
+            0
+        };
+        let most = if observer {
+            SMALL_DATAGRAM
+        } else {
+            ORDINARY_DATAGRAM
+        };
         let limit = incoming.spend(most);
         // The answer shows what is held now, before this very ping counts as proof of life, so that the
         // sender hears what was said of it and can refute it.
-        let body = Body::Ack { forward_to: forward_to.map(contact), number, news: !observer };
+        let body = Body::Ack {
+            forward_to: forward_to.map(|to| to.contact()),
+            number,
+            news: !observer,
+        };
         self.answer(incoming, limit, body);
         if observer {
             return;
@@ -167,8 +239,12 @@ impl Swim {
 
     /// The sender answered a number that only its address was told.
     fn prove(&mut self, env: &mut Env, incoming: &Incoming<'_>) {
-        let Some(key) = self.table.find(&incoming.sender.id) else { return };
-        let Some(row) = self.table.get(key) else { return };
+        let Some(key) = self.table.find(&incoming.sender.id) else {
+            return;
+        };
+        let Some(row) = self.table.get(key) else {
+            return;
+        };
         if row.swim_port != incoming.from.port() || self.table.ip_of(row) != incoming.from.ip() {
             return;
         }
@@ -183,18 +259,44 @@ impl Swim {
     }
 
     fn on_ping_req(&mut self, incoming: &mut Incoming<'_>, target: &MemberRecord<'_>, number: u64) {
-        let asker = MemberRecord { address: Some(incoming.from.ip()), ..contact(incoming.sender) };
+        let asker = MemberRecord {
+            address: Some(incoming.from.ip()),
+            ..incoming.sender.contact()
+        };
         if target.id == self.id() {
             let limit = incoming.spend(SMALL_DATAGRAM);
-            self.answer(incoming, limit, Body::Ack { forward_to: None, number, news: false });
+            self.answer(
+                incoming,
+                limit,
+                Body::Ack {
+                    forward_to: None,
+                    number,
+                    news: false,
+                },
+            );
             return;
         }
-        let Some(key) = self.table.find(&target.id) else { return };
-        let (Some(member), Some(row)) = (self.table.member(key), self.table.get(key)) else { return };
+        let Some(key) = self.table.find(&target.id) else {
+            return;
+        };
+        let (Some(member), Some(row)) = (self.table.member(key), self.table.get(key)) else {
+            return;
+        };
         let told = Some(row.state());
         let limit = incoming.spend(ORDINARY_DATAGRAM);
-        let body = Body::Ping { forward_to: Some(asker), number, digest: false, probe: false };
-        self.queue(Outgoing { to: member.swim_addr(), id: Some(target.id), told, limit, body });
+        let body = Body::Ping {
+            forward_to: Some(asker),
+            number,
+            digest: false,
+            probe: false,
+        };
+        self.queue(Outgoing {
+            to: member.swim_addr(),
+            id: Some(target.id),
+            told,
+            limit,
+            body,
+        });
     }
 
     fn on_probe_ping(&mut self, env: &mut Env, incoming: &mut Incoming<'_>) {
@@ -204,15 +306,32 @@ impl Swim {
             self.refute(env, next, Health::Confirmed);
         }
         let limit = incoming.spend(ORDINARY_DATAGRAM);
-        self.answer(incoming, limit, Body::Ack { forward_to: None, number: 0, news: true });
+        self.answer(
+            incoming,
+            limit,
+            Body::Ack {
+                forward_to: None,
+                number: 0,
+                news: true,
+            },
+        );
         let ip = incoming.from.ip();
         self.take_in(env, incoming, ip, true);
     }
 
     /// Queues an answer to the source of a message, with what is held of its sender.
     fn answer(&mut self, incoming: &Incoming<'_>, limit: usize, body: Body) {
-        let told = incoming.row.and_then(|key| self.table.get(key)).map(Row::state);
-        self.queue(Outgoing { to: incoming.from, id: Some(incoming.sender.id), told, limit, body });
+        let told = incoming
+            .row
+            .and_then(|key| self.table.get(key))
+            .map(Row::state);
+        self.queue(Outgoing {
+            to: incoming.from,
+            id: Some(incoming.sender.id),
+            told,
+            limit,
+            body,
+        });
     }
 
     /// A message straight from a member, or an Ack that was passed on, is proof that it lives.
@@ -225,7 +344,8 @@ impl Swim {
             Some(key) => key,
             None => {
                 let Some(key) = self.take_in_stranger(env, sender, ip) else {
-                    env.journal.rejected(env.now, Reject::TableFull, incoming.from);
+                    env.journal
+                        .rejected(env.now, Reject::TableFull, incoming.from);
                     return;
                 };
                 key
@@ -233,20 +353,39 @@ impl Swim {
         };
         incoming.row = Some(key);
         self.end_trial(env, key);
-        let Some(held) = self.table.get(key).map(Row::state) else { return };
+        let Some(held) = self.table.get(key).map(Row::state) else {
+            return;
+        };
         let proof = merge::proof_of_life(Some(held), sender.incarnation, sender.departed);
         if sender.incarnation >= held.incarnation {
             self.note_contact(key, sender, ip, direct);
         }
         if let Some(proof) = proof {
-            let cause = if sender.departed { Cause::ItsLeave } else { Cause::ProofOfLife };
+            let cause = if sender.departed {
+                Cause::ItsLeave
+            } else {
+                Cause::ProofOfLife
+            };
             self.change(env, key, proof.state, cause, proof.rumor);
         }
     }
 
-    fn take_in_stranger(&mut self, env: &mut Env, sender: &MemberRecord<'_>, ip: IpAddr) -> Option<RowKey> {
-        let health = if sender.departed { Health::Departed } else { Health::Alive };
-        let cause = if sender.departed { Cause::ItsLeave } else { Cause::ProofOfLife };
+    fn take_in_stranger(
+        &mut self,
+        env: &mut Env,
+        sender: &MemberRecord<'_>,
+        ip: IpAddr,
+    ) -> Option<RowKey> {
+        let health = if sender.departed {
+            Health::Departed
+        } else {
+            Health::Alive
+        };
+        let cause = if sender.departed {
+            Cause::ItsLeave
+        } else {
+            Cause::ProofOfLife
+        };
         let key = self.learn(env, &member_at(sender, ip), health, cause, true)?;
         // A peer that cannot ask for the member table wants it all the same.
         if sender.features & feature::EXTENSIONS == 0
@@ -259,14 +398,22 @@ impl Swim {
 
     /// What a fresh direct message says of its sender beyond its health.
     fn note_contact(&mut self, key: RowKey, sender: &MemberRecord<'_>, ip: IpAddr, direct: bool) {
-        let Some(row) = self.table.get(key) else { return };
+        let Some(row) = self.table.get(key) else {
+            return;
+        };
         let moved = self.table.ip_of(row) != ip
             || row.swim_port != sender.swim_port
             || row.gossip_port != sender.gossip_port;
         if moved {
-            self.table.set_contact(key, ip, sender.swim_port, sender.gossip_port);
+            self.table
+                .set_contact(key, ip, sender.swim_port, sender.gossip_port);
         }
-        if self.table.get(key).is_some_and(|row| self.table.name_of(row) != sender.name) && !sender.name.is_empty() {
+        if self
+            .table
+            .get(key)
+            .is_some_and(|row| self.table.name_of(row) != sender.name)
+            && !sender.name.is_empty()
+        {
             self.table.set_name(key, sender.name);
         }
         if let Some(row) = self.table.get_mut(key) {
@@ -281,7 +428,13 @@ impl Swim {
     }
 
     /// Merges the memberships that a message carried; `news`: what is adopted is passed on.
-    fn apply(&mut self, env: &mut Env, incoming: &mut Incoming<'_>, memberships: Memberships<'_>, news: bool) {
+    fn apply(
+        &mut self,
+        env: &mut Env,
+        incoming: &mut Incoming<'_>,
+        memberships: Memberships<'_>,
+        news: bool,
+    ) {
         for record in memberships {
             match record {
                 Ok(record) => {
@@ -293,7 +446,13 @@ impl Swim {
         }
     }
 
-    fn apply_record(&mut self, env: &mut Env, incoming: &mut Incoming<'_>, record: &MembershipRecord<'_>, news: bool) {
+    fn apply_record(
+        &mut self,
+        env: &mut Env,
+        incoming: &mut Incoming<'_>,
+        record: &MembershipRecord<'_>,
+        news: bool,
+    ) {
         let heard = State {
             incarnation: record.member.incarnation,
             health: record.health,
@@ -322,8 +481,12 @@ impl Swim {
         record: &MembershipRecord<'_>,
         news: bool,
     ) {
-        let Some(ip) = record.member.address else { return };
-        let cause = Cause::Record { via: incoming.sender.id };
+        let Some(ip) = record.member.address else {
+            return;
+        };
+        let cause = Cause::Record {
+            via: incoming.sender.id,
+        };
         let key = match known {
             Some(key) => {
                 self.note_contact(key, &record.member, ip, false);
@@ -331,9 +494,14 @@ impl Swim {
                 key
             }
             None => {
-                let member = Member { departed: heard.left, ..member_at(&record.member, ip) };
+                let member = Member {
+                    departed: heard.left,
+                    ..member_at(&record.member, ip)
+                };
                 let Some(key) = self.learn(env, &member, heard.health, cause, news) else {
-                    return env.journal.rejected(env.now, Reject::TableFull, incoming.from);
+                    return env
+                        .journal
+                        .rejected(env.now, Reject::TableFull, incoming.from);
                 };
                 self.table.set_name(key, record.member.name);
                 key
@@ -356,14 +524,17 @@ impl Swim {
             self.learn_own_address(ip, incoming.proved);
         }
         let mine = self.me().incarnation;
-        let Some(raised) = merge::merge_own(mine, self.is_leaving(), heard) else { return };
+        let Some(raised) = merge::merge_own(mine, self.is_leaving(), heard) else {
+            return;
+        };
         if heard.health == Health::Alive || self.is_leaving() {
             return self.raise(env, raised);
         }
         if self.may_provoke(env, incoming) {
             self.refute(env, raised, heard.health);
         } else {
-            env.journal.rejected(env.now, Reject::RateLimited, incoming.from);
+            env.journal
+                .rejected(env.now, Reject::RateLimited, incoming.from);
         }
     }
 
@@ -371,7 +542,10 @@ impl Swim {
         self.raise(env, incarnation);
         self.local_health.worsen();
         env.journal.stats.refutations += 1;
-        env.journal.event(Event::Refuted { claimed, incarnation });
+        env.journal.event(Event::Refuted {
+            claimed,
+            incarnation,
+        });
     }
 
     /// Others know this member at this address.
@@ -387,20 +561,16 @@ impl Swim {
 
     /// A message carries the own id: a seed that is this very member, or somebody else who uses the id.
     fn own_id_heard(&mut self, env: &mut Env, from: SocketAddr, message: &Message<'_>) {
-        let mine = matches!(message, Message::Ping { probe, .. } if self.seed_is_myself(env, *probe));
+        let mine =
+            matches!(message, Message::Ping { probe, .. } if self.seed_is_myself(env, *probe));
         if !mine {
-            env.journal.event(Event::IdConflict { addr: from });
+            env.journal.id_conflict(env.now, from);
         }
     }
 }
 
 pub(super) fn is_observer(sender: &MemberRecord<'_>) -> bool {
     sender.features & feature::OBSERVER != 0 || sender.id == MemberId::OBSERVER
-}
-
-/// Where a member is, without what only it may say of itself.
-pub(super) fn contact(record: MemberRecord<'_>) -> MemberRecord<'static> {
-    MemberRecord { name: "", features: 0, probe_ping: false, ..record }
 }
 
 fn member_at(record: &MemberRecord<'_>, ip: IpAddr) -> Member {
@@ -416,7 +586,11 @@ fn member_at(record: &MemberRecord<'_>, ip: IpAddr) -> Member {
 }
 
 /// For a trace: what the memberships say.
-pub(super) fn listed(memberships: &Memberships<'_>) -> Vec<(MemberId, crate::member::Incarnation, Health)> {
+pub(super) fn listed(
+    memberships: &Memberships<'_>,
+) -> Vec<(MemberId, crate::member::Incarnation, Health)> {
     let records = memberships.clone().flatten();
-    records.map(|record| (record.member.id, record.member.incarnation, record.health)).collect()
+    records
+        .map(|record| (record.member.id, record.member.incarnation, record.health))
+        .collect()
 }

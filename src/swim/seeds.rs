@@ -30,11 +30,19 @@ impl Swim {
     /// Asks this address from now on; `None`: there are too many. One that is asked already is asked
     /// again soon.
     pub fn join(&mut self, env: &mut Env, addr: Option<SocketAddr>) -> Option<SeedId> {
-        let known = self.seeds.iter().find(|(_, seed)| addr.is_some() && seed.addr == addr).map(|(key, _)| key);
+        let known = self
+            .seeds
+            .iter()
+            .find(|(_, seed)| addr.is_some() && seed.addr == addr)
+            .map(|(key, _)| key);
         let key = match known {
             Some(key) => key,
             None if self.seeds.len() >= MAX_SEEDS => return None,
-            None => self.seeds.insert(Seed { addr, timer: None, pause: self.timing.period }),
+            None => self.seeds.insert(Seed {
+                addr,
+                timer: None,
+                pause: self.timing.period,
+            }),
         };
         self.ask_seed_soon(env, key);
         Some(SeedId(key as u32))
@@ -42,7 +50,9 @@ impl Swim {
 
     /// Asks a seed at once, and then as if it were new.
     fn ask_seed_soon(&mut self, env: &mut Env, key: usize) {
-        let Some(seed) = self.seeds.get_mut(key) else { return };
+        let Some(seed) = self.seeds.get_mut(key) else {
+            return;
+        };
         if let Some(timer) = seed.timer.take() {
             env.timers.cancel(timer);
         }
@@ -59,7 +69,9 @@ impl Swim {
 
     pub(super) fn seed_due(&mut self, env: &mut Env, key: u32) {
         let leaving = self.is_leaving();
-        let Some(seed) = self.seeds.get_mut(key as usize) else { return };
+        let Some(seed) = self.seeds.get_mut(key as usize) else {
+            return;
+        };
         seed.timer = None;
         if leaving {
             return;
@@ -83,15 +95,33 @@ impl Swim {
     }
 
     fn ping_seed(&mut self, to: SocketAddr) {
-        let body = Body::Ping { forward_to: None, number: self.cookie(to), digest: true, probe: false };
-        self.queue(Outgoing { to, id: None, told: None, limit: ORDINARY_DATAGRAM, body });
+        let body = Body::Ping {
+            forward_to: None,
+            number: self.cookie(to),
+            digest: true,
+            probe: false,
+        };
+        self.queue(Outgoing {
+            to,
+            id: None,
+            told: None,
+            limit: ORDINARY_DATAGRAM,
+            body,
+        });
     }
 
     /// A ping with the own id and this number arrived: if it is one that went to a seed, that seed is
     /// this very member, and is not asked again.
     pub(super) fn seed_is_myself(&mut self, env: &mut Env, number: u64) -> bool {
         let mine = |seed: &Seed| seed.addr.is_some_and(|addr| self.cookie(addr) == number);
-        let Some(key) = self.seeds.iter().find(|(_, seed)| mine(seed)).map(|(key, _)| key) else { return false };
+        let Some(key) = self
+            .seeds
+            .iter()
+            .find(|(_, seed)| mine(seed))
+            .map(|(key, _)| key)
+        else {
+            return false;
+        };
         if let Some(timer) = self.seeds.try_remove(key).and_then(|seed| seed.timer) {
             env.timers.cancel(timer);
         }

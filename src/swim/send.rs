@@ -13,7 +13,9 @@ use crate::journal::Peer;
 use crate::limits::{MAX_DATAGRAM_SENT, MAX_QUEUED_DATAGRAMS, ORDINARY_DATAGRAM};
 use crate::member::{Health, MemberId};
 use crate::stats::MessageKind;
-use crate::wire::{self, Accusers, Encoder, MemberRecord, MembershipRecord, Memberships, Message, feature};
+use crate::wire::{
+    self, Accusers, Encoder, MemberRecord, MembershipRecord, Memberships, Message, feature,
+};
 
 /// A message decided on, to be encoded when it is taken.
 pub(super) struct Outgoing {
@@ -83,32 +85,59 @@ impl Swim {
 
     /// Encodes the next message into `buf`, of which the envelope takes `overhead` more bytes of the
     /// datagram. Returns where it goes and its length.
-    pub fn poll(&mut self, env: &mut Env, buf: &mut [u8], overhead: usize) -> Option<(SocketAddr, usize)> {
+    pub fn poll(
+        &mut self,
+        env: &mut Env,
+        buf: &mut [u8],
+        overhead: usize,
+    ) -> Option<(SocketAddr, usize)> {
         loop {
             let message = self.outbox.pop_front()?;
             let hard = MAX_DATAGRAM_SENT.saturating_sub(overhead).min(buf.len());
             let soft = message.limit.saturating_sub(overhead).min(hard);
-            let Some(len) = self.encode(env, &message, &mut buf[..hard], soft) else { continue };
+            let Some(len) = self.encode(env, &message, &mut buf[..hard], soft) else {
+                continue;
+            };
             let kind = message.body.kind();
-            let peer = Peer { id: message.id, addr: Some(message.to) };
+            let peer = Peer {
+                id: message.id,
+                addr: Some(message.to),
+            };
             let payload = &buf[..len];
             env.journal.sent(env.now, kind, len + overhead, peer, || {
-                wire::decode(payload).map(|swim| listed(&swim.memberships)).unwrap_or_default()
+                wire::decode(payload)
+                    .map(|swim| listed(&swim.memberships))
+                    .unwrap_or_default()
             });
             return Some((message.to, len));
         }
     }
 
-    fn encode(&mut self, env: &mut Env, message: &Outgoing, buf: &mut [u8], soft: usize) -> Option<usize> {
+    fn encode(
+        &mut self,
+        env: &mut Env,
+        message: &Outgoing,
+        buf: &mut [u8],
+        soft: usize,
+    ) -> Option<usize> {
         let receiver = message.id.and_then(|id| self.table.find(&id));
         match &message.body {
-            Body::Ping { forward_to, number, digest, probe } => {
+            Body::Ping {
+                forward_to,
+                number,
+                digest,
+                probe,
+            } => {
                 if *probe {
                     self.probe_leaves(env, *number);
                 }
                 let digest = if *digest { self.table.digest() } else { 0 };
-                let ping =
-                    Message::Ping { from: self.from_record(), forward_to: *forward_to, probe: *number, digest };
+                let ping = Message::Ping {
+                    from: self.from_record(),
+                    forward_to: *forward_to,
+                    probe: *number,
+                    digest,
+                };
                 let mut out = Encoder::new(buf, &ping)?;
                 self.push_told(&mut out, receiver, message.told, soft);
                 if self.push_news(env, &mut out, receiver, soft) == 0 && *probe {
@@ -116,9 +145,18 @@ impl Swim {
                 }
                 Some(out.finish())
             }
-            Body::Ack { forward_to, number, news } => {
+            Body::Ack {
+                forward_to,
+                number,
+                news,
+            } => {
                 let (from, probe) = (self.from_record(), *number);
-                let ack = Message::Ack { from, forward_to: *forward_to, probe, table: false };
+                let ack = Message::Ack {
+                    from,
+                    forward_to: *forward_to,
+                    probe,
+                    table: false,
+                };
                 let mut out = Encoder::new(buf, &ack).filter(|out| out.len() <= soft)?;
                 if *news {
                     self.push_told(&mut out, receiver, message.told, soft);
@@ -129,14 +167,21 @@ impl Swim {
             Body::PingReq { target, number } => {
                 let key = self.table.find(target)?;
                 let from = self.from_record();
-                let request = Message::PingReq { from, target: self.record_of(key)?, probe: *number };
+                let request = Message::PingReq {
+                    from,
+                    target: self.record_of(key)?,
+                    probe: *number,
+                };
                 let mut out = Encoder::new(buf, &request)?;
                 // Relays that do not merge it skip it; the field's habit is to send the target's record.
                 self.push_row(&mut out, key, receiver, None, soft);
                 Some(out.finish())
             }
             Body::ProbePing => {
-                let from = MemberRecord { probe_ping: true, ..self.from_record() };
+                let from = MemberRecord {
+                    probe_ping: true,
+                    ..self.from_record()
+                };
                 Some(Encoder::new(buf, &Message::ProbePing { from })?.finish())
             }
             Body::Forward(forward) => encode_forward(buf, forward),
@@ -188,26 +233,53 @@ impl Swim {
         state: Option<State>,
         soft: usize,
     ) -> bool {
-        let (Some(row), Some(mut member)) = (self.table.get(key), self.record_of(key)) else { return false };
-        let to_ours = receiver.and_then(|key| self.table.get(key)).is_some_and(|row| row.has(flag::OURS));
+        let (Some(row), Some(mut member)) = (self.table.get(key), self.record_of(key)) else {
+            return false;
+        };
+        let to_ours = receiver
+            .and_then(|key| self.table.get(key))
+            .is_some_and(|row| row.has(flag::OURS));
         if row.has(flag::V6) && !to_ours || key == self.table.me() && !self.addressed {
             return false;
         }
         let state = state.unwrap_or(row.state());
         (member.incarnation, member.departed) = (state.incarnation, state.left);
-        let accusers = if state.health == Health::Suspect { self.accusers(row) } else { &[] };
-        out.push(&MembershipRecord { member, health: state.health, accusers: Accusers::from(accusers) }, soft)
+        let accusers = if state.health == Health::Suspect {
+            self.accusers(row)
+        } else {
+            &[]
+        };
+        out.push(
+            &MembershipRecord {
+                member,
+                health: state.health,
+                accusers: Accusers::from(accusers),
+            },
+            soft,
+        )
     }
 
     /// The receiver's own record comes first, so that it always hears what is held of it.
-    fn push_told(&self, out: &mut Encoder<'_>, receiver: Option<RowKey>, told: Option<State>, soft: usize) {
+    fn push_told(
+        &self,
+        out: &mut Encoder<'_>,
+        receiver: Option<RowKey>,
+        told: Option<State>,
+        soft: usize,
+    ) {
         if let (Some(key), Some(_)) = (receiver, told) {
             self.push_row(out, key, receiver, told, soft);
         }
     }
 
     /// Appends as much news as fits, the least told first, and counts it as told.
-    fn push_news(&mut self, env: &mut Env, out: &mut Encoder<'_>, receiver: Option<RowKey>, soft: usize) -> usize {
+    fn push_news(
+        &mut self,
+        env: &mut Env,
+        out: &mut Encoder<'_>,
+        receiver: Option<RowKey>,
+        soft: usize,
+    ) -> usize {
         /// After so many records that do not fit, or are not for this receiver, the rest won't either.
         const MISSES: usize = 3;
         let mut told = [(0, 0); MOST_NEWS];
@@ -241,7 +313,10 @@ impl Swim {
     /// Without news, a ping carries one record of the table in turn: slow anti-entropy, so that whatever
     /// was lost is made good.
     fn push_filler(&mut self, out: &mut Encoder<'_>, receiver: Option<RowKey>, soft: usize) {
-        let key = self.table.first_from(self.filler).or_else(|| self.table.first_from(0));
+        let key = self
+            .table
+            .first_from(self.filler)
+            .or_else(|| self.table.first_from(0));
         if let Some(key) = key {
             self.filler = key + 1;
             if Some(key) != receiver {
@@ -259,9 +334,15 @@ impl Swim {
         memberships: Memberships<'_>,
     ) {
         let Some(ip) = to.address else { return };
-        let from = MemberRecord { address: Some(incoming.from.ip()), ..incoming.sender };
+        let from = MemberRecord {
+            address: Some(incoming.from.ip()),
+            ..incoming.sender
+        };
         let forward = Forward {
-            from: MemberRecord { features: from.features, ..from.contact() },
+            from: MemberRecord {
+                features: from.features,
+                ..from.contact()
+            },
             name: from.name.to_owned(),
             to: to.contact(),
             number,
@@ -270,13 +351,27 @@ impl Swim {
         let to_addr = SocketAddr::new(ip, to.swim_port);
         let (id, limit) = (Some(to.id), incoming.allowance.min(ORDINARY_DATAGRAM));
         let body = Body::Forward(Box::new(forward));
-        self.queue(Outgoing { to: to_addr, id, told: None, limit, body });
+        self.queue(Outgoing {
+            to: to_addr,
+            id,
+            told: None,
+            limit,
+            body,
+        });
     }
 }
 
 fn encode_forward(buf: &mut [u8], forward: &Forward) -> Option<usize> {
-    let from = MemberRecord { name: &forward.name, ..forward.from };
-    let ack = Message::Ack { from, forward_to: Some(forward.to), probe: forward.number, table: false };
+    let from = MemberRecord {
+        name: &forward.name,
+        ..forward.from
+    };
+    let ack = Message::Ack {
+        from,
+        forward_to: Some(forward.to),
+        probe: forward.number,
+        table: false,
+    };
     let hard = buf.len();
     let mut out = Encoder::new(buf, &ack)?;
     for record in Memberships::from_bytes(&forward.memberships).flatten() {

@@ -27,12 +27,20 @@ impl Suspicion {
     pub fn accusers(&self) -> &[MemberId] {
         &self.accusers[..self.count]
     }
+
+    pub fn timer(&self) -> TimerKey {
+        self.timer
+    }
 }
 
 impl Swim {
     /// The row's suspicion, if it is Suspect.
     pub fn suspicion(&self, row: &Row) -> Option<&Suspicion> {
-        if row.health == Health::Suspect { self.suspicions.get(row.side as usize) } else { None }
+        if row.health == Health::Suspect {
+            self.suspicions.get(row.side as usize)
+        } else {
+            None
+        }
     }
 
     pub(super) fn accusers(&self, row: &Row) -> &[MemberId] {
@@ -43,7 +51,12 @@ impl Swim {
         let over = env.now + self.suspicion_length(0);
         let timer = env.timers.insert(over, Timer::SuspicionOver(key));
         let nobody = MemberId::from_bytes([0; 16]);
-        let suspicion = Suspicion { began: env.now, timer, accusers: [nobody; MAX_ACCUSERS], count: 0 };
+        let suspicion = Suspicion {
+            began: env.now,
+            timer,
+            accusers: [nobody; MAX_ACCUSERS],
+            count: 0,
+        };
         let side = self.suspicions.insert(suspicion) as u32;
         if let Some(row) = self.table.get_mut(key) {
             row.side = side;
@@ -53,11 +66,22 @@ impl Swim {
     /// This member says that the one in the row does not answer. A new accuser shortens the suspicion,
     /// and is news as long as it does.
     pub(super) fn accuse(&mut self, env: &mut Env, key: RowKey, accuser: MemberId) {
-        let Some(row) = self.table.get(key).filter(|row| row.health == Health::Suspect) else { return };
+        let Some(row) = self
+            .table
+            .get(key)
+            .filter(|row| row.health == Health::Suspect)
+        else {
+            return;
+        };
         let side = row.side as usize;
         let needed = self.confirmations_needed();
-        let Some(suspicion) = self.suspicions.get_mut(side) else { return };
-        if suspicion.count >= MAX_ACCUSERS || suspicion.accusers().contains(&accuser) || accuser == row.id {
+        let Some(suspicion) = self.suspicions.get_mut(side) else {
+            return;
+        };
+        if suspicion.count >= MAX_ACCUSERS
+            || suspicion.accusers().contains(&accuser)
+            || accuser == row.id
+        {
             return;
         }
         suspicion.accusers[suspicion.count] = accuser;
@@ -97,12 +121,19 @@ impl Swim {
     /// there are others who could accuse.
     fn confirmations_needed(&self) -> usize {
         let others = self.table.living().saturating_sub(2);
-        self.timing.suspicion_confirmations.min(others).min(MAX_ACCUSERS - 1)
+        self.timing
+            .suspicion_confirmations
+            .min(others)
+            .min(MAX_ACCUSERS - 1)
     }
 
     fn suspicion_length(&self, confirmations: usize) -> Duration {
         let timing = &self.timing;
-        let scale = if timing.suspicion_scaled { (self.table.living() as f64).log10().max(1.0) } else { 1.0 };
+        let scale = if timing.suspicion_scaled {
+            (self.table.living() as f64).log10().max(1.0)
+        } else {
+            1.0
+        };
         let shortest = timing.period.mul_f64(timing.suspicion_periods * scale);
         let needed = self.confirmations_needed();
         if needed == 0 || confirmations >= needed {
@@ -115,10 +146,24 @@ impl Swim {
 
     /// Nobody vouched for the suspect in time: it is Confirmed.
     pub(super) fn suspicion_over(&mut self, env: &mut Env, key: RowKey) {
-        let Some(row) = self.table.get(key).filter(|row| row.health == Health::Suspect) else { return };
-        let state = State { health: Health::Confirmed, ..row.state() };
+        let Some(row) = self
+            .table
+            .get(key)
+            .filter(|row| row.health == Health::Suspect)
+        else {
+            return;
+        };
+        let state = State {
+            health: Health::Confirmed,
+            ..row.state()
+        };
         if let Some(member) = self.table.member(key) {
-            env.journal.trace(env.now, TraceKind::ProbeConfirmed, (&member).into(), Vec::new);
+            env.journal.trace(
+                env.now,
+                TraceKind::ProbeConfirmed,
+                (&member).into(),
+                Vec::new,
+            );
         }
         self.change(env, key, state, Cause::SuspicionTimeout, true);
     }

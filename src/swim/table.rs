@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use hashbrown::HashTable;
-use rand::rngs::StdRng;
 use rand::RngExt;
+use rand::rngs::StdRng;
 use slab::Slab;
 
 use super::merge::State;
@@ -72,7 +72,19 @@ impl Row {
     }
 
     pub fn state(&self) -> State {
-        State { incarnation: self.incarnation, health: self.health, left: self.has(flag::LEFT) }
+        State {
+            incarnation: self.incarnation,
+            health: self.health,
+            left: self.has(flag::LEFT),
+        }
+    }
+
+    pub fn is_persistent(&self) -> bool {
+        self.has(flag::PERSISTENT)
+    }
+
+    pub fn has_left(&self) -> bool {
+        self.has(flag::LEFT)
     }
 
     pub fn rtt(&self) -> Option<Duration> {
@@ -155,7 +167,11 @@ impl Table {
     }
 
     pub fn find(&self, id: &MemberId) -> Option<RowKey> {
-        let is_it = |key: &RowKey| self.rows.get(*key as usize).is_some_and(|row| row.id == *id);
+        let is_it = |key: &RowKey| {
+            self.rows
+                .get(*key as usize)
+                .is_some_and(|row| row.id == *id)
+        };
         self.index.find(self.hash_key.hash(id), is_it).copied()
     }
 
@@ -195,7 +211,11 @@ impl Table {
         if !row.has(flag::V6) {
             return Ipv4Addr::from_bits(row.ip).into();
         }
-        self.v6.get(row.ip as usize).copied().unwrap_or(Ipv6Addr::UNSPECIFIED).into()
+        self.v6
+            .get(row.ip as usize)
+            .copied()
+            .unwrap_or(Ipv6Addr::UNSPECIFIED)
+            .into()
     }
 
     pub fn name_of(&self, row: &Row) -> &str {
@@ -221,8 +241,12 @@ impl Table {
         };
         let key = self.rows.insert(row) as RowKey;
         let (rows, hash_key) = (&self.rows, &self.hash_key);
-        let rehash = |key: &RowKey| rows.get(*key as usize).map_or(0, |row| hash_key.hash(&row.id));
-        self.index.insert_unique(hash_key.hash(&member.id), key, rehash);
+        let rehash = |key: &RowKey| {
+            rows.get(*key as usize)
+                .map_or(0, |row| hash_key.hash(&row.id))
+        };
+        self.index
+            .insert_unique(hash_key.hash(&member.id), key, rehash);
         self.set_contact(key, member.ip, member.swim_port, member.gossip_port);
         if let Some(row) = self.get_mut(key) {
             row.set(flag::PERSISTENT, member.persistent);
@@ -234,10 +258,15 @@ impl Table {
 
     /// Forgets another member; its suspicion, grave and news are the caller's to end before.
     pub fn remove(&mut self, key: RowKey) {
-        let Some(row) = self.rows.get(key as usize).filter(|_| key != self.me) else { return };
+        let Some(row) = self.rows.get(key as usize).filter(|_| key != self.me) else {
+            return;
+        };
         let (id, health, name, ip, v6) = (row.id, row.health, row.name, row.ip, row.has(flag::V6));
         self.leave_lists(key);
-        if let Ok(entry) = self.index.find_entry(self.hash_key.hash(&id), |other| *other == key) {
+        if let Ok(entry) = self
+            .index
+            .find_entry(self.hash_key.hash(&id), |other| *other == key)
+        {
             entry.remove();
         }
         self.names.try_remove(name as usize);
@@ -249,7 +278,9 @@ impl Table {
     }
 
     pub fn set_contact(&mut self, key: RowKey, ip: IpAddr, swim_port: u16, gossip_port: u16) {
-        let Some(row) = self.rows.get_mut(key as usize) else { return };
+        let Some(row) = self.rows.get_mut(key as usize) else {
+            return;
+        };
         (row.swim_port, row.gossip_port) = (swim_port, gossip_port);
         match ip {
             IpAddr::V4(ip) => {
@@ -270,17 +301,25 @@ impl Table {
     }
 
     pub fn set_name(&mut self, key: RowKey, name: &str) {
-        let Some(row) = self.rows.get_mut(key as usize) else { return };
+        let Some(row) = self.rows.get_mut(key as usize) else {
+            return;
+        };
         if self.names.get(row.name as usize).map_or("", |old| old) == name {
             return;
         }
         self.names.try_remove(row.name as usize);
-        row.name = if name.is_empty() { NONE } else { self.names.insert(name.into()) as u32 };
+        row.name = if name.is_empty() {
+            NONE
+        } else {
+            self.names.insert(name.into()) as u32
+        };
     }
 
     /// Changes what decides about a member, and with it where it is listed.
     pub fn set_state(&mut self, key: RowKey, state: State, now: Time, rng: &mut StdRng) {
-        let Some(row) = self.rows.get_mut(key as usize) else { return };
+        let Some(row) = self.rows.get_mut(key as usize) else {
+            return;
+        };
         let (id, before) = (row.id, row.health);
         row.incarnation = state.incarnation;
         row.health = state.health;
@@ -295,18 +334,27 @@ impl Table {
 
     fn tally(&mut self, id: MemberId, health: Health, more: bool) {
         let count = &mut self.counts[health as usize - 1];
-        *count = if more { *count + 1 } else { count.saturating_sub(1) };
+        *count = if more {
+            *count + 1
+        } else {
+            count.saturating_sub(1)
+        };
         if health <= Health::Suspect {
             let (low, high) = halves(&id);
             let bits = mix(mix(low) ^ high);
-            self.digest =
-                if more { self.digest.wrapping_add(bits) } else { self.digest.wrapping_sub(bits) };
+            self.digest = if more {
+                self.digest.wrapping_add(bits)
+            } else {
+                self.digest.wrapping_sub(bits)
+            };
         }
     }
 
     /// Lists the member where it belongs: in the round, among the dead, or nowhere.
     pub fn settle(&mut self, key: RowKey, rng: &mut StdRng) {
-        let Some(row) = self.rows.get(key as usize) else { return };
+        let Some(row) = self.rows.get(key as usize) else {
+            return;
+        };
         let (round, dead) = (row.belongs_in_round(), row.belongs_among_dead());
         if key == self.me || (round, dead) == (row.has(flag::IN_ROUND), row.has(flag::AMONG_DEAD)) {
             return;
@@ -339,8 +387,14 @@ impl Table {
     }
 
     fn leave_lists(&mut self, key: RowKey) {
-        let Some(row) = self.rows.get_mut(key as usize) else { return };
-        let (place, in_round, dead) = (row.place as usize, row.has(flag::IN_ROUND), row.has(flag::AMONG_DEAD));
+        let Some(row) = self.rows.get_mut(key as usize) else {
+            return;
+        };
+        let (place, in_round, dead) = (
+            row.place as usize,
+            row.has(flag::IN_ROUND),
+            row.has(flag::AMONG_DEAD),
+        );
         row.place = NONE;
         row.set(flag::IN_ROUND | flag::AMONG_DEAD, false);
         if in_round {
@@ -387,7 +441,13 @@ impl Table {
     }
 
     /// Up to `most` Alive members from a random place of the round on, in `found`; none of `except`.
-    pub fn some_alive(&self, most: usize, except: Option<RowKey>, rng: &mut StdRng, found: &mut Vec<RowKey>) {
+    pub fn some_alive(
+        &self,
+        most: usize,
+        except: Option<RowKey>,
+        rng: &mut StdRng,
+        found: &mut Vec<RowKey>,
+    ) {
         /// Bounds the walk in a ring of which most is suspect.
         const STEPS: usize = 64;
         found.clear();
@@ -395,9 +455,15 @@ impl Table {
             return;
         }
         let start = rng.random_range(0..self.round.len());
-        let walk = self.round[start..].iter().chain(&self.round[..start]).take(STEPS.max(most));
+        let walk = self.round[start..]
+            .iter()
+            .chain(&self.round[..start])
+            .take(STEPS.max(most));
         let fits = |key: &&RowKey| {
-            Some(**key) != except && self.get(**key).is_some_and(|row| row.health == Health::Alive)
+            Some(**key) != except
+                && self
+                    .get(**key)
+                    .is_some_and(|row| row.health == Health::Alive)
         };
         found.extend(walk.filter(fits).take(most));
     }
@@ -415,7 +481,10 @@ impl Table {
         const SAMPLE: usize = 16;
         (0..SAMPLE)
             .filter_map(|_| self.random_dead(rng))
-            .filter(|key| self.get(*key).is_some_and(|row| row.health == Health::Departed))
+            .filter(|key| {
+                self.get(*key)
+                    .is_some_and(|row| row.health == Health::Departed)
+            })
             .min_by_key(|key| self.get(*key).map(|row| row.since))
     }
 }
@@ -472,7 +541,11 @@ mod tests {
     }
 
     fn set_health(table: &mut Table, key: RowKey, health: Health, rng: &mut StdRng) {
-        let state = State { incarnation: Incarnation::ZERO, health, left: false };
+        let state = State {
+            incarnation: Incarnation::ZERO,
+            health,
+            left: false,
+        };
         table.set_state(key, state, Time::ZERO, rng);
     }
 
@@ -486,7 +559,9 @@ mod tests {
         let mut rng = StdRng::seed_from_u64(1);
         let mut table = table(20, &mut rng);
         for _ in 0..5 {
-            let mut seen: Vec<_> = (0..20).filter_map(|_| table.next_in_round(&mut rng)).collect();
+            let mut seen: Vec<_> = (0..20)
+                .filter_map(|_| table.next_in_round(&mut rng))
+                .collect();
             seen.sort_unstable();
             assert_eq!(seen, (1..=20).collect::<Vec<_>>());
         }
@@ -534,7 +609,9 @@ mod tests {
         }
         set_health(&mut table, 1, Health::Confirmed, &mut rng);
         set_health(&mut table, 2, Health::Confirmed, &mut rng);
-        let mut round: Vec<_> = (0..2).filter_map(|_| table.next_in_round(&mut rng)).collect();
+        let mut round: Vec<_> = (0..2)
+            .filter_map(|_| table.next_in_round(&mut rng))
+            .collect();
         round.sort_unstable();
         assert_eq!(round, [2, 3]);
         assert_eq!(table.random_dead(&mut rng), Some(1));
@@ -568,7 +645,10 @@ mod tests {
         table.set_contact(2, ip.into(), 1, 2);
         assert_eq!(table.member(2).map(|member| member.ip), Some(ip.into()));
         table.remove(2);
-        assert_eq!((table.find(&member(2).id), table.names.len(), table.v6.len()), (None, 0, 0));
+        assert_eq!(
+            (table.find(&member(2).id), table.names.len(), table.v6.len()),
+            (None, 0, 0)
+        );
         let key = table.insert(&member(9), Health::Alive, Time::ZERO);
         assert_eq!((key, table.find(&member(9).id)), (2, Some(2)));
         assert_eq!(table.name_of(table.get(2).unwrap()), "");

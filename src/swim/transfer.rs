@@ -30,18 +30,33 @@ impl Swim {
     /// address: nobody can have it sent to somebody else.
     pub(super) fn wants_table(&mut self, env: &mut Env, incoming: &mut Incoming<'_>) {
         let (id, to) = (incoming.sender.id, incoming.from);
-        let Some(row) = incoming.row.and_then(|key| self.table.get_mut(key)) else { return };
+        let Some(row) = incoming.row.and_then(|key| self.table.get_mut(key)) else {
+            return;
+        };
         if row.has(flag::PROVED) {
             return self.begin_transfer(env, id);
         }
         row.set(flag::WANTS_TABLE, true);
         let limit = incoming.spend(SMALL_DATAGRAM);
-        let body = Body::Ping { forward_to: None, number: self.cookie(to), digest: true, probe: false };
-        self.queue(Outgoing { to, id: Some(id), told: None, limit, body });
+        let body = Body::Ping {
+            forward_to: None,
+            number: self.cookie(to),
+            digest: true,
+            probe: false,
+        };
+        self.queue(Outgoing {
+            to,
+            id: Some(id),
+            told: None,
+            limit,
+            body,
+        });
     }
 
     pub(super) fn begin_transfer(&mut self, env: &mut Env, to: MemberId) {
-        if self.transfers.len() >= MAX_TRANSFERS || self.transfers.iter().any(|transfer| transfer.to == to) {
+        if self.transfers.len() >= MAX_TRANSFERS
+            || self.transfers.iter().any(|transfer| transfer.to == to)
+        {
             return;
         }
         self.transfers.push_back(Transfer { to, next: 0 });
@@ -55,13 +70,20 @@ impl Swim {
         while let Some(transfer) = self.transfers.front() {
             let to = transfer.to;
             let member = self.table.find(&to).and_then(|key| self.table.member(key));
-            let Some(member) = member.filter(|_| self.table.first_from(transfer.next).is_some()) else {
+            let Some(member) = member.filter(|_| self.table.first_from(transfer.next).is_some())
+            else {
                 self.transfers.pop_front();
                 continue;
             };
             for _ in 0..BURST {
                 let (to, id) = (member.swim_addr(), Some(member.id));
-                self.queue(Outgoing { to, id, told: None, limit: ORDINARY_DATAGRAM, body: Body::Table });
+                self.queue(Outgoing {
+                    to,
+                    id,
+                    told: None,
+                    limit: ORDINARY_DATAGRAM,
+                    body: Body::Table,
+                });
             }
             env.timers.insert(env.now + PACE, Timer::TableDue);
             return;
@@ -81,13 +103,19 @@ impl Swim {
             return None;
         }
         let mut next = self.table.first_from(transfer.next)?;
-        let ack = Message::Ack { from: self.from_record(), forward_to: None, probe: 0, table: true };
+        let ack = Message::Ack {
+            from: self.from_record(),
+            forward_to: None,
+            probe: 0,
+            table: true,
+        };
         let mut out = Encoder::new(buf, &ack)?;
         let bare = out.len();
         loop {
             let before = out.len();
             // What a ping or an Ack says of the receiver itself, they say better.
-            let told = Some(next) == receiver || self.push_row(&mut out, next, receiver, None, soft);
+            let told =
+                Some(next) == receiver || self.push_row(&mut out, next, receiver, None, soft);
             if !told && before > bare {
                 break;
             }

@@ -33,17 +33,28 @@ impl Swim {
             verdict.incarnation = verdict.incarnation.max(incarnation);
             return;
         }
-        let Some(member) = self.table.member(key) else { return };
+        let Some(member) = self.table.member(key) else {
+            return;
+        };
         if self.verdicts.len() >= MAX_VERDICTS || incoming.spend(SMALL_DATAGRAM) < SMALL_DATAGRAM {
             return;
         }
-        let timer = env.timers.insert(env.now + self.timing.verdict_timeout, Timer::VerdictDue(key));
+        let timer = env.timers.insert(
+            env.now + self.timing.verdict_timeout,
+            Timer::VerdictDue(key),
+        );
         self.verdicts.insert(key, Verdict { incarnation, timer });
         if let Some(row) = self.table.get_mut(key) {
             row.set(flag::ON_TRIAL, true);
         }
         let (to, id) = (member.swim_addr(), Some(member.id));
-        self.queue(Outgoing { to, id, told: None, limit: ORDINARY_DATAGRAM, body: Body::ProbePing });
+        self.queue(Outgoing {
+            to,
+            id,
+            told: None,
+            limit: ORDINARY_DATAGRAM,
+            body: Body::ProbePing,
+        });
         self.ask_witnesses(env, incoming, member.id);
     }
 
@@ -56,7 +67,13 @@ impl Swim {
 
     /// The member answered, or its health changed otherwise: the claim is settled.
     pub(super) fn end_trial(&mut self, env: &mut Env, key: RowKey) {
-        let Some(row) = self.table.get_mut(key).filter(|row| row.has(flag::ON_TRIAL)) else { return };
+        let Some(row) = self
+            .table
+            .get_mut(key)
+            .filter(|row| row.has(flag::ON_TRIAL))
+        else {
+            return;
+        };
         row.set(flag::ON_TRIAL, false);
         if let Some(verdict) = self.verdicts.remove(&key) {
             env.timers.cancel(verdict.timer);
@@ -65,15 +82,24 @@ impl Swim {
 
     /// It did not answer for itself in time: the claim is believed.
     pub(super) fn verdict_due(&mut self, env: &mut Env, key: RowKey) {
-        let Some(verdict) = self.verdicts.get(&key) else { return };
+        let Some(verdict) = self.verdicts.get(&key) else {
+            return;
+        };
         let incarnation = verdict.incarnation;
-        let (Some(row), Some(member)) = (self.table.get(key), self.table.member(key)) else { return };
+        let (Some(row), Some(member)) = (self.table.get(key), self.table.member(key)) else {
+            return;
+        };
         let state = State {
             incarnation: row.incarnation.max(incarnation),
             health: Health::Confirmed,
             left: row.has(flag::LEFT),
         };
-        env.journal.trace(env.now, TraceKind::ProbeConfirmed, (&member).into(), Vec::new);
+        env.journal.trace(
+            env.now,
+            TraceKind::ProbeConfirmed,
+            (&member).into(),
+            Vec::new,
+        );
         self.change(env, key, state, Cause::VerdictBelieved, true);
     }
 }

@@ -1,7 +1,7 @@
 //! Reads a SWIM message out of borrowed bytes: PROTOCOL.md §2's table, checked whole before anything of
 //! the message is used.
 
-use super::field::{Fields, Value, int32};
+use super::field::{Fields, Value, int32, uint32};
 use super::raw_member::RawMember;
 use super::record::{ACCUSER, Accusers, MemberRecord, MembershipRecord};
 use super::swim::{Message, Swim};
@@ -44,12 +44,11 @@ pub fn decode(payload: &[u8]) -> Result<Swim<'_>, Reject> {
         return Err(Reject::UnknownType);
     }
     let (number, body) = body.ok_or(Reject::MissingField)?;
-    let body = Body::read(body)?;
     let message = match (kind, number) {
-        (1, 2) => body.ping()?,
-        (2, 3) => body.ack()?,
-        (3, 4) => body.ping_req()?,
-        (4, 6) => body.probe_ping()?,
+        (1, 2) => Body::read(body, true)?.ping()?,
+        (2, 3) => Body::read(body, true)?.ack()?,
+        (3, 4) => Body::read(body, true)?.ping_req()?,
+        (4, 6) => Body::read(body, false)?.probe_ping()?,
         _ => return Err(Reject::MissingField),
     };
     Ok(Swim {
@@ -73,22 +72,31 @@ struct Body<'a> {
     /// `forward_to` or `target`.
     other: Option<&'a [u8]>,
     probe: u64,
+    /// A Ping's `digest`, or an Ack's `table`.
+    extra: u64,
 }
 
 impl<'a> Body<'a> {
-    fn read(body: &'a [u8]) -> Result<Self, Reject> {
-        let (mut from, mut other, mut probe) = (None, None, 0);
+    /// In a ProbePing, the only one that has no `other`, its number is that of an unknown field.
+    fn read(body: &'a [u8], has_other: bool) -> Result<Self, Reject> {
+        let (mut from, mut other, mut probe, mut extra) = (None, None, 0, 0);
         let mut fields = Fields::new(body);
         while let Some(field) = fields.next()? {
             match field {
                 (1, Value::Bytes(member)) => once(&mut from, member)?,
-                (2, Value::Bytes(member)) => once(&mut other, member)?,
+                (2, Value::Bytes(member)) if has_other => once(&mut other, member)?,
                 (100, Value::Varint(number)) => probe = number,
+                (101, Value::Varint(number)) => extra = number,
                 _ => {}
             }
         }
         let from = from.ok_or(Reject::MissingField)?;
-        Ok(Body { from, other, probe })
+        Ok(Body {
+            from,
+            other,
+            probe,
+            extra,
+        })
     }
 
     fn ping(&self) -> Result<Message<'a>, Reject> {
@@ -96,6 +104,7 @@ impl<'a> Body<'a> {
             from: self.from()?,
             forward_to: self.other()?,
             probe: self.probe,
+            digest: uint32(self.extra)?,
         })
     }
 
@@ -104,6 +113,7 @@ impl<'a> Body<'a> {
             from: self.from()?,
             forward_to: self.other()?,
             probe: self.probe,
+            table: self.extra != 0,
         })
     }
 
@@ -115,7 +125,6 @@ impl<'a> Body<'a> {
         })
     }
 
-    /// A ProbePing has only `from`: what else stands there are unknown fields.
     fn probe_ping(&self) -> Result<Message<'a>, Reject> {
         Ok(Message::ProbePing { from: self.from()? })
     }
@@ -142,10 +151,27 @@ pub struct Memberships<'a> {
     left: usize,
 }
 
-impl Memberships<'_> {
+impl<'a> Memberships<'a> {
+    /// Those in bytes that [`Memberships::as_bytes`] gave.
+    pub fn from_bytes(bytes: &'a [u8]) -> Self {
+        Memberships {
+            fields: Fields::new(bytes),
+            left: usize::MAX,
+        }
+    }
+
     /// Whether there are none (left), neither good nor bad ones.
     pub const fn is_empty(&self) -> bool {
         self.left == 0
+    }
+
+    /// The bytes they stand in, from the first of them on, to be read again by
+    /// [`Memberships::from_bytes`].
+    pub fn as_bytes(&self) -> &'a [u8] {
+        if self.left == 0 {
+            return &[];
+        }
+        self.fields.rest()
     }
 }
 
@@ -176,8 +202,9 @@ impl<'a> Iterator for Memberships<'a> {
 /// Finds everything in a membership that drops the whole message.
 #[inline]
 fn check_membership(membership: &[u8]) -> Result<(), Reject> {
-    let mut member = None;
     let mut fields = Fields::new(membership);
+    let mut member = fields.bytes_if(1)?;
+    fields.varint_if(2)?.map(int32).transpose()?;
     while let Some(field) = fields.next()? {
         match field {
             (1, Value::Bytes(bytes)) => once(&mut member, bytes)?,
@@ -191,17 +218,15 @@ fn check_membership(membership: &[u8]) -> Result<(), Reject> {
 /// Reads a membership that was checked: what fails here makes it useless alone.
 #[inline]
 fn read_membership(membership: &[u8]) -> Result<MembershipRecord<'_>, Reject> {
-    let mut member: &[u8] = &[];
-    let mut health = Health::Alive;
-    let mut accusers = None;
     let mut fields = Fields::new(membership);
+    let mut member = fields.bytes_if(1)?.unwrap_or_default();
+    let mut health = fields.varint_if(2)?.map_or(Health::Alive, health_of);
+    let mut accusers = None;
     loop {
         let here = fields;
         match fields.next()? {
             Some((1, Value::Bytes(bytes))) => member = bytes,
-            Some((2, Value::Varint(number))) => {
-                health = Health::from_wire(number).unwrap_or(Health::Alive);
-            }
+            Some((2, Value::Varint(number))) => health = health_of(number),
             Some((ACCUSER, Value::Bytes(_))) => accusers = accusers.or(Some(here)),
             Some(_) => {}
             None => break,
@@ -214,4 +239,10 @@ fn read_membership(membership: &[u8]) -> Result<MembershipRecord<'_>, Reject> {
         health,
         accusers: accusers.map_or(Accusers::NONE, Accusers::from_wire),
     })
+}
+
+/// An unknown health counts as Alive (PROTOCOL.md §2).
+#[inline(always)]
+fn health_of(number: u64) -> Health {
+    Health::from_wire(number).unwrap_or(Health::Alive)
 }

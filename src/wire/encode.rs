@@ -3,24 +3,20 @@
 //! Fields ascend by number and every scalar of the contract is written, also false, 0 and "", as the
 //! senders of today's rings do: so bytes can be compared. Extensions are written if they say something.
 
-use super::field::{Writer, bytes_len, varint_len};
+use super::field::{BYTES, VARINT, Writer, bytes_len, tag, varint_len};
 use super::record::{MemberRecord, MembershipRecord};
 use super::swim::Message;
-use super::text::{IpText, cut_name};
-
-/// Tags: a field's number and its wire type, 0 for a varint, 2 for bytes.
-const fn tag(number: u8, wire_type: u8) -> u8 {
-    number << 3 | wire_type
-}
+use super::text::{cut_name, ip_len, write_ip};
 
 /// The two-byte tags of the extensions.
 const FEATURES: [u8; 2] = [0xa0, 0x06];
 const NAME: [u8; 2] = [0xaa, 0x06];
 const PROBE: [u8; 2] = [0xa0, 0x06];
+const EXTRA: [u8; 2] = [0xa8, 0x06];
 const ACCUSER: [u8; 2] = [0xa2, 0x06];
 
 /// `Member.id`'s tag and length.
-const ID_HEAD: [u8; 2] = [tag(1, 2), 32];
+const ID_HEAD: [u8; 2] = [tag(1, BYTES), 32];
 /// `Membership.accuser`'s tag and length.
 const ACCUSER_HEAD: [u8; 3] = [ACCUSER[0], ACCUSER[1], 16];
 
@@ -36,14 +32,15 @@ impl<'b> Encoder<'b> {
     /// fit there.
     pub fn new(buf: &'b mut [u8], message: &Message<'_>) -> Option<Self> {
         let body = Body::of(message);
+        let body_len = body.len();
         // The type takes two bytes.
-        let len = 2 + bytes_len(body.len);
+        let len = 2 + bytes_len(body_len);
         if len > buf.len() {
             return None;
         }
         let mut out = Writer::new(buf, 0);
-        out.number(tag(1, 0), body.kind);
-        out.head(body.tag, body.len);
+        out.number(tag(1, VARINT), body.kind);
+        out.head(tag(body.number, BYTES), body_len);
         body.write(&mut out);
         let takes_memberships = !matches!(message, Message::ProbePing { .. });
         Some(Encoder {
@@ -62,14 +59,15 @@ impl<'b> Encoder<'b> {
     /// Appends a membership if the payload then has at most `limit` bytes (and fits the buffer); else
     /// leaves all as it was and says false. A ProbePing takes none (PROTOCOL.md §2).
     pub fn push(&mut self, record: &MembershipRecord<'_>, limit: usize) -> bool {
-        let membership = Membership::of(record);
-        let end = self.len + bytes_len(membership.len);
+        let member = member_len(&record.member);
+        let membership = membership_body_len(record, member);
+        let end = self.len + bytes_len(membership);
         if !self.takes_memberships || end > limit.min(self.buf.len()) {
             return false;
         }
         let mut out = Writer::new(self.buf, self.len);
-        out.head(tag(5, 2), membership.len);
-        membership.write(&mut out);
+        out.head(tag(5, BYTES), membership);
+        write_membership(&mut out, record, member);
         self.len = end;
         true
     }
@@ -82,160 +80,145 @@ impl<'b> Encoder<'b> {
 
 /// Bytes that [`Encoder::push`] adds for this record.
 pub fn membership_len(record: &MembershipRecord<'_>) -> usize {
-    bytes_len(Membership::of(record).len)
+    bytes_len(membership_body_len(record, member_len(&record.member)))
 }
 
 /// A message of any kind, laid out.
 struct Body<'a> {
     kind: u64,
-    tag: u8,
-    from: Member<'a>,
-    other: Option<Member<'a>>,
+    number: u8,
+    from: &'a MemberRecord<'a>,
+    /// `forward_to` or `target`.
+    other: Option<&'a MemberRecord<'a>>,
     probe: u64,
-    len: usize,
+    /// A Ping's `digest`, or an Ack's `table`.
+    extra: u64,
 }
 
 impl<'a> Body<'a> {
-    fn of(message: &Message<'a>) -> Self {
-        let (kind, number, other, probe) = match *message {
+    fn of(message: &'a Message<'a>) -> Self {
+        let (kind, number, other, probe, extra) = match message {
             Message::Ping {
-                forward_to, probe, ..
-            } => (1, 2, forward_to, probe),
+                forward_to,
+                probe,
+                digest,
+                ..
+            } => (1, 2, forward_to.as_ref(), *probe, (*digest).into()),
             Message::Ack {
-                forward_to, probe, ..
-            } => (2, 3, forward_to, probe),
-            Message::PingReq { target, probe, .. } => (3, 4, Some(target), probe),
-            Message::ProbePing { .. } => (4, 6, None, 0),
+                forward_to,
+                probe,
+                table,
+                ..
+            } => (2, 3, forward_to.as_ref(), *probe, (*table).into()),
+            Message::PingReq { target, probe, .. } => (3, 4, Some(target), *probe, 0),
+            Message::ProbePing { .. } => (4, 6, None, 0, 0),
         };
-        let from = Member::of(message.from());
-        let other = other.as_ref().map(Member::of);
-        let mut len = bytes_len(from.len);
-        if let Some(other) = &other {
-            len += bytes_len(other.len);
-        }
-        if probe != 0 {
-            len += PROBE.len() + varint_len(probe);
-        }
         Body {
             kind,
-            tag: tag(number, 2),
-            from,
+            number,
+            from: message.from(),
             other,
             probe,
-            len,
+            extra,
         }
     }
 
+    fn len(&self) -> usize {
+        let mut len = bytes_len(member_len(self.from));
+        if let Some(other) = self.other {
+            len += bytes_len(member_len(other));
+        }
+        if self.probe != 0 {
+            len += PROBE.len() + varint_len(self.probe);
+        }
+        if self.extra != 0 {
+            len += EXTRA.len() + varint_len(self.extra);
+        }
+        len
+    }
+
     fn write(&self, out: &mut Writer<'_>) {
-        out.head(tag(1, 2), self.from.len);
-        self.from.write(out);
-        if let Some(other) = &self.other {
-            out.head(tag(2, 2), other.len);
-            other.write(out);
+        out.head(tag(1, BYTES), member_len(self.from));
+        write_member(out, self.from);
+        if let Some(other) = self.other {
+            out.head(tag(2, BYTES), member_len(other));
+            write_member(out, other);
         }
         if self.probe != 0 {
             out.bytes(&PROBE);
             out.varint(self.probe);
         }
-    }
-}
-
-/// A membership, laid out.
-struct Membership<'a> {
-    record: &'a MembershipRecord<'a>,
-    member: Member<'a>,
-    len: usize,
-}
-
-impl<'a> Membership<'a> {
-    #[inline]
-    fn of(record: &'a MembershipRecord<'a>) -> Self {
-        let member = Member::of(&record.member);
-        let accusers = record.accusers.iter().count() * (ACCUSER_HEAD.len() + 16);
-        // The health takes two bytes.
-        let len = bytes_len(member.len) + 2 + accusers;
-        Membership {
-            record,
-            member,
-            len,
-        }
-    }
-
-    #[inline]
-    fn write(&self, out: &mut Writer<'_>) {
-        out.head(tag(1, 2), self.member.len);
-        self.member.write(out);
-        out.number(tag(2, 0), self.record.health as u64);
-        for accuser in self.record.accusers.iter() {
-            out.bytes(&ACCUSER_HEAD);
-            out.bytes(accuser.as_bytes());
+        if self.extra != 0 {
+            out.bytes(&EXTRA);
+            out.varint(self.extra);
         }
     }
 }
 
-/// A member, laid out: its address in text, and its length.
-struct Member<'a> {
-    record: MemberRecord<'a>,
-    address: IpText,
-    name: &'a str,
-    len: usize,
+/// Bytes of a membership in a member of `member_len` bytes; the health takes two.
+#[inline]
+fn membership_body_len(record: &MembershipRecord<'_>, member_len: usize) -> usize {
+    let accusers = record.accusers.iter().count() * (ACCUSER_HEAD.len() + 16);
+    bytes_len(member_len) + 2 + accusers
 }
 
-impl<'a> Member<'a> {
-    #[inline]
-    fn of(record: &MemberRecord<'a>) -> Self {
-        let address = IpText::new(record.address);
-        let name = cut_name(record.name);
-        // Five tags of numbers and three flags with their values, beside id and address.
-        let mut len = bytes_len(32)
-            + 1
-            + varint_len(record.incarnation.get())
-            + bytes_len(address.as_bytes().len())
-            + 1
-            + varint_len(record.swim_port.into())
-            + 1
-            + varint_len(record.gossip_port.into())
-            + 6;
-        if record.features != 0 {
-            len += FEATURES.len() + varint_len(record.features.into());
-        }
-        if !name.is_empty() {
-            len += NAME.len() + varint_len(name.len() as u64) + name.len();
-        }
-        Member {
-            record: *record,
-            address,
-            name,
-            len,
-        }
+#[inline]
+fn write_membership(out: &mut Writer<'_>, record: &MembershipRecord<'_>, member_len: usize) {
+    out.head(tag(1, BYTES), member_len);
+    write_member(out, &record.member);
+    out.number(tag(2, VARINT), record.health as u64);
+    for accuser in record.accusers.iter() {
+        out.bytes(&ACCUSER_HEAD);
+        out.bytes(accuser.as_bytes());
     }
+}
 
-    #[inline]
-    fn write(&self, out: &mut Writer<'_>) {
-        let record = &self.record;
-        out.bytes(&ID_HEAD);
-        out.bytes(&record.id.to_hex());
-        out.number(tag(2, 0), record.incarnation.get());
-        out.head(tag(3, 2), self.address.as_bytes().len());
-        out.bytes(self.address.as_bytes());
-        out.number(tag(4, 0), record.swim_port.into());
-        out.number(tag(5, 0), record.gossip_port.into());
-        out.bytes(&[
-            tag(6, 0),
-            record.persistent.into(),
-            tag(7, 0),
-            record.departed.into(),
-            tag(8, 0),
-            record.probe_ping.into(),
-        ]);
-        if record.features != 0 {
-            out.bytes(&FEATURES);
-            out.varint(record.features.into());
-        }
-        if !self.name.is_empty() {
-            out.bytes(&NAME);
-            out.varint(self.name.len() as u64);
-            out.bytes(self.name.as_bytes());
-        }
+#[inline]
+fn member_len(record: &MemberRecord<'_>) -> usize {
+    let ports = varint_len(record.swim_port.into()) + varint_len(record.gossip_port.into());
+    // Three tags of one byte, and three flags with theirs, beside id and address.
+    let mut len = ID_HEAD.len()
+        + 32
+        + 3
+        + varint_len(record.incarnation.get())
+        + ports
+        + bytes_len(ip_len(record.address))
+        + 6;
+    if record.features != 0 {
+        len += FEATURES.len() + varint_len(record.features.into());
+    }
+    if !record.name.is_empty() {
+        let name = cut_name(record.name).len();
+        len += NAME.len() + varint_len(name as u64) + name;
+    }
+    len
+}
+
+#[inline]
+fn write_member(out: &mut Writer<'_>, record: &MemberRecord<'_>) {
+    out.bytes(&ID_HEAD);
+    out.bytes(&record.id.to_hex());
+    out.number(tag(2, VARINT), record.incarnation.get());
+    out.head(tag(3, BYTES), ip_len(record.address));
+    write_ip(out, record.address);
+    out.number(tag(4, VARINT), record.swim_port.into());
+    out.number(tag(5, VARINT), record.gossip_port.into());
+    out.bytes(&[
+        tag(6, VARINT),
+        record.persistent.into(),
+        tag(7, VARINT),
+        record.departed.into(),
+        tag(8, VARINT),
+        record.probe_ping.into(),
+    ]);
+    if record.features != 0 {
+        out.bytes(&FEATURES);
+        out.varint(record.features.into());
+    }
+    if !record.name.is_empty() {
+        let name = cut_name(record.name).as_bytes();
+        out.bytes(&NAME);
+        out.varint(name.len() as u64);
+        out.bytes(name);
     }
 }

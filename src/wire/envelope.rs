@@ -84,11 +84,13 @@ impl Envelope {
     fn read(datagram: &[u8]) -> Result<Self, Reject> {
         let mut envelope = Envelope::default();
         let mut fields = Fields::new(datagram);
-        while let Some((number, value)) = fields.next()? {
-            match (number, value) {
+        while let Some(field) = fields.next()? {
+            // A value ends where its field does.
+            let end = datagram.len() - fields.left();
+            match field {
                 (1, Value::Varint(encrypted)) => envelope.encrypted = encrypted != 0,
-                (2, Value::Bytes(nonce)) => envelope.nonce = Some(fields.range_of(nonce)),
-                (3, Value::Bytes(payload)) => envelope.payload = Some(fields.range_of(payload)),
+                (2, Value::Bytes(nonce)) => envelope.nonce = Some(end - nonce.len()..end),
+                (3, Value::Bytes(payload)) => envelope.payload = Some(end - payload.len()..end),
                 _ => {}
             }
         }

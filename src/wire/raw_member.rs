@@ -27,24 +27,36 @@ impl<'a> RawMember<'a> {
     /// `CHECK_TEXT` is false for one whose texts were found to be UTF-8 before.
     #[inline(always)]
     pub(super) fn read<const CHECK_TEXT: bool>(member: &'a [u8]) -> Result<Self, Reject> {
-        let (mut id, mut swim_port, mut gossip_port) = (None, None, None);
-        let (mut incarnation, mut features) = (0, 0);
-        let (mut address, mut name): (&[u8], &[u8]) = (&[], &[]);
-        let (mut persistent, mut departed, mut probe_ping) = (false, false, false);
         let mut fields = Fields::new(member);
+        // Each field in the order in which senders write them, then whatever is left in any order.
+        let mut id = fields.bytes_if(1)?;
+        check_text::<CHECK_TEXT>(id.unwrap_or_default())?;
+        let mut incarnation = fields.varint_if(2)?.unwrap_or(0);
+        let mut address = fields.bytes_if(3)?.unwrap_or_default();
+        check_text::<CHECK_TEXT>(address)?;
+        let mut swim_port = fields.varint_if(4)?.map(port).transpose()?;
+        let mut gossip_port = fields.varint_if(5)?.map(port).transpose()?;
+        let mut persistent = fields.varint_if(6)?.unwrap_or(0) != 0;
+        let mut departed = fields.varint_if(7)?.unwrap_or(0) != 0;
+        let mut probe_ping = fields.varint_if(8)?.unwrap_or(0) != 0;
+        let mut features = 0;
+        let mut name: &[u8] = &[];
         while let Some(field) = fields.next()? {
             match field {
-                (1, Value::Bytes(text)) => id = Some(utf8::<CHECK_TEXT>(text)?),
+                (1, Value::Bytes(text)) => id = Some(text),
                 (2, Value::Varint(number)) => incarnation = number,
-                (3, Value::Bytes(text)) => address = utf8::<CHECK_TEXT>(text)?,
+                (3, Value::Bytes(text)) => address = text,
                 (4, Value::Varint(number)) => swim_port = Some(port(number)?),
                 (5, Value::Varint(number)) => gossip_port = Some(port(number)?),
                 (6, Value::Varint(number)) => persistent = number != 0,
                 (7, Value::Varint(number)) => departed = number != 0,
                 (8, Value::Varint(number)) => probe_ping = number != 0,
                 (100, Value::Varint(number)) => features = uint32(number)?,
-                (101, Value::Bytes(text)) => name = utf8::<CHECK_TEXT>(text)?,
+                (101, Value::Bytes(text)) => name = text,
                 _ => {}
+            }
+            if let (1 | 3 | 101, Value::Bytes(text)) = field {
+                check_text::<CHECK_TEXT>(text)?;
             }
         }
         Ok(RawMember {
@@ -92,10 +104,10 @@ impl<'a> RawMember<'a> {
 }
 
 #[inline(always)]
-fn utf8<const CHECK: bool>(text: &[u8]) -> Result<&[u8], Reject> {
+fn check_text<const CHECK: bool>(text: &[u8]) -> Result<(), Reject> {
     // Nearly every text is ASCII, which is quicker to see.
     if !CHECK || text.is_ascii() || std::str::from_utf8(text).is_ok() {
-        Ok(text)
+        Ok(())
     } else {
         Err(Reject::BadUtf8)
     }

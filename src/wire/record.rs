@@ -34,6 +34,24 @@ pub struct MemberRecord<'a> {
     pub name: &'a str,
 }
 
+impl MemberRecord<'_> {
+    /// Who it is and where, without what only it may say of itself.
+    pub fn contact(&self) -> MemberRecord<'static> {
+        MemberRecord {
+            id: self.id,
+            incarnation: self.incarnation,
+            address: self.address,
+            swim_port: self.swim_port,
+            gossip_port: self.gossip_port,
+            persistent: self.persistent,
+            departed: self.departed,
+            probe_ping: false,
+            features: 0,
+            name: "",
+        }
+    }
+}
+
 /// A `Membership` of `protocols/swim.proto`: what someone says about a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MembershipRecord<'a> {

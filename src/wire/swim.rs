@@ -34,6 +34,8 @@ pub enum Message<'a> {
         forward_to: Option<Record<'a>>,
         /// The number of the asker's probe, which the Ack copies.
         probe: u64,
+        /// Stands for the set of living members that the sender knows; 0: it does not say.
+        digest: u32,
     },
     /// "I am here."
     Ack {
@@ -43,6 +45,8 @@ pub enum Message<'a> {
         forward_to: Option<Record<'a>>,
         /// The number in the Ping that it answers.
         probe: u64,
+        /// The memberships are a part of the sender's table, and no news.
+        table: bool,
     },
     /// "Ping that member for me."
     PingReq {

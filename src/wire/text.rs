@@ -2,69 +2,82 @@
 
 use std::fmt::{self, Write};
 use std::net::{IpAddr, Ipv4Addr};
+use std::ops::RangeInclusive;
 
+use super::field::Writer;
 use crate::limits::MAX_NAME;
 
-/// Room for the longest IP address in text, `ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255`.
-const MAX_IP_TEXT: usize = 45;
-
-/// An IP address in text, or nothing for none.
-pub(super) struct IpText {
-    text: [u8; MAX_IP_TEXT],
-    len: usize,
-}
-
-impl IpText {
-    #[inline]
-    pub(super) fn new(ip: Option<IpAddr>) -> Self {
-        let mut text = IpText {
-            text: [0; MAX_IP_TEXT],
-            len: 0,
+/// Every octet in decimal with a dot behind it, and how many bytes that is.
+static OCTETS: [([u8; 4], u8); 256] = {
+    let mut octets = [(*b"000.", 4); 256];
+    let mut octet = 0;
+    while octet < 256 {
+        let digits = [
+            b'0' + (octet / 100) as u8,
+            b'0' + (octet / 10 % 10) as u8,
+            b'0' + (octet % 10) as u8,
+        ];
+        octets[octet] = match digits {
+            [b'0', b'0', one] => ([one, b'.', 0, 0], 2),
+            [b'0', ten, one] => ([ten, one, b'.', 0], 3),
+            [hundred, ten, one] => ([hundred, ten, one, b'.'], 4),
         };
-        match ip {
-            Some(IpAddr::V4(ip)) => text.push_v4(ip),
-            // The text always fits, so this cannot fail.
-            Some(IpAddr::V6(ip)) => write!(text, "{ip}").unwrap_or_default(),
-            None => {}
-        }
-        text
+        octet += 1;
     }
+    octets
+};
 
-    #[inline(always)]
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        self.text.get(..self.len).unwrap_or_default()
-    }
-
-    #[inline]
-    fn push_v4(&mut self, ip: Ipv4Addr) {
-        for (index, octet) in ip.octets().into_iter().enumerate() {
-            if index > 0 {
-                self.push(b'.');
-            }
-            if octet >= 100 {
-                self.push(b'0' + octet / 100);
-            }
-            if octet >= 10 {
-                self.push(b'0' + octet / 10 % 10);
-            }
-            self.push(b'0' + octet % 10);
+/// Bytes of an address in text; none has no text.
+#[inline]
+pub(super) fn ip_len(ip: Option<IpAddr>) -> usize {
+    match ip {
+        Some(IpAddr::V4(ip)) => {
+            let octets = ip
+                .octets()
+                .map(|octet| usize::from(OCTETS[usize::from(octet)].1));
+            // The last one has no dot behind it.
+            octets.into_iter().sum::<usize>() - 1
         }
-    }
-
-    #[inline(always)]
-    fn push(&mut self, byte: u8) {
-        if let Some(slot) = self.text.get_mut(self.len) {
-            *slot = byte;
-            self.len += 1;
+        Some(IpAddr::V6(ip)) => {
+            let mut count = Count(0);
+            // Counting cannot fail.
+            write!(count, "{ip}").unwrap_or_default();
+            count.0
         }
+        None => 0,
     }
 }
 
-impl Write for IpText {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for byte in text.bytes() {
-            self.push(byte);
+/// Writes an address in text. At least one byte has to follow it.
+#[inline]
+pub(super) fn write_ip(out: &mut Writer<'_>, ip: Option<IpAddr>) {
+    match ip {
+        Some(IpAddr::V4(ip)) => {
+            for octet in ip.octets() {
+                let (digits, len) = &OCTETS[usize::from(octet)];
+                out.part(digits, usize::from(*len));
+            }
+            out.back(1);
         }
+        // A writer takes everything.
+        Some(IpAddr::V6(ip)) => write!(out, "{ip}").unwrap_or_default(),
+        None => {}
+    }
+}
+
+/// Counts the bytes of a text.
+struct Count(usize);
+
+impl Write for Count {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0 += text.len();
+        Ok(())
+    }
+}
+
+impl Write for Writer<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.bytes(text.as_bytes());
         Ok(())
     }
 }
@@ -82,27 +95,37 @@ pub(super) fn parse_ip(text: &[u8]) -> Option<IpAddr> {
 /// Four numbers below 256, without leading zeros, joined by dots: what the standard library reads, faster.
 #[inline]
 fn parse_v4(text: &[u8]) -> Option<Ipv4Addr> {
-    let mut octets = [0u8; 4];
-    let mut index = 0;
-    let mut digits = 0;
+    // Not longer than 255.255.255.255, so that no number overflows.
+    if text.len() > 15 {
+        return None;
+    }
+    let (mut ip, mut octets) = (0, 0);
+    let (mut octet, mut digits) = (0u64, 0);
     for &byte in text {
-        if byte == b'.' {
-            if digits == 0 || index == 3 {
-                return None;
-            }
-            index += 1;
-            digits = 0;
-            continue;
-        }
         let digit = byte.wrapping_sub(b'0');
-        let octet = octets.get_mut(index)?;
-        if digit > 9 || (digits > 0 && *octet == 0) {
+        if digit < 10 {
+            octet = octet * 10 + u64::from(digit);
+            digits += 1;
+        } else if byte == b'.' {
+            ip = ip << 8 | checked_octet(octet, digits)?;
+            octets += 1;
+            (octet, digits) = (0, 0);
+        } else {
             return None;
         }
-        *octet = octet.checked_mul(10)?.checked_add(digit)?;
-        digits += 1;
     }
-    (index == 3 && digits > 0).then(|| Ipv4Addr::from(octets))
+    ip = ip << 8 | checked_octet(octet, digits)?;
+    (octets == 3).then(|| Ipv4Addr::from_bits(ip))
+}
+
+/// A number that took that many digits, if it is an octet written the shortest way.
+#[inline(always)]
+fn checked_octet(number: u64, digits: usize) -> Option<u32> {
+    const RANGES: [RangeInclusive<u64>; 4] = [1..=0, 0..=9, 10..=99, 100..=255];
+    RANGES
+        .get(digits)?
+        .contains(&number)
+        .then_some(number as u32)
 }
 
 /// A name for people, cut to [`MAX_NAME`] bytes at a character's end.
@@ -123,8 +146,10 @@ mod tests {
     use super::*;
 
     fn written(ip: &str) -> String {
-        let ip: IpAddr = ip.parse().unwrap();
-        String::from_utf8(IpText::new(Some(ip)).as_bytes().to_vec()).unwrap()
+        let ip: Option<IpAddr> = Some(ip.parse().unwrap());
+        let mut buf = [0; 64];
+        write_ip(&mut Writer::new(&mut buf, 0), ip);
+        String::from_utf8(buf[..ip_len(ip)].to_vec()).unwrap()
     }
 
     #[test]
@@ -142,7 +167,7 @@ mod tests {
         ] {
             assert_eq!(written(ip), ip);
         }
-        assert_eq!(IpText::new(None).as_bytes(), b"");
+        assert_eq!(ip_len(None), 0);
     }
 
     #[test]

@@ -1,0 +1,222 @@
+//! The id and the incarnation of a member across restarts: `MEMBER_ID` and `INCARNATION`.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+
+use super::writer::{Writer, replace};
+use crate::limits::INCARNATION_RESERVE;
+use crate::member::{Incarnation, MemberId};
+
+/// A data directory in use: locked for this member, with a thread that writes the incarnation.
+pub struct DataDir {
+    /// Keeps the lock.
+    _id_file: File,
+    writer: Writer,
+}
+
+/// With what a member starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredIdentity {
+    /// Its id.
+    pub id: MemberId,
+    /// The incarnation to start with: above any that was used before.
+    pub incarnation: Incarnation,
+    /// The mark on disk: incarnations below it may be used without writing.
+    pub mark: Incarnation,
+}
+
+/// What is wrong with a data directory. Nothing in it was changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DiskError {
+    /// A file or directory cannot be read, made or written.
+    #[error("{path}: {error}; give a directory that can be written to")]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// `INCARNATION` holds no number.
+    #[error("{0} holds no decimal number below 2^63; mend or remove it")]
+    BadIncarnation(PathBuf),
+    /// `MEMBER_ID` holds no id.
+    #[error("{0} holds no member id (32 lowercase hexadecimal digits); mend or remove it")]
+    BadId(PathBuf),
+    /// The directory is another member's.
+    #[error("{path} says {stored}, but {asked} was asked for; give one of them up")]
+    OtherId {
+        /// The file that says so.
+        path: PathBuf,
+        /// The id in it.
+        stored: MemberId,
+        /// The id that the configuration asks for.
+        asked: MemberId,
+    },
+    /// Another process uses the directory.
+    #[error("{0} is in use by another member; stop that one or give another directory")]
+    InUse(PathBuf),
+}
+
+impl DataDir {
+    /// Takes the directory into use, making it if need be. `wanted` is the id that the configuration asks
+    /// for; without one the stored id is used, or `fresh` in an empty directory.
+    ///
+    /// # Errors
+    /// What is wrong with it, and what to do.
+    pub fn open(
+        dir: &Path,
+        wanted: Option<MemberId>,
+        fresh: MemberId,
+    ) -> Result<(Self, StoredIdentity), DiskError> {
+        fs::create_dir_all(dir).map_err(at(dir))?;
+        let (id_file, id) = open_id(&dir.join("MEMBER_ID"), wanted, fresh)?;
+        let path = dir.join("INCARNATION");
+        let incarnation = match read_incarnation(&path)? {
+            Some(mark) => mark.next(),
+            None => Incarnation::ZERO,
+        };
+        let mark = incarnation.plus(INCARNATION_RESERVE);
+        replace(&path, mark.to_string().as_bytes()).map_err(at(&path))?;
+        let writer = Writer::start(path.clone()).map_err(at(&path))?;
+        Ok((
+            DataDir {
+                _id_file: id_file,
+                writer,
+            },
+            StoredIdentity {
+                id,
+                incarnation,
+                mark,
+            },
+        ))
+    }
+
+    /// Stores a new mark, soon, off the caller's thread.
+    pub fn store_mark(&self, mark: Incarnation) {
+        self.writer.write(mark.to_string().into_bytes());
+    }
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> DiskError {
+    let path = path.to_owned();
+    move |error| DiskError::Io { path, error }
+}
+
+fn open_id(
+    path: &Path,
+    wanted: Option<MemberId>,
+    fresh: MemberId,
+) -> Result<(File, MemberId), DiskError> {
+    let mut options = OpenOptions::new();
+    let mut file = options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .map_err(at(path))?;
+    if file.try_lock().is_err() {
+        return Err(DiskError::InUse(path.parent().unwrap_or(path).to_owned()));
+    }
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(at(path))?;
+    if text.is_empty() {
+        let id = wanted.unwrap_or(fresh);
+        file.write_all(id.to_string().as_bytes())
+            .and_then(|()| file.sync_all())
+            .map_err(at(path))?;
+        return Ok((file, id));
+    }
+    let stored: MemberId = text
+        .trim_end()
+        .parse()
+        .map_err(|_| DiskError::BadId(path.to_owned()))?;
+    match wanted {
+        Some(asked) if asked != stored => Err(DiskError::OtherId {
+            path: path.to_owned(),
+            stored,
+            asked,
+        }),
+        _ => Ok((file, stored)),
+    }
+}
+
+fn read_incarnation(path: &Path) -> Result<Option<Incarnation>, DiskError> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == ErrorKind::InvalidData => {
+            return Err(DiskError::BadIncarnation(path.to_owned()));
+        }
+        Err(error) => return Err(at(path)(error)),
+    };
+    let number = text.trim_end().parse().ok().and_then(Incarnation::new);
+    number
+        .map(Some)
+        .ok_or_else(|| DiskError::BadIncarnation(path.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: MemberId = MemberId::from_bytes([1; 16]);
+    const TWO: MemberId = MemberId::from_bytes([2; 16]);
+
+    #[test]
+    fn the_id_stays_and_the_incarnation_rises_above_all_that_was_reserved() {
+        let dir = tempfile::tempdir().unwrap();
+        let (data, first) = DataDir::open(dir.path(), None, ONE).unwrap();
+        assert_eq!((first.id, first.incarnation), (ONE, Incarnation::ZERO));
+        let reserved = Incarnation::new(1_000).unwrap();
+        data.store_mark(reserved);
+        drop(data);
+        let (_data, second) = DataDir::open(dir.path(), None, TWO).unwrap();
+        assert_eq!((second.id, second.incarnation), (ONE, reserved.next()));
+        assert!(second.mark > second.incarnation);
+    }
+
+    #[test]
+    fn a_crash_costs_incarnations_but_never_repeats_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let (_, first) = DataDir::open(dir.path(), None, ONE).unwrap();
+        let (_, second) = DataDir::open(dir.path(), None, ONE).unwrap();
+        assert!(second.incarnation > first.mark);
+    }
+
+    #[test]
+    fn a_directory_serves_one_member_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let _data = DataDir::open(dir.path(), None, ONE).unwrap();
+        assert!(matches!(
+            DataDir::open(dir.path(), None, ONE),
+            Err(DiskError::InUse(_))
+        ));
+    }
+
+    #[test]
+    fn files_that_hold_nonsense_are_named() {
+        for (file, content) in [
+            ("INCARNATION", "ten"),
+            ("INCARNATION", "9223372036854775808"),
+            ("MEMBER_ID", "x"),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            fs::write(dir.path().join(file), content).unwrap();
+            let error = DataDir::open(dir.path(), None, ONE)
+                .err()
+                .unwrap()
+                .to_string();
+            assert!(error.contains(file), "{error}");
+            assert_eq!(fs::read_to_string(dir.path().join(file)).unwrap(), content);
+        }
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("MEMBER_ID"), ONE.to_string()).unwrap();
+        assert!(matches!(
+            DataDir::open(dir.path(), Some(TWO), ONE),
+            Err(DiskError::OtherId { .. })
+        ));
+    }
+}

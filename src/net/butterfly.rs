@@ -1,0 +1,501 @@
+//! A member of a ring, with its socket: a [`Node`] and the loop that drives it.
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::ops::{ControlFlow, Range};
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::time::{Duration, Instant};
+
+use mio::net::UdpSocket;
+use mio::{Events, Interest, Poll, Token, Waker};
+use rand::RngExt;
+use rand::rngs::StdRng;
+
+use super::handle::{Command, Handle};
+use super::{socket, trace_file};
+use crate::config::Config;
+use crate::disk::{DataDir, DiskError, StoredIdentity};
+use crate::error::CommandError;
+use crate::event::{Event, SeedId};
+use crate::limits::DATAGRAMS_PER_WAKE;
+use crate::member::{Incarnation, MemberId};
+use crate::node::{Node, NodeConfig, SEND_BUFFER};
+use crate::time::Time;
+use crate::wire::RingKey;
+
+const UDP: Token = Token(0);
+const WAKER: Token = Token(1);
+
+/// Room for the largest datagram, and one byte more so that a larger one shows.
+const RECEIVE_BUFFER: usize = 1 << 16;
+
+/// A member of a ring: one descriptor to watch, one deadline to wait for, one call to make.
+///
+/// Whoever has an event loop watches the descriptor of [`AsRawFd`] for readability (level- or edge-triggered),
+/// waits no longer than until [`deadline`](Butterfly::deadline), and then calls
+/// [`process`](Butterfly::process) and takes the events. Whoever has none calls
+/// [`run`](Butterfly::run).
+pub struct Butterfly {
+    node: Node,
+    epoch: Instant,
+    poll: Poll,
+    ready: Events,
+    socket: UdpSocket,
+    local_addr: SocketAddr,
+    /// The socket may have more to read.
+    readable: bool,
+    /// The socket takes datagrams again after it did not; only known while that is watched.
+    writable: bool,
+    /// A datagram that the system would not take yet: where it goes and where in `send` it stands.
+    unsent: Option<(SocketAddr, Range<usize>)>,
+    receive: Box<[u8]>,
+    send: Box<[u8; SEND_BUFFER]>,
+    commands: Receiver<Command>,
+    sender: Sender<Command>,
+    waker: Arc<Waker>,
+    stopped: bool,
+    data_dir: Option<DataDir>,
+    traces: Option<trace_file::Writer>,
+}
+
+/// Why a member could not start. Nothing was left behind.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BindError {
+    /// The UDP address cannot be bound.
+    #[error("cannot listen on {addr}: {error}")]
+    Listen {
+        /// The address.
+        addr: SocketAddr,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// The system gives no poll, waker or randomness.
+    #[error("the system refuses what a loop needs: {0}")]
+    System(#[from] io::Error),
+}
+
+/// Starting.
+impl Butterfly {
+    /// Binds the socket, reads the data directory, and is ready to be driven.
+    ///
+    /// # Errors
+    /// See [`BindError`].
+    pub fn bind(config: Config) -> Result<Self, BindError> {
+        let listen = |error| BindError::Listen {
+            addr: config.listen,
+            error,
+        };
+        let mut socket = socket::bind(config.listen).map_err(listen)?;
+        let local_addr = socket.local_addr().map_err(listen)?;
+        let poll = Poll::new()?;
+        poll.registry()
+            .register(&mut socket, UDP, Interest::READABLE)?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        let (sender, commands) = mpsc::channel();
+        let random_seed = random_seed(config.random_seed)?;
+        let (data_dir, identity) = identify(&config, &random_seed)?;
+        let node_config = node_config(&config, local_addr, identity, random_seed);
+        let epoch = Instant::now();
+        let mut node = Node::new(node_config, Time::ZERO);
+        let traces =
+            trace_file::Writer::from_env(&config.name, identity.id, local_addr, epoch.elapsed());
+        node.set_tracing(traces.is_some());
+        Ok(Butterfly {
+            node,
+            epoch,
+            poll,
+            ready: Events::with_capacity(16),
+            socket,
+            local_addr,
+            readable: true,
+            writable: false,
+            unsent: None,
+            receive: vec![0; RECEIVE_BUFFER].into_boxed_slice(),
+            send: Box::new([0; SEND_BUFFER]),
+            commands,
+            sender,
+            waker,
+            stopped: false,
+            data_dir,
+            traces,
+        })
+    }
+}
+
+/// The seed asked for, spread over the generator's 32 bytes, or one from the system.
+fn random_seed(asked: Option<u64>) -> io::Result<[u8; 32]> {
+    use rand::SeedableRng;
+    use rand::rngs::SysRng;
+    match asked {
+        Some(seed) => Ok(StdRng::seed_from_u64(seed).random()),
+        None => {
+            let mut rng = StdRng::try_from_rng(&mut SysRng).map_err(io::Error::other)?;
+            Ok(rng.random())
+        }
+    }
+}
+
+fn identify(
+    config: &Config,
+    random_seed: &[u8; 32],
+) -> Result<(Option<DataDir>, StoredIdentity), DiskError> {
+    use rand::SeedableRng;
+    let mut seed = *random_seed;
+    // Another stream than the node's own.
+    seed[0] ^= 0xff;
+    let fresh = MemberId::random(&mut StdRng::from_seed(seed));
+    let Some(dir) = &config.data_dir else {
+        let id = config.id.unwrap_or(fresh);
+        return Ok((
+            None,
+            StoredIdentity {
+                id,
+                incarnation: Incarnation::ZERO,
+                mark: Incarnation::MAX,
+            },
+        ));
+    };
+    let (data_dir, identity) = DataDir::open(dir, config.id, fresh)?;
+    Ok((Some(data_dir), identity))
+}
+
+fn node_config(
+    config: &Config,
+    local_addr: SocketAddr,
+    identity: StoredIdentity,
+    random_seed: [u8; 32],
+) -> NodeConfig {
+    let told = config.advertise.unwrap_or(local_addr);
+    let swim_port = if told.port() == 0 {
+        local_addr.port()
+    } else {
+        told.port()
+    };
+    NodeConfig {
+        id: identity.id,
+        name: config.name.clone(),
+        incarnation: identity.incarnation,
+        reserved: identity.mark,
+        ip: Some(told.ip().to_canonical()).filter(|ip| !ip.is_unspecified()),
+        swim_port,
+        gossip_port: config.gossip_port.unwrap_or(swim_port),
+        persistent: config.persistent,
+        ring_keys: config.ring_keys.clone(),
+        timing: config.timing.clone(),
+        random_seed,
+    }
+}
+
+/// Looking and commanding.
+impl Butterfly {
+    /// The address that it is bound to.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// The state machine, to look at.
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// The node's time, by which [`MemberView::since`](crate::MemberView::since) counts.
+    pub fn now(&self) -> Time {
+        self.node.now()
+    }
+
+    fn clock(&self) -> Time {
+        Time::from_micros(u64::try_from(self.epoch.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
+    /// Asks this address for members of the ring, from now on, ever more slowly.
+    ///
+    /// # Errors
+    /// See [`Node::join`].
+    pub fn join(&mut self, peer: SocketAddr) -> Result<SeedId, CommandError> {
+        self.node.join(self.clock(), peer)
+    }
+
+    /// Asks a seed that is known by name; [`Event::SeedDue`] asks for its addresses at each attempt.
+    ///
+    /// # Errors
+    /// See [`Node::join_named`].
+    pub fn join_named(&mut self) -> Result<SeedId, CommandError> {
+        self.node.join_named(self.clock())
+    }
+
+    /// The seed's name stands for these addresses at the moment; none: it could not be resolved.
+    pub fn seed_resolved(&mut self, seed: SeedId, addrs: &[SocketAddr]) {
+        self.node.seed_resolved(self.clock(), seed, addrs);
+    }
+
+    /// Leaves the ring: others are told, and [`Event::Left`] says when that is done.
+    pub fn leave(&mut self) {
+        self.node.leave(self.clock());
+    }
+
+    /// Ignores messages from this id from now on.
+    ///
+    /// # Errors
+    /// See [`Node::block`].
+    pub fn block(&mut self, id: MemberId) -> Result<(), CommandError> {
+        self.node.block(id)
+    }
+
+    /// Heeds messages from this id again; whether it was blocked.
+    pub fn unblock(&mut self, id: MemberId) -> bool {
+        self.node.unblock(id)
+    }
+
+    /// Neither hears nor says anything until [`resume`](Butterfly::resume): for tests.
+    pub fn pause(&mut self) {
+        self.node.pause(self.clock());
+    }
+
+    /// Goes on where [`pause`](Butterfly::pause) stopped.
+    pub fn resume(&mut self) {
+        self.node.resume(self.clock());
+    }
+
+    /// Seals with the first of these keys and opens with any, from now on.
+    pub fn set_ring_keys(&mut self, keys: Vec<RingKey>) {
+        self.node.set_ring_keys(keys);
+    }
+
+    /// A note between the traces, if traces are written.
+    #[track_caller]
+    pub fn note(&mut self, text: &str) {
+        self.node.note(text);
+    }
+
+    /// Reaches this Butterfly from other threads.
+    pub fn handle(&self) -> Handle {
+        Handle {
+            commands: self.sender.clone(),
+            waker: Arc::clone(&self.waker),
+        }
+    }
+
+    /// Whether [`Command::Stop`] came.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
+    fn carry_out(&mut self, command: Command) {
+        let result = match command {
+            Command::Stop => {
+                self.stopped = true;
+                Ok(())
+            }
+            Command::Join(peer) => self.join(peer).map(drop),
+            Command::SeedResolved(seed, addrs) => {
+                self.seed_resolved(seed, &addrs);
+                Ok(())
+            }
+            Command::Leave => {
+                self.leave();
+                Ok(())
+            }
+            Command::Block(id) => self.block(id),
+            Command::Unblock(id) => {
+                self.unblock(id);
+                Ok(())
+            }
+            Command::SetRingKeys(keys) => {
+                self.set_ring_keys(keys);
+                Ok(())
+            }
+        };
+        if let Err(error) = result {
+            log::warn!("a command from another thread was refused: {error}");
+        }
+    }
+}
+
+/// The loop.
+impl Butterfly {
+    /// When [`process`](Butterfly::process) is to be called at the latest; it is now while work remains.
+    /// `None`: only when the descriptor is readable.
+    pub fn deadline(&self) -> Option<Instant> {
+        if self.readable {
+            return Some(Instant::now());
+        }
+        // What the system will not take yet is no reason to wake: it says when it can.
+        let due = if self.unsent.is_some() {
+            self.node.next_timer()
+        } else {
+            self.node.poll_timeout()
+        };
+        Some(self.epoch + Duration::from_micros(due?.as_micros()))
+    }
+
+    /// Does what there is to do: reads and answers datagrams, up to a bound, and serves the timers.
+    /// Calling it early or for nothing is harmless; calling it late is noticed, and worsens local health.
+    ///
+    /// # Errors
+    /// Only if the system's poll fails; errors of the socket never end a member.
+    pub fn process(&mut self) -> io::Result<()> {
+        self.wait(Some(Duration::ZERO))?;
+        while let Ok(command) = self.commands.try_recv() {
+            self.carry_out(command);
+        }
+        self.flush();
+        for _ in 0..DATAGRAMS_PER_WAKE {
+            if !self.readable {
+                break;
+            }
+            self.receive_one();
+            self.flush();
+        }
+        self.node.handle_timeout(self.clock());
+        self.flush();
+        self.store_mark();
+        self.write_traces();
+        Ok(())
+    }
+
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.node.poll_event()
+    }
+
+    /// Drives it until the callback breaks or [`Handle::stop`] is called.
+    ///
+    /// # Errors
+    /// As [`process`](Butterfly::process).
+    pub fn run(
+        &mut self,
+        mut on_event: impl FnMut(&mut Butterfly, Event) -> ControlFlow<()>,
+    ) -> io::Result<()> {
+        while !self.stopped {
+            let timeout = self
+                .deadline()
+                .map(|at| at.saturating_duration_since(Instant::now()));
+            self.wait(timeout)?;
+            self.process()?;
+            while let Some(event) = self.poll_event() {
+                if on_event(self, event).is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for something to do, and notes what it is.
+    fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        match self.poll.poll(&mut self.ready, timeout) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
+            result => result?,
+        }
+        for event in self.ready.iter().filter(|event| event.token() == UDP) {
+            self.readable |= event.is_readable() || event.is_error();
+            self.writable |= event.is_writable();
+        }
+        Ok(())
+    }
+
+    fn receive_one(&mut self) {
+        match self.socket.recv_from(&mut self.receive) {
+            Ok((len, from)) => {
+                let now = self.clock();
+                self.node
+                    .handle_datagram(now, from, &mut self.receive[..len]);
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => self.readable = false,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            // Whatever an earlier datagram came to: the socket is as good as before.
+            Err(_) => self.node.count_receive_error(),
+        }
+    }
+
+    /// Sends what waits to be sent, until the system takes no more.
+    fn flush(&mut self) {
+        if self.unsent.is_some() && !self.writable {
+            return;
+        }
+        while let Some((to, range)) = self.next_datagram() {
+            let target = socket::target(to, self.local_addr.is_ipv6());
+            match self.socket.send_to(&self.send[range.clone()], target) {
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.unsent = Some((to, range));
+                    return self.watch_writable(true);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {
+                    self.unsent = Some((to, range))
+                }
+                Err(_) => self.node.handle_unreachable(self.clock(), to),
+            }
+        }
+        if self.writable {
+            self.watch_writable(false);
+        }
+    }
+
+    fn next_datagram(&mut self) -> Option<(SocketAddr, Range<usize>)> {
+        if let Some(unsent) = self.unsent.take() {
+            return Some(unsent);
+        }
+        let now = self.clock();
+        let transmit = self.node.poll_datagram(now, &mut self.send[..])?;
+        Some((transmit.to, transmit.range))
+    }
+
+    /// Writability is only watched while something is stuck: the kernel would announce it after each send.
+    fn watch_writable(&mut self, on: bool) {
+        self.writable = false;
+        let interest = if on {
+            Interest::READABLE | Interest::WRITABLE
+        } else {
+            Interest::READABLE
+        };
+        if let Err(error) = self
+            .poll
+            .registry()
+            .reregister(&mut self.socket, UDP, interest)
+        {
+            log::error!("cannot watch the UDP socket: {error}");
+        }
+        // Registering anew announces anew what is there to read; reading finds out.
+        self.readable = true;
+    }
+
+    fn store_mark(&mut self) {
+        if let Some(mark) = self.node.poll_reserve()
+            && let Some(data_dir) = &self.data_dir
+        {
+            data_dir.store_mark(mark);
+        }
+    }
+
+    fn write_traces(&mut self) {
+        let Some(writer) = &mut self.traces else {
+            return;
+        };
+        let node = &mut self.node;
+        if !writer.append(std::iter::from_fn(|| node.poll_trace())) {
+            self.traces = None;
+            self.node.set_tracing(false);
+        }
+    }
+}
+
+impl Drop for Butterfly {
+    /// What happened last belongs into the traces and onto the disk too.
+    fn drop(&mut self) {
+        self.store_mark();
+        self.write_traces();
+    }
+}
+
+impl AsRawFd for Butterfly {
+    fn as_raw_fd(&self) -> RawFd {
+        self.poll.as_raw_fd()
+    }
+}

@@ -1,0 +1,11 @@
+//! Driver 1: one mio poll over the UDP socket and the node's deadlines, single-threaded.
+
+mod butterfly;
+mod handle;
+mod pinger;
+mod socket;
+mod trace_file;
+
+pub use butterfly::{BindError, Butterfly};
+pub use handle::{Command, Handle};
+pub use pinger::{Pinger, Pong};

@@ -1,0 +1,508 @@
+//! The state machine: bytes and deadlines in, bytes and events out, and no I/O of its own.
+//!
+//! A [`Node`] has four kinds of methods (as quinn-proto's `Connection` has them):
+//!
+//! | kind | methods | rule |
+//! |---|---|---|
+//! | look | [`members`](Node::members), [`health_of`](Node::health_of), [`stats`](Node::stats), … | never changes anything |
+//! | feed | [`handle_datagram`](Node::handle_datagram), [`handle_timeout`](Node::handle_timeout), [`handle_unreachable`](Node::handle_unreachable) | never fails: bad input is counted, and told by an event now and then |
+//! | command | [`join`](Node::join), [`leave`](Node::leave), [`block`](Node::block), … | takes effect, or changes nothing and says why |
+//! | drain | [`poll_datagram`](Node::poll_datagram), [`poll_event`](Node::poll_event), [`poll_trace`](Node::poll_trace), [`poll_timeout`](Node::poll_timeout) | call until empty |
+//!
+//! Time and randomness are arguments: with the same seed, times and input a node does the same.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use crate::config::Timing;
+use crate::env::Env;
+use crate::error::{CommandError, Reject};
+use crate::event::{Event, SeedId};
+use crate::journal::Journal;
+use crate::limits::{MAX_BLOCKED, MAX_DATAGRAM_RECEIVED, MAX_SEEDS};
+use crate::member::{Health, Incarnation, Member, MemberId};
+use crate::stats::Stats;
+use crate::swim::{Identity, Swim};
+use crate::time::Time;
+use crate::timer::TimerWheel;
+use crate::trace::Trace;
+use crate::wire::{self, HEADROOM, RingKey};
+
+/// What a node is told before it starts.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// Who it is.
+    pub id: MemberId,
+    /// A name for people; cut after [`crate::limits::MAX_NAME`] bytes.
+    pub name: String,
+    /// The incarnation it starts with.
+    pub incarnation: Incarnation,
+    /// Incarnations below this one are reserved on disk; [`Node::poll_reserve`] asks for more.
+    pub reserved: Incarnation,
+    /// The address at which others know it; `None`: it learns it from them.
+    pub ip: Option<IpAddr>,
+    /// The UDP port that it tells others.
+    pub swim_port: u16,
+    /// The TCP port for gossip that it tells others.
+    pub gossip_port: u16,
+    /// Whether others probe it for ever.
+    pub persistent: bool,
+    /// The first seals, any opens; none: everything is plain.
+    pub ring_keys: Vec<RingKey>,
+    /// How fast it goes.
+    pub timing: Timing,
+    /// Seeds its randomness, nonces included: from the system, but for tests.
+    pub random_seed: [u8; 32],
+}
+
+/// One member of a ring, without sockets or clocks.
+pub struct Node {
+    env: Env,
+    swim: Swim,
+    keys: Vec<RingKey>,
+    lag_tolerance: Duration,
+    /// By how much the node's time is behind the driver's: what its loop slept through.
+    behind: Duration,
+    paused: bool,
+}
+
+/// A datagram to be sent: the bytes `range` of the buffer given to [`Node::poll_datagram`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transmit {
+    /// Where it goes.
+    pub to: SocketAddr,
+    /// Where in the buffer it stands.
+    pub range: Range<usize>,
+}
+
+/// What [`Node::poll_datagram`] needs for its buffer, in bytes.
+pub const SEND_BUFFER: usize = HEADROOM + crate::limits::MAX_DATAGRAM_SENT;
+
+/// A member as this one sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MemberView<'a> {
+    /// Who and where it is.
+    pub member: Member,
+    /// Its name, empty if it has none.
+    pub name: &'a str,
+    /// How it fares.
+    pub health: Health,
+    /// Whether it is this very member.
+    pub is_self: bool,
+    /// The last direct round trip; `None`: never measured.
+    pub rtt: Option<Duration>,
+    /// When its health changed last, by the node's time ([`Node::now`]).
+    pub since: Time,
+    /// By whom it is suspected and until when, if it is Suspect.
+    pub suspicion: Option<SuspicionView<'a>>,
+}
+
+/// A suspicion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SuspicionView<'a> {
+    /// Who is known to suspect it; peers without the extension don't say.
+    pub accusers: &'a [MemberId],
+    /// When it is Confirmed if nobody vouches for it, by the node's time.
+    pub until: Time,
+}
+
+/// How many members there are of each health, this one included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct HealthCounts {
+    pub alive: usize,
+    pub suspect: usize,
+    pub confirmed: usize,
+    pub departed: usize,
+}
+
+/// Making one.
+impl Node {
+    /// A node that knows nobody yet, at this time of its driver.
+    pub fn new(config: NodeConfig, now: Time) -> Self {
+        let mut env = Env {
+            now,
+            wall: now,
+            rng: StdRng::from_seed(config.random_seed),
+            timers: TimerWheel::new(now),
+            journal: Journal::default(),
+        };
+        let lag_tolerance = config.timing.lag_tolerance;
+        let identity = Identity {
+            id: config.id,
+            name: config.name,
+            incarnation: config.incarnation,
+            reserved: config.reserved,
+            ip: config.ip,
+            swim_port: config.swim_port,
+            gossip_port: config.gossip_port,
+            persistent: config.persistent,
+        };
+        let swim = Swim::new(&identity, config.timing, &mut env);
+        Node {
+            env,
+            swim,
+            keys: config.ring_keys,
+            lag_tolerance,
+            behind: Duration::ZERO,
+            paused: false,
+        }
+    }
+}
+
+/// Looking.
+impl Node {
+    /// Its id.
+    pub fn id(&self) -> MemberId {
+        self.swim.id()
+    }
+
+    /// The node's time: the driver's, less what its loop slept through.
+    pub fn now(&self) -> Time {
+        self.env.now
+    }
+
+    /// All members that are known, this one included, in no order.
+    pub fn members(&self) -> impl Iterator<Item = MemberView<'_>> {
+        self.swim
+            .table()
+            .iter()
+            .filter_map(|(key, _)| self.view(key))
+    }
+
+    /// One member, if it is known.
+    pub fn member(&self, id: MemberId) -> Option<MemberView<'_>> {
+        self.view(self.swim.table().find(&id)?)
+    }
+
+    /// This member as it sees itself. Its address is 0.0.0.0 until it is known.
+    pub fn me(&self) -> MemberView<'_> {
+        let table = self.swim.table();
+        let row = table.own();
+        MemberView {
+            member: Member {
+                id: row.id,
+                incarnation: row.incarnation,
+                ip: table.ip_of(row),
+                swim_port: row.swim_port,
+                gossip_port: row.gossip_port,
+                persistent: row.is_persistent(),
+                departed: row.has_left(),
+            },
+            name: table.name_of(row),
+            health: row.health,
+            is_self: true,
+            rtt: None,
+            since: row.since,
+            suspicion: None,
+        }
+    }
+
+    fn view(&self, key: u32) -> Option<MemberView<'_>> {
+        let table = self.swim.table();
+        let row = table.get(key)?;
+        let suspicion = self.swim.suspicion(row).and_then(|suspicion| {
+            let until = self.env.timers.deadline_of(suspicion.timer())?;
+            Some(SuspicionView {
+                accusers: suspicion.accusers(),
+                until,
+            })
+        });
+        Some(MemberView {
+            member: table.member(key)?,
+            name: table.name_of(row),
+            health: row.health,
+            is_self: key == table.me(),
+            rtt: row.rtt(),
+            since: row.since,
+            suspicion,
+        })
+    }
+
+    /// How a member fares; `None`: it is not known.
+    pub fn health_of(&self, id: MemberId) -> Option<Health> {
+        let table = self.swim.table();
+        Some(table.get(table.find(&id)?)?.health)
+    }
+
+    /// How many members there are of each health.
+    pub fn counts(&self) -> HealthCounts {
+        let count = |health| self.swim.table().count(health);
+        HealthCounts {
+            alive: count(Health::Alive),
+            suspect: count(Health::Suspect),
+            confirmed: count(Health::Confirmed),
+            departed: count(Health::Departed),
+        }
+    }
+
+    /// What it did since it started.
+    pub fn stats(&self) -> &Stats {
+        &self.env.journal.stats
+    }
+
+    /// How little it trusts itself: 0, not at all doubtful, to [`crate::limits::MAX_LOCAL_HEALTH`].
+    pub fn local_health(&self) -> u8 {
+        self.swim.local_health()
+    }
+
+    /// Whether messages from this id are ignored.
+    pub fn is_blocked(&self, id: MemberId) -> bool {
+        self.swim.blocked().contains(&id)
+    }
+
+    /// The ids whose messages are ignored, in no order.
+    pub fn blocked(&self) -> impl Iterator<Item = MemberId> {
+        self.swim.blocked().iter().copied()
+    }
+
+    /// Whether it is leaving, or has left.
+    pub fn is_leaving(&self) -> bool {
+        self.swim.is_leaving()
+    }
+
+    /// Whether its datagrams are sealed with a ring key.
+    pub fn is_sealed(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
+    /// Addresses and names that are asked for members of the ring.
+    pub fn seeds(&self) -> usize {
+        self.swim.seeds()
+    }
+
+    /// Records that are still news, to be passed on with the next messages.
+    pub fn news(&self) -> usize {
+        self.swim.news()
+    }
+}
+
+/// Feeding.
+impl Node {
+    /// A datagram arrived from this address. It is decrypted where it lies.
+    pub fn handle_datagram(&mut self, now: Time, from: SocketAddr, datagram: &mut [u8]) {
+        let from = SocketAddr::new(from.ip().to_canonical(), from.port());
+        let bytes = datagram.len();
+        self.env.journal.stats.bytes_received += bytes as u64;
+        if self.paused {
+            return self
+                .env
+                .journal
+                .rejected(self.env.now, Reject::Paused, from);
+        }
+        self.advance(now);
+        if bytes > MAX_DATAGRAM_RECEIVED {
+            return self
+                .env
+                .journal
+                .rejected(self.env.now, Reject::Oversized, from);
+        }
+        let message = wire::open(&self.keys, datagram).and_then(|payload| wire::decode(payload));
+        match message {
+            Ok(message) => self.swim.handle(&mut self.env, from, bytes, message),
+            Err(reason) => self.env.journal.rejected(self.env.now, reason, from),
+        }
+        self.swim.trim_outbox(&mut self.env);
+    }
+
+    /// The deadline of [`poll_timeout`](Node::poll_timeout) has come, or may have.
+    pub fn handle_timeout(&mut self, now: Time) {
+        if self.paused {
+            return;
+        }
+        self.advance(now);
+        while let Some((_, timer)) = self.env.timers.pop(self.env.now) {
+            self.swim.handle_timer(&mut self.env, timer);
+        }
+        self.swim.trim_outbox(&mut self.env);
+    }
+
+    /// A datagram could not be sent to this address, or the system says that nobody is there.
+    pub fn handle_unreachable(&mut self, now: Time, addr: SocketAddr) {
+        if self.paused {
+            return;
+        }
+        self.advance(now);
+        self.env.journal.stats.send_errors += 1;
+        let addr = SocketAddr::new(addr.ip().to_canonical(), addr.port());
+        self.swim.unreachable(&mut self.env, addr);
+    }
+
+    /// Reading from the socket failed.
+    pub fn count_receive_error(&mut self) {
+        self.env.journal.stats.receive_errors += 1;
+    }
+
+    /// The time is `now`. What the loop slept through, from a deadline that it missed by more than the
+    /// tolerance, does not count: a member that was stopped for a while must not hold that against others.
+    fn advance(&mut self, now: Time) {
+        self.env.wall = now;
+        let mut time = now - self.behind;
+        if let Some(deadline) = self.env.timers.next_deadline()
+            && time > deadline + self.lag_tolerance
+        {
+            let lag = time.since(deadline);
+            self.behind += lag;
+            time = deadline;
+            self.swim.lagged();
+            self.env.journal.stats.lags += 1;
+            self.env.journal.event(Event::Lagged { by: lag });
+        }
+        self.env.now = self.env.now.max(time);
+    }
+}
+
+/// Commanding.
+impl Node {
+    /// Asks this address for members of the ring, from now on, ever more slowly.
+    ///
+    /// # Errors
+    /// [`CommandError::TooManySeeds`]; nothing changed.
+    pub fn join(&mut self, now: Time, seed: SocketAddr) -> Result<SeedId, CommandError> {
+        self.advance_unless_paused(now);
+        self.swim
+            .join(&mut self.env, Some(seed))
+            .ok_or(CommandError::TooManySeeds(MAX_SEEDS))
+    }
+
+    /// Asks a seed that is known by name: [`Event::SeedDue`] asks for its addresses at each attempt.
+    ///
+    /// # Errors
+    /// [`CommandError::TooManySeeds`]; nothing changed.
+    pub fn join_named(&mut self, now: Time) -> Result<SeedId, CommandError> {
+        self.advance_unless_paused(now);
+        self.swim
+            .join(&mut self.env, None)
+            .ok_or(CommandError::TooManySeeds(MAX_SEEDS))
+    }
+
+    /// The seed's name stands for these addresses at the moment; none: it could not be resolved.
+    pub fn seed_resolved(&mut self, now: Time, seed: SeedId, addrs: &[SocketAddr]) {
+        self.advance_unless_paused(now);
+        self.swim.seed_resolved(seed, addrs);
+    }
+
+    /// Leaves the ring: others are told, [`Event::Left`] says when that is done.
+    pub fn leave(&mut self, now: Time) {
+        self.advance_unless_paused(now);
+        self.swim.leave(&mut self.env);
+    }
+
+    /// Ignores messages from this id from now on.
+    ///
+    /// # Errors
+    /// [`CommandError::TooManyBlocked`] or [`CommandError::OwnId`]; nothing changed.
+    pub fn block(&mut self, id: MemberId) -> Result<(), CommandError> {
+        if id == self.id() {
+            return Err(CommandError::OwnId);
+        }
+        if self.swim.block(id) {
+            Ok(())
+        } else {
+            Err(CommandError::TooManyBlocked(MAX_BLOCKED))
+        }
+    }
+
+    /// Heeds messages from this id again; whether it was blocked.
+    pub fn unblock(&mut self, id: MemberId) -> bool {
+        self.swim.unblock(&id)
+    }
+
+    /// Neither hears nor says anything until [`resume`](Node::resume): for tests.
+    pub fn pause(&mut self, now: Time) {
+        self.advance_unless_paused(now);
+        self.paused = true;
+    }
+
+    /// Goes on where [`pause`](Node::pause) stopped; the time between does not count.
+    pub fn resume(&mut self, now: Time) {
+        if self.paused {
+            self.paused = false;
+            self.behind = now.since(self.env.now);
+        }
+    }
+
+    /// Seals with the first of these keys and opens with any, from now on.
+    pub fn set_ring_keys(&mut self, keys: Vec<RingKey>) {
+        self.keys = keys;
+    }
+
+    /// Whether everything that happens is to be taken with [`poll_trace`](Node::poll_trace).
+    pub fn set_tracing(&mut self, on: bool) {
+        self.env.journal.set_tracing(on);
+    }
+
+    /// A note between the traces.
+    #[track_caller]
+    pub fn note(&mut self, text: &str) {
+        self.env.journal.note(self.env.now, text);
+    }
+
+    fn advance_unless_paused(&mut self, now: Time) {
+        if !self.paused {
+            self.advance(now);
+        }
+    }
+}
+
+/// Draining.
+impl Node {
+    /// The next datagram, encoded into `buf` of at least [`SEND_BUFFER`] bytes.
+    pub fn poll_datagram(&mut self, now: Time, buf: &mut [u8]) -> Option<Transmit> {
+        if self.paused {
+            return None;
+        }
+        self.env.wall = now;
+        // The longest envelope's worth is kept free, so that sealing never makes a datagram too large.
+        let overhead = wire::overhead(self.is_sealed(), crate::limits::MAX_DATAGRAM_SENT);
+        let payload = buf.get_mut(HEADROOM..)?;
+        let (to, len) = self.swim.poll(&mut self.env, payload, overhead)?;
+        let key = self.keys.first();
+        let key = key.map(|key| (key, self.env.rng.random()));
+        Some(Transmit {
+            to,
+            range: wire::seal(key, buf, len),
+        })
+    }
+
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.env.journal.poll_event()
+    }
+
+    /// The next trace, if [`set_tracing`](Node::set_tracing) asked for them.
+    pub fn poll_trace(&mut self) -> Option<Trace> {
+        self.env.journal.poll_trace()
+    }
+
+    /// When [`handle_timeout`](Node::handle_timeout) is to be called, by the driver's time; while there
+    /// are datagrams to be taken that is at once. `None`: never, it is paused.
+    pub fn poll_timeout(&self) -> Option<Time> {
+        if self.paused {
+            return None;
+        }
+        if self.swim.has_outgoing() {
+            return Some(self.env.wall);
+        }
+        self.next_timer()
+    }
+
+    /// As [`poll_timeout`](Node::poll_timeout), for a driver that cannot send at the moment.
+    pub fn next_timer(&self) -> Option<Time> {
+        if self.paused {
+            return None;
+        }
+        Some(self.env.timers.next_deadline()? + self.behind)
+    }
+
+    /// A new mark to store: incarnations below it are about to be used (PROTOCOL.md §4).
+    pub fn poll_reserve(&mut self) -> Option<Incarnation> {
+        self.swim.poll_reserve()
+    }
+}

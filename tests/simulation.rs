@@ -1,0 +1,173 @@
+//! Rings of the same nodes as in production, on a virtual network and clock.
+
+use std::time::Duration;
+
+use butterfly::sim::{Sim, SimConfig};
+use butterfly::{Cause, Event, Health, Incarnation, Timing};
+
+const SEEDS: u64 = 20;
+
+fn ring(seed: u64, members: usize, timing: Timing) -> (Sim, Vec<usize>) {
+    let mut config = SimConfig::new(seed);
+    config.timing = timing;
+    let mut sim = Sim::new(config);
+    let members = sim.start_ring(members);
+    (sim, members)
+}
+
+#[test]
+fn everyone_learns_of_everyone() {
+    for members in [2, 10, 60] {
+        for seed in 0..SEEDS {
+            let (mut sim, _) = ring(seed, members, Timing::lan());
+            let agreed = sim.run_until(Duration::from_secs(20), Sim::all_agree);
+            assert!(agreed, "{members} members, seed {seed}");
+            println!("{members} members, seed {seed}: {}", sim.now());
+        }
+    }
+}
+
+#[test]
+fn a_crash_is_confirmed_everywhere_and_nobody_else() {
+    for members in [3, 10, 60] {
+        for seed in 0..SEEDS {
+            let (mut sim, ids) = ring(seed, members, Timing::lan());
+            assert!(sim.run_until(Duration::from_secs(20), Sim::all_agree));
+            let victim = ids[seed as usize % members];
+            let start = sim.now();
+            sim.crash(victim);
+            let confirmed = sim.run_until(Duration::from_secs(60), |sim| {
+                sim.all_hold(victim, Health::Confirmed)
+            });
+            assert!(confirmed, "{members} members, seed {seed}");
+            println!(
+                "{members} members, seed {seed}: {:?}",
+                sim.now().since(start)
+            );
+            assert!(
+                sim.all_agree(),
+                "{members} members, seed {seed}: somebody else was accused"
+            );
+        }
+    }
+}
+
+#[test]
+fn nobody_is_falsely_confirmed_without_loss() {
+    for seed in 0..SEEDS {
+        let (mut sim, members) = ring(seed, 20, Timing::lan());
+        sim.run_for(Duration::from_secs(600));
+        assert!(sim.all_agree());
+        for member in members {
+            for (time, event) in sim.take_events(member) {
+                if let Event::MemberChanged { id, to, .. } = event {
+                    assert!(
+                        to == Health::Alive,
+                        "seed {seed}, {time}: {member} holds {id} {to}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_run_replays_byte_for_byte_from_its_seed() {
+    let run = |seed| {
+        let (mut sim, members) = ring(seed, 12, Timing::lan());
+        sim.network_mut().loss = 0.1;
+        sim.run_for(Duration::from_secs(20));
+        sim.crash(members[3]);
+        sim.run_for(Duration::from_secs(40));
+        (sim.trace_hash(), sim.datagrams, sim.lost)
+    };
+    for seed in 0..5 {
+        assert_eq!(run(seed), run(seed));
+    }
+    assert_ne!(run(1).0, run(2).0);
+}
+
+#[test]
+fn halves_without_persistent_members_find_each_other_again() {
+    for seed in 0..SEEDS {
+        let (mut sim, _) = ring(seed, 20, Timing::lan());
+        assert!(sim.run_until(Duration::from_secs(20), Sim::all_agree));
+        sim.partition(|member| u8::from(member % 2 == 0));
+        sim.run_for(Duration::from_secs(300));
+        for of in 0..20 {
+            for about in (0..20).filter(|about| about % 2 != of % 2) {
+                assert_eq!(sim.view(of, about), Some(Health::Confirmed), "seed {seed}");
+            }
+        }
+        sim.partition(|_| 0);
+        let start = sim.now();
+        let healed = sim.run_until(Duration::from_secs(120), Sim::all_agree);
+        assert!(healed, "seed {seed}");
+        println!("seed {seed}: healed in {:?}", sim.now().since(start));
+    }
+}
+
+#[test]
+fn who_restarts_without_its_disk_wins_back_its_id() {
+    for seed in 0..SEEDS {
+        let (mut sim, members) = ring(seed, 10, Timing::lan());
+        assert!(sim.run_until(Duration::from_secs(20), Sim::all_agree));
+        sim.crash(members[4]);
+        assert!(sim.run_until(Duration::from_secs(60), |sim| {
+            sim.all_hold(4, Health::Confirmed)
+        }));
+        sim.restart(members[4], Incarnation::ZERO);
+        sim.join(members[4], members[0]);
+        assert!(
+            sim.run_until(Duration::from_secs(20), Sim::all_agree),
+            "seed {seed}"
+        );
+    }
+}
+
+#[test]
+fn who_leaves_is_departed_everywhere_and_stays_so() {
+    for seed in 0..SEEDS {
+        let (mut sim, members) = ring(seed, 10, Timing::lan());
+        assert!(sim.run_until(Duration::from_secs(20), Sim::all_agree));
+        sim.command(members[4], |node, now| node.leave(now));
+        sim.run_for(Duration::from_secs(2));
+        let left = sim
+            .take_events(members[4])
+            .into_iter()
+            .any(|(_, event)| event == Event::Left);
+        assert!(left, "seed {seed}");
+        sim.crash(members[4]);
+        let start = sim.now();
+        assert!(
+            sim.run_until(Duration::from_secs(10), |sim| sim
+                .all_hold(4, Health::Departed)),
+            "seed {seed}"
+        );
+        println!("seed {seed}: {:?}", sim.now().since(start));
+        sim.run_for(Duration::from_secs(60));
+        assert!(sim.all_hold(4, Health::Departed), "seed {seed}");
+    }
+}
+
+#[test]
+fn who_was_paused_does_not_hold_it_against_others() {
+    for seed in 0..SEEDS {
+        let (mut sim, members) = ring(seed, 10, Timing::lan());
+        assert!(sim.run_until(Duration::from_secs(20), Sim::all_agree));
+        sim.command(members[2], |node, now| node.pause(now));
+        sim.run_for(Duration::from_secs(30));
+        sim.take_events(members[2]);
+        sim.command(members[2], |node, now| node.resume(now));
+        assert!(
+            sim.run_until(Duration::from_secs(60), Sim::all_agree),
+            "seed {seed}"
+        );
+        for (_, event) in sim.take_events(members[2]) {
+            if let Event::MemberChanged { to, cause, .. } = event {
+                assert_ne!(to, Health::Confirmed, "seed {seed}: {cause:?}");
+                assert_ne!(cause, Cause::SuspicionTimeout);
+            }
+        }
+    }
+}
