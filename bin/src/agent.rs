@@ -6,13 +6,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use butterfly::{Butterfly, Cause, Event, Health, Incarnation, MemberId, RingKey};
+use butterfly::{Butterfly, Cause, CommandError, Event, Health, Incarnation, MemberId, RingKey};
 use log::{Level, debug, error, info, log, warn};
 
 use crate::address::Peer;
 use crate::output::{printable, short_id, who};
 use crate::ring_key;
-use crate::seeds::{Seeds, TooManySeeds};
+use crate::seeds::Seeds;
 use crate::view::{Counts, Status};
 
 /// A running member.
@@ -61,7 +61,7 @@ impl Agent {
     }
 
     /// Asks a peer for its ring, for ever.
-    pub fn join(&mut self, peer: &Peer) -> Result<(), TooManySeeds> {
+    pub fn join(&mut self, peer: &Peer) -> Result<(), CommandError> {
         self.seeds.add(&mut self.member, peer)
     }
 
@@ -240,7 +240,7 @@ impl Agent {
 }
 
 fn names(keys: &[RingKey]) -> Vec<String> {
-    keys.iter().map(|key| key.name().to_string()).collect()
+    keys.iter().map(|key| key.name().to_owned()).collect()
 }
 
 fn and_more(unreported: u64) -> String {

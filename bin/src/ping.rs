@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use butterfly::{Pinger, Pong};
+use butterfly::{Incarnation, MemberId, Pinger, Pong};
 use hdrhistogram::Histogram;
 use mio::{Events, Interest, Poll, Token};
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ pub fn ping(args: &PingArgs) -> Result<(), Failure> {
     let mut tally = Tally::new(to, args.output.output)?;
     loop {
         let began = Instant::now();
-        let outcome = pinger.ping(args.timeout);
+        let outcome = pinger.ping(args.timeout).map(|pong| pong.map(Reply::from));
         tally.take(outcome, args.timeout)?;
         if args.count.is_some_and(|count| tally.sent >= count)
             || !pause.until(began + args.interval)
@@ -76,6 +76,25 @@ impl Pause {
     }
 }
 
+/// An answer to a ping.
+struct Reply {
+    rtt: Duration,
+    id: MemberId,
+    name: String,
+    incarnation: Incarnation,
+}
+
+impl From<Pong> for Reply {
+    fn from(pong: Pong) -> Self {
+        Reply {
+            rtt: pong.rtt,
+            id: pong.id,
+            name: pong.name,
+            incarnation: pong.incarnation,
+        }
+    }
+}
+
 /// What came of the pings so far.
 struct Tally {
     to: SocketAddr,
@@ -100,15 +119,15 @@ impl Tally {
 
     fn take(
         &mut self,
-        outcome: io::Result<Option<Pong>>,
+        outcome: io::Result<Option<Reply>>,
         timeout: Duration,
     ) -> Result<(), Failure> {
         self.sent += 1;
         let seq = self.sent;
         let (line, answer) = match outcome {
-            Ok(Some(pong)) => {
-                self.times.saturating_record(pong.rtt.as_nanos() as u64);
-                (self.answer_line(&pong), answer_json(seq, &pong))
+            Ok(Some(reply)) => {
+                self.times.saturating_record(reply.rtt.as_nanos() as u64);
+                (self.answer_line(&reply), answer_json(seq, &reply))
             }
             Ok(None) => (
                 format!("seq={seq}: no answer within {timeout:?}"),
@@ -133,9 +152,9 @@ impl Tally {
         }
     }
 
-    fn answer_line(&self, pong: &Pong) -> String {
-        let (seq, time) = (self.sent, millis(pong.rtt.as_nanos() as u64));
-        let (who, incarnation) = (who(&pong.name, pong.id), pong.incarnation);
+    fn answer_line(&self, reply: &Reply) -> String {
+        let (seq, time) = (self.sent, millis(reply.rtt.as_nanos() as u64));
+        let (who, incarnation) = (who(&reply.name, reply.id), reply.incarnation);
         format!(
             "answer from {who} {}: seq={seq} incarnation={incarnation} time={time} ms",
             self.to
@@ -202,13 +221,13 @@ impl Tally {
     }
 }
 
-fn answer_json(seq: u32, pong: &Pong) -> Value {
+fn answer_json(seq: u32, reply: &Reply) -> Value {
     json!({
         "seq": seq,
-        "id": pong.id.to_string(),
-        "name": pong.name,
-        "incarnation": pong.incarnation.get(),
-        "rtt_us": pong.rtt.as_nanos() as f64 / 1e3,
+        "id": reply.id.to_string(),
+        "name": reply.name,
+        "incarnation": reply.incarnation.get(),
+        "rtt_us": reply.rtt.as_nanos() as f64 / 1e3,
     })
 }
 
@@ -218,12 +237,10 @@ fn millis(nanos: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use butterfly::{Incarnation, MemberId};
-
     use super::*;
 
-    fn pong(micros: u64) -> Pong {
-        Pong {
+    fn reply(micros: u64) -> Reply {
+        Reply {
             rtt: Duration::from_micros(micros),
             id: MemberId::from_bytes([0x1a; 16]),
             name: "web".into(),
@@ -237,7 +254,7 @@ mod tests {
         let mut tally = Tally::new(to, Format::Json).unwrap();
         for micros in [100, 200, 400] {
             tally
-                .take(Ok(Some(pong(micros))), Duration::from_secs(1))
+                .take(Ok(Some(reply(micros))), Duration::from_secs(1))
                 .unwrap();
         }
         tally.take(Ok(None), Duration::from_secs(1)).unwrap();

@@ -21,7 +21,7 @@ use crate::gateway::{Gateway, Token as BearerToken};
 use crate::logging;
 use crate::output;
 use crate::ring_key;
-use crate::seeds::{Seeds, TooManySeeds};
+use crate::seeds::Seeds;
 
 const SWIM: Token = Token(0);
 const SIGNALS: Token = Token(1);
@@ -69,12 +69,7 @@ impl Program {
 
         let mut agent = Agent::new(member, seeds, args.ring_key.clone(), &keys);
         for peer in &peers {
-            agent.join(peer).map_err(|TooManySeeds| {
-                let most = butterfly::limits::MAX_SEEDS;
-                Failure::failed(format_args!(
-                    "more than {most} peers: give fewer, a few are enough"
-                ))
-            })?;
+            agent.join(peer).map_err(Failure::failed)?;
         }
         Ok(Program {
             poll,

@@ -8,15 +8,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
-use butterfly::{Butterfly, SeedId};
+use butterfly::{Butterfly, CommandError, SeedId};
 use log::warn;
 use mio::Waker;
 
 use crate::address::Peer;
-
-/// The library's room for seeds is used up.
-#[derive(Debug, PartialEq, Eq)]
-pub struct TooManySeeds;
 
 type Question = (SeedId, String);
 type Answer = (SeedId, io::Result<Vec<SocketAddr>>);
@@ -56,20 +52,17 @@ impl Seeds {
     }
 
     /// Lets the member ask this peer for its ring. One that it asks already is no news.
-    pub fn add(&mut self, member: &mut Butterfly, peer: &Peer) -> Result<(), TooManySeeds> {
+    pub fn add(&mut self, member: &mut Butterfly, peer: &Peer) -> Result<(), CommandError> {
         if self.known.contains(peer) {
             return Ok(());
         }
-        if self.known.len() >= butterfly::limits::MAX_SEEDS {
-            return Err(TooManySeeds);
-        }
         match peer {
             Peer::At(addr) => {
-                member.join(*addr);
+                member.join(*addr)?;
                 self.listed.push(addr.to_string());
             }
             Peer::Named(name) => {
-                let seed = member.join_named().ok_or(TooManySeeds)?;
+                let seed = member.join_named()?;
                 self.names.insert(seed, name.clone());
                 self.listed.push(name.clone());
             }

@@ -61,7 +61,7 @@ impl Ring {
         config.timing = self.timing.clone();
         let mut member = Butterfly::bind(config).map_err(Failure::failed)?;
         if let Some(peer) = peer {
-            member.join(peer);
+            member.join(peer).map_err(Failure::failed)?;
         }
         let fd = member.as_raw_fd();
         let registered =
@@ -156,8 +156,10 @@ impl Ring {
         let Some(member) = &mut self.seats[place].member else {
             return Ok(());
         };
-        let now = Instant::now();
-        if !readable && member.deadline().is_none_or(|deadline| deadline > now) {
+        let due = member
+            .deadline()
+            .is_some_and(|deadline| deadline <= Instant::now());
+        if !readable && !due {
             return Ok(());
         }
         member.process().map_err(failed)?;

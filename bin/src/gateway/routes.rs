@@ -1,6 +1,6 @@
 //! What can be asked of the gateway.
 
-use butterfly::MemberId;
+use butterfly::{CommandError, MemberId};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -9,7 +9,6 @@ use super::answer::Answer;
 use super::http::Request;
 use crate::address::{self, Peer};
 use crate::agent::Agent;
-use crate::seeds::TooManySeeds;
 
 /// What answers a request, or why not.
 type Handler = fn(&mut Agent, &[u8]) -> Result<Answer, Answer>;
@@ -112,13 +111,7 @@ fn join(agent: &mut Agent, body: &[u8]) -> Result<Answer, Answer> {
         asked.peers.iter().map(|peer| address::peer(peer)).collect();
     let peers = peers.map_err(|error| Answer::refusal(400, error))?;
     for peer in &peers {
-        agent.join(peer).map_err(|TooManySeeds| {
-            let most = butterfly::limits::MAX_SEEDS;
-            Answer::refusal(
-                409,
-                format!("this member asks {most} peers already, and that is all it can"),
-            )
-        })?;
+        agent.join(peer).map_err(conflict)?;
     }
     Ok(Answer::ok(&json!({ "joining": asked.peers })))
 }
@@ -150,10 +143,8 @@ impl Whom {
 
 fn block(agent: &mut Agent, body: &[u8]) -> Result<Answer, Answer> {
     let id = Whom::parse(body)?;
-    match agent.member.block(id) {
-        Ok(()) => Ok(Answer::ok(&json!({ "blocked": id.to_string() }))),
-        Err(error) => Err(Answer::refusal(409, error.to_string())),
-    }
+    agent.member.block(id).map_err(conflict)?;
+    Ok(Answer::ok(&json!({ "blocked": id.to_string() })))
 }
 
 fn unblock(agent: &mut Agent, body: &[u8]) -> Result<Answer, Answer> {
@@ -162,6 +153,10 @@ fn unblock(agent: &mut Agent, body: &[u8]) -> Result<Answer, Answer> {
     Ok(Answer::ok(
         &json!({ "unblocked": id.to_string(), "was_blocked": was_blocked }),
     ))
+}
+
+fn conflict(error: CommandError) -> Answer {
+    Answer::refusal(409, error.to_string())
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Answer> {
