@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use butterfly::{Butterfly, Config};
-use log::{info, warn};
+use log::warn;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -102,7 +102,6 @@ impl Program {
                 let end = *end.get_or_insert_with(|| Instant::now() + LAST_WORDS);
                 let unsent = self.gateway.as_ref().is_some_and(Gateway::has_unsent);
                 if !unsent || Instant::now() >= end {
-                    info!("ends");
                     return Ok(());
                 }
             }

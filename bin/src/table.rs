@@ -121,10 +121,8 @@ fn cells(row: &MemberRow, members: &[MemberRow]) -> Vec<String> {
         row.swim_addr().to_string(),
         printable(&row.health).into_owned(),
         row.incarnation.to_string(),
-        row.rtt_us.map_or_else(
-            || "-".into(),
-            |micros| round_trip(Duration::from_micros(micros)),
-        ),
+        row.rtt_us
+            .map_or_else(|| "-".into(), |micros| span(Duration::from_micros(micros))),
         age(Duration::from_millis(row.since_ms)),
         notes(row, members).join(", "),
     ]
@@ -215,12 +213,14 @@ fn listed(items: &[String]) -> String {
     }
 }
 
-/// A round trip in the unit that suits it.
-pub fn round_trip(rtt: Duration) -> String {
-    let micros = rtt.as_secs_f64() * 1e6;
+/// A short span of time in the unit that suits it.
+pub fn span(span: Duration) -> String {
+    let micros = span.as_secs_f64() * 1e6;
     match micros {
         ..1e3 => format!("{micros:.0} us"),
-        ..1e6 => format!("{:.2} ms", micros / 1e3),
+        ..1e4 => format!("{:.2} ms", micros / 1e3),
+        ..1e5 => format!("{:.1} ms", micros / 1e3),
+        ..1e6 => format!("{:.0} ms", micros / 1e3),
         _ => format!("{:.2} s", micros / 1e6),
     }
 }
@@ -304,7 +304,7 @@ ID        NAME  ADDRESS        HEALTH   INC  RTT     SINCE  NOTE
         ] {
             assert_eq!(age(Duration::from_millis(millis)), text);
         }
-        assert_eq!(round_trip(Duration::from_micros(12_340)), "12.34 ms");
-        assert_eq!(round_trip(Duration::from_micros(2_500_000)), "2.50 s");
+        assert_eq!(span(Duration::from_micros(12_340)), "12.3 ms");
+        assert_eq!(span(Duration::from_micros(2_500_000)), "2.50 s");
     }
 }

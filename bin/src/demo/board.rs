@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use butterfly::Health;
 
-use super::ring::{Ring, seconds};
-use crate::table::painted;
+use super::ring::Ring;
+use crate::table::{painted, span};
 
 /// A ring of no more members than this is shown with a column for each.
 pub const WIDTH: usize = 8;
@@ -53,7 +53,7 @@ impl Board {
                 .collect::<Vec<_>>()
                 .join("  ")
         };
-        format!("{:>TIME$}  {}\n", seconds(after), text.trim_end())
+        format!("{:>TIME$}  {}\n", span(after), text.trim_end())
     }
 
     fn cell(&self, health: Option<Health>) -> String {

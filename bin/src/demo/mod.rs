@@ -10,9 +10,9 @@ use butterfly::{Health, Timing};
 use crate::cli::DemoArgs;
 use crate::failure::Failure;
 use crate::output::{self, print_line};
-use crate::table::Table;
+use crate::table::{Table, span};
 use board::Board;
-use ring::{Ring, seconds};
+use ring::Ring;
 
 const NAMES: [&str; 16] = [
     "amber", "birch", "cedar", "dune", "ember", "fern", "grove", "heath", "iris", "juniper",
@@ -100,7 +100,7 @@ impl Demo {
                 .all(|(_, member)| member.node().counts().alive == count)
         })?;
         self.measured.push(("the ring forms".into(), None, took));
-        print_line(&format!("   All see all {count} after {}.", seconds(took)))
+        print_line(&format!("   All see all {count} after {}.", span(took)))
     }
 
     fn lose_one(&mut self) -> Result<(), Failure> {
@@ -152,7 +152,7 @@ impl Demo {
         self.measure_sights(&format!("{name} is back"), victim, start, Health::Alive);
         print_line(&format!(
             "   All see all {count} again after {}.",
-            seconds(took)
+            span(took)
         ))
     }
 
@@ -168,7 +168,7 @@ impl Demo {
             |ring| ring.all_see(LEAVER, Health::Departed),
         )?;
         self.measure_sights(&format!("{name} has left"), LEAVER, start, Health::Departed);
-        print_line(&format!("   All others know after {}.", seconds(took)))
+        print_line(&format!("   All others know after {}.", span(took)))
     }
 
     fn sum_up(&self) -> Result<(), Failure> {
@@ -176,8 +176,8 @@ impl Demo {
         for (what, first, all) in &self.measured {
             table.row(vec![
                 what.clone(),
-                first.map_or_else(|| "-".into(), seconds),
-                seconds(*all),
+                first.map_or_else(|| "-".into(), span),
+                span(*all),
             ]);
         }
         output::print(&format!("\n{}", table.render(|_, _, cell| cell)))?;
@@ -200,7 +200,7 @@ impl Demo {
             if Instant::now() >= end {
                 return Err(Failure::not_reached(format_args!(
                     "not all members {what} within {}: is this machine very busy?",
-                    seconds(limit)
+                    span(limit)
                 )));
             }
             let changed = self.ring.turn(end)?.iter().any(|seen| seen.by == FIRST);
@@ -230,10 +230,10 @@ impl Demo {
 
     fn verdict_table(&self, verdicts: &[Verdict]) -> String {
         let mut table = Table::new(&["   OBSERVER", "SUSPECTS IT AFTER", "CONFIRMS IT AFTER"]);
-        let span = |span: Option<Duration>| span.map_or_else(|| "-".into(), seconds);
+        let cell = |after: Option<Duration>| after.map_or_else(|| "-".into(), span);
         for verdict in verdicts.iter().take(board::WIDTH) {
             let name = format!("   {}", self.name(verdict.by));
-            table.row(vec![name, span(verdict.suspects), span(verdict.confirms)]);
+            table.row(vec![name, cell(verdict.suspects), cell(verdict.confirms)]);
         }
         let more = match verdicts.len().saturating_sub(board::WIDTH) {
             0 => String::new(),

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use butterfly::{Butterfly, Config, Event, Health, MemberId, Timing};
 use mio::unix::SourceFd;
@@ -179,9 +179,4 @@ impl Ring {
 
 fn failed(error: io::Error) -> Failure {
     Failure::failed(format_args!("the ring cannot go on: {error}"))
-}
-
-/// A span as the demo prints it.
-pub fn seconds(span: Duration) -> String {
-    format!("{:.3} s", span.as_secs_f64())
 }
