@@ -79,7 +79,7 @@ pub fn join(args: &JoinArgs) -> Result<(), Failure> {
     }
     let client = Client::new(&args.gateway)?;
     client.post("/join", &json!({ "peers": args.peers }))?;
-    eprintln_line(&format!(
+    output::tell(&format!(
         "{} asks {} for their ring",
         client.gateway(),
         args.peers.join(", ")
@@ -108,7 +108,7 @@ pub fn leave(args: &LeaveArgs) -> Result<(), Failure> {
             Ok(_) | Err(Trouble::Other(_)) => thread::sleep(LOOK_AGAIN),
         }
     }
-    eprintln_line(&format!("{} has left", client.gateway()));
+    output::tell(&format!("{} has left", client.gateway()));
     Ok(())
 }
 
@@ -116,7 +116,7 @@ pub fn block(args: &BlockArgs) -> Result<(), Failure> {
     let client = Client::new(&args.gateway)?;
     let id = find(&client, &args.id)?;
     client.post("/block", &json!({ "id": id.to_string() }))?;
-    eprintln_line(&format!("{} ignores {id}", client.gateway()));
+    output::tell(&format!("{} ignores {id}", client.gateway()));
     Ok(())
 }
 
@@ -133,7 +133,7 @@ pub fn unblock(args: &BlockArgs) -> Result<(), Failure> {
     } else {
         "never ignored"
     };
-    eprintln_line(&format!("{} {did} {id}", client.gateway()));
+    output::tell(&format!("{} {did} {id}", client.gateway()));
     Ok(())
 }
 
@@ -165,12 +165,6 @@ fn pick(members: &[MemberRow], text: &str) -> Result<MemberId, Failure> {
             )))
         }
     }
-}
-
-/// One line of talk; nobody need listen.
-fn eprintln_line(line: &str) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! How the program ends when it does not end well: a line for people, an exit code for scripts.
 
 use std::fmt::{self, Display};
-use std::io::{self, Write};
 use std::process::ExitCode;
+
+use crate::output;
 
 /// Something went wrong.
 const FAILED: u8 = 1;
@@ -50,8 +51,7 @@ impl Failure {
     /// Says it on standard error; returns the exit code.
     pub fn report(self) -> ExitCode {
         if !self.message.is_empty() {
-            // With standard error closed there is nobody left to tell.
-            let _ = writeln!(io::stderr(), "butterfly: {}", self.message);
+            output::tell(&format!("butterfly: {self}"));
         }
         ExitCode::from(self.code)
     }

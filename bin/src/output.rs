@@ -24,6 +24,11 @@ pub fn print_line(line: &str) -> Result<(), Failure> {
     print(&format!("{line}\n"))
 }
 
+/// Writes one line of talk to standard error; nobody need listen.
+pub fn tell(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
 /// Whether standard output is a terminal on which colours are wanted (<https://no-color.org>).
 pub fn colours_wanted() -> bool {
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());

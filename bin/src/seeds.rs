@@ -107,7 +107,9 @@ fn usable(
             return Vec::new();
         }
     };
-    addrs.retain(|addr| addr.is_ipv4() || listening.is_ipv6());
+    // A socket on all of IPv6 reaches IPv4 too.
+    let both = listening.is_ipv6() && listening.ip().is_unspecified();
+    addrs.retain(|addr| both || addr.is_ipv4() == listening.is_ipv4());
     if addrs.is_empty() {
         warn!(
             "peer {name}: no address of it can be reached from {listening}; it will be tried again"
@@ -121,11 +123,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_ipv4_member_asks_only_ipv4_addresses() {
+    fn a_member_asks_only_addresses_that_it_reaches() {
         let v4: SocketAddr = "127.0.0.1:1".parse().unwrap();
         let v6: SocketAddr = "[::1]:1".parse().unwrap();
         assert_eq!(usable("x", Ok(vec![v6, v4]), v4), [v4]);
-        assert_eq!(usable("x", Ok(vec![v6, v4]), v6), [v6, v4]);
+        assert_eq!(usable("x", Ok(vec![v6, v4]), v6), [v6]);
+        let all = "[::]:1".parse().unwrap();
+        assert_eq!(usable("x", Ok(vec![v6, v4]), all), [v6, v4]);
         assert!(usable("x", Err(io::Error::other("no")), v4).is_empty());
     }
 }

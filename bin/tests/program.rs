@@ -131,6 +131,19 @@ fn peers_may_be_given_by_name() {
 }
 
 #[test]
+fn a_member_is_who_it_was_told_to_be() {
+    let id = "1a".repeat(16);
+    let amber = Member::start(&["--name", "amber", "--id", &id, "--permanent-peer"]);
+    let birch = Member::start(&["--name", "birch", "--peer", &amber.swim.to_string()]);
+    birch.wait("alive=2");
+    let row = birch.row("amber");
+    assert_eq!(
+        (&row["id"], &row["persistent"]),
+        (&Value::from(id), &Value::Bool(true))
+    );
+}
+
+#[test]
 fn a_killed_member_is_suspected_then_confirmed_and_the_log_says_why() {
     let (amber, birch) = pair();
     drop(birch);

@@ -1,7 +1,7 @@
 //! `butterfly demo`: a real ring, what happens to it, and how long that takes.
 
 mod board;
-mod ring;
+pub mod ring;
 
 use std::time::{Duration, Instant};
 

@@ -124,3 +124,44 @@ impl MemberList {
         self.written += 1;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use butterfly::Timing;
+
+    use super::*;
+    use crate::demo::ring::Ring;
+
+    #[test]
+    fn a_list_longer_than_a_part_is_one_array() {
+        let count = ROWS_PER_PART + 8;
+        let names = (0..count).map(|number| format!("m{number}")).collect();
+        let mut ring = Ring::new(names, Timing::local()).unwrap();
+        let seed = ring.start(0, None).unwrap();
+        for place in 1..count {
+            ring.start(place, Some(seed)).unwrap();
+        }
+        let end = Instant::now() + Duration::from_secs(20);
+        let known = |ring: &Ring| {
+            ring.running()
+                .next()
+                .map(|(_, member)| member.node().counts().alive)
+        };
+        while known(&ring) != Some(count) {
+            assert!(Instant::now() < end);
+            ring.turn(end).unwrap();
+        }
+
+        let (_, member) = ring.running().next().unwrap();
+        let Body::Members(mut list) = Answer::members(member).body else {
+            panic!("no list");
+        };
+        let parts: Vec<_> = std::iter::from_fn(|| list.next_part(member)).collect();
+        assert_eq!(parts.len(), 2);
+        let rows: Vec<MemberRow> = serde_json::from_slice(&parts.concat()).unwrap();
+        assert_eq!(rows.len(), count);
+        assert_eq!(rows.iter().filter(|row| row.is_self).count(), 1);
+    }
+}
