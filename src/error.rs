@@ -26,7 +26,8 @@ pub enum Reject {
     /// A port is not in 0..65535.
     #[error("a port is out of range")]
     BadPort,
-    /// An id is not 32 lowercase hexadecimal digits.
+    /// An id is not 32 lowercase hexadecimal digits. In a membership, this and the next two skip that
+    /// record alone, and the rest of the message counts.
     #[error("a member id is not 32 lowercase hexadecimal digits")]
     BadId,
     /// An address that has to be an IP address is not.
@@ -56,9 +57,6 @@ pub enum Reject {
     /// The table of members is full.
     #[error("the table of members is full")]
     TableFull,
-    /// A record of a member that nobody can use: skipped, the rest of its message counts.
-    #[error("a membership in it names no usable member")]
-    BadRecord,
     /// The member is paused.
     #[error("this member is paused")]
     Paused,
@@ -66,7 +64,7 @@ pub enum Reject {
 
 impl Reject {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Reject; 19] = [
+    pub const ALL: [Reject; 18] = [
         Reject::Oversized,
         Reject::Truncated,
         Reject::Malformed,
@@ -84,7 +82,6 @@ impl Reject {
         Reject::Blocked,
         Reject::RateLimited,
         Reject::TableFull,
-        Reject::BadRecord,
         Reject::Paused,
     ];
 
@@ -108,7 +105,6 @@ impl Reject {
             Reject::Blocked => "blocked",
             Reject::RateLimited => "rate_limited",
             Reject::TableFull => "table_full",
-            Reject::BadRecord => "bad_record",
             Reject::Paused => "paused",
         }
     }

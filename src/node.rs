@@ -303,7 +303,7 @@ impl Node {
                 .journal
                 .rejected(self.env.now, Reject::Oversized, from);
         }
-        let message = wire::open(&self.keys, datagram).and_then(|payload| wire::decode(payload));
+        let message = wire::open(&self.keys, datagram).and_then(wire::decode);
         match message {
             Ok(message) => self.swim.handle(&mut self.env, from, bytes, message),
             Err(reason) => self.env.journal.rejected(self.env.now, reason, from),

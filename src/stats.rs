@@ -51,7 +51,6 @@ const REJECTED: [&str; Reject::ALL.len()] = [
     "rejected_blocked",
     "rejected_rate_limited",
     "rejected_table_full",
-    "rejected_bad_record",
     "rejected_paused",
 ];
 

@@ -66,6 +66,7 @@ fn reading_and_writing_a_datagram_allocates_nothing() {
         from,
         forward_to: Some(member(2, "10.0.0.2")),
         probe: 77,
+        digest: 5,
     };
     let accusers = [MemberId::from_bytes([8; 16]); 3];
     let records = ["10.0.0.3", "2001:db8::4:ffff"].map(|ip| MembershipRecord {

@@ -40,6 +40,8 @@ struct Seen {
     from: SeenMember,
     other: Option<SeenMember>,
     probe: u64,
+    /// A Ping's digest, or whether an Ack holds a part of a table.
+    extra: u32,
     memberships: Vec<Result<SeenMembership, Reject>>,
 }
 
@@ -105,15 +107,21 @@ fn ip(member: &pb::Member) -> Option<IpAddr> {
 
 impl Seen {
     fn ours(swim: &Swim<'_>) -> Self {
-        let (kind, other, probe) = match &swim.message {
+        let (kind, other, probe, extra) = match &swim.message {
             Message::Ping {
-                forward_to, probe, ..
-            } => (1, *forward_to, *probe),
+                forward_to,
+                probe,
+                digest,
+                ..
+            } => (1, *forward_to, *probe, *digest),
             Message::Ack {
-                forward_to, probe, ..
-            } => (2, *forward_to, *probe),
-            Message::PingReq { target, probe, .. } => (3, Some(*target), *probe),
-            Message::ProbePing { .. } => (4, None, 0),
+                forward_to,
+                probe,
+                table,
+                ..
+            } => (2, *forward_to, *probe, u32::from(*table)),
+            Message::PingReq { target, probe, .. } => (3, Some(*target), *probe, 0),
+            Message::ProbePing { .. } => (4, None, 0, 0),
         };
         let seen = |record: MembershipRecord<'_>| {
             assert_eq!(record.accusers.is_empty(), record.accusers.count() == 0);
@@ -128,6 +136,7 @@ impl Seen {
             from: SeenMember::ours(swim.message.from()),
             other: other.as_ref().map(SeenMember::ours),
             probe,
+            extra,
             memberships: swim
                 .memberships
                 .clone()
@@ -138,11 +147,16 @@ impl Seen {
 
     /// The same from the generated types, for a message that ours accepted.
     fn generated(swim: &pb::Swim) -> Self {
-        let (kind, from, other, probe) = match swim.payload.as_ref().unwrap() {
-            pb::swim::Payload::Ping(m) => (1, &m.from, m.forward_to.as_ref(), m.probe()),
-            pb::swim::Payload::Ack(m) => (2, &m.from, m.forward_to.as_ref(), m.probe()),
-            pb::swim::Payload::Pingreq(m) => (3, &m.from, m.target.as_ref(), m.probe()),
-            pb::swim::Payload::Probeping(m) => (4, &m.from, None, 0),
+        let (kind, from, other, probe, extra) = match swim.payload.as_ref().unwrap() {
+            pb::swim::Payload::Ping(m) => {
+                (1, &m.from, m.forward_to.as_ref(), m.probe(), m.digest())
+            }
+            pb::swim::Payload::Ack(m) => {
+                let table = u32::from(m.table());
+                (2, &m.from, m.forward_to.as_ref(), m.probe(), table)
+            }
+            pb::swim::Payload::Pingreq(m) => (3, &m.from, m.target.as_ref(), m.probe(), 0),
+            pb::swim::Payload::Probeping(m) => (4, &m.from, None, 0, 0),
             other => panic!("{other:?}"),
         };
         assert_eq!(swim.type_().value(), i32::from(kind));
@@ -162,6 +176,7 @@ impl Seen {
             from: SeenMember::generated(from, ip(from)).unwrap(),
             other: other.map(|m| SeenMember::generated(m, ip(m)).unwrap()),
             probe,
+            extra,
             memberships: swim.membership.iter().map(membership).collect(),
         }
     }
@@ -177,11 +192,13 @@ impl Seen {
                 from,
                 forward_to: other,
                 probe,
+                digest: self.extra,
             },
             2 => Message::Ack {
                 from,
                 forward_to: other,
                 probe,
+                table: self.extra != 0,
             },
             3 => Message::PingReq {
                 from,
@@ -294,6 +311,7 @@ prop_compose! {
         other in seen_member(),
         has_other in any::<bool>(),
         probe in number(),
+        extra in any::<u32>(),
         memberships in vec(seen_membership(), 0..8),
     ) -> Seen {
         Seen {
@@ -301,6 +319,11 @@ prop_compose! {
             from,
             other: (kind == 3 || (kind < 3 && has_other)).then_some(other),
             probe: if kind == 4 { 0 } else { probe },
+            extra: match kind {
+                1 => extra,
+                2 => extra & 1,
+                _ => 0,
+            },
             memberships: memberships.into_iter().map(Ok).collect(),
         }
     }
@@ -355,13 +378,15 @@ prop_compose! {
         from in pb_member(false),
         other in option::of(pb_member(false)),
         probe in option::of(number()),
+        digest in option::of(any::<u32>()),
+        table in option::of(any::<bool>()),
         membership in vec(pb_membership(), 0..6),
     ) -> pb::Swim {
         let from = MessageField::some(from);
         let special_fields = Default::default();
         let payload = match kind {
-            1 => pb::swim::Payload::Ping(pb::Ping { from, forward_to: other.into(), probe, special_fields }),
-            2 => pb::swim::Payload::Ack(pb::Ack { from, forward_to: other.into(), probe, special_fields }),
+            1 => pb::swim::Payload::Ping(pb::Ping { from, forward_to: other.into(), probe, digest, special_fields }),
+            2 => pb::swim::Payload::Ack(pb::Ack { from, forward_to: other.into(), probe, table, special_fields }),
             3 => {
                 let target = MessageField::some(other.unwrap_or_else(|| (*from).clone()));
                 pb::swim::Payload::Pingreq(pb::PingReq { from, target, probe, special_fields })

@@ -239,6 +239,11 @@ fn a_message_that_fails_the_table_is_dropped_whole() {
             Malformed,
         ),
         (
+            "membership: the same first",
+            ping_with(&[num(9, 0), num(2, 1 << 40), from.clone()].concat()),
+            Malformed,
+        ),
+        (
             "membership: cut off",
             ping_with(&[&from[..], b"\x0a\x05\x01"].concat()),
             Truncated,
@@ -394,6 +399,35 @@ fn what_is_absent_or_unknown_is_filled_in() {
             .unwrap()
             .unwrap();
         assert_eq!(record.health, expected);
+    }
+}
+
+#[test]
+fn a_probe_ping_has_no_second_member() {
+    let other = bytes(2, b"not read");
+    let body = [bytes(1, &good()), other.clone(), other].concat();
+    let payload = swim(4, 6, &body, &[]);
+    assert!(matches!(
+        decode(&payload).unwrap().message,
+        Message::ProbePing { .. }
+    ));
+}
+
+#[test]
+fn an_id_is_32_lowercase_hexadecimal_digits() {
+    for byte in 0..=0x7f {
+        for at in 0..32 {
+            let mut id = ID.to_vec();
+            id[at] = byte;
+            let payload = ping_from(&member(&id, b"", &[]));
+            let read = decode(&payload).map(|swim| swim.message.from().id.to_string().into_bytes());
+            let good = byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+            assert_eq!(
+                read,
+                if good { Ok(id) } else { Err(Reject::BadId) },
+                "{byte} at {at}"
+            );
+        }
     }
 }
 

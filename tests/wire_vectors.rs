@@ -86,11 +86,13 @@ fn message(swim: &Value) -> Message<'_> {
             from,
             forward_to: member(&body["forward_to"]),
             probe,
+            digest: 0,
         },
         "Ack" => Message::Ack {
             from,
             forward_to: member(&body["forward_to"]),
             probe,
+            table: false,
         },
         "Pingreq" => Message::PingReq {
             from,

@@ -133,7 +133,7 @@ impl Swim {
                 }
                 let digest = if *digest { self.table.digest() } else { 0 };
                 let ping = Message::Ping {
-                    from: self.from_record(),
+                    from: self.own_record(),
                     forward_to: *forward_to,
                     probe: *number,
                     digest,
@@ -150,7 +150,7 @@ impl Swim {
                 number,
                 news,
             } => {
-                let (from, probe) = (self.from_record(), *number);
+                let (from, probe) = (self.own_record(), *number);
                 let ack = Message::Ack {
                     from,
                     forward_to: *forward_to,
@@ -166,7 +166,7 @@ impl Swim {
             }
             Body::PingReq { target, number } => {
                 let key = self.table.find(target)?;
-                let from = self.from_record();
+                let from = self.own_record();
                 let request = Message::PingReq {
                     from,
                     target: self.record_of(key)?,
@@ -180,7 +180,7 @@ impl Swim {
             Body::ProbePing => {
                 let from = MemberRecord {
                     probe_ping: true,
-                    ..self.from_record()
+                    ..self.own_record()
                 };
                 Some(Encoder::new(buf, &Message::ProbePing { from })?.finish())
             }
@@ -190,7 +190,7 @@ impl Swim {
     }
 
     /// The own record as a message's `from`.
-    pub(super) fn from_record(&self) -> MemberRecord<'_> {
+    pub(super) fn own_record(&self) -> MemberRecord<'_> {
         let me = self.me();
         MemberRecord {
             id: me.id,

@@ -104,7 +104,7 @@ impl Swim {
         }
         let mut next = self.table.first_from(transfer.next)?;
         let ack = Message::Ack {
-            from: self.from_record(),
+            from: self.own_record(),
             forward_to: None,
             probe: 0,
             table: true,

@@ -2,7 +2,6 @@
 
 use std::fmt::{self, Write};
 use std::net::{IpAddr, Ipv4Addr};
-use std::ops::RangeInclusive;
 
 use super::field::Writer;
 use crate::limits::MAX_NAME;
@@ -121,11 +120,13 @@ fn parse_v4(text: &[u8]) -> Option<Ipv4Addr> {
 /// A number that took that many digits, if it is an octet written the shortest way.
 #[inline(always)]
 fn checked_octet(number: u64, digits: usize) -> Option<u32> {
-    const RANGES: [RangeInclusive<u64>; 4] = [1..=0, 0..=9, 10..=99, 100..=255];
-    RANGES
-        .get(digits)?
-        .contains(&number)
-        .then_some(number as u32)
+    let range = match digits {
+        1 => 0..=9,
+        2 => 10..=99,
+        3 => 100..=255,
+        _ => return None,
+    };
+    range.contains(&number).then_some(number as u32)
 }
 
 /// A name for people, cut to [`MAX_NAME`] bytes at a character's end.

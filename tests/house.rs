@@ -1,0 +1,187 @@
+//! Keeps the house in order: what may stand in which room.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The drivers, which may touch the world.
+const DRIVERS: [&str; 3] = ["net", "disk", "sim"];
+
+/// What nothing below the drivers may use: sockets, files, clocks, threads, the environment, global
+/// randomness.
+const OUTSIDE: [&str; 22] = [
+    "UdpSocket",
+    "TcpStream",
+    "TcpListener",
+    "mio::",
+    "socket2",
+    "std::fs",
+    "fs::",
+    "std::io",
+    "File::",
+    "std::env",
+    "env::var",
+    "Instant",
+    "SystemTime",
+    "thread::",
+    "rand::rng()",
+    "ThreadRng",
+    "SysRng",
+    "RandomState",
+    "HashMap",
+    "HashSet",
+    "static mut",
+    "log::",
+];
+
+/// Lines, its unit tests aside, that a file may have before it has to be asked whether it does one thing.
+const LONG: usize = 600;
+
+fn sources(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The code of a file, without its tests and comments, with line numbers.
+fn code(path: &Path) -> Vec<(usize, String)> {
+    let text = fs::read_to_string(path).unwrap();
+    let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+    let lines = code.lines().enumerate();
+    lines
+        .filter(|(_, line)| !line.trim_start().starts_with("//"))
+        .map(|(number, line)| (number + 1, line.to_owned()))
+        .collect()
+}
+
+fn below_the_drivers() -> Vec<PathBuf> {
+    let src = root().join("src");
+    let is_driver = |path: &Path| DRIVERS.iter().any(|room| path.starts_with(src.join(room)));
+    let below: Vec<_> = sources(&src)
+        .into_iter()
+        .filter(|path| !is_driver(path))
+        .collect();
+    assert!(
+        below.len() > 20,
+        "only {} files below the drivers: looked in the wrong place?",
+        below.len()
+    );
+    below
+}
+
+#[test]
+fn nothing_below_the_drivers_touches_the_world() {
+    let mut found = Vec::new();
+    for path in below_the_drivers() {
+        for (number, line) in code(&path) {
+            found.extend(
+                OUTSIDE
+                    .iter()
+                    .filter(|word| line.contains(**word))
+                    .map(|word| format!("{}:{number}: {word}", path.display())),
+            );
+        }
+    }
+    assert!(found.is_empty(), "below the drivers:\n{}", found.join("\n"));
+}
+
+#[test]
+fn no_floor_knows_the_one_above() {
+    let floors: [(&str, &[&str]); 5] = [
+        (
+            "src/wire",
+            &[
+                "crate::swim",
+                "crate::node",
+                "crate::net",
+                "crate::sim",
+                "crate::disk",
+            ],
+        ),
+        (
+            "src/timer.rs",
+            &["crate::swim", "crate::node", "crate::wire", "crate::net"],
+        ),
+        ("src/member.rs", &["crate::"]),
+        (
+            "src/swim",
+            &[
+                "crate::node",
+                "crate::gossip",
+                "crate::net",
+                "crate::sim",
+                "crate::disk",
+            ],
+        ),
+        ("src/node.rs", &["crate::net", "crate::sim", "crate::disk"]),
+    ];
+    for (room, above) in floors {
+        let path = root().join(room);
+        let files = if path.is_dir() {
+            sources(&path)
+        } else {
+            vec![path]
+        };
+        for file in files {
+            for (number, line) in code(&file) {
+                for word in above {
+                    assert!(
+                        !line.contains(word),
+                        "{}:{number} knows {word}",
+                        file.display()
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_outside_tests_can_end_a_member() {
+    let mut found = Vec::new();
+    for path in sources(&root().join("src")) {
+        for (number, line) in code(&path) {
+            let deadly = [
+                ".unwrap()",
+                ".expect(",
+                "panic!(",
+                "unreachable!(",
+                "unimplemented!(",
+                "process::exit",
+            ];
+            if deadly.iter().any(|word| line.contains(word)) {
+                found.push(format!("{}:{number}: {}", path.display(), line.trim()));
+            }
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn files_are_short() {
+    let rooms = ["src", "bin"].map(|room| root().join(room));
+    for path in rooms.iter().flat_map(|room| sources(room)) {
+        let text = fs::read_to_string(&path).unwrap();
+        let lines = text
+            .split("#[cfg(test)]")
+            .next()
+            .unwrap_or_default()
+            .lines()
+            .count();
+        assert!(
+            lines <= LONG,
+            "{} has {lines} lines: does it still do one thing?",
+            path.display()
+        );
+    }
+}
