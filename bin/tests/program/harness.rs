@@ -48,6 +48,15 @@ pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// Two members that see each other.
+pub fn pair() -> (Member, Member) {
+    let amber = Member::start(&["--name", "amber"]);
+    let birch = Member::start(&["--name", "birch", "--peer", &amber.swim.to_string()]);
+    amber.wait("alive=2");
+    birch.wait("alive=2");
+    (amber, birch)
+}
+
 /// A running member.
 pub struct Member {
     child: Child,
