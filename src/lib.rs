@@ -78,6 +78,7 @@ mod swim;
 pub mod time;
 mod timer;
 pub mod trace;
+mod view;
 pub mod wire;
 
 pub use config::{Config, Timing};
@@ -86,7 +87,13 @@ pub use error::{CommandError, Reject};
 pub use event::{Cause, Event, SeedId};
 pub use member::{Health, Incarnation, Member, MemberId};
 pub use net::{BindError, Butterfly, Command, Handle, Pinger, Pong};
-pub use node::{HealthCounts, MemberView, Node, SuspicionView};
+pub use node::Node;
 pub use stats::Stats;
 pub use time::Time;
+pub use view::{HealthCounts, MemberView, SuspicionView};
 pub use wire::{RingKey, RingKeyError};
+
+/// The README's example, compiled and run.
+#[doc = include_str!("../README.md")]
+#[cfg(doctest)]
+struct Readme;

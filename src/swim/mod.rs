@@ -218,6 +218,7 @@ impl Swim {
             return;
         };
         let before = row.state();
+        self.settle_trial(env, key, state);
         let afresh = state.health == Health::Suspect && state.incarnation != before.incarnation;
         if state.health != before.health || afresh {
             self.end_side(env, key);
@@ -265,6 +266,7 @@ impl Swim {
 
     /// Forgets a member altogether.
     fn forget(&mut self, env: &mut Env, key: RowKey) {
+        self.end_trial(env, key);
         self.end_side(env, key);
         if let Some(row) = self.table.get(key) {
             self.news.remove(row.news);
@@ -283,7 +285,6 @@ impl Swim {
 
     /// What a health brought with it ends.
     fn end_side(&mut self, env: &mut Env, key: RowKey) {
-        self.end_trial(env, key);
         let Some(row) = self.table.get_mut(key) else {
             return;
         };
@@ -306,11 +307,8 @@ impl Swim {
         if now == Health::Alive && before >= Health::Confirmed {
             self.retry_soon(env);
         }
-        if now >= Health::Confirmed {
-            self.retry_begin(env);
-            if self.table.living() <= 1 {
-                self.ask_seeds_again(env);
-            }
+        if now >= Health::Confirmed && self.table.living() <= 1 {
+            self.ask_seeds_again(env);
         }
     }
 

@@ -7,6 +7,7 @@ use rand::RngExt;
 use super::news::RowKey;
 use super::receive::Incoming;
 use super::send::{Body, Outgoing};
+use super::table::flag;
 use super::{Row, Swim};
 use crate::env::{Env, Timer};
 use crate::event::Cause;
@@ -141,8 +142,9 @@ impl Swim {
         }
     }
 
-    /// Whether this Ack answers the probe under way, and if so ends it. An Ack with a number has to have
-    /// the right one; one without, from a peer that does not know of numbers, to come from the member.
+    /// Ends the probe under way if this Ack shows that the probed member lives. Whether the Ack is the
+    /// answer to the probe: with a number it has to have the right one; without, from a member that knows
+    /// of numbers, it is some other sign of life.
     pub(super) fn end_probe(
         &mut self,
         env: &mut Env,
@@ -150,34 +152,32 @@ impl Swim {
         was_forwarded: bool,
         number: u64,
     ) -> bool {
-        let Some(probe) = self.probe.as_mut() else {
+        let row = incoming.row.and_then(|key| self.table.get_mut(key));
+        let Some((probe, row)) = self.probe.as_mut().zip(row) else {
             return false;
         };
         if probe.target != incoming.sender.id || number != 0 && number != probe.number {
             return false;
         }
+        let is_answer = number != 0 || !row.has(flag::OURS);
         if probe.answered {
-            return true;
+            return is_answer;
         }
         probe.answered = true;
         if let Some(timer) = probe.late.take() {
             env.timers.cancel(timer);
         }
-        let rtt = probe
-            .left
-            .map(|left| env.wall.since(left))
-            .filter(|_| !was_forwarded);
-        self.local_health.improve();
-        if let Some((rtt, row)) = rtt.zip(incoming.row.and_then(|key| self.table.get_mut(key))) {
-            row.rtt = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX - 1);
+        if let Some(left) = probe.left.filter(|_| is_answer && !was_forwarded) {
+            row.rtt = u32::try_from(env.wall.since(left).as_micros()).unwrap_or(u32::MAX - 1);
         }
+        self.local_health.improve();
         let peer = Peer {
             id: Some(incoming.sender.id),
             addr: Some(incoming.from),
         };
         env.journal
             .trace(env.now, TraceKind::ProbeAckReceived, peer, Vec::new);
-        true
+        is_answer
     }
 
     /// The period of a probe is over: who has not answered is Suspect.

@@ -37,9 +37,6 @@ impl Incoming<'_> {
     }
 }
 
-/// The most that an answer without memberships takes, sealed, with every extension and the longest address.
-pub(super) const SMALL_DATAGRAM: usize = 320;
-
 impl Swim {
     /// A message arrived from this address, `bytes` long as a datagram.
     pub fn handle(&mut self, env: &mut Env, from: SocketAddr, bytes: usize, swim: wire::Swim<'_>) {
@@ -185,17 +182,15 @@ impl Swim {
         memberships: Memberships<'_>,
     ) {
         let observer = is_observer(&incoming.sender);
-        let reserved = if digest != 0 && !observer {
-            incoming.spend(SMALL_DATAGRAM)
+        let bare = self.bare_datagram();
+        // What the rest of the message may provoke is kept back for it.
+        let provokes_more = !observer && (digest != 0 || !memberships.is_empty());
+        let reserved = if provokes_more {
+            incoming.spend(bare)
         } else {
             0
         };
-        let most = if observer {
-            SMALL_DATAGRAM
-        } else {
-            ORDINARY_DATAGRAM
-        };
-        let limit = incoming.spend(most);
+        let limit = incoming.spend(if observer { bare } else { ORDINARY_DATAGRAM });
         // The answer shows what is held now, before this very ping counts as proof of life, so that the
         // sender hears what was said of it and can refute it.
         let body = Body::Ack {
@@ -204,13 +199,13 @@ impl Swim {
             news: !observer,
         };
         self.answer(incoming, limit, body);
+        incoming.allowance = incoming.allowance.saturating_add(reserved);
         if observer {
             return;
         }
         self.apply(env, incoming, memberships, true);
         let ip = incoming.from.ip();
         self.take_in(env, incoming, ip, true);
-        incoming.allowance += reserved;
         if digest != 0 && digest != self.table.digest() {
             self.wants_table(env, incoming);
         }
@@ -264,7 +259,7 @@ impl Swim {
             ..incoming.sender.contact()
         };
         if target.id == self.id() {
-            let limit = incoming.spend(SMALL_DATAGRAM);
+            let limit = incoming.spend(self.bare_datagram());
             self.answer(
                 incoming,
                 limit,
@@ -357,7 +352,9 @@ impl Swim {
             return;
         };
         let proof = merge::proof_of_life(Some(held), sender.incarnation, sender.departed);
-        if sender.incarnation >= held.incarnation {
+        // What a relay says of where a member is counts only if it is fresher than what is held.
+        if sender.incarnation > held.incarnation || direct && sender.incarnation == held.incarnation
+        {
             self.note_contact(key, sender, ip, direct);
         }
         if let Some(proof) = proof {
@@ -437,6 +434,10 @@ impl Swim {
     ) {
         for record in memberships {
             match record {
+                Ok(record) if !record.member.address.is_some_and(is_somewhere) => {
+                    env.journal
+                        .rejected(env.now, Reject::BadAddress, incoming.from);
+                }
                 Ok(record) => {
                     env.journal.stats.records_received += 1;
                     self.apply_record(env, incoming, &record, news);
@@ -467,8 +468,12 @@ impl Swim {
             (Merge::Ignore, Some(key)) => self.confirm_suspicion(env, key, held, heard, record),
             (Merge::Ignore, None) => {}
             (Merge::Adopt, known) => self.adopt(env, incoming, known, heard, record, news),
-            (Merge::Check, Some(key)) => self.begin_trial(env, key, incoming, heard.incarnation),
-            (Merge::Check, None) => {}
+            // An old table is no news of a death: two halves of a ring that meet again would otherwise put
+            // each other's members all on trial.
+            (Merge::Check, Some(key)) if news => {
+                self.begin_trial(env, key, incoming, heard.incarnation);
+            }
+            (Merge::Check, _) => {}
         }
     }
 
@@ -484,8 +489,11 @@ impl Swim {
         let Some(ip) = record.member.address else {
             return;
         };
-        let cause = Cause::Record {
-            via: incoming.sender.id,
+        let via = incoming.sender.id;
+        let cause = match via == record.member.id {
+            true if heard.left => Cause::ItsLeave,
+            true => Cause::ProofOfLife,
+            false => Cause::Record { via },
         };
         let key = match known {
             Some(key) => {
@@ -520,7 +528,7 @@ impl Swim {
         record: &MembershipRecord<'_>,
         heard: State,
     ) {
-        if let Some(ip) = record.member.address.filter(|ip| !ip.is_unspecified()) {
+        if let Some(ip) = record.member.address {
             self.learn_own_address(ip, incoming.proved);
         }
         let mine = self.me().incarnation;
@@ -567,6 +575,12 @@ impl Swim {
             env.journal.id_conflict(env.now, from);
         }
     }
+}
+
+/// Whether one host can be at this address.
+fn is_somewhere(ip: IpAddr) -> bool {
+    let everywhere = IpAddr::V4(std::net::Ipv4Addr::BROADCAST);
+    !ip.is_unspecified() && !ip.is_multicast() && ip != everywhere
 }
 
 pub(super) fn is_observer(sender: &MemberRecord<'_>) -> bool {

@@ -138,7 +138,7 @@ impl Swim {
                     probe: *number,
                     digest,
                 };
-                let mut out = Encoder::new(buf, &ping)?;
+                let mut out = Encoder::new(buf, &ping).filter(|out| out.len() <= soft)?;
                 self.push_told(&mut out, receiver, message.told, soft);
                 if self.push_news(env, &mut out, receiver, soft) == 0 && *probe {
                     self.push_filler(&mut out, receiver, soft);
@@ -204,6 +204,12 @@ impl Swim {
             features: feature::EXTENSIONS,
             name: self.table.name_of(me),
         }
+    }
+
+    /// The most that a datagram of this member takes without memberships and others' addresses, sealed.
+    pub(super) fn bare_datagram(&self) -> usize {
+        const WITHOUT_NAME: usize = 150;
+        WITHOUT_NAME + self.table.name_of(self.me()).len()
     }
 
     /// A row as a record for others.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Swim;
 use super::news::RowKey;
-use super::receive::{Incoming, SMALL_DATAGRAM};
+use super::receive::Incoming;
 use super::send::{Body, Outgoing};
 use super::table::flag;
 use crate::env::{Env, Timer};
@@ -37,7 +37,7 @@ impl Swim {
             return self.begin_transfer(env, id);
         }
         row.set(flag::WANTS_TABLE, true);
-        let limit = incoming.spend(SMALL_DATAGRAM);
+        let limit = incoming.spend(self.bare_datagram());
         let body = Body::Ping {
             forward_to: None,
             number: self.cookie(to),
