@@ -24,7 +24,7 @@ const DEMO: &str = "\
 Examples:
   butterfly demo
   butterfly demo --members 20
-  butterfly demo --timing lan           as fast as a data centre would have it: about a minute";
+  butterfly demo --timing lan           as slowly as in a data centre: ten seconds or so";
 
 const RUN: &str = "\
 Examples:

@@ -38,8 +38,8 @@ impl Limits {
         let scale = timing.period.as_secs_f64() / Timing::local().period.as_secs_f64();
         let limit = |seconds: f64| Duration::from_secs_f64(seconds * scale.max(1.0));
         Limits {
-            form: limit(3.0),
-            confirm: limit(6.0),
+            form: limit(4.0),
+            confirm: limit(5.0),
             come_back: limit(3.0),
             leave: limit(2.0),
         }
