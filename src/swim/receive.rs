@@ -185,7 +185,9 @@ impl Swim {
         memberships: Memberships<'_>,
     ) {
         let observer = is_observer(&incoming.sender);
-        let reserved = if digest != 0 && !observer {
+        // Who is not known is asked back, and gets its answers then. Who is known here at another address,
+        // or from a past that it forgot, first of all needs to hear what is held of it.
+        let reserved = if digest != 0 && !observer && incoming.row.is_none() {
             incoming.spend(SMALL_DATAGRAM)
         } else {
             0
