@@ -319,11 +319,12 @@ impl Butterfly {
 
 /// The loop.
 impl Butterfly {
-    /// When [`process`](Butterfly::process) is to be called at the latest; it is now while work remains.
+    /// When [`process`](Butterfly::process) is to be called at the latest; a moment that has passed while
+    /// work remains, so that it compares as due with any clock reading since.
     /// `None`: only when the descriptor is readable.
     pub fn deadline(&self) -> Option<Instant> {
         if self.readable {
-            return Some(Instant::now());
+            return Some(self.epoch);
         }
         // What the system will not take yet is no reason to wake: it says when it can.
         let due = if self.unsent.is_some() {
