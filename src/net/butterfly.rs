@@ -23,6 +23,7 @@ use crate::limits::DATAGRAMS_PER_WAKE;
 use crate::member::{Incarnation, MemberId};
 use crate::node::{Node, NodeConfig, SEND_BUFFER};
 use crate::time::Time;
+use crate::trace::Trace;
 use crate::wire::RingKey;
 
 const UDP: Token = Token(0);
@@ -273,6 +274,14 @@ impl Butterfly {
         self.node.note(text);
     }
 
+    /// Whether everything that happens is to be taken with [`poll_trace`](Butterfly::poll_trace). If traces
+    /// are written to a file, they are, and this changes nothing.
+    pub fn set_tracing(&mut self, on: bool) {
+        if self.traces.is_none() {
+            self.node.set_tracing(on);
+        }
+    }
+
     /// Reaches this Butterfly from other threads.
     pub fn handle(&self) -> Handle {
         Handle {
@@ -363,6 +372,15 @@ impl Butterfly {
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.node.poll_event()
+    }
+
+    /// The next trace, if [`set_tracing`](Butterfly::set_tracing) asked for them; those that go to a file
+    /// go there.
+    pub fn poll_trace(&mut self) -> Option<Trace> {
+        match self.traces {
+            Some(_) => None,
+            None => self.node.poll_trace(),
+        }
     }
 
     /// Drives it until the callback breaks or [`Handle::stop`] is called.
