@@ -184,9 +184,10 @@ impl Swim {
     ) {
         let observer = is_observer(&incoming.sender);
         let bare = self.bare_datagram();
-        // What the rest of the message may provoke is kept back for it.
-        let provokes_more = !observer && (digest != 0 || !memberships.is_empty());
-        let reserved = if provokes_more {
+        // What the rest of the message may provoke is kept back for it. But who is known here, at another
+        // address or from a past that it forgot, first of all needs to hear what is held of it.
+        let provokes_more = digest != 0 || !memberships.is_empty();
+        let reserved = if provokes_more && !observer && incoming.row.is_none() {
             incoming.spend(bare)
         } else {
             0

@@ -30,7 +30,13 @@ impl Swim {
     /// address: nobody can have it sent to somebody else.
     pub(super) fn wants_table(&mut self, env: &mut Env, incoming: &mut Incoming<'_>) {
         let (id, to) = (incoming.sender.id, incoming.from);
-        let Some(row) = incoming.row.and_then(|key| self.table.get_mut(key)) else {
+        let key = incoming.row;
+        // What counts here is a fresher record of it at another address: it has yet to outdo that.
+        let elsewhere = |key| self.table.member(key).is_none_or(|member| member.swim_addr() != to);
+        if key.is_none_or(elsewhere) {
+            return;
+        }
+        let Some(row) = key.and_then(|key| self.table.get_mut(key)) else {
             return;
         };
         if row.has(flag::PROVED) {
