@@ -76,7 +76,8 @@ pub mod sim;
 pub mod stats;
 mod swim;
 pub mod time;
-mod timer;
+#[doc(hidden)] // For the benchmarks.
+pub mod timer;
 pub mod trace;
 mod view;
 pub mod wire;

@@ -23,7 +23,7 @@ use crate::env::Env;
 use crate::error::{CommandError, Reject};
 use crate::event::{Event, SeedId};
 use crate::journal::Journal;
-use crate::limits::{MAX_BLOCKED, MAX_DATAGRAM_RECEIVED, MAX_SEEDS};
+use crate::limits::{MAX_BLOCKED, MAX_DATAGRAM_RECEIVED, MAX_DATAGRAM_SENT, MAX_SEEDS};
 use crate::member::{Health, Incarnation, Member, MemberId};
 use crate::stats::Stats;
 use crate::swim::{Identity, Swim};
@@ -266,7 +266,11 @@ impl Node {
         }
         let message = wire::open(&self.keys, datagram).and_then(wire::decode);
         match message {
-            Ok(message) => self.swim.handle(&mut self.env, from, bytes, message),
+            Ok(message) => {
+                let overhead = wire::overhead(!self.keys.is_empty(), MAX_DATAGRAM_SENT);
+                self.swim
+                    .handle(&mut self.env, from, bytes, overhead, message);
+            }
             Err(reason) => self.env.journal.rejected(self.env.now, reason, from),
         }
         self.swim.trim_outbox(&mut self.env);
@@ -421,7 +425,7 @@ impl Node {
         }
         self.env.wall = now;
         // The longest envelope's worth is kept free, so that sealing never makes a datagram too large.
-        let overhead = wire::overhead(self.is_sealed(), crate::limits::MAX_DATAGRAM_SENT);
+        let overhead = wire::overhead(self.is_sealed(), MAX_DATAGRAM_SENT);
         let payload = buf.get_mut(HEADROOM..)?;
         let (to, len) = self.swim.poll(&mut self.env, payload, overhead)?;
         let key = self.keys.first();

@@ -13,10 +13,11 @@ use crate::env::{Env, Timer};
 use crate::event::Cause;
 use crate::journal::Peer;
 use crate::limits::ORDINARY_DATAGRAM;
-use crate::member::{Health, MemberId};
+use crate::member::{Health, Incarnation, MemberId};
 use crate::time::Time;
 use crate::timer::TimerKey;
 use crate::trace::TraceKind;
+use crate::wire::{MemberRecord, feature};
 
 /// The probe under way.
 pub(super) struct Probe {
@@ -63,7 +64,7 @@ impl Swim {
         env.journal
             .trace(env.now, TraceKind::ProbeBegin, (&member).into(), Vec::new);
         let body = Body::Ping {
-            forward_to: None,
+            forward_to: self.number_to_copy(row, number),
             number,
             digest: false,
             probe: true,
@@ -76,6 +77,24 @@ impl Swim {
             limit,
             body,
         });
+    }
+
+    /// A peer that knows no numbers copies whom it is to forward to, so the number hides there if this
+    /// peer has still to prove its address.
+    fn number_to_copy(&self, row: &Row, number: u64) -> Option<MemberRecord<'static>> {
+        let wanted = row.has(flag::WANTS_TABLE) && !row.has(flag::OURS);
+        let incarnation = Incarnation::new(number).filter(|_| wanted)?;
+        Some(MemberRecord {
+            incarnation,
+            ..self.own_record().contact()
+        })
+    }
+
+    /// Whether this is the number of the probe under way.
+    pub(super) fn is_probe_number(&self, number: u64) -> bool {
+        self.probe
+            .as_ref()
+            .is_some_and(|probe| probe.number == number)
     }
 
     /// The probe's ping is being handed to the driver: its round trip begins.
@@ -159,7 +178,9 @@ impl Swim {
         if probe.target != incoming.sender.id || number != 0 && number != probe.number {
             return false;
         }
-        let is_answer = number != 0 || !row.has(flag::OURS);
+        let knows_numbers =
+            incoming.sender.features & feature::EXTENSIONS != 0 || row.has(flag::OURS);
+        let is_answer = number != 0 || was_forwarded || !knows_numbers;
         if probe.answered {
             return is_answer;
         }
@@ -204,10 +225,13 @@ impl Swim {
             return;
         }
         env.journal.stats.probes_failed += 1;
-        self.local_health.worsen();
         let Some(held) = self.table.get(key).map(Row::state) else {
             return;
         };
+        // That the dead do not answer says nothing of this member.
+        if held.health <= Health::Suspect {
+            self.local_health.worsen();
+        }
         if held.health == Health::Alive {
             env.journal
                 .trace(env.now, TraceKind::ProbeSuspect, (&member).into(), Vec::new);

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::merge;
 use super::news::RowKey;
 use super::records::member_at;
-use super::send::{Body, Outgoing};
+use super::send::{Body, Outgoing, bare_len};
 use super::table::flag;
 use super::{Row, Swim};
 use crate::env::Env;
@@ -27,6 +27,10 @@ pub(super) struct Incoming<'a> {
     pub proved: bool,
     /// Bytes that its answers may have in sum.
     pub allowance: usize,
+    /// Of those, put aside for the question that has its sender prove its address.
+    pub reserved: usize,
+    /// Bytes that the envelope takes in an answer.
+    overhead: usize,
 }
 
 impl Incoming<'_> {
@@ -40,7 +44,16 @@ impl Incoming<'_> {
 
 impl Swim {
     /// A message arrived from this address, `bytes` long as a datagram.
-    pub fn handle(&mut self, env: &mut Env, from: SocketAddr, bytes: usize, swim: wire::Swim<'_>) {
+    ///
+    /// The envelope takes `overhead` bytes of an answer.
+    pub fn handle(
+        &mut self,
+        env: &mut Env,
+        from: SocketAddr,
+        bytes: usize,
+        overhead: usize,
+        swim: wire::Swim<'_>,
+    ) {
         let kind = self.kind_of(&swim.message);
         let peer = Peer {
             id: Some(swim.message.from().id),
@@ -48,7 +61,7 @@ impl Swim {
         };
         env.journal
             .received(env.now, kind, peer, || listed(&swim.memberships));
-        let mut incoming = self.identify(from, bytes, *swim.message.from());
+        let mut incoming = self.identify(from, bytes, overhead, *swim.message.from());
         if let Err(reason) = self.admit(env, kind, &incoming, &swim.message) {
             env.journal.rejected(env.now, reason, from);
             return;
@@ -85,7 +98,7 @@ impl Swim {
                 self.on_ack(
                     env,
                     &mut incoming,
-                    forward_to.is_some(),
+                    forward_to,
                     probe,
                     table,
                     swim.memberships,
@@ -115,6 +128,7 @@ impl Swim {
         &self,
         from: SocketAddr,
         bytes: usize,
+        overhead: usize,
         sender: MemberRecord<'a>,
     ) -> Incoming<'a> {
         let row = self.table.find(&sender.id);
@@ -134,6 +148,8 @@ impl Swim {
             row,
             proved,
             allowance,
+            reserved: 0,
+            overhead,
         }
     }
 
@@ -183,16 +199,20 @@ impl Swim {
         memberships: Memberships<'_>,
     ) {
         let observer = is_observer(&incoming.sender);
-        let bare = self.bare_datagram();
-        // What the rest of the message may provoke is kept back for it. But who is known here, at another
-        // address or from a past that it forgot, first of all needs to hear what is held of it.
-        let provokes_more = digest != 0 || !memberships.is_empty();
-        let reserved = if provokes_more && !observer && incoming.row.is_none() {
-            incoming.spend(bare)
+        // Who is to hear what is held of it, and outdo it, needs the room for that.
+        let row = incoming.row.and_then(|key| self.table.get(key));
+        let must_hear = row.is_some_and(|row| {
+            row.health != Health::Alive || row.incarnation > incoming.sender.incarnation
+        });
+        if digest != 0 && !observer && !must_hear {
+            self.reserve_question(incoming, forward_to, number);
+        }
+        let most = if observer {
+            self.bare_datagram()
         } else {
-            0
+            ORDINARY_DATAGRAM
         };
-        let limit = incoming.spend(if observer { bare } else { ORDINARY_DATAGRAM });
+        let limit = incoming.spend(most);
         // The answer shows what is held now, before this very ping counts as proof of life, so that the
         // sender hears what was said of it and can refute it.
         let body = Body::Ack {
@@ -201,7 +221,6 @@ impl Swim {
             news: !observer,
         };
         self.answer(incoming, limit, body);
-        incoming.allowance = incoming.allowance.saturating_add(reserved);
         if observer {
             return;
         }
@@ -213,23 +232,59 @@ impl Swim {
         }
     }
 
+    /// Puts aside what the question takes that has a stranger prove its address, if the answer to its
+    /// ping fits beside it.
+    fn reserve_question(
+        &self,
+        incoming: &mut Incoming<'_>,
+        forward_to: Option<MemberRecord<'_>>,
+        number: u64,
+    ) {
+        let ack = Message::Ack {
+            from: self.own_record(),
+            forward_to: forward_to.map(|to| to.contact()),
+            probe: number,
+            table: false,
+        };
+        let question = Message::Ping {
+            from: self.own_record(),
+            forward_to: None,
+            probe: self.cookie(incoming.from),
+            digest: self.table.digest(),
+        };
+        let len = |message| incoming.overhead + bare_len(message);
+        let (ack, question) = (len(&ack), len(&question));
+        if question + ack <= incoming.allowance {
+            incoming.reserved = incoming.spend(question);
+        }
+    }
+
     fn on_ack(
         &mut self,
         env: &mut Env,
         incoming: &mut Incoming<'_>,
-        was_forwarded: bool,
+        forward_to: Option<MemberRecord<'_>>,
         number: u64,
         table: bool,
         memberships: Memberships<'_>,
     ) {
+        if is_observer(&incoming.sender) {
+            return;
+        }
+        // A peer that knows no numbers copied the one that hid in whom it is to forward to.
+        let hidden = forward_to.map_or(0, |to| to.incarnation.get());
+        let copied =
+            number == 0 && incoming.sender.address.is_none() && self.is_probe_number(hidden);
+        let number = if copied { hidden } else { number };
+        let was_forwarded = forward_to.is_some() && !copied;
         // A relay filled in where the acker is; straight from it, the source says so.
         let relayed = incoming.sender.address.filter(|_| was_forwarded);
         let ip = relayed.unwrap_or(incoming.from.ip());
         let ours = self.end_probe(env, incoming, was_forwarded, number);
         self.apply(env, incoming, memberships, !table);
         self.take_in(env, incoming, ip, !was_forwarded);
-        let cookie = number != 0 && number == self.cookie(incoming.from);
-        if !was_forwarded && (ours || cookie) {
+        let cookie = number == self.cookie(incoming.from);
+        if !was_forwarded && number != 0 && (ours || cookie) {
             self.prove(env, incoming);
         }
     }

@@ -367,6 +367,11 @@ impl Swim {
     }
 }
 
+/// Bytes of a message that carries no memberships.
+pub(super) fn bare_len(message: &Message<'_>) -> usize {
+    Encoder::new(&mut [0; MAX_DATAGRAM_SENT], message).map_or(MAX_DATAGRAM_SENT, |out| out.len())
+}
+
 fn encode_forward(buf: &mut [u8], forward: &Forward) -> Option<usize> {
     let from = MemberRecord {
         name: &forward.name,

@@ -32,7 +32,11 @@ impl Swim {
         let (id, to) = (incoming.sender.id, incoming.from);
         let key = incoming.row;
         // What counts here is a fresher record of it at another address: it has yet to outdo that.
-        let elsewhere = |key| self.table.member(key).is_none_or(|member| member.swim_addr() != to);
+        let elsewhere = |key| {
+            self.table
+                .member(key)
+                .is_none_or(|member| member.swim_addr() != to)
+        };
         if key.is_none_or(elsewhere) {
             return;
         }
@@ -43,7 +47,10 @@ impl Swim {
             return self.begin_transfer(env, id);
         }
         row.set(flag::WANTS_TABLE, true);
-        let limit = incoming.spend(self.bare_datagram());
+        let limit = incoming.reserved;
+        if limit == 0 {
+            return;
+        }
         let body = Body::Ping {
             forward_to: None,
             number: self.cookie(to),
@@ -74,8 +81,14 @@ impl Swim {
     /// The next few datagrams of the table leave, for the first of those who wait.
     pub(super) fn table_due(&mut self, env: &mut Env) {
         while let Some(transfer) = self.transfers.front() {
-            let to = transfer.to;
-            let member = self.table.find(&to).and_then(|key| self.table.member(key));
+            let key = self.table.find(&transfer.to);
+            // It may have moved since, to an address that it has not proved.
+            let proved = |key: &RowKey| {
+                self.table
+                    .get(*key)
+                    .is_some_and(|row| row.has(flag::PROVED))
+            };
+            let member = key.filter(proved).and_then(|key| self.table.member(key));
             let Some(member) = member.filter(|_| self.table.first_from(transfer.next).is_some())
             else {
                 self.transfers.pop_front();

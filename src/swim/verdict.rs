@@ -101,8 +101,12 @@ impl Swim {
         let (Some(row), Some(member)) = (self.table.get(key), self.table.member(key)) else {
             return;
         };
+        if incarnation < row.incarnation {
+            // It has gone on since, and so refuted the claim.
+            return self.end_trial(env, key);
+        }
         let state = State {
-            incarnation: row.incarnation.max(incarnation),
+            incarnation,
             health: Health::Confirmed,
             left: row.has(flag::LEFT),
         };
