@@ -606,7 +606,7 @@ mod tests {
                 pair.step();
             }
             pair.now = u64::MAX;
-            while !pair.wheel.len() == 0 {
+            while pair.wheel.live() > 0 {
                 pair.pop(u64::MAX);
             }
         }
