@@ -3,15 +3,14 @@
 
 use std::time::Duration;
 
+use super::Swim;
 use super::merge::State;
 use super::news::RowKey;
 use super::seeds::jittered;
-use super::send::{Body, Outgoing};
 use super::table::flag;
-use super::{Row, Swim};
 use crate::env::{Env, Timer};
 use crate::event::Cause;
-use crate::limits::{MAX_MEMBERS, ORDINARY_DATAGRAM};
+use crate::limits::MAX_MEMBERS;
 use crate::member::Health;
 use crate::timer::TimerKey;
 use crate::trace::TraceKind;
@@ -122,23 +121,6 @@ impl Swim {
         };
         self.retry.pause = (self.retry.pause * 2).min(self.timing.retry_max);
         self.retry_later(env);
-        let (Some(member), told) = (self.table.member(key), self.table.get(key).map(Row::state))
-        else {
-            return;
-        };
-        let (to, id, limit) = (member.swim_addr(), Some(member.id), ORDINARY_DATAGRAM);
-        let body = Body::Ping {
-            forward_to: None,
-            number: self.cookie(to),
-            digest: true,
-            probe: false,
-        };
-        self.queue(Outgoing {
-            to,
-            id,
-            told,
-            limit,
-            body,
-        });
+        self.ping_to_compare(key);
     }
 }

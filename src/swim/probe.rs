@@ -38,11 +38,31 @@ impl Swim {
         if self.is_leaving() {
             return;
         }
-        if let Some(key) = self.table.next_in_round(&mut env.rng) {
+        let out_of_turn = self.witness.take().and_then(|id| self.table.find(&id));
+        let next = out_of_turn.or_else(|| self.table.next_in_round(&mut env.rng));
+        if let Some(key) = next {
             self.begin_probe(env, key);
         }
+        self.begin_period(env);
+    }
+
+    fn begin_period(&mut self, env: &mut Env) {
+        env.timers.cancel(self.next_period);
         let next = env.now + self.local_health.stretch(self.timing.period);
-        env.timers.insert(next, Timer::ProbePeriod);
+        self.next_period = env.timers.insert(next, Timer::ProbePeriod);
+    }
+
+    /// Others suspect this member. Some of those who hear it probe the member out of turn, in the place of
+    /// their next probe: independent witnesses decide what becomes of it, and not time alone.
+    pub(super) fn volunteer(&mut self, env: &mut Env, key: RowKey) {
+        let others = self.table.living().saturating_sub(1).max(1);
+        if self.is_leaving() || env.rng.random_range(0..others) >= self.timing.witnesses {
+            return;
+        }
+        self.witness = self.table.get(key).map(|row| row.id);
+        if self.probe.as_ref().is_none_or(|probe| probe.answered) {
+            self.probe_period(env);
+        }
     }
 
     fn begin_probe(&mut self, env: &mut Env, key: RowKey) {

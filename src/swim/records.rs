@@ -79,6 +79,8 @@ impl Swim {
         let Some(ip) = record.member.address else {
             return;
         };
+        let held = known.and_then(|key| self.table.get(key));
+        let lived = held.is_none_or(|row| row.health == Health::Alive);
         let via = incoming.sender.id;
         let cause = match via == record.member.id {
             true if heard.left => Cause::ItsLeave,
@@ -107,6 +109,9 @@ impl Swim {
         };
         for accuser in record.accusers {
             self.accuse(env, key, accuser);
+        }
+        if heard.health == Health::Suspect && lived && news {
+            self.volunteer(env, key);
         }
     }
 

@@ -9,12 +9,12 @@ use super::receive::Incoming;
 use super::send::{Body, Outgoing};
 use super::table::flag;
 use crate::env::{Env, Timer};
-use crate::limits::{MAX_TRANSFERS, ORDINARY_DATAGRAM};
+use crate::limits::{MAX_DATAGRAM_SENT, MAX_TRANSFERS};
 use crate::member::MemberId;
 use crate::wire::{Encoder, Message};
 
 /// Datagrams of the table that leave together.
-const BURST: usize = 4;
+const BURST: usize = 16;
 /// The pause between two such bursts.
 const PACE: Duration = Duration::from_millis(5);
 
@@ -100,7 +100,7 @@ impl Swim {
                     to,
                     id,
                     told: None,
-                    limit: ORDINARY_DATAGRAM,
+                    limit: MAX_DATAGRAM_SENT,
                     body: Body::Table,
                 });
             }
