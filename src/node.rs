@@ -83,6 +83,14 @@ pub struct Transmit {
 /// What [`Node::poll_datagram`] needs for its buffer, in bytes.
 pub const SEND_BUFFER: usize = HEADROOM + crate::limits::MAX_DATAGRAM_SENT;
 
+/// An IPv4-mapped address is the IPv4 address that it stands for.
+fn canonical(addr: SocketAddr) -> SocketAddr {
+    match addr.ip().to_canonical() {
+        ip @ IpAddr::V4(_) => SocketAddr::new(ip, addr.port()),
+        IpAddr::V6(_) => addr,
+    }
+}
+
 /// Making one.
 impl Node {
     /// A node that knows nobody yet, at this time of its driver.
@@ -100,7 +108,7 @@ impl Node {
             name: config.name,
             incarnation: config.incarnation,
             reserved: config.reserved,
-            ip: config.ip,
+            ip: config.ip.map(|ip| ip.to_canonical()),
             swim_port: config.swim_port,
             gossip_port: config.gossip_port,
             persistent: config.persistent,
@@ -248,7 +256,7 @@ impl Node {
 impl Node {
     /// A datagram arrived from this address. It is decrypted where it lies.
     pub fn handle_datagram(&mut self, now: Time, from: SocketAddr, datagram: &mut [u8]) {
-        let from = SocketAddr::new(from.ip().to_canonical(), from.port());
+        let from = canonical(from);
         let bytes = datagram.len();
         self.env.journal.stats.bytes_received += bytes as u64;
         if self.paused {
@@ -295,8 +303,7 @@ impl Node {
         }
         self.advance(now);
         self.env.journal.stats.send_errors += 1;
-        let addr = SocketAddr::new(addr.ip().to_canonical(), addr.port());
-        self.swim.unreachable(&mut self.env, addr);
+        self.swim.unreachable(&mut self.env, canonical(addr));
     }
 
     /// Reading from the socket failed.
@@ -332,7 +339,7 @@ impl Node {
     pub fn join(&mut self, now: Time, seed: SocketAddr) -> Result<SeedId, CommandError> {
         self.advance_unless_paused(now);
         self.swim
-            .join(&mut self.env, Some(seed))
+            .join(&mut self.env, Some(canonical(seed)))
             .ok_or(CommandError::TooManySeeds(MAX_SEEDS))
     }
 
@@ -350,6 +357,7 @@ impl Node {
     /// The seed's name stands for these addresses at the moment; none: it could not be resolved.
     pub fn seed_resolved(&mut self, now: Time, seed: SeedId, addrs: &[SocketAddr]) {
         self.advance_unless_paused(now);
+        let addrs = addrs.iter().copied().map(canonical);
         self.swim.seed_resolved(seed, addrs);
     }
 

@@ -123,6 +123,7 @@ fn a_new_accuser_is_news_and_an_old_one_is_not() {
         bench.feed(&all[1], all[1].ping(1), &[]);
         bench.sent();
     }
+    bench.sent();
     let news = bench.node.news();
     bench.feed(&all[0], all[0].ack(0), &[accused(&suspect, 5, &[id(50)])]);
     assert_eq!(bench.node.news(), news);

@@ -142,13 +142,13 @@ impl Swim {
     /// Asks some Alive members to ping this one.
     pub(super) fn ask_others(&mut self, env: &mut Env, target: MemberId, number: u64) {
         let mut helpers = std::mem::take(&mut self.helpers);
-        let except = self.table.find(&target);
-        self.table.some_alive(
-            self.timing.indirect_probes,
-            except,
-            &mut env.rng,
-            &mut helpers,
-        );
+        let row = self.table.find(&target).and_then(|key| self.table.get(key));
+        // Who does not know of IPv6 knows no such member.
+        let v6 = row.is_some_and(|row| row.has(flag::V6));
+        let fits = |row: &Row| row.id != target && (!v6 || row.has(flag::OURS));
+        let most = self.timing.indirect_probes;
+        self.table
+            .some_alive(most, fits, &mut env.rng, &mut helpers);
         for key in &helpers {
             let Some(helper) = self.table.member(*key) else {
                 continue;

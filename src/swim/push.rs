@@ -34,7 +34,8 @@ impl Swim {
     /// Pushes news to this many Alive members, or as many as there are; how many.
     pub(super) fn push_to_some(&mut self, env: &mut Env, most: usize) -> usize {
         let mut chosen = std::mem::take(&mut self.helpers);
-        self.table.some_alive(most, None, &mut env.rng, &mut chosen);
+        self.table
+            .some_alive(most, |_| true, &mut env.rng, &mut chosen);
         for key in &chosen {
             let (Some(member), told) = (
                 self.table.member(*key),

@@ -450,11 +450,16 @@ impl Swim {
         Some(key)
     }
 
-    /// A message carries the own id: a seed that is this very member, or somebody else who uses the id.
+    /// A message carries the own id: it is this member's own that came back, as its own address is that
+    /// of a seed or of a member which was there before; or somebody else uses the id.
     fn own_id_heard(&mut self, env: &mut Env, from: SocketAddr, message: &Message<'_>) {
-        let mine =
-            matches!(message, Message::Ping { probe, .. } if self.seed_is_myself(env, *probe));
-        if !mine {
+        let number = match message {
+            Message::Ping { probe, .. } | Message::PingReq { probe, .. } => *probe,
+            Message::Ack { .. } | Message::ProbePing { .. } => 0,
+        };
+        let mine = number != 0 && (number == self.cookie(from) || self.is_probe_number(number));
+        let is_seed = number != 0 && self.seed_is_myself(env, number);
+        if !mine && !is_seed {
             env.journal.id_conflict(env.now, from);
         }
     }

@@ -86,10 +86,10 @@ impl Swim {
     }
 
     /// A seed's name stands for these addresses at the moment.
-    pub fn seed_resolved(&mut self, seed: SeedId, addrs: &[SocketAddr]) {
-        if self.seeds.contains(seed.0 as usize) {
-            for addr in addrs.iter().take(MAX_SEED_ADDRESSES) {
-                self.ping_seed(*addr);
+    pub fn seed_resolved(&mut self, seed: SeedId, addrs: impl Iterator<Item = SocketAddr>) {
+        if self.seeds.contains(seed.0 as usize) && !self.is_leaving() {
+            for addr in addrs.take(MAX_SEED_ADDRESSES) {
+                self.ping_seed(addr);
             }
         }
     }

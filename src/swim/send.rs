@@ -1,7 +1,7 @@
 //! What waits to be sent, and how it becomes bytes at the moment it is taken: always from the newest
 //! state, straight into the caller's buffer.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::Swim;
 use super::merge::State;
@@ -55,7 +55,8 @@ pub(super) enum Body {
     Table,
 }
 
-/// Someone else's Ack on its way through this member; goes on as it came.
+/// Someone else's Ack on its way through this member; goes on as it came, but for what would harm its
+/// receiver.
 pub(super) struct Forward {
     pub from: MemberRecord<'static>,
     pub name: String,
@@ -184,7 +185,7 @@ impl Swim {
                 };
                 Some(Encoder::new(buf, &Message::ProbePing { from })?.finish())
             }
-            Body::Forward(forward) => encode_forward(buf, forward),
+            Body::Forward(forward) => encode_forward(buf, forward, self.hears_of_v6(receiver)),
             Body::Table => self.encode_table(env, receiver, buf, soft),
         }
     }
@@ -229,8 +230,21 @@ impl Swim {
         })
     }
 
-    /// Appends a row's record, in its state or in this one. Peers that are not known to be ours die of
-    /// IPv6 members, so they hear of none (PROTOCOL.md §2, "Addresses").
+    /// Peers that are not known to be ours die of IPv6 members, so they hear of none (PROTOCOL.md §2,
+    /// "Addresses").
+    fn hears_of_v6(&self, receiver: Option<RowKey>) -> bool {
+        receiver
+            .and_then(|key| self.table.get(key))
+            .is_some_and(|row| row.has(flag::OURS))
+    }
+
+    /// Whether this row's record is one for this receiver.
+    fn may_be_told(&self, key: RowKey, receiver: Option<RowKey>) -> bool {
+        let v6 = self.table.get(key).is_some_and(|row| row.has(flag::V6));
+        (!v6 || self.hears_of_v6(receiver)) && (key != self.table.me() || self.addressed)
+    }
+
+    /// Appends a row's record, in its state or in this one.
     pub(super) fn push_row(
         &self,
         out: &mut Encoder<'_>,
@@ -242,10 +256,7 @@ impl Swim {
         let (Some(row), Some(mut member)) = (self.table.get(key), self.record_of(key)) else {
             return false;
         };
-        let to_ours = receiver
-            .and_then(|key| self.table.get(key))
-            .is_some_and(|row| row.has(flag::OURS));
-        if row.has(flag::V6) && !to_ours || key == self.table.me() && !self.addressed {
+        if !self.may_be_told(key, receiver) {
             return false;
         }
         let state = state.unwrap_or(row.state());
@@ -286,13 +297,25 @@ impl Swim {
         receiver: Option<RowKey>,
         soft: usize,
     ) -> usize {
-        /// After so many records that do not fit, or are not for this receiver, the rest won't either.
+        /// After so many records that do not fit, the rest won't either.
         const MISSES: usize = 3;
+        /// Those that are not for this receiver count as told, else they would stand before all others
+        /// for ever. No more of them than this are looked at.
+        const PASSED: usize = 64;
         let mut told = [(0, 0); MOST_NEWS];
-        let (mut count, mut misses) = (0, 0);
+        let mut passed = [(0, 0); PASSED];
+        let (mut count, mut skipped, mut misses) = (0, 0, 0);
         let mut walk = self.news.walk();
         while let Some((place, key)) = self.news.step(&mut walk) {
             if Some(key) == receiver {
+                continue;
+            }
+            if !self.may_be_told(key, receiver) {
+                if skipped == PASSED {
+                    break;
+                }
+                passed[skipped] = (place, key);
+                skipped += 1;
                 continue;
             }
             if count < MOST_NEWS && self.push_row(out, key, receiver, None, soft) {
@@ -306,7 +329,7 @@ impl Swim {
             }
         }
         let enough = news::tellings(self.timing.news_factor, self.table.living());
-        for (place, key) in &told[..count] {
+        for (place, key) in told[..count].iter().chain(&passed[..skipped]) {
             let kept = self.news.told(*place, enough);
             if let Some(row) = self.table.get_mut(*key) {
                 row.news = kept.unwrap_or(news::COLD);
@@ -372,7 +395,11 @@ pub(super) fn bare_len(message: &Message<'_>) -> usize {
     Encoder::new(&mut [0; MAX_DATAGRAM_SENT], message).map_or(MAX_DATAGRAM_SENT, |out| out.len())
 }
 
-fn encode_forward(buf: &mut [u8], forward: &Forward) -> Option<usize> {
+fn encode_forward(buf: &mut [u8], forward: &Forward, hears_of_v6: bool) -> Option<usize> {
+    let harmless = |ip: Option<IpAddr>| hears_of_v6 || !ip.is_some_and(|ip| ip.is_ipv6());
+    if !harmless(forward.from.address) {
+        return None;
+    }
     let from = MemberRecord {
         name: &forward.name,
         ..forward.from
@@ -386,7 +413,9 @@ fn encode_forward(buf: &mut [u8], forward: &Forward) -> Option<usize> {
     let hard = buf.len();
     let mut out = Encoder::new(buf, &ack)?;
     for record in Memberships::from_bytes(&forward.memberships).flatten() {
-        out.push(&record, hard);
+        if harmless(record.member.address) {
+            out.push(&record, hard);
+        }
     }
     Some(out.finish())
 }

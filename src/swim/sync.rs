@@ -53,7 +53,8 @@ impl Swim {
         self.sync.pause = (self.sync.pause * 2).min(self.timing.retry_max);
         self.sync_later(env);
         let mut chosen = std::mem::take(&mut self.helpers);
-        self.table.some_alive(1, None, &mut env.rng, &mut chosen);
+        self.table
+            .some_alive(1, |_| true, &mut env.rng, &mut chosen);
         if let Some(key) = chosen.first() {
             self.ping_to_compare(*key);
         }

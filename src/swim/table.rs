@@ -440,11 +440,11 @@ impl Table {
         Some(key)
     }
 
-    /// Up to `most` Alive members from a random place of the round on, in `found`; none of `except`.
+    /// Up to `most` Alive members that fit, from a random place of the round on, in `found`.
     pub fn some_alive(
         &self,
         most: usize,
-        except: Option<RowKey>,
+        fits: impl Fn(&Row) -> bool,
         rng: &mut StdRng,
         found: &mut Vec<RowKey>,
     ) {
@@ -459,13 +459,11 @@ impl Table {
             .iter()
             .chain(&self.round[..start])
             .take(STEPS.max(most));
-        let fits = |key: &&RowKey| {
-            Some(**key) != except
-                && self
-                    .get(**key)
-                    .is_some_and(|row| row.health == Health::Alive)
+        let alive = |key: &&RowKey| {
+            self.get(**key)
+                .is_some_and(|row| row.health == Health::Alive && fits(row))
         };
-        found.extend(walk.filter(fits).take(most));
+        found.extend(walk.filter(alive).take(most));
     }
 
     /// One of the dead.

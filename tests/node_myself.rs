@@ -1,0 +1,227 @@
+//! What a member does about records of itself, its incarnation and its address (PROTOCOL.md §2, "About
+//! myself", and §4).
+
+mod node_support;
+
+use butterfly::wire::MembershipRecord;
+use butterfly::{Event, Health, Incarnation};
+use node_support::*;
+
+fn hears(bench: &mut Bench, peer: &Peer, health: Health, number: u64) {
+    let own = bench.me().said(health, number);
+    bench.feed(peer, peer.ack(0), &[own]);
+}
+
+#[test]
+fn what_is_untrue_of_it_is_refuted_and_told() {
+    for health in [Health::Suspect, Health::Confirmed, Health::Departed] {
+        let mut bench = Bench::new();
+        let peer = Peer::ours(1);
+        bench.meet(&[peer]);
+        bench.prove(&peer, &[]);
+        assert_eq!(bench.me().incarnation, 3);
+        hears(&mut bench, &peer, health, 2);
+        assert_eq!(bench.me().incarnation, 3, "old");
+        hears(&mut bench, &peer, health, 3);
+        assert_eq!(bench.me().incarnation, 4);
+        let refuted = Event::Refuted {
+            claimed: health,
+            incarnation: incarnation(4),
+        };
+        assert!(bench.events().contains(&refuted));
+        bench.feed(&peer, peer.ping(1), &[]);
+        let ack = &bench.sent()[0];
+        assert_eq!(ack.from.incarnation, 4);
+        assert_eq!(
+            ack.says_of(&bench.me()),
+            Some((Health::Alive, 4)),
+            "it is a rumor"
+        );
+        hears(&mut bench, &peer, health, 70);
+        assert_eq!(bench.me().incarnation, 71);
+    }
+}
+
+#[test]
+fn an_alive_record_above_it_is_caught_up_with_quietly() {
+    let mut bench = Bench::new();
+    let peer = Peer::ours(1);
+    bench.meet(&[peer]);
+    hears(&mut bench, &peer, Health::Alive, 2);
+    hears(&mut bench, &peer, Health::Alive, 3);
+    assert_eq!(bench.me().incarnation, 3);
+    hears(&mut bench, &peer, Health::Alive, 40);
+    assert_eq!(bench.me().incarnation, 40);
+    let told = bench.events();
+    assert!(
+        !told
+            .iter()
+            .any(|event| matches!(event, Event::Refuted { .. }))
+    );
+}
+
+#[test]
+fn it_never_becomes_a_member_of_its_own_round() {
+    let mut bench = Bench::new();
+    let peer = Peer::ours(1);
+    bench.meet(&[peer]);
+    hears(&mut bench, &peer, Health::Alive, 40);
+    let sent = bench.advance_with_living(secs(20.0), &[peer]);
+    assert!(sent.iter().all(|sent| sent.to == peer.addr));
+    assert_eq!(bench.node.members().count(), 2);
+}
+
+/// Its mark is announced before the harness takes the datagrams in which it is used.
+#[test]
+fn incarnations_stay_below_a_mark_that_was_announced() {
+    let mut bench = Bench::new();
+    let peer = Peer::ours(1);
+    bench.meet(&[peer]);
+    for _ in 0..100 {
+        let mine = bench.me().incarnation;
+        hears(&mut bench, &peer, Health::Suspect, mine);
+        bench.feed(&peer, peer.ping(1), &[]);
+        bench.advance_with_living(secs(0.1), &[peer]);
+    }
+    for number in [500, 501, 10_000, 1 << 40, (1 << 62) + 1] {
+        hears(&mut bench, &peer, Health::Alive, number);
+        bench.feed(&peer, peer.ping(1), &[]);
+        hears(&mut bench, &peer, Health::Suspect, number);
+        bench.feed(&peer, peer.ping(1), &[]);
+    }
+    assert_eq!(bench.me().incarnation, (1 << 62) + 2);
+    bench.node.leave(bench.now);
+    assert!(!bench.sent().is_empty());
+}
+
+#[test]
+fn a_mark_is_announced_now_and_then_only() {
+    let mut bench = Bench::new();
+    let peer = Peer::ours(1);
+    bench.meet(&[peer]);
+    bench.prove(&peer, &[]);
+    let mut marks = Vec::new();
+    let mut record = bench.me().said(Health::Suspect, 0);
+    for number in 3..203 {
+        record.member.incarnation = incarnation(number);
+        let mut datagram = bench.datagram(&peer.ack(0), &[record]);
+        bench
+            .node
+            .handle_datagram(bench.now, peer.addr, &mut datagram);
+        marks.extend(bench.node.poll_reserve());
+    }
+    assert!((2..=5).contains(&marks.len()), "{marks:?}");
+    assert_eq!(bench.me().incarnation, 203);
+}
+
+/// Nothing is higher: this can only be survived, not refuted.
+#[test]
+fn the_highest_incarnation_does_no_harm_to_the_node() {
+    let mut bench = Bench::new();
+    let peer = Peer::ours(1);
+    bench.meet(&[peer]);
+    let mut datagram = {
+        let own = bench.me().said(Health::Suspect, Incarnation::MAX.get());
+        bench.datagram(&peer.ack(0), &[own])
+    };
+    bench
+        .node
+        .handle_datagram(bench.now, peer.addr, &mut datagram);
+    assert_eq!(bench.node.me().member.incarnation, Incarnation::MAX);
+    bench.node.handle_timeout(bench.now + secs(0.01));
+    bench.node.leave(bench.now);
+    assert_eq!(bench.node.me().member.incarnation, Incarnation::MAX);
+}
+
+fn nowhere() -> Bench {
+    let mut config = config(plain());
+    config.ip = None;
+    Bench::with(config)
+}
+
+fn known_at(bench: &Bench, ip: &str, number: u64) -> MembershipRecord<'static> {
+    let mut record = bench.me().said(Health::Alive, number);
+    record.member.address = Some(ip.parse().unwrap());
+    record
+}
+
+#[test]
+fn its_own_record_goes_out_only_with_an_address_at_which_others_know_it() {
+    let mut bench = nowhere();
+    let all = [Peer::ours(1), Peer::ours(2)];
+    bench.meet(&all);
+    bench.feed(&all[0], all[0].probe_ping(), &[]);
+    let (mine, me) = (bench.me().incarnation, bench.me());
+    let mut sent = bench.advance_with_living(secs(30.0), &all);
+    bench.feed(&all[0], all[0].ping_with_digest(1, 5), &[]);
+    sent.extend(bench.advance_with_living(secs(0.5), &all));
+    assert!(sent.iter().any(|sent| sent.table), "its table goes out too");
+    assert!(sent.iter().all(|sent| sent.says_of(&me).is_none()));
+    let own = known_at(&bench, "0.0.0.0", mine);
+    bench.feed(&all[0], all[0].ack(0), &[own]);
+    let sent = bench.advance_with_living(secs(30.0), &all);
+    assert!(
+        sent.iter().all(|sent| sent.says_of(&me).is_none()),
+        "0.0.0.0 is no address"
+    );
+    let own = known_at(&bench, "198.51.100.44", mine);
+    bench.feed(&all[0], all[0].ack(0), &[own]);
+    let sent = bench.advance_with_living(secs(30.0), &all);
+    let records = sent.iter().flat_map(|sent| &sent.records);
+    let own: Vec<_> = records.filter(|record| record.id == me.id).collect();
+    assert!(!own.is_empty(), "it is told in its turn");
+    assert!(
+        own.iter()
+            .all(|own| own.ip == Some("198.51.100.44".parse().unwrap()))
+    );
+}
+
+#[test]
+fn an_address_that_was_given_is_not_argued_about() {
+    let mut bench = Bench::new();
+    let peer = Peer::ours(1);
+    bench.meet(&[peer]);
+    bench.prove(&peer, &[]);
+    let own = known_at(&bench, "198.51.100.44", 9);
+    bench.feed(&peer, peer.ack(0), &[own]);
+    assert_eq!(bench.node.me().member.ip.to_string(), "192.0.2.1");
+}
+
+#[test]
+fn a_stranger_does_not_move_it() {
+    let mut bench = nowhere();
+    let (peer, stranger) = (Peer::ours(1), Peer::ours(2));
+    bench.meet(&[peer]);
+    bench.prove(&peer, &[]);
+    let own = known_at(&bench, "198.51.100.44", 3);
+    bench.feed(&peer, peer.ack(0), &[own]);
+    let own = known_at(&bench, "203.0.113.66", 9);
+    bench.feed(&stranger, stranger.ping(0), &[own]);
+    assert_eq!(bench.node.me().member.ip.to_string(), "198.51.100.44");
+}
+
+/// A member that was restarted with another id still hears of the old one, which is said to be where it
+/// now is itself: it pings itself, and that is nobody else.
+#[test]
+fn its_own_pings_that_come_back_are_no_conflict() {
+    let mut bench = Bench::new();
+    let (peer, me) = (Peer::ours(1), bench.me());
+    bench.meet(&[peer]);
+    let former = Peer::ours(2).at("192.0.2.1:9638");
+    bench.learn(&peer, &[former.said(Health::Alive, 9)]);
+    bench.advance_with(secs(60.0), |bench, sent| {
+        bench.answer(sent, &[peer]);
+        if sent.to == me.addr {
+            let mut datagram = bench.raw.last().unwrap().1.clone();
+            bench.feed_bytes(me.addr, &mut datagram);
+        }
+    });
+    assert_eq!(bench.health(&former), Some(Health::Confirmed));
+    let told = bench.events();
+    assert!(
+        !told
+            .iter()
+            .any(|event| matches!(event, Event::IdConflict { .. })),
+        "{told:?}"
+    );
+}
