@@ -230,7 +230,7 @@ impl Swim {
             && let Some(member) = self.table.member(key)
         {
             env.journal
-                .member_changed(env.now, &member, Some(before.health), state.health, cause);
+                .member_changed(env.wall, &member, Some(before.health), state.health, cause);
             self.dead_or_back(env, before.health, state.health);
         }
         if rumor {
@@ -255,7 +255,7 @@ impl Swim {
         self.table.settle(key, &mut env.rng);
         self.begin_side(env, key);
         env.journal
-            .member_changed(env.now, member, None, health, cause);
+            .member_changed(env.wall, member, None, health, cause);
         env.journal.stats.records_adopted += 1;
         if rumor {
             self.heat(key);

@@ -60,7 +60,7 @@ impl Swim {
         });
         env.journal.stats.probes += 1;
         env.journal
-            .trace(env.now, TraceKind::ProbeBegin, (&member).into(), Vec::new);
+            .trace(env.wall, TraceKind::ProbeBegin, (&member).into(), Vec::new);
         let body = Body::Ping {
             forward_to: None,
             number,
@@ -113,8 +113,12 @@ impl Swim {
             let Some(helper) = self.table.member(*key) else {
                 continue;
             };
-            env.journal
-                .trace(env.now, TraceKind::ProbePingReq, (&helper).into(), Vec::new);
+            env.journal.trace(
+                env.wall,
+                TraceKind::ProbePingReq,
+                (&helper).into(),
+                Vec::new,
+            );
             let (to, id, limit) = (helper.swim_addr(), Some(helper.id), ORDINARY_DATAGRAM);
             self.queue(Outgoing {
                 to,
@@ -176,7 +180,7 @@ impl Swim {
             addr: Some(incoming.from),
         };
         env.journal
-            .trace(env.now, TraceKind::ProbeAckReceived, peer, Vec::new);
+            .trace(env.wall, TraceKind::ProbeAckReceived, peer, Vec::new);
         true
     }
 
@@ -196,7 +200,7 @@ impl Swim {
         };
         if probe.answered {
             env.journal.trace(
-                env.now,
+                env.wall,
                 TraceKind::ProbeComplete,
                 (&member).into(),
                 Vec::new,
@@ -209,8 +213,12 @@ impl Swim {
             return;
         };
         if held.health == Health::Alive {
-            env.journal
-                .trace(env.now, TraceKind::ProbeSuspect, (&member).into(), Vec::new);
+            env.journal.trace(
+                env.wall,
+                TraceKind::ProbeSuspect,
+                (&member).into(),
+                Vec::new,
+            );
             let suspect = super::State {
                 health: Health::Suspect,
                 ..held

@@ -49,7 +49,7 @@ impl Swim {
             addr: Some(from),
         };
         env.journal
-            .received(env.now, kind, peer, || listed(&swim.memberships));
+            .received(env.wall, kind, peer, || listed(&swim.memberships));
         let mut incoming = self.identify(from, bytes, *swim.message.from());
         if let Err(reason) = self.admit(env, kind, &incoming, &swim.message) {
             env.journal.rejected(env.now, reason, from);

@@ -32,7 +32,11 @@ impl Swim {
         let (id, to) = (incoming.sender.id, incoming.from);
         let key = incoming.row;
         // What counts here is a fresher record of it at another address: it has yet to outdo that.
-        let elsewhere = |key| self.table.member(key).is_none_or(|member| member.swim_addr() != to);
+        let elsewhere = |key| {
+            self.table
+                .member(key)
+                .is_none_or(|member| member.swim_addr() != to)
+        };
         if key.is_none_or(elsewhere) {
             return;
         }
