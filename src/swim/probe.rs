@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use rand::RngExt;
 
+use super::merge::State;
 use super::news::RowKey;
 use super::receive::Incoming;
 use super::send::{Body, Outgoing};
@@ -20,6 +21,8 @@ use crate::trace::TraceKind;
 /// The probe under way.
 pub(super) struct Probe {
     target: MemberId,
+    /// What was held of the target when the probe began.
+    held: State,
     /// Pings of this probe carry it, and so do their Acks from peers that know it.
     number: u64,
     /// When the direct ping left, by the driver's time.
@@ -47,12 +50,13 @@ impl Swim {
         let (Some(member), Some(row)) = (self.table.member(key), self.table.get(key)) else {
             return;
         };
-        let told = Some(row.state());
+        let held = row.state();
         let number = u64::from(env.rng.random::<u32>().max(1));
         let late = env.now + self.local_health.stretch(self.timing.timeout);
         let late = Some(env.timers.insert(late, Timer::AckLate));
         self.probe = Some(Probe {
             target: member.id,
+            held,
             number,
             left: None,
             answered: false,
@@ -71,7 +75,7 @@ impl Swim {
         self.queue(Outgoing {
             to,
             id,
-            told,
+            told: Some(held),
             limit,
             body,
         });
@@ -208,10 +212,18 @@ impl Swim {
             return;
         }
         env.journal.stats.probes_failed += 1;
+        // That one of the dead does not answer says nothing, not even if it came back meanwhile.
+        if probe.held.health >= Health::Confirmed {
+            return;
+        }
         self.local_health.worsen();
         let Some(held) = self.table.get(key).map(Row::state) else {
             return;
         };
+        // It has spoken up since the probe began: the next probe will tell.
+        if held.incarnation > probe.held.incarnation {
+            return;
+        }
         if held.health == Health::Alive {
             env.journal.trace(
                 env.wall,
@@ -219,7 +231,7 @@ impl Swim {
                 (&member).into(),
                 Vec::new,
             );
-            let suspect = super::State {
+            let suspect = State {
                 health: Health::Suspect,
                 ..held
             };
