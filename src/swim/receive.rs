@@ -185,9 +185,9 @@ impl Swim {
         memberships: Memberships<'_>,
     ) {
         let observer = is_observer(&incoming.sender);
-        // Who is not known is asked back, and gets its answers then. Who is known here at another address,
-        // or from a past that it forgot, first of all needs to hear what is held of it.
-        let reserved = if digest != 0 && !observer && incoming.row.is_none() {
+        // The allowance is for one: to ask back, or to tell a sender what it has to outdo first.
+        let asks_back = digest != 0 && !observer && !self.is_outdone(incoming);
+        let reserved = if asks_back {
             incoming.spend(SMALL_DATAGRAM)
         } else {
             0
@@ -216,6 +216,21 @@ impl Swim {
         if digest != 0 && digest != self.table.digest() {
             self.wants_table(env, incoming);
         }
+    }
+
+    /// Whether the sender has to hear what is held of it: it is known at another address, from a past that
+    /// it forgot, or not as Alive.
+    fn is_outdone(&self, incoming: &Incoming<'_>) -> bool {
+        let Some(key) = incoming.row else {
+            return false;
+        };
+        let held = self.table.get(key).map(Row::state);
+        held.is_some_and(|held| {
+            held.health != Health::Alive || held.incarnation > incoming.sender.incarnation
+        }) || self
+            .table
+            .member(key)
+            .is_some_and(|member| member.swim_addr() != incoming.from)
     }
 
     fn on_ack(

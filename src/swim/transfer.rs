@@ -48,6 +48,9 @@ impl Swim {
         }
         row.set(flag::WANTS_TABLE, true);
         let limit = incoming.spend(SMALL_DATAGRAM);
+        if limit == 0 {
+            return;
+        }
         let body = Body::Ping {
             forward_to: None,
             number: self.cookie(to),
