@@ -414,7 +414,7 @@ impl Node {
     /// A note between the traces.
     #[track_caller]
     pub fn note(&mut self, text: &str) {
-        self.env.journal.note(self.env.now, text);
+        self.env.journal.note(self.env.wall, text);
     }
 
     fn advance_unless_paused(&mut self, now: Time) {

@@ -59,7 +59,7 @@ impl Swim {
                     ..row.state()
                 };
                 env.journal.trace(
-                    env.now,
+                    env.wall,
                     TraceKind::ProbeDeparted,
                     (&member).into(),
                     Vec::new,

@@ -250,7 +250,7 @@ impl Swim {
             && let Some(member) = self.table.member(key)
         {
             env.journal
-                .member_changed(env.now, &member, Some(before.health), state.health, cause);
+                .member_changed(env.wall, &member, Some(before.health), state.health, cause);
             self.dead_or_back(env, before.health, state.health);
         }
         if rumor {
@@ -276,7 +276,7 @@ impl Swim {
         self.begin_side(env, key);
         self.alone_no_more(env, health);
         env.journal
-            .member_changed(env.now, member, None, health, cause);
+            .member_changed(env.wall, member, None, health, cause);
         env.journal.stats.records_adopted += 1;
         if rumor {
             self.heat(env, key);

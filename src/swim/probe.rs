@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use rand::RngExt;
 
+use super::merge::State;
 use super::news::RowKey;
 use super::receive::Incoming;
 use super::send::{Body, Outgoing};
@@ -22,6 +23,8 @@ use crate::wire::{MemberRecord, feature};
 /// The probe under way.
 pub(super) struct Probe {
     target: MemberId,
+    /// What was held of the target when the probe began.
+    held: State,
     /// Pings of this probe carry it, and so do their Acks from peers that know it.
     number: u64,
     /// When the direct ping left, by the driver's time.
@@ -69,12 +72,13 @@ impl Swim {
         let (Some(member), Some(row)) = (self.table.member(key), self.table.get(key)) else {
             return;
         };
-        let told = Some(row.state());
+        let held = row.state();
         let number = u64::from(env.rng.random::<u32>().max(1));
         let late = env.now + self.local_health.stretch(self.timing.timeout);
         let late = Some(env.timers.insert(late, Timer::AckLate));
         self.probe = Some(Probe {
             target: member.id,
+            held,
             number,
             left: None,
             answered: false,
@@ -82,7 +86,7 @@ impl Swim {
         });
         env.journal.stats.probes += 1;
         env.journal
-            .trace(env.now, TraceKind::ProbeBegin, (&member).into(), Vec::new);
+            .trace(env.wall, TraceKind::ProbeBegin, (&member).into(), Vec::new);
         let body = Body::Ping {
             forward_to: self.number_to_copy(row, number),
             number,
@@ -93,7 +97,7 @@ impl Swim {
         self.queue(Outgoing {
             to,
             id,
-            told,
+            told: Some(held),
             limit,
             body,
         });
@@ -153,8 +157,12 @@ impl Swim {
             let Some(helper) = self.table.member(*key) else {
                 continue;
             };
-            env.journal
-                .trace(env.now, TraceKind::ProbePingReq, (&helper).into(), Vec::new);
+            env.journal.trace(
+                env.wall,
+                TraceKind::ProbePingReq,
+                (&helper).into(),
+                Vec::new,
+            );
             let (to, id, limit) = (helper.swim_addr(), Some(helper.id), ORDINARY_DATAGRAM);
             self.queue(Outgoing {
                 to,
@@ -217,7 +225,7 @@ impl Swim {
             addr: Some(incoming.from),
         };
         env.journal
-            .trace(env.now, TraceKind::ProbeAckReceived, peer, Vec::new);
+            .trace(env.wall, TraceKind::ProbeAckReceived, peer, Vec::new);
         is_answer
     }
 
@@ -237,7 +245,7 @@ impl Swim {
         };
         if probe.answered {
             env.journal.trace(
-                env.now,
+                env.wall,
                 TraceKind::ProbeComplete,
                 (&member).into(),
                 Vec::new,
@@ -245,17 +253,26 @@ impl Swim {
             return;
         }
         env.journal.stats.probes_failed += 1;
+        // That one of the dead does not answer says nothing, not even if it came back meanwhile.
+        if probe.held.health >= Health::Confirmed {
+            return;
+        }
+        self.local_health.worsen();
         let Some(held) = self.table.get(key).map(Row::state) else {
             return;
         };
-        // That the dead do not answer says nothing of this member.
-        if held.health <= Health::Suspect {
-            self.local_health.worsen();
+        // It has spoken up since the probe began: the next probe will tell.
+        if held.incarnation > probe.held.incarnation {
+            return;
         }
         if held.health == Health::Alive {
-            env.journal
-                .trace(env.now, TraceKind::ProbeSuspect, (&member).into(), Vec::new);
-            let suspect = super::State {
+            env.journal.trace(
+                env.wall,
+                TraceKind::ProbeSuspect,
+                (&member).into(),
+                Vec::new,
+            );
+            let suspect = State {
                 health: Health::Suspect,
                 ..held
             };

@@ -60,7 +60,7 @@ impl Swim {
             addr: Some(from),
         };
         env.journal
-            .received(env.now, kind, peer, || listed(&swim.memberships));
+            .received(env.wall, kind, peer, || listed(&swim.memberships));
         let mut incoming = self.identify(from, bytes, overhead, *swim.message.from());
         if let Err(reason) = self.admit(env, kind, &incoming, &swim.message) {
             env.journal.rejected(env.now, reason, from);
@@ -199,12 +199,8 @@ impl Swim {
         memberships: Memberships<'_>,
     ) {
         let observer = is_observer(&incoming.sender);
-        // Who is to hear what is held of it, and outdo it, needs the room for that.
-        let row = incoming.row.and_then(|key| self.table.get(key));
-        let must_hear = row.is_some_and(|row| {
-            row.health != Health::Alive || row.incarnation > incoming.sender.incarnation
-        });
-        if digest != 0 && !observer && !must_hear {
+        // The allowance is for one: to ask back, or to tell a sender what it has to outdo first.
+        if digest != 0 && !observer && !self.is_outdone(incoming) {
             self.reserve_question(incoming, forward_to, number);
         }
         let most = if observer {
@@ -257,6 +253,21 @@ impl Swim {
         if question + ack <= incoming.allowance {
             incoming.reserved = incoming.spend(question);
         }
+    }
+
+    /// Whether the sender has to hear what is held of it: it is known at another address, from a past that
+    /// it forgot, or not as Alive.
+    fn is_outdone(&self, incoming: &Incoming<'_>) -> bool {
+        let Some(key) = incoming.row else {
+            return false;
+        };
+        let held = self.table.get(key).map(Row::state);
+        held.is_some_and(|held| {
+            held.health != Health::Alive || held.incarnation > incoming.sender.incarnation
+        }) || self
+            .table
+            .member(key)
+            .is_some_and(|member| member.swim_addr() != incoming.from)
     }
 
     fn on_ack(

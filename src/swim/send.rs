@@ -105,7 +105,7 @@ impl Swim {
                 addr: Some(message.to),
             };
             let payload = &buf[..len];
-            env.journal.sent(env.now, kind, len + overhead, peer, || {
+            env.journal.sent(env.wall, kind, len + overhead, peer, || {
                 wire::decode(payload)
                     .map(|swim| listed(&swim.memberships))
                     .unwrap_or_default()

@@ -171,7 +171,7 @@ impl Swim {
         };
         if let Some(member) = self.table.member(key) {
             env.journal.trace(
-                env.now,
+                env.wall,
                 TraceKind::ProbeConfirmed,
                 (&member).into(),
                 Vec::new,

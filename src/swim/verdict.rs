@@ -111,7 +111,7 @@ impl Swim {
             left: row.has(flag::LEFT),
         };
         env.journal.trace(
-            env.now,
+            env.wall,
             TraceKind::ProbeConfirmed,
             (&member).into(),
             Vec::new,

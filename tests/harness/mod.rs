@@ -3,6 +3,8 @@
 //! Nothing here sleeps: every wait is for a condition, with a deadline, or for a number of periods during
 //! which a condition has to hold. When a test fails, what each member knew, told and did is printed.
 
+pub mod raw;
+
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -151,14 +153,6 @@ impl Mesh {
         assert!(self.seats[place].butterfly.is_none(), "it was not killed");
         configure(&mut self.seats[place].config);
         self.bind(place);
-    }
-
-    /// Takes the descriptor of a member out of the poll and hands the member over.
-    pub fn give_away(&mut self, place: usize) -> Butterfly {
-        let butterfly = self.seats[place].butterfly.take().unwrap();
-        let fd = butterfly.as_raw_fd();
-        self.poll.registry().deregister(&mut SourceFd(&fd)).unwrap();
-        butterfly
     }
 }
 
@@ -331,6 +325,15 @@ impl Mesh {
         self.seats[place].events.iter().map(|(_, event)| event)
     }
 
+    /// When the last traces of a member happened, by the mesh's clock.
+    pub fn trace_times(&self, place: usize) -> Vec<Duration> {
+        let seat = &self.seats[place];
+        seat.traces
+            .iter()
+            .map(|trace| seat.time_of(trace))
+            .collect()
+    }
+
     /// Fails if the health of anybody changed at anybody since then.
     #[track_caller]
     pub fn nobody_changed_since(&self, mark: &Mark) {
@@ -436,8 +439,9 @@ impl Mesh {
                 self.name,
                 began.elapsed()
             );
-            let probed =
-                |&(place, goal): &(usize, u64)| !self.runs(place) || self.probes(place) >= goal;
+            let probed = |&(place, goal): &(usize, u64)| {
+                !self.runs(place) || !self.probes_others(place) || self.probes(place) >= goal
+            };
             if began.elapsed() >= PERIOD * periods && goals.iter().all(probed) {
                 return;
             }
@@ -472,6 +476,10 @@ impl Mesh {
 }
 
 impl Seat {
+    fn time_of(&self, trace: &Trace) -> Duration {
+        self.started + Duration::from_micros(trace.time.as_micros())
+    }
+
     fn serve(&mut self, now: Instant, began: Instant) {
         let Some(butterfly) = &mut self.butterfly else {
             return;
@@ -530,7 +538,7 @@ impl Mesh {
             return writeln!(out, "  its traces are in its file");
         }
         for trace in &seat.traces {
-            let time = seat.started + Duration::from_micros(trace.time.as_micros());
+            let time = seat.time_of(trace);
             let to = trace
                 .to
                 .map_or_else(|| format!("{:?}", trace.to_addr), |to| to.to_string());
