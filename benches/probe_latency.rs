@@ -105,7 +105,8 @@ impl Messages {
     }
 
     fn is_ack(&self, datagram: &mut [u8]) -> bool {
-        let message = wire::open(&self.keys, datagram).and_then(|payload| wire::decode(payload));
+        let payload = wire::open(&self.keys, datagram);
+        let message = payload.and_then(wire::decode);
         matches!(message, Ok(swim) if matches!(swim.message, Message::Ack { probe: 0x7fff_ffff, .. }))
     }
 
