@@ -105,8 +105,7 @@ impl Messages {
     }
 
     fn is_ack(&self, datagram: &mut [u8]) -> bool {
-        let payload = wire::open(&self.keys, datagram);
-        let message = payload.and_then(wire::decode);
+        let message = wire::open(&self.keys, datagram).and_then(wire::decode);
         matches!(message, Ok(swim) if matches!(swim.message, Message::Ack { probe: 0x7fff_ffff, .. }))
     }
 

@@ -23,13 +23,14 @@ use crate::env::Env;
 use crate::error::{CommandError, Reject};
 use crate::event::{Event, SeedId};
 use crate::journal::Journal;
-use crate::limits::{MAX_BLOCKED, MAX_DATAGRAM_RECEIVED, MAX_SEEDS};
+use crate::limits::{MAX_BLOCKED, MAX_DATAGRAM_RECEIVED, MAX_DATAGRAM_SENT, MAX_SEEDS};
 use crate::member::{Health, Incarnation, Member, MemberId};
 use crate::stats::Stats;
 use crate::swim::{Identity, Swim};
 use crate::time::Time;
 use crate::timer::TimerWheel;
 use crate::trace::Trace;
+use crate::view::{HealthCounts, MemberView, SuspicionView};
 use crate::wire::{self, HEADROOM, RingKey};
 
 /// What a node is told before it starts.
@@ -81,46 +82,6 @@ pub struct Transmit {
 
 /// What [`Node::poll_datagram`] needs for its buffer, in bytes.
 pub const SEND_BUFFER: usize = HEADROOM + crate::limits::MAX_DATAGRAM_SENT;
-
-/// A member as this one sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct MemberView<'a> {
-    /// Who and where it is.
-    pub member: Member,
-    /// Its name, empty if it has none.
-    pub name: &'a str,
-    /// How it fares.
-    pub health: Health,
-    /// Whether it is this very member.
-    pub is_self: bool,
-    /// The last direct round trip; `None`: never measured.
-    pub rtt: Option<Duration>,
-    /// When its health changed last, by the node's time ([`Node::now`]).
-    pub since: Time,
-    /// By whom it is suspected and until when, if it is Suspect.
-    pub suspicion: Option<SuspicionView<'a>>,
-}
-
-/// A suspicion.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SuspicionView<'a> {
-    /// Who is known to suspect it; peers without the extension don't say.
-    pub accusers: &'a [MemberId],
-    /// When it is Confirmed if nobody vouches for it, by the node's time.
-    pub until: Time,
-}
-
-/// How many members there are of each health, this one included.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub struct HealthCounts {
-    pub alive: usize,
-    pub suspect: usize,
-    pub confirmed: usize,
-    pub departed: usize,
-}
 
 /// Making one.
 impl Node {
@@ -303,9 +264,13 @@ impl Node {
                 .journal
                 .rejected(self.env.now, Reject::Oversized, from);
         }
-        let message = wire::open(&self.keys, datagram).and_then(|payload| wire::decode(payload));
+        let message = wire::open(&self.keys, datagram).and_then(wire::decode);
         match message {
-            Ok(message) => self.swim.handle(&mut self.env, from, bytes, message),
+            Ok(message) => {
+                let overhead = wire::overhead(!self.keys.is_empty(), MAX_DATAGRAM_SENT);
+                self.swim
+                    .handle(&mut self.env, from, bytes, overhead, message);
+            }
             Err(reason) => self.env.journal.rejected(self.env.now, reason, from),
         }
         self.swim.trim_outbox(&mut self.env);
@@ -460,7 +425,7 @@ impl Node {
         }
         self.env.wall = now;
         // The longest envelope's worth is kept free, so that sealing never makes a datagram too large.
-        let overhead = wire::overhead(self.is_sealed(), crate::limits::MAX_DATAGRAM_SENT);
+        let overhead = wire::overhead(self.is_sealed(), MAX_DATAGRAM_SENT);
         let payload = buf.get_mut(HEADROOM..)?;
         let (to, len) = self.swim.poll(&mut self.env, payload, overhead)?;
         let key = self.keys.first();

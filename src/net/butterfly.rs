@@ -23,6 +23,7 @@ use crate::limits::DATAGRAMS_PER_WAKE;
 use crate::member::{Incarnation, MemberId};
 use crate::node::{Node, NodeConfig, SEND_BUFFER};
 use crate::time::Time;
+use crate::trace::Trace;
 use crate::wire::RingKey;
 
 const UDP: Token = Token(0);
@@ -273,6 +274,14 @@ impl Butterfly {
         self.node.note(text);
     }
 
+    /// Whether everything that happens is to be taken with [`poll_trace`](Butterfly::poll_trace). If traces
+    /// are written to a file, they are, and this changes nothing.
+    pub fn set_tracing(&mut self, on: bool) {
+        if self.traces.is_none() {
+            self.node.set_tracing(on);
+        }
+    }
+
     /// Reaches this Butterfly from other threads.
     pub fn handle(&self) -> Handle {
         Handle {
@@ -319,11 +328,12 @@ impl Butterfly {
 
 /// The loop.
 impl Butterfly {
-    /// When [`process`](Butterfly::process) is to be called at the latest; it is now while work remains.
+    /// When [`process`](Butterfly::process) is to be called at the latest; a moment that has passed while
+    /// work remains, so that it compares as due with any clock reading since.
     /// `None`: only when the descriptor is readable.
     pub fn deadline(&self) -> Option<Instant> {
         if self.readable {
-            return Some(Instant::now());
+            return Some(self.epoch);
         }
         // What the system will not take yet is no reason to wake: it says when it can.
         let due = if self.unsent.is_some() {
@@ -367,6 +377,15 @@ impl Butterfly {
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.node.poll_event()
+    }
+
+    /// The next trace, if [`set_tracing`](Butterfly::set_tracing) asked for them; those that go to a file
+    /// go there.
+    pub fn poll_trace(&mut self) -> Option<Trace> {
+        match self.traces {
+            Some(_) => None,
+            None => self.node.poll_trace(),
+        }
     }
 
     /// Drives it until the callback breaks or [`Handle::stop`] is called.

@@ -45,6 +45,7 @@ impl Swim {
         };
         let timer = env.timers.insert(env.now + after, Timer::GraveDue(key));
         row.side = self.graves.insert(timer) as u32;
+        self.retry_begin(env);
     }
 
     /// A Confirmed member is given up, a Departed one forgotten.
@@ -88,7 +89,7 @@ impl Swim {
     }
 
     /// There is someone dead: from now on the dead are asked.
-    pub(super) fn retry_begin(&mut self, env: &mut Env) {
+    fn retry_begin(&mut self, env: &mut Env) {
         if self.retry.timer.is_none() {
             self.retry.pause = self.timing.period;
             self.retry_later(env);

@@ -7,6 +7,7 @@
 //! | `table` | who is known: rows in a slab, the round, the dead |
 //! | `merge` | the rules by which a record changes a row |
 //! | `receive` | what each message does |
+//! | `records` | what the memberships in a message do |
 //! | `send` | what waits to be sent, and how it becomes bytes |
 //! | `news` | which records are news, the least told first |
 //! | `probe` | the probe cycle |
@@ -27,6 +28,7 @@ mod meter;
 mod news;
 mod probe;
 mod receive;
+mod records;
 mod seeds;
 mod send;
 mod suspicion;
@@ -218,6 +220,7 @@ impl Swim {
             return;
         };
         let before = row.state();
+        self.settle_trial(env, key, state);
         let afresh = state.health == Health::Suspect && state.incarnation != before.incarnation;
         if state.health != before.health || afresh {
             self.end_side(env, key);
@@ -265,6 +268,7 @@ impl Swim {
 
     /// Forgets a member altogether.
     fn forget(&mut self, env: &mut Env, key: RowKey) {
+        self.end_trial(env, key);
         self.end_side(env, key);
         if let Some(row) = self.table.get(key) {
             self.news.remove(row.news);
@@ -283,7 +287,6 @@ impl Swim {
 
     /// What a health brought with it ends.
     fn end_side(&mut self, env: &mut Env, key: RowKey) {
-        self.end_trial(env, key);
         let Some(row) = self.table.get_mut(key) else {
             return;
         };
@@ -306,11 +309,8 @@ impl Swim {
         if now == Health::Alive && before >= Health::Confirmed {
             self.retry_soon(env);
         }
-        if now >= Health::Confirmed {
-            self.retry_begin(env);
-            if self.table.living() <= 1 {
-                self.ask_seeds_again(env);
-            }
+        if now >= Health::Confirmed && self.table.living() <= 1 {
+            self.ask_seeds_again(env);
         }
     }
 

@@ -7,15 +7,17 @@ use rand::RngExt;
 use super::news::RowKey;
 use super::receive::Incoming;
 use super::send::{Body, Outgoing};
+use super::table::flag;
 use super::{Row, Swim};
 use crate::env::{Env, Timer};
 use crate::event::Cause;
 use crate::journal::Peer;
 use crate::limits::ORDINARY_DATAGRAM;
-use crate::member::{Health, MemberId};
+use crate::member::{Health, Incarnation, MemberId};
 use crate::time::Time;
 use crate::timer::TimerKey;
 use crate::trace::TraceKind;
+use crate::wire::{MemberRecord, feature};
 
 /// The probe under way.
 pub(super) struct Probe {
@@ -62,7 +64,7 @@ impl Swim {
         env.journal
             .trace(env.now, TraceKind::ProbeBegin, (&member).into(), Vec::new);
         let body = Body::Ping {
-            forward_to: None,
+            forward_to: self.number_to_copy(row, number),
             number,
             digest: false,
             probe: true,
@@ -75,6 +77,24 @@ impl Swim {
             limit,
             body,
         });
+    }
+
+    /// A peer that knows no numbers copies whom it is to forward to, so the number hides there if this
+    /// peer has still to prove its address.
+    fn number_to_copy(&self, row: &Row, number: u64) -> Option<MemberRecord<'static>> {
+        let wanted = row.has(flag::WANTS_TABLE) && !row.has(flag::OURS);
+        let incarnation = Incarnation::new(number).filter(|_| wanted)?;
+        Some(MemberRecord {
+            incarnation,
+            ..self.own_record().contact()
+        })
+    }
+
+    /// Whether this is the number of the probe under way.
+    pub(super) fn is_probe_number(&self, number: u64) -> bool {
+        self.probe
+            .as_ref()
+            .is_some_and(|probe| probe.number == number)
     }
 
     /// The probe's ping is being handed to the driver: its round trip begins.
@@ -141,8 +161,9 @@ impl Swim {
         }
     }
 
-    /// Whether this Ack answers the probe under way, and if so ends it. An Ack with a number has to have
-    /// the right one; one without, from a peer that does not know of numbers, to come from the member.
+    /// Ends the probe under way if this Ack shows that the probed member lives. Whether the Ack is the
+    /// answer to the probe: with a number it has to have the right one; without, from a member that knows
+    /// of numbers, it is some other sign of life.
     pub(super) fn end_probe(
         &mut self,
         env: &mut Env,
@@ -150,34 +171,34 @@ impl Swim {
         was_forwarded: bool,
         number: u64,
     ) -> bool {
-        let Some(probe) = self.probe.as_mut() else {
+        let row = incoming.row.and_then(|key| self.table.get_mut(key));
+        let Some((probe, row)) = self.probe.as_mut().zip(row) else {
             return false;
         };
         if probe.target != incoming.sender.id || number != 0 && number != probe.number {
             return false;
         }
+        let knows_numbers =
+            incoming.sender.features & feature::EXTENSIONS != 0 || row.has(flag::OURS);
+        let is_answer = number != 0 || was_forwarded || !knows_numbers;
         if probe.answered {
-            return true;
+            return is_answer;
         }
         probe.answered = true;
         if let Some(timer) = probe.late.take() {
             env.timers.cancel(timer);
         }
-        let rtt = probe
-            .left
-            .map(|left| env.wall.since(left))
-            .filter(|_| !was_forwarded);
-        self.local_health.improve();
-        if let Some((rtt, row)) = rtt.zip(incoming.row.and_then(|key| self.table.get_mut(key))) {
-            row.rtt = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX - 1);
+        if let Some(left) = probe.left.filter(|_| is_answer && !was_forwarded) {
+            row.rtt = u32::try_from(env.wall.since(left).as_micros()).unwrap_or(u32::MAX - 1);
         }
+        self.local_health.improve();
         let peer = Peer {
             id: Some(incoming.sender.id),
             addr: Some(incoming.from),
         };
         env.journal
             .trace(env.now, TraceKind::ProbeAckReceived, peer, Vec::new);
-        true
+        is_answer
     }
 
     /// The period of a probe is over: who has not answered is Suspect.
@@ -204,10 +225,13 @@ impl Swim {
             return;
         }
         env.journal.stats.probes_failed += 1;
-        self.local_health.worsen();
         let Some(held) = self.table.get(key).map(Row::state) else {
             return;
         };
+        // That the dead do not answer says nothing of this member.
+        if held.health <= Health::Suspect {
+            self.local_health.worsen();
+        }
         if held.health == Health::Alive {
             env.journal
                 .trace(env.now, TraceKind::ProbeSuspect, (&member).into(), Vec::new);

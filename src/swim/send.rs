@@ -133,12 +133,12 @@ impl Swim {
                 }
                 let digest = if *digest { self.table.digest() } else { 0 };
                 let ping = Message::Ping {
-                    from: self.from_record(),
+                    from: self.own_record(),
                     forward_to: *forward_to,
                     probe: *number,
                     digest,
                 };
-                let mut out = Encoder::new(buf, &ping)?;
+                let mut out = Encoder::new(buf, &ping).filter(|out| out.len() <= soft)?;
                 self.push_told(&mut out, receiver, message.told, soft);
                 if self.push_news(env, &mut out, receiver, soft) == 0 && *probe {
                     self.push_filler(&mut out, receiver, soft);
@@ -150,7 +150,7 @@ impl Swim {
                 number,
                 news,
             } => {
-                let (from, probe) = (self.from_record(), *number);
+                let (from, probe) = (self.own_record(), *number);
                 let ack = Message::Ack {
                     from,
                     forward_to: *forward_to,
@@ -166,7 +166,7 @@ impl Swim {
             }
             Body::PingReq { target, number } => {
                 let key = self.table.find(target)?;
-                let from = self.from_record();
+                let from = self.own_record();
                 let request = Message::PingReq {
                     from,
                     target: self.record_of(key)?,
@@ -180,7 +180,7 @@ impl Swim {
             Body::ProbePing => {
                 let from = MemberRecord {
                     probe_ping: true,
-                    ..self.from_record()
+                    ..self.own_record()
                 };
                 Some(Encoder::new(buf, &Message::ProbePing { from })?.finish())
             }
@@ -190,7 +190,7 @@ impl Swim {
     }
 
     /// The own record as a message's `from`.
-    pub(super) fn from_record(&self) -> MemberRecord<'_> {
+    pub(super) fn own_record(&self) -> MemberRecord<'_> {
         let me = self.me();
         MemberRecord {
             id: me.id,
@@ -204,6 +204,12 @@ impl Swim {
             features: feature::EXTENSIONS,
             name: self.table.name_of(me),
         }
+    }
+
+    /// The most that a datagram of this member takes without memberships and others' addresses, sealed.
+    pub(super) fn bare_datagram(&self) -> usize {
+        const WITHOUT_NAME: usize = 150;
+        WITHOUT_NAME + self.table.name_of(self.me()).len()
     }
 
     /// A row as a record for others.
@@ -362,6 +368,11 @@ impl Swim {
             body,
         });
     }
+}
+
+/// Bytes of a message that carries no memberships.
+pub(super) fn bare_len(message: &Message<'_>) -> usize {
+    Encoder::new(&mut [0; MAX_DATAGRAM_SENT], message).map_or(MAX_DATAGRAM_SENT, |out| out.len())
 }
 
 fn encode_forward(buf: &mut [u8], forward: &Forward) -> Option<usize> {

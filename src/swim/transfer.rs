@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Swim;
 use super::news::RowKey;
-use super::receive::{Incoming, SMALL_DATAGRAM};
+use super::receive::Incoming;
 use super::send::{Body, Outgoing};
 use super::table::flag;
 use crate::env::{Env, Timer};
@@ -30,14 +30,27 @@ impl Swim {
     /// address: nobody can have it sent to somebody else.
     pub(super) fn wants_table(&mut self, env: &mut Env, incoming: &mut Incoming<'_>) {
         let (id, to) = (incoming.sender.id, incoming.from);
-        let Some(row) = incoming.row.and_then(|key| self.table.get_mut(key)) else {
+        let key = incoming.row;
+        // What counts here is a fresher record of it at another address: it has yet to outdo that.
+        let elsewhere = |key| {
+            self.table
+                .member(key)
+                .is_none_or(|member| member.swim_addr() != to)
+        };
+        if key.is_none_or(elsewhere) {
+            return;
+        }
+        let Some(row) = key.and_then(|key| self.table.get_mut(key)) else {
             return;
         };
         if row.has(flag::PROVED) {
             return self.begin_transfer(env, id);
         }
         row.set(flag::WANTS_TABLE, true);
-        let limit = incoming.spend(SMALL_DATAGRAM);
+        let limit = incoming.reserved;
+        if limit == 0 {
+            return;
+        }
         let body = Body::Ping {
             forward_to: None,
             number: self.cookie(to),
@@ -68,8 +81,14 @@ impl Swim {
     /// The next few datagrams of the table leave, for the first of those who wait.
     pub(super) fn table_due(&mut self, env: &mut Env) {
         while let Some(transfer) = self.transfers.front() {
-            let to = transfer.to;
-            let member = self.table.find(&to).and_then(|key| self.table.member(key));
+            let key = self.table.find(&transfer.to);
+            // It may have moved since, to an address that it has not proved.
+            let proved = |key: &RowKey| {
+                self.table
+                    .get(*key)
+                    .is_some_and(|row| row.has(flag::PROVED))
+            };
+            let member = key.filter(proved).and_then(|key| self.table.member(key));
             let Some(member) = member.filter(|_| self.table.first_from(transfer.next).is_some())
             else {
                 self.transfers.pop_front();
@@ -104,7 +123,7 @@ impl Swim {
         }
         let mut next = self.table.first_from(transfer.next)?;
         let ack = Message::Ack {
-            from: self.from_record(),
+            from: self.own_record(),
             forward_to: None,
             probe: 0,
             table: true,

@@ -1,0 +1,363 @@
+//! The probe cycle: who is asked, when, by whom, and what silence means (PROTOCOL.md §2).
+
+mod node_support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use butterfly::stats::MessageKind;
+use butterfly::wire::Message;
+use butterfly::{Cause, Event, Health, Timing};
+use node_support::*;
+
+fn peers(count: u32) -> Vec<Peer> {
+    (1..=count).map(Peer::ours).collect()
+}
+
+#[test]
+fn one_ping_a_period_and_everybody_once_a_round() {
+    let mut bench = Bench::new();
+    let all = peers(7);
+    bench.meet(&all);
+    let sent = bench.advance_with_living(secs(70.5), &all);
+    let pings = pings(&sent);
+    assert!((70..=71).contains(&pings.len()), "{}", pings.len());
+    for pair in pings.windows(2) {
+        assert_eq!(pair[1].at.since(pair[0].at), secs(1.0));
+    }
+    // The first round began before all were known.
+    for round in pings[7..].chunks_exact(7) {
+        let asked: BTreeSet<_> = round.iter().map(|ping| ping.to).collect();
+        assert_eq!(asked.len(), 7);
+    }
+    assert_eq!(pings.len(), sent.len(), "and nothing else, as all answer");
+    assert_eq!(bench.node.stats().probes_failed, 0);
+}
+
+#[test]
+fn rounds_are_in_another_order_each_time() {
+    let mut bench = Bench::new();
+    let all = peers(7);
+    bench.meet(&all);
+    let sent = pings(&bench.advance_with_living(secs(70.5), &all));
+    let orders: BTreeSet<Vec<_>> = sent[..70]
+        .chunks_exact(7)
+        .map(|round| round.iter().map(|ping| ping.to).collect())
+        .collect();
+    assert!(orders.len() > 5, "{}", orders.len());
+}
+
+#[test]
+fn new_members_enter_the_round() {
+    let mut bench = Bench::new();
+    let mut all = peers(3);
+    bench.meet(&all);
+    bench.advance_with_living(secs(10.0), &all);
+    let new = [Peer::ours(10), Peer::ours(11)];
+    bench.meet(&new[..1]);
+    bench.learn(&all[0].clone(), &[new[1].said(Health::Alive, 1)]);
+    all.extend(new);
+    let sent = bench.advance_with_living(secs(10.0), &all);
+    for peer in new {
+        assert!(!to(&peer, &sent).is_empty(), "{peer:?} is not asked");
+    }
+}
+
+#[test]
+fn silence_is_followed_by_requests_to_others_and_then_by_suspicion() {
+    let mut bench = Bench::new();
+    let all = peers(6);
+    let (silent, living) = (all[0], &all[1..]);
+    bench.meet(&all);
+    let ping = bench.until_pinged(&silent, living);
+    assert_ne!(ping.probe, 0);
+    assert_eq!(ping.records[0].says(), (silent.id, Health::Alive, 5));
+    assert!(ping_reqs(&bench.advance_with_living(secs(0.499), living)).is_empty());
+    let requests = ping_reqs(&bench.advance_with_living(secs(0.002), living));
+    assert_eq!(requests.len(), 3);
+    let asked: BTreeSet<_> = requests.iter().map(|request| request.to).collect();
+    assert_eq!(asked.len(), 3, "three different ones");
+    for request in &requests {
+        assert_ne!(request.to, silent.addr, "never through the silent one");
+        let target = request.other.as_ref().unwrap();
+        assert_eq!((target.id, target.ip), (silent.id, Some(silent.addr.ip())));
+        assert_eq!(target.swim_port, silent.addr.port());
+        assert_eq!(request.probe, ping.probe);
+        assert_eq!(
+            request.records[0].id, silent.id,
+            "the target's record comes first"
+        );
+    }
+    bench.advance_with_living(secs(0.498), living);
+    assert_eq!(bench.health(&silent), Some(Health::Alive));
+    bench.advance_with_living(secs(0.01), living);
+    assert_eq!(bench.held(&silent), Some((Health::Suspect, 5)));
+    let view = bench.node.member(silent.id).unwrap();
+    assert_eq!(view.suspicion.unwrap().accusers, [bench.node.id()]);
+    let cause = |event: &Event| {
+        matches!(
+            event,
+            Event::MemberChanged {
+                cause: Cause::ProbeFailed,
+                ..
+            }
+        )
+    };
+    assert_eq!(
+        bench.events().iter().filter(|event| cause(event)).count(),
+        1
+    );
+}
+
+#[test]
+fn a_new_suspicion_is_told_with_me_as_its_accuser() {
+    let mut bench = Bench::new();
+    let all = peers(4);
+    let (silent, living) = (all[0], &all[1..]);
+    bench.meet(&all);
+    bench.until_pinged(&silent, living);
+    let sent = bench.advance_with_living(secs(2.5), living);
+    let told = sent
+        .iter()
+        .filter(|sent| sent.kind == MessageKind::Ping && sent.to != silent.addr);
+    let rumors: Vec<_> = told
+        .flat_map(|sent| &sent.records)
+        .filter(|record| record.id == silent.id)
+        .collect();
+    assert!(!rumors.is_empty());
+    for rumor in rumors
+        .iter()
+        .filter(|rumor| rumor.health == Health::Suspect)
+    {
+        assert_eq!(rumor.accusers, [bench.node.id()]);
+    }
+    assert!(rumors.iter().any(|rumor| rumor.health == Health::Suspect));
+}
+
+#[test]
+fn a_suspect_is_still_asked_and_told_each_time_until_it_is_confirmed_and_not_asked() {
+    let mut bench = Bench::new();
+    let all = peers(3);
+    let (silent, living) = (all[0], &all[1..]);
+    bench.meet(&all);
+    bench.until_pinged(&silent, living);
+    bench.advance_with_living(secs(1.01), living);
+    assert_eq!(bench.health(&silent), Some(Health::Suspect));
+    let sent = bench.advance_with_living(secs(8.9), living);
+    let asked = pings(&to(&silent, &sent));
+    assert!(!asked.is_empty());
+    for ping in asked {
+        assert_eq!(ping.records[0].says(), (silent.id, Health::Suspect, 5));
+    }
+    assert_eq!(bench.health(&silent), Some(Health::Suspect));
+    bench.advance_with_living(secs(0.2), living);
+    assert_eq!(bench.held(&silent), Some((Health::Confirmed, 5)));
+    // Beside the pings that ask if it is back: those have no part in the round.
+    let sent = bench.advance_with_living(secs(30.0), living);
+    let round = bench.node.stats().probes;
+    bench.advance_with_living(secs(30.0), living);
+    assert_eq!(bench.node.stats().probes, round + 30);
+    assert_eq!(
+        bench.node.stats().probes_indirect,
+        bench.node.stats().probes_failed
+    );
+    assert!(ping_reqs(&sent).is_empty());
+}
+
+#[test]
+fn a_confirmed_member_is_departed_and_then_forgotten() {
+    let mut timing = plain();
+    (timing.departed_after, timing.forget_after) = (secs(100.0), secs(50.0));
+    let mut bench = Bench::timed(timing);
+    let all = peers(3);
+    let (dead, living) = (all[0], &all[1..]);
+    bench.meet(&all);
+    bench.learn(&all[1].clone(), &[dead.said(Health::Departed, 5)]);
+    let mut timing = plain();
+    (timing.departed_after, timing.forget_after) = (secs(100.0), secs(50.0));
+    let mut bench = Bench::timed(timing);
+    bench.meet(living);
+    bench.learn(&living[0], &[dead.said(Health::Confirmed, 5)]);
+    bench.advance_with_living(secs(99.0), living);
+    assert_eq!(bench.held(&dead), Some((Health::Confirmed, 5)));
+    bench.advance_with_living(secs(2.0), living);
+    assert_eq!(bench.held(&dead), Some((Health::Departed, 5)));
+    bench.advance_with_living(secs(48.0), living);
+    assert_eq!(bench.health(&dead), Some(Health::Departed));
+    bench.advance_with_living(secs(2.0), living);
+    assert_eq!(bench.health(&dead), None);
+    // By time-out it may come back at any time.
+    bench.learn(&living[0], &[dead.said(Health::Departed, 5)]);
+    bench.feed(&dead, dead.ping(0), &[]);
+    assert_eq!(bench.held(&dead), Some((Health::Alive, 5)));
+}
+
+#[test]
+fn a_persistent_member_is_asked_whatever_its_health() {
+    let mut bench = Bench::new();
+    let living = [Peer::ours(1)];
+    let mut dead = Peer::ours(2);
+    dead.persistent = true;
+    bench.meet(&living);
+    bench.learn(&living[0], &[dead.said(Health::Confirmed, 5)]);
+    let sent = bench.advance_with_living(secs(20.0), &living);
+    let asked = pings(&to(&dead, &sent)).len();
+    assert!((9..=11).contains(&asked), "{asked}");
+    assert_eq!(bench.held(&dead), Some((Health::Confirmed, 5)));
+}
+
+#[test]
+fn a_late_ack_with_an_old_number_ends_no_other_probe_but_proves_life() {
+    let mut bench = Bench::new();
+    let peer = Peer::ours(1);
+    bench.meet(&[peer]);
+    let old = bench.until_pinged(&peer, &[]).probe;
+    bench.advance(secs(1.01));
+    assert_eq!(bench.health(&peer), Some(Health::Suspect));
+    bench.feed(&peer, peer.ack(old), &[]);
+    assert_eq!(bench.health(&peer), Some(Health::Alive));
+    bench.advance(secs(1.0));
+    assert_eq!(
+        bench.health(&peer),
+        Some(Health::Suspect),
+        "its second probe failed"
+    );
+    assert_eq!(bench.node.stats().probes_failed, 2);
+}
+
+#[test]
+fn an_ack_without_a_number_ends_the_probe_of_a_peer_that_knows_no_numbers() {
+    let mut bench = Bench::new();
+    let peer = Peer::original(1);
+    bench.meet(&[peer]);
+    bench.until_pinged(&peer, &[]);
+    bench.feed(&peer, peer.ack(0), &[]);
+    bench.advance(secs(1.01));
+    assert_eq!(bench.health(&peer), Some(Health::Alive));
+    assert_eq!(bench.node.stats().probes_failed, 0);
+}
+
+/// A part of its table, the news that it leaves, an answer to a ProbePing: Acks without a number that
+/// answer no ping. They are proof of life, but would give a false round trip.
+#[test]
+fn an_ack_without_a_number_from_a_peer_that_knows_numbers_shows_life_and_no_round_trip() {
+    let mut bench = Bench::new();
+    let peer = Peer::ours(1);
+    bench.meet(&[peer]);
+    bench.until_pinged(&peer, &[]);
+    bench.feed(&peer, peer.ack(0), &[]);
+    assert_eq!(bench.node.member(peer.id).unwrap().rtt, None);
+    bench.advance(secs(1.01));
+    assert_eq!(bench.node.stats().probes_failed, 0);
+    assert_eq!(bench.health(&peer), Some(Health::Alive));
+}
+
+/// A relay that knows no numbers drops them.
+#[test]
+fn a_forwarded_ack_ends_the_probe_with_its_number_or_without() {
+    for numbered in [true, false] {
+        let mut bench = Bench::new();
+        let (peer, relay) = (Peer::ours(1), Peer::ours(2));
+        bench.meet(&[peer, relay]);
+        let ping = bench.until_pinged(&peer, &[relay]);
+        bench.advance(secs(0.6));
+        let mut from = peer.from();
+        from.address = Some(peer.addr.ip());
+        let ack = Message::Ack {
+            from,
+            forward_to: Some(bench.me().contact()),
+            probe: if numbered { ping.probe } else { 0 },
+            table: false,
+        };
+        bench.feed(&relay, ack, &[]);
+        bench.advance_with_living(secs(0.45), &[relay]);
+        assert_eq!(bench.node.stats().probes_failed, 0);
+        assert_eq!(bench.health(&peer), Some(Health::Alive));
+        let view = bench.node.member(peer.id).unwrap();
+        assert_eq!(view.rtt, None, "the way through a relay is no round trip");
+    }
+}
+
+#[test]
+fn an_ack_of_somebody_else_ends_no_probe() {
+    let mut bench = Bench::new();
+    let (peer, other) = (Peer::ours(1), Peer::ours(2));
+    bench.meet(&[peer, other]);
+    let ping = bench.until_pinged(&peer, &[other]);
+    bench.feed(&other, other.ack(ping.probe), &[]);
+    bench.advance_with_living(secs(1.01), &[other]);
+    assert_eq!(bench.health(&peer), Some(Health::Suspect));
+}
+
+#[test]
+fn the_round_trip_is_measured() {
+    let mut bench = Bench::new();
+    let peer = Peer::ours(1);
+    bench.meet(&[peer]);
+    let ping = bench.until_pinged(&peer, &[]);
+    bench.advance(Duration::from_micros(1_234));
+    bench.feed(&peer, peer.ack(ping.probe), &[]);
+    let rtt = bench.node.member(peer.id).unwrap().rtt;
+    assert_eq!(rtt, Some(Duration::from_micros(1_234)));
+}
+
+#[test]
+fn an_address_that_cannot_be_reached_is_a_missed_ack_at_once() {
+    let mut bench = Bench::new();
+    let all = peers(4);
+    let (silent, living) = (all[0], &all[1..]);
+    bench.meet(&all);
+    bench.until_pinged(&silent, living);
+    bench.node.handle_unreachable(bench.now, silent.addr);
+    assert_eq!(ping_reqs(&bench.sent()).len(), 3);
+    bench.node.handle_unreachable(bench.now, silent.addr);
+    assert!(bench.sent().is_empty());
+    assert_eq!(
+        bench.health(&silent),
+        Some(Health::Alive),
+        "others may reach it"
+    );
+    assert!(
+        ping_reqs(&bench.advance_with_living(secs(0.9), living)).is_empty(),
+        "asked once"
+    );
+}
+
+#[test]
+fn who_is_asked_to_help_changes() {
+    let mut timing = plain();
+    timing.suspicion_periods = 1_000.0;
+    let mut bench = Bench::timed(timing);
+    let all = peers(10);
+    let (silent, living) = (all[0], &all[1..]);
+    bench.meet(&all);
+    let sent = bench.advance_with_living(secs(200.0), living);
+    let mut asked: BTreeMap<_, usize> = BTreeMap::new();
+    for request in ping_reqs(&sent) {
+        assert_ne!(request.to, silent.addr);
+        *asked.entry(request.to).or_default() += 1;
+    }
+    assert_eq!(asked.len(), 9, "everybody helps: {asked:?}");
+}
+
+#[test]
+fn habitats_timing_is_the_originals() {
+    let mut bench = Bench::timed(Timing::habitat());
+    let all: Vec<_> = (1..=8).map(Peer::original).collect();
+    let (silent, living) = (all[0], &all[1..]);
+    bench.meet(&all);
+    let began = bench.until_pinged(&silent, living).at;
+    let mut seen = Vec::new();
+    bench.advance_with(secs(12.6), |bench, sent| {
+        bench.answer(sent, living);
+        if sent.kind == MessageKind::PingReq && sent.other.as_ref().unwrap().id == silent.id {
+            seen.push(sent.at.since(began));
+        }
+    });
+    assert_eq!(seen[..5], [secs(1.0); 5]);
+    let at = |bench: &Bench| bench.node.member(silent.id).unwrap().since.since(began);
+    assert_eq!(
+        (bench.health(&silent), at(&bench)),
+        (Some(Health::Confirmed), secs(12.4))
+    );
+}
