@@ -22,7 +22,8 @@ use world::{World, addr_of, datagram, keys, ping_from, ping_with_six, table};
 
 const HELP: &str = "\
 cargo bench --bench engine [-- WORD...]: what the engine costs without sockets, in nanoseconds (of the
-batches the median, and the tenth that went best: other work on the machine shows in the first) and allocations; only the rows whose names have one of the WORDs in them. To see where it goes:
+batches the median, and the tenth that went best: other work on the machine shows in the first) and
+allocations; only the rows whose names have one of the WORDs in them. To see where it goes:
   valgrind --tool=callgrind --toggle-collect=engine::serve target/release/deps/engine-HASH 'plain, 0 stale records, 10 '
 (without --bench it does everything only a few times: 2 000 pings; a probe round's functions are
 engine::probe_round_begins and engine::probe_round_ends).";
