@@ -2,6 +2,9 @@
 
 #[path = "support/args.rs"]
 mod args;
+#[allow(dead_code)]
+#[path = "support/counting.rs"]
+mod counting;
 
 use std::fs;
 use std::io;
@@ -28,7 +31,7 @@ fn main() -> io::Result<()> {
     } else {
         (3, 0.1)
     };
-    let before = memory();
+    let (before, heap_before) = (memory(), counting::live());
     let mut mesh = Mesh::start(members)?;
     let start = Instant::now();
     while !mesh.agrees() && start.elapsed() < Duration::from_secs(60) {
@@ -59,7 +62,8 @@ fn main() -> io::Result<()> {
         (mesh.sent() - sent) as f64 / each
     );
     let kib = memory().saturating_sub(before) as f64 / members as f64;
-    println!("private memory a member:       {kib:>8.1} KiB");
+    let heap = (counting::live() - heap_before) as f64 / 1024.0 / members as f64;
+    println!("private memory a member:       {kib:>8.1} KiB, asked of the allocator {heap:.1} KiB");
     Ok(())
 }
 

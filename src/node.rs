@@ -454,6 +454,11 @@ impl Node {
         self.env.journal.poll_trace()
     }
 
+    /// Whether [`poll_datagram`](Node::poll_datagram) has anything to encode: asked before the clock is.
+    pub(crate) fn has_outgoing(&self) -> bool {
+        !self.paused && self.swim.has_outgoing()
+    }
+
     /// When [`handle_timeout`](Node::handle_timeout) is to be called, by the driver's time; while there
     /// are datagrams to be taken that is at once. `None`: never, it is paused.
     pub fn poll_timeout(&self) -> Option<Time> {

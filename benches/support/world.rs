@@ -81,10 +81,18 @@ pub fn record(number: u32) -> MemberRecord<'static> {
     }
 }
 
+/// The same as it stands in its own messages, in which it leaves out where it is.
+fn sender(number: u32) -> MemberRecord<'static> {
+    MemberRecord {
+        address: None,
+        ..record(number)
+    }
+}
+
 /// A ping from this member.
 pub fn ping_from(number: u32) -> Message<'static> {
     Message::Ping {
-        from: record(number),
+        from: sender(number),
         forward_to: None,
         probe: 77,
         digest: 0,
@@ -132,7 +140,7 @@ pub fn ping_with_six(keys: &[RingKey], number: u32, first: u32) -> Vec<u8> {
 /// The member table of a ring of that many, as member 1 tells it, in ordinary datagrams.
 pub fn table(keys: &[RingKey], members: u32) -> Vec<Vec<u8>> {
     let part = Message::Ack {
-        from: record(1),
+        from: sender(1),
         forward_to: None,
         probe: 0,
         table: true,
@@ -213,7 +221,7 @@ impl World {
             panic!("no ping");
         };
         let ack = Message::Ack {
-            from: record(number_of(ping.to)),
+            from: sender(number_of(ping.to)),
             forward_to: None,
             probe,
             table: false,

@@ -351,6 +351,12 @@ impl Butterfly {
     /// Only if the system's poll fails; errors of the socket never end a member.
     pub fn process(&mut self) -> io::Result<()> {
         self.wait(Some(Duration::ZERO))?;
+        self.work();
+        Ok(())
+    }
+
+    /// What there is to do, as far as [`wait`](Butterfly::wait) noted.
+    fn work(&mut self) {
         while let Ok(command) = self.commands.try_recv() {
             self.carry_out(command);
         }
@@ -366,7 +372,6 @@ impl Butterfly {
         self.flush();
         self.store_mark();
         self.write_traces();
-        Ok(())
     }
 
     /// The next event.
@@ -396,7 +401,7 @@ impl Butterfly {
                 .deadline()
                 .map(|at| at.saturating_duration_since(Instant::now()));
             self.wait(timeout)?;
-            self.process()?;
+            self.work();
             while let Some(event) = self.poll_event() {
                 if on_event(self, event).is_break() {
                     return Ok(());
@@ -460,6 +465,10 @@ impl Butterfly {
     fn next_datagram(&mut self) -> Option<(SocketAddr, Range<usize>)> {
         if let Some(unsent) = self.unsent.take() {
             return Some(unsent);
+        }
+        // Mostly there is nothing, and reading the clock would cost more than the question.
+        if !self.node.has_outgoing() {
+            return None;
         }
         let now = self.clock();
         let transmit = self.node.poll_datagram(now, &mut self.send[..])?;

@@ -328,6 +328,9 @@ impl Swim {
                 break;
             }
         }
+        if count == 0 {
+            return 0;
+        }
         let enough = news::tellings(self.timing.news_factor, self.table.living());
         for (place, key) in told[..count].iter().chain(&passed[..skipped]) {
             let kept = self.news.told(*place, enough);
