@@ -18,19 +18,30 @@ pub struct Timing {
     pub timeout: Duration,
     /// How many others are asked to ping a member that did not answer.
     pub indirect_probes: usize,
-    /// The shortest suspicion, in periods; also multiplied by log₁₀ of the ring's size if `scaled`.
+    /// The shortest suspicion, in periods: when enough others accuse the member too. In rings too small for
+    /// that, up to twice as long.
     pub suspicion_periods: f64,
     /// The longest suspicion, when nobody else accuses the member, as a multiple of the shortest (≥ 1).
     pub suspicion_stretch: f64,
-    /// Independent accusations that bring a suspicion down from its longest to its shortest.
+    /// Independent accusations beside the first that bring a suspicion down to its shortest, at most 3.
     pub suspicion_confirmations: usize,
-    /// Whether suspicions grow with log₁₀ of the ring's size (Lifeguard §IV).
+    /// Whether the longest suspicion grows with log₁₀ of the ring's size (Lifeguard §IV).
     pub suspicion_scaled: bool,
+    /// How many of those who hear of a suspicion probe the suspect out of turn, on average: so that
+    /// witnesses, and not time alone, decide. 0: none.
+    pub witnesses: usize,
     /// Whether bad local health stretches `period` and `timeout` (Lifeguard §III).
     pub local_health: bool,
     /// How long a member that others say is dead has to answer for itself (PROTOCOL.md §2, 1 s there).
     pub verdict_timeout: Duration,
-    /// How often a new piece of news is told, as a multiple of log₂ of the ring's size.
+    /// News is pushed to so many members at once, and again after each `push_interval`; 0: it only rides on
+    /// probes.
+    pub push_fanout: usize,
+    /// The pause between two pushes of news.
+    pub push_interval: Duration,
+    /// Told so often, a piece of news is not pushed any more and only rides on probes.
+    pub push_tellings: usize,
+    /// How often a new piece of news is told in all, as a multiple of log₂ of the ring's size.
     pub news_factor: f64,
     /// The longest pause between two attempts to reach a seed or one of the dead. Attempts start one
     /// period apart, and each pause is twice the one before.
@@ -55,14 +66,18 @@ impl Timing {
             period: Duration::from_secs(1),
             timeout: Duration::from_millis(500),
             indirect_probes: 3,
-            suspicion_periods: 3.0,
-            suspicion_stretch: 3.0,
+            suspicion_periods: 2.0,
+            suspicion_stretch: 4.0,
             suspicion_confirmations: 3,
             suspicion_scaled: true,
+            witnesses: 8,
             local_health: true,
             verdict_timeout: Duration::from_millis(500),
+            push_fanout: 3,
+            push_interval: Duration::from_millis(50),
+            push_tellings: 6,
             news_factor: 4.0,
-            retry_max: Duration::from_secs(30),
+            retry_max: Duration::from_secs(60),
             departed_after: 3 * DAY,
             forget_after: 7 * DAY,
             leave_grace: Duration::from_millis(500),
@@ -76,14 +91,16 @@ impl Timing {
             period: Duration::from_secs(5),
             timeout: Duration::from_secs(3),
             verdict_timeout: Duration::from_secs(3),
-            retry_max: Duration::from_secs(120),
+            push_interval: Duration::from_millis(300),
+            retry_max: Duration::from_secs(300),
             leave_grace: Duration::from_secs(1),
             lag_tolerance: Duration::from_millis(1_500),
             ..Timing::lan()
         }
     }
 
-    /// The original's defaults (PROTOCOL.md §2): suspicions of fixed length, no local health.
+    /// The original's defaults (PROTOCOL.md §2): suspicions of fixed length, no local health, and no
+    /// message that its members would not send.
     pub fn habitat() -> Self {
         Timing {
             period: Duration::from_millis(3_100),
@@ -93,9 +110,11 @@ impl Timing {
             suspicion_stretch: 1.0,
             suspicion_confirmations: 0,
             suspicion_scaled: false,
+            witnesses: 0,
             local_health: false,
             verdict_timeout: Duration::from_secs(1),
-            retry_max: Duration::from_secs(93),
+            push_fanout: 0,
+            retry_max: Duration::from_secs(186),
             lag_tolerance: Duration::from_millis(500),
             ..Timing::lan()
         }
@@ -107,7 +126,9 @@ impl Timing {
             period: Duration::from_millis(100),
             timeout: Duration::from_millis(30),
             suspicion_periods: 4.0,
+            suspicion_stretch: 3.0,
             verdict_timeout: Duration::from_millis(60),
+            push_interval: Duration::from_millis(10),
             retry_max: Duration::from_secs(2),
             leave_grace: Duration::from_millis(50),
             lag_tolerance: Duration::from_millis(20),

@@ -25,6 +25,10 @@ pub(crate) enum Timer {
     RetryDead,
     /// The next part of the member table goes to those who asked for it.
     TableDue,
+    /// Fresh news is to be pushed.
+    PushDue,
+    /// The table is to be compared with another member's.
+    SyncDue,
     /// The next step of leaving.
     LeaveStep,
 }

@@ -1,4 +1,65 @@
-//! Butterfly.
+//! **Butterfly**: SWIM membership (SWIM+Inf+Susp over UDP, with Lifeguard) as a single-threaded engine
+//! for your event loop, wire compatible with Habitat's rings.
+//!
+//! A [`Butterfly`] is a member of a ring: **one descriptor to watch, one deadline to wait for, one call
+//! to make.** It has no threads of its own, no locks, and in the steady state it allocates nothing.
+//! Members find each other through seeds, watch each other, and agree on who is alive.
+//!
+//! ```
+//! use std::os::fd::AsRawFd;
+//! use std::time::{Duration, Instant};
+//!
+//! use butterfly::{Butterfly, Config, Event, Health, Timing};
+//! use mio::unix::SourceFd;
+//! use mio::{Events, Interest, Poll, Token};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut config = Config::new("127.0.0.1:0".parse()?);
+//! config.timing = Timing::local(); // for one machine; the default is Timing::lan()
+//! let mut one = Butterfly::bind(config.clone())?;
+//! let mut other = Butterfly::bind(config)?;
+//! other.join(one.local_addr())?;
+//!
+//! // Your loop, with whatever else you watch in it.
+//! let mut poll = Poll::new()?;
+//! let mut events = Events::with_capacity(16);
+//! for (member, token) in [(&one, Token(0)), (&other, Token(1))] {
+//!     let fd = member.as_raw_fd();
+//!     poll.registry().register(&mut SourceFd(&fd), token, Interest::READABLE)?;
+//! }
+//! while one.node().counts().alive < 2 {
+//!     let deadline = one.deadline().into_iter().chain(other.deadline()).min();
+//!     let timeout = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+//!     poll.poll(&mut events, timeout)?;
+//!     one.process()?;
+//!     other.process()?;
+//!     while let Some(event) = one.poll_event() {
+//!         if let Event::MemberChanged { id, to: Health::Alive, .. } = event {
+//!             println!("{id} is alive");
+//!         }
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Who has no loop calls [`Butterfly::run`]; who wants no I/O at all takes the state machine,
+//! [`node::Node`]; who wants to know what a ring of a thousand members would do asks [`sim::Sim`].
+//!
+//! # Rooms
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`config`] | [`Config`] and [`Timing`], with presets |
+//! | [`limits`] | every cap, with its reason |
+//! | [`error`], [`event`], [`stats`], [`trace`] | what goes wrong, what happens, how often, and in every detail |
+//! | [`member`], [`time`] | the nouns |
+//! | [`wire`] | bytes ⇄ messages |
+//! | `swim` | membership and failure detection |
+//! | [`node`] | the state machine, without I/O |
+//! | `net`, `disk`, [`sim`] | what drives it: sockets, files, or a virtual network |
+//!
+//! The protocol is in `docs/protocol.md` (cited as PROTOCOL.md).
 
 pub mod config;
 mod disk;
@@ -7,7 +68,7 @@ pub mod error;
 pub mod event;
 mod journal;
 pub mod limits;
-pub mod lists;
+mod lists;
 pub mod member;
 mod net;
 pub mod node;
@@ -15,8 +76,10 @@ pub mod sim;
 pub mod stats;
 mod swim;
 pub mod time;
+#[doc(hidden)] // For the benchmarks.
 pub mod timer;
 pub mod trace;
+mod view;
 pub mod wire;
 
 pub use config::{Config, Timing};
@@ -25,7 +88,13 @@ pub use error::{CommandError, Reject};
 pub use event::{Cause, Event, SeedId};
 pub use member::{Health, Incarnation, Member, MemberId};
 pub use net::{BindError, Butterfly, Command, Handle, Pinger, Pong};
-pub use node::{HealthCounts, MemberView, Node, SuspicionView};
+pub use node::Node;
 pub use stats::Stats;
 pub use time::Time;
+pub use view::{HealthCounts, MemberView, SuspicionView};
 pub use wire::{RingKey, RingKeyError};
+
+/// The README's example, compiled and run.
+#[doc = include_str!("../README.md")]
+#[cfg(doctest)]
+struct Readme;

@@ -30,6 +30,7 @@ use crate::swim::{Identity, Swim};
 use crate::time::Time;
 use crate::timer::TimerWheel;
 use crate::trace::Trace;
+use crate::view::{HealthCounts, MemberView, SuspicionView};
 use crate::wire::{self, HEADROOM, RingKey};
 
 /// What a node is told before it starts.
@@ -81,46 +82,6 @@ pub struct Transmit {
 
 /// What [`Node::poll_datagram`] needs for its buffer, in bytes.
 pub const SEND_BUFFER: usize = HEADROOM + crate::limits::MAX_DATAGRAM_SENT;
-
-/// A member as this one sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct MemberView<'a> {
-    /// Who and where it is.
-    pub member: Member,
-    /// Its name, empty if it has none.
-    pub name: &'a str,
-    /// How it fares.
-    pub health: Health,
-    /// Whether it is this very member.
-    pub is_self: bool,
-    /// The last direct round trip; `None`: never measured.
-    pub rtt: Option<Duration>,
-    /// When its health changed last, by the node's time ([`Node::now`]).
-    pub since: Time,
-    /// By whom it is suspected and until when, if it is Suspect.
-    pub suspicion: Option<SuspicionView<'a>>,
-}
-
-/// A suspicion.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SuspicionView<'a> {
-    /// Who is known to suspect it; peers without the extension don't say.
-    pub accusers: &'a [MemberId],
-    /// When it is Confirmed if nobody vouches for it, by the node's time.
-    pub until: Time,
-}
-
-/// How many members there are of each health, this one included.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub struct HealthCounts {
-    pub alive: usize,
-    pub suspect: usize,
-    pub confirmed: usize,
-    pub departed: usize,
-}
 
 /// An IPv4-mapped address is the IPv4 address that it stands for.
 fn canonical(addr: SocketAddr) -> SocketAddr {
@@ -311,7 +272,7 @@ impl Node {
                 .journal
                 .rejected(self.env.now, Reject::Oversized, from);
         }
-        let message = wire::open(&self.keys, datagram).and_then(|payload| wire::decode(payload));
+        let message = wire::open(&self.keys, datagram).and_then(wire::decode);
         match message {
             Ok(message) => {
                 let overhead = wire::overhead(!self.keys.is_empty(), MAX_DATAGRAM_SENT);
@@ -453,7 +414,7 @@ impl Node {
     /// A note between the traces.
     #[track_caller]
     pub fn note(&mut self, text: &str) {
-        self.env.journal.note(self.env.now, text);
+        self.env.journal.note(self.env.wall, text);
     }
 
     fn advance_unless_paused(&mut self, now: Time) {
@@ -491,6 +452,11 @@ impl Node {
     /// The next trace, if [`set_tracing`](Node::set_tracing) asked for them.
     pub fn poll_trace(&mut self) -> Option<Trace> {
         self.env.journal.poll_trace()
+    }
+
+    /// Whether [`poll_datagram`](Node::poll_datagram) has anything to encode: asked before the clock is.
+    pub(crate) fn has_outgoing(&self) -> bool {
+        !self.paused && self.swim.has_outgoing()
     }
 
     /// When [`handle_timeout`](Node::handle_timeout) is to be called, by the driver's time; while there

@@ -121,6 +121,7 @@ fn a_new_accuser_is_news_and_an_old_one_is_not() {
     assert_eq!(said(&mut bench), [[id(50)]]);
     for _ in 0..100 {
         bench.feed(&all[1], all[1].ping(1), &[]);
+        bench.sent();
     }
     bench.sent();
     let news = bench.node.news();
@@ -318,7 +319,7 @@ fn failures_and_refutations_make_it_slower_and_successes_mend_it() {
     assert_eq!(bench.node.local_health(), before + 1, "a refutation");
     bench.advance_with_living(secs(1.01), &all[1..]);
     assert!(
-        bench.node.local_health() >= before + 1,
+        bench.node.local_health() > before,
         "a failed probe, perhaps an answered one"
     );
     bench.advance_with_living(secs(60.0), &all);

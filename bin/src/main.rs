@@ -1,1 +1,47 @@
-fn main() {}
+//! The program `butterfly`: runs a member of a ring and looks into it.
+
+mod address;
+mod agent;
+mod cli;
+mod client;
+mod commands;
+mod demo;
+mod failure;
+mod gateway;
+mod logging;
+mod output;
+mod ping;
+mod ring_key;
+mod run;
+mod seeds;
+mod table;
+mod view;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+use failure::Failure;
+
+fn main() -> ExitCode {
+    match dispatch(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn dispatch(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Demo(args) => demo::demo(&args),
+        Command::Run(args) => run::run(&args),
+        Command::Members(args) => commands::members(&args),
+        Command::Status(args) => commands::status(&args),
+        Command::Join(args) => commands::join(&args),
+        Command::Leave(args) => commands::leave(&args),
+        Command::Block(args) => commands::block(&args),
+        Command::Unblock(args) => commands::unblock(&args),
+        Command::Ping(args) => ping::ping(&args),
+        Command::RingKey(args) => ring_key::run(&args),
+    }
+}

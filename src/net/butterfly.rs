@@ -23,6 +23,7 @@ use crate::limits::DATAGRAMS_PER_WAKE;
 use crate::member::{Incarnation, MemberId};
 use crate::node::{Node, NodeConfig, SEND_BUFFER};
 use crate::time::Time;
+use crate::trace::Trace;
 use crate::wire::RingKey;
 
 const UDP: Token = Token(0);
@@ -273,6 +274,14 @@ impl Butterfly {
         self.node.note(text);
     }
 
+    /// Whether everything that happens is to be taken with [`poll_trace`](Butterfly::poll_trace). If traces
+    /// are written to a file, they are, and this changes nothing.
+    pub fn set_tracing(&mut self, on: bool) {
+        if self.traces.is_none() {
+            self.node.set_tracing(on);
+        }
+    }
+
     /// Reaches this Butterfly from other threads.
     pub fn handle(&self) -> Handle {
         Handle {
@@ -319,11 +328,12 @@ impl Butterfly {
 
 /// The loop.
 impl Butterfly {
-    /// When [`process`](Butterfly::process) is to be called at the latest; it is now while work remains.
+    /// When [`process`](Butterfly::process) is to be called at the latest; a moment that has passed while
+    /// work remains, so that it compares as due with any clock reading since.
     /// `None`: only when the descriptor is readable.
     pub fn deadline(&self) -> Option<Instant> {
         if self.readable {
-            return Some(Instant::now());
+            return Some(self.epoch);
         }
         // What the system will not take yet is no reason to wake: it says when it can.
         let due = if self.unsent.is_some() {
@@ -341,6 +351,12 @@ impl Butterfly {
     /// Only if the system's poll fails; errors of the socket never end a member.
     pub fn process(&mut self) -> io::Result<()> {
         self.wait(Some(Duration::ZERO))?;
+        self.work();
+        Ok(())
+    }
+
+    /// What there is to do, as far as [`wait`](Butterfly::wait) noted.
+    fn work(&mut self) {
         while let Ok(command) = self.commands.try_recv() {
             self.carry_out(command);
         }
@@ -356,12 +372,20 @@ impl Butterfly {
         self.flush();
         self.store_mark();
         self.write_traces();
-        Ok(())
     }
 
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.node.poll_event()
+    }
+
+    /// The next trace, if [`set_tracing`](Butterfly::set_tracing) asked for them; those that go to a file
+    /// go there.
+    pub fn poll_trace(&mut self) -> Option<Trace> {
+        match self.traces {
+            Some(_) => None,
+            None => self.node.poll_trace(),
+        }
     }
 
     /// Drives it until the callback breaks or [`Handle::stop`] is called.
@@ -377,7 +401,7 @@ impl Butterfly {
                 .deadline()
                 .map(|at| at.saturating_duration_since(Instant::now()));
             self.wait(timeout)?;
-            self.process()?;
+            self.work();
             while let Some(event) = self.poll_event() {
                 if on_event(self, event).is_break() {
                     return Ok(());
@@ -441,6 +465,10 @@ impl Butterfly {
     fn next_datagram(&mut self) -> Option<(SocketAddr, Range<usize>)> {
         if let Some(unsent) = self.unsent.take() {
             return Some(unsent);
+        }
+        // Mostly there is nothing, and reading the clock would cost more than the question.
+        if !self.node.has_outgoing() {
+            return None;
         }
         let now = self.clock();
         let transmit = self.node.poll_datagram(now, &mut self.send[..])?;

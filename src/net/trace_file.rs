@@ -22,6 +22,8 @@ pub(super) struct Writer {
     path: PathBuf,
     /// The wall clock at the node's time zero.
     zero: Duration,
+    /// The time of the last line. Each has a later one, so that sorting keeps the order of a member's lines.
+    last: Duration,
     server: String,
     id: MemberId,
     listening: SocketAddr,
@@ -75,6 +77,7 @@ impl Writer {
             file,
             path,
             zero,
+            last: Duration::ZERO,
             server,
             id,
             listening,
@@ -102,6 +105,8 @@ impl Writer {
 
     fn format(&mut self, trace: &Trace) {
         let time = self.zero + Duration::from_micros(trace.time.as_micros());
+        let time = time.max(self.last + Duration::from_nanos(1));
+        self.last = time;
         let thread = std::thread::current();
         let line = &mut self.line;
         let Trace {

@@ -3,15 +3,14 @@
 
 use std::time::Duration;
 
+use super::Swim;
 use super::merge::State;
 use super::news::RowKey;
 use super::seeds::jittered;
-use super::send::{Body, Outgoing};
 use super::table::flag;
-use super::{Row, Swim};
 use crate::env::{Env, Timer};
 use crate::event::Cause;
-use crate::limits::{MAX_MEMBERS, ORDINARY_DATAGRAM};
+use crate::limits::MAX_MEMBERS;
 use crate::member::Health;
 use crate::timer::TimerKey;
 use crate::trace::TraceKind;
@@ -45,6 +44,7 @@ impl Swim {
         };
         let timer = env.timers.insert(env.now + after, Timer::GraveDue(key));
         row.side = self.graves.insert(timer) as u32;
+        self.retry_begin(env);
     }
 
     /// A Confirmed member is given up, a Departed one forgotten.
@@ -59,7 +59,7 @@ impl Swim {
                     ..row.state()
                 };
                 env.journal.trace(
-                    env.now,
+                    env.wall,
                     TraceKind::ProbeDeparted,
                     (&member).into(),
                     Vec::new,
@@ -88,7 +88,7 @@ impl Swim {
     }
 
     /// There is someone dead: from now on the dead are asked.
-    pub(super) fn retry_begin(&mut self, env: &mut Env) {
+    fn retry_begin(&mut self, env: &mut Env) {
         if self.retry.timer.is_none() {
             self.retry.pause = self.timing.period;
             self.retry_later(env);
@@ -121,23 +121,6 @@ impl Swim {
         };
         self.retry.pause = (self.retry.pause * 2).min(self.timing.retry_max);
         self.retry_later(env);
-        let (Some(member), told) = (self.table.member(key), self.table.get(key).map(Row::state))
-        else {
-            return;
-        };
-        let (to, id, limit) = (member.swim_addr(), Some(member.id), ORDINARY_DATAGRAM);
-        let body = Body::Ping {
-            forward_to: None,
-            number: self.cookie(to),
-            digest: true,
-            probe: false,
-        };
-        self.queue(Outgoing {
-            to,
-            id,
-            told,
-            limit,
-            body,
-        });
+        self.ping_to_compare(key);
     }
 }

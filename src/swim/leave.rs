@@ -1,12 +1,11 @@
 //! Leaving: the incarnation is raised, the record says departed, and some members are told at once, by
 //! Acks nobody asked for (PROTOCOL.md §2). Others are told again a little later, as UDP loses things.
 
+use super::Swim;
 use super::merge::State;
-use super::send::{Body, Outgoing};
-use super::{Row, Swim};
 use crate::env::{Env, Timer};
 use crate::event::Event;
-use crate::limits::{LEAVE_FANOUT, ORDINARY_DATAGRAM};
+use crate::limits::LEAVE_FANOUT;
 use crate::member::Health;
 
 /// How far leaving has got.
@@ -40,8 +39,8 @@ impl Swim {
         };
         self.table.set_state(me, state, env.now, &mut env.rng);
         self.reserve();
-        self.heat(me);
-        if self.tell_leave(env) == 0 {
+        self.heat(env, me);
+        if self.push_to_some(env, LEAVE_FANOUT) == 0 {
             self.leave = Leave::Done;
             return env.journal.event(Event::Left);
         }
@@ -52,42 +51,12 @@ impl Swim {
     pub(super) fn leave_step(&mut self, env: &mut Env) {
         if self.leave == Leave::Telling {
             self.leave = Leave::ToldAgain;
-            self.tell_leave(env);
+            self.push_to_some(env, LEAVE_FANOUT);
             env.timers
                 .insert(env.now + self.timing.leave_grace, Timer::LeaveStep);
         } else {
             self.leave = Leave::Done;
             env.journal.event(Event::Left);
         }
-    }
-
-    fn tell_leave(&mut self, env: &mut Env) -> usize {
-        let mut told = std::mem::take(&mut self.helpers);
-        self.table
-            .some_alive(LEAVE_FANOUT, |_| true, &mut env.rng, &mut told);
-        for key in &told {
-            let (Some(member), state) = (
-                self.table.member(*key),
-                self.table.get(*key).map(Row::state),
-            ) else {
-                continue;
-            };
-            let body = Body::Ack {
-                forward_to: None,
-                number: 0,
-                news: true,
-            };
-            let (to, id, limit) = (member.swim_addr(), Some(member.id), ORDINARY_DATAGRAM);
-            self.queue(Outgoing {
-                to,
-                id,
-                told: state,
-                limit,
-                body,
-            });
-        }
-        let count = told.len();
-        self.helpers = told;
-        count
     }
 }

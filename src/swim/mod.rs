@@ -7,6 +7,7 @@
 //! | `table` | who is known: rows in a slab, the round, the dead |
 //! | `merge` | the rules by which a record changes a row |
 //! | `receive` | what each message does |
+//! | `records` | what the memberships in a message do |
 //! | `send` | what waits to be sent, and how it becomes bytes |
 //! | `news` | which records are news, the least told first |
 //! | `probe` | the probe cycle |
@@ -14,6 +15,8 @@
 //! | `verdict` | checking the claim that a living member is dead |
 //! | `graves` | what becomes of the dead, and asking them if they are back |
 //! | `seeds` | addresses asked for ever |
+//! | `push` | pushing news at once |
+//! | `sync` | comparing tables, ever more slowly |
 //! | `transfer` | telling a newcomer the member table |
 //! | `leave` | leaving |
 //! | `meter` | bounding what strangers can provoke |
@@ -26,10 +29,13 @@ pub mod merge;
 mod meter;
 mod news;
 mod probe;
+mod push;
 mod receive;
+mod records;
 mod seeds;
 mod send;
 mod suspicion;
+mod sync;
 mod table;
 mod transfer;
 mod verdict;
@@ -77,12 +83,19 @@ pub(crate) struct Swim {
     news: News,
     local_health: LocalHealth,
     probe: Option<probe::Probe>,
+    /// The end of the present period.
+    next_period: TimerKey,
+    /// The member to probe next, out of turn.
+    witness: Option<MemberId>,
     suspicions: Slab<suspicion::Suspicion>,
     graves: Slab<TimerKey>,
     verdicts: BTreeMap<RowKey, verdict::Verdict>,
     seeds: Slab<seeds::Seed>,
     retry: graves::Retry,
     transfers: VecDeque<transfer::Transfer>,
+    sync: sync::Sync,
+    /// Whether a push of news is due.
+    pushing: bool,
     outbox: VecDeque<send::Outgoing>,
     meter: Meter,
     blocked: BTreeSet<MemberId>,
@@ -120,18 +133,22 @@ impl Swim {
         let name = cut(&identity.name, MAX_NAME);
         // The first tick comes at a random moment, so that members which start together do not march.
         let first = env.now + timing.period.mul_f64(env.rng.random::<f64>());
-        env.timers.insert(first, Timer::ProbePeriod);
+        let next_period = env.timers.insert(first, Timer::ProbePeriod);
         Swim {
             table: Table::new(&me, name, env.now, &mut env.rng),
             news: News::new(),
             local_health: LocalHealth::new(timing.local_health),
             probe: None,
+            next_period,
+            witness: None,
             suspicions: Slab::new(),
             graves: Slab::new(),
             verdicts: BTreeMap::new(),
             seeds: Slab::new(),
             retry: graves::Retry::new(timing.period),
             transfers: VecDeque::new(),
+            sync: sync::Sync::new(),
+            pushing: false,
             outbox: VecDeque::new(),
             meter: Meter::new(&mut env.rng),
             blocked: BTreeSet::new(),
@@ -159,6 +176,8 @@ impl Swim {
             Timer::SeedDue(seed) => self.seed_due(env, seed),
             Timer::RetryDead => self.retry_dead(env),
             Timer::TableDue => self.table_due(env),
+            Timer::PushDue => self.push_due(env),
+            Timer::SyncDue => self.sync_due(env),
             Timer::LeaveStep => self.leave_step(env),
         }
     }
@@ -219,6 +238,7 @@ impl Swim {
             return;
         };
         let before = row.state();
+        self.settle_trial(env, key, state);
         let afresh = state.health == Health::Suspect && state.incarnation != before.incarnation;
         if state.health != before.health || afresh {
             self.end_side(env, key);
@@ -231,12 +251,12 @@ impl Swim {
             && let Some(member) = self.table.member(key)
         {
             env.journal
-                .member_changed(env.now, &member, Some(before.health), state.health, cause);
+                .member_changed(env.wall, &member, Some(before.health), state.health, cause);
             self.dead_or_back(env, before.health, state.health);
         }
         if rumor {
             env.journal.stats.records_adopted += 1;
-            self.heat(key);
+            self.heat(env, key);
         }
     }
 
@@ -255,20 +275,19 @@ impl Swim {
         let key = self.table.insert(member, health, env.now);
         self.table.settle(key, &mut env.rng);
         self.begin_side(env, key);
+        self.alone_no_more(env, health);
         env.journal
-            .member_changed(env.now, member, None, health, cause);
+            .member_changed(env.wall, member, None, health, cause);
         env.journal.stats.records_adopted += 1;
-        if health >= Health::Confirmed {
-            self.retry_begin(env);
-        }
         if rumor {
-            self.heat(key);
+            self.heat(env, key);
         }
         Some(key)
     }
 
     /// Forgets a member altogether.
     fn forget(&mut self, env: &mut Env, key: RowKey) {
+        self.end_trial(env, key);
         self.end_side(env, key);
         if let Some(row) = self.table.get(key) {
             self.news.remove(row.news);
@@ -287,7 +306,6 @@ impl Swim {
 
     /// What a health brought with it ends.
     fn end_side(&mut self, env: &mut Env, key: RowKey) {
-        self.end_trial(env, key);
         let Some(row) = self.table.get_mut(key) else {
             return;
         };
@@ -309,22 +327,28 @@ impl Swim {
     fn dead_or_back(&mut self, env: &mut Env, before: Health, now: Health) {
         if now == Health::Alive && before >= Health::Confirmed {
             self.retry_soon(env);
+            self.alone_no_more(env, now);
         }
-        if now >= Health::Confirmed {
-            self.retry_begin(env);
-            if self.table.living() <= 1 {
-                self.ask_seeds_again(env);
-            }
+        if now >= Health::Confirmed && self.table.living() <= 1 {
+            self.ask_seeds_again(env);
+        }
+    }
+
+    /// Somebody lives: if that is the first one, it is asked for everyone it knows.
+    fn alone_no_more(&mut self, env: &mut Env, health: Health) {
+        if health == Health::Alive && self.table.living() == 2 {
+            self.sync_soon(env);
         }
     }
 
     /// The row's record is news. The own one only once it has an address at which others know it.
-    fn heat(&mut self, key: RowKey) {
+    fn heat(&mut self, env: &mut Env, key: RowKey) {
         if key == self.table.me() && !self.addressed {
             return;
         }
         if let Some(row) = self.table.get_mut(key) {
             row.news = self.news.add(key, row.news);
+            self.push_soon(env);
         }
     }
 
@@ -337,7 +361,7 @@ impl Swim {
         };
         self.table.set_state(me, state, env.now, &mut env.rng);
         self.reserve();
-        self.heat(me);
+        self.heat(env, me);
     }
 
     /// Sees to it that the mark on disk stays ahead of the incarnation in use (PROTOCOL.md §4).

@@ -66,6 +66,12 @@ impl News {
         Some(place)
     }
 
+    /// How often the least told was told; `None`: there is no news.
+    pub fn least_told(&mut self) -> Option<usize> {
+        let walk = self.walk();
+        walk.next.map(|_| walk.level)
+    }
+
     /// Begins a walk from the least told to the most told.
     pub fn walk(&mut self) -> Walk {
         while self.lowest < LEVELS && self.levels.back(self.lowest).is_none() {

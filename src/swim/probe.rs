@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use rand::RngExt;
 
+use super::merge::State;
 use super::news::RowKey;
 use super::receive::Incoming;
 use super::send::{Body, Outgoing};
@@ -22,6 +23,8 @@ use crate::wire::{MemberRecord, feature};
 /// The probe under way.
 pub(super) struct Probe {
     target: MemberId,
+    /// What was held of the target when the probe began.
+    held: State,
     /// Pings of this probe carry it, and so do their Acks from peers that know it.
     number: u64,
     /// When the direct ping left, by the driver's time.
@@ -38,23 +41,44 @@ impl Swim {
         if self.is_leaving() {
             return;
         }
-        if let Some(key) = self.table.next_in_round(&mut env.rng) {
+        let out_of_turn = self.witness.take().and_then(|id| self.table.find(&id));
+        let next = out_of_turn.or_else(|| self.table.next_in_round(&mut env.rng));
+        if let Some(key) = next {
             self.begin_probe(env, key);
         }
+        self.begin_period(env);
+    }
+
+    fn begin_period(&mut self, env: &mut Env) {
+        env.timers.cancel(self.next_period);
         let next = env.now + self.local_health.stretch(self.timing.period);
-        env.timers.insert(next, Timer::ProbePeriod);
+        self.next_period = env.timers.insert(next, Timer::ProbePeriod);
+    }
+
+    /// Others suspect this member. Some of those who hear it probe the member out of turn, in the place of
+    /// their next probe: independent witnesses decide what becomes of it, and not time alone.
+    pub(super) fn volunteer(&mut self, env: &mut Env, key: RowKey) {
+        let others = self.table.living().saturating_sub(1).max(1);
+        if self.is_leaving() || env.rng.random_range(0..others) >= self.timing.witnesses {
+            return;
+        }
+        self.witness = self.table.get(key).map(|row| row.id);
+        if self.probe.as_ref().is_none_or(|probe| probe.answered) {
+            self.probe_period(env);
+        }
     }
 
     fn begin_probe(&mut self, env: &mut Env, key: RowKey) {
         let (Some(member), Some(row)) = (self.table.member(key), self.table.get(key)) else {
             return;
         };
-        let told = Some(row.state());
+        let held = row.state();
         let number = u64::from(env.rng.random::<u32>().max(1));
         let late = env.now + self.local_health.stretch(self.timing.timeout);
         let late = Some(env.timers.insert(late, Timer::AckLate));
         self.probe = Some(Probe {
             target: member.id,
+            held,
             number,
             left: None,
             answered: false,
@@ -62,7 +86,7 @@ impl Swim {
         });
         env.journal.stats.probes += 1;
         env.journal
-            .trace(env.now, TraceKind::ProbeBegin, (&member).into(), Vec::new);
+            .trace(env.wall, TraceKind::ProbeBegin, (&member).into(), Vec::new);
         let body = Body::Ping {
             forward_to: self.number_to_copy(row, number),
             number,
@@ -73,7 +97,7 @@ impl Swim {
         self.queue(Outgoing {
             to,
             id,
-            told,
+            told: Some(held),
             limit,
             body,
         });
@@ -86,7 +110,7 @@ impl Swim {
         let incarnation = Incarnation::new(number).filter(|_| wanted)?;
         Some(MemberRecord {
             incarnation,
-            ..self.from_record().contact()
+            ..self.own_record().contact()
         })
     }
 
@@ -133,8 +157,12 @@ impl Swim {
             let Some(helper) = self.table.member(*key) else {
                 continue;
             };
-            env.journal
-                .trace(env.now, TraceKind::ProbePingReq, (&helper).into(), Vec::new);
+            env.journal.trace(
+                env.wall,
+                TraceKind::ProbePingReq,
+                (&helper).into(),
+                Vec::new,
+            );
             let (to, id, limit) = (helper.swim_addr(), Some(helper.id), ORDINARY_DATAGRAM);
             self.queue(Outgoing {
                 to,
@@ -161,9 +189,9 @@ impl Swim {
         }
     }
 
-    /// Whether this Ack answers the probe under way, and if so ends it. An Ack with a number has to have
-    /// the right one. One without may only come from a peer that does not know of numbers, or through a
-    /// relay that does not: others say much in Acks that answer no ping.
+    /// Ends the probe under way if this Ack shows that the probed member lives. Whether the Ack is the
+    /// answer to the probe: with a number it has to have the right one; without, from a member that knows
+    /// of numbers, it is some other sign of life.
     pub(super) fn end_probe(
         &mut self,
         env: &mut Env,
@@ -171,38 +199,34 @@ impl Swim {
         was_forwarded: bool,
         number: u64,
     ) -> bool {
-        let row = incoming.row.and_then(|key| self.table.get(key));
-        let knows_numbers = incoming.sender.features & feature::EXTENSIONS != 0
-            || row.is_some_and(|row| row.has(flag::OURS));
-        let Some(probe) = self.probe.as_mut() else {
+        let row = incoming.row.and_then(|key| self.table.get_mut(key));
+        let Some((probe, row)) = self.probe.as_mut().zip(row) else {
             return false;
         };
-        let fits = number == probe.number || number == 0 && (was_forwarded || !knows_numbers);
-        if probe.target != incoming.sender.id || !fits {
+        if probe.target != incoming.sender.id || number != 0 && number != probe.number {
             return false;
         }
+        let knows_numbers =
+            incoming.sender.features & feature::EXTENSIONS != 0 || row.has(flag::OURS);
+        let is_answer = number != 0 || was_forwarded || !knows_numbers;
         if probe.answered {
-            return true;
+            return is_answer;
         }
         probe.answered = true;
         if let Some(timer) = probe.late.take() {
             env.timers.cancel(timer);
         }
-        let rtt = probe
-            .left
-            .map(|left| env.wall.since(left))
-            .filter(|_| !was_forwarded);
-        self.local_health.improve();
-        if let Some((rtt, row)) = rtt.zip(incoming.row.and_then(|key| self.table.get_mut(key))) {
-            row.rtt = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX - 1);
+        if let Some(left) = probe.left.filter(|_| is_answer && !was_forwarded) {
+            row.rtt = u32::try_from(env.wall.since(left).as_micros()).unwrap_or(u32::MAX - 1);
         }
+        self.local_health.improve();
         let peer = Peer {
             id: Some(incoming.sender.id),
             addr: Some(incoming.from),
         };
         env.journal
-            .trace(env.now, TraceKind::ProbeAckReceived, peer, Vec::new);
-        true
+            .trace(env.wall, TraceKind::ProbeAckReceived, peer, Vec::new);
+        is_answer
     }
 
     /// The period of a probe is over: who has not answered is Suspect.
@@ -221,7 +245,7 @@ impl Swim {
         };
         if probe.answered {
             env.journal.trace(
-                env.now,
+                env.wall,
                 TraceKind::ProbeComplete,
                 (&member).into(),
                 Vec::new,
@@ -229,17 +253,26 @@ impl Swim {
             return;
         }
         env.journal.stats.probes_failed += 1;
+        // That one of the dead does not answer says nothing, not even if it came back meanwhile.
+        if probe.held.health >= Health::Confirmed {
+            return;
+        }
+        self.local_health.worsen();
         let Some(held) = self.table.get(key).map(Row::state) else {
             return;
         };
-        // That the dead do not answer says nothing of this member.
-        if held.health <= Health::Suspect {
-            self.local_health.worsen();
+        // It has spoken up since the probe began: the next probe will tell.
+        if held.incarnation > probe.held.incarnation {
+            return;
         }
         if held.health == Health::Alive {
-            env.journal
-                .trace(env.now, TraceKind::ProbeSuspect, (&member).into(), Vec::new);
-            let suspect = super::State {
+            env.journal.trace(
+                env.wall,
+                TraceKind::ProbeSuspect,
+                (&member).into(),
+                Vec::new,
+            );
+            let suspect = State {
                 health: Health::Suspect,
                 ..held
             };

@@ -2,19 +2,20 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::merge::{self, Merge, State};
+use super::merge;
 use super::news::RowKey;
+use super::records::member_at;
 use super::send::{Body, Outgoing, bare_len};
 use super::table::flag;
 use super::{Row, Swim};
 use crate::env::Env;
 use crate::error::Reject;
-use crate::event::{Cause, Event};
+use crate::event::Cause;
 use crate::journal::Peer;
 use crate::limits::{ORDINARY_DATAGRAM, PROBE_PING_INTERVAL, STRANGER_AMPLIFICATION};
-use crate::member::{Health, Member, MemberId};
+use crate::member::{Health, MemberId};
 use crate::stats::MessageKind;
-use crate::wire::{self, MemberRecord, MembershipRecord, Memberships, Message, feature};
+use crate::wire::{self, MemberRecord, Memberships, Message, feature};
 
 /// A message on its way through the rules: where it came from, and what it may provoke.
 pub(super) struct Incoming<'a> {
@@ -41,9 +42,6 @@ impl Incoming<'_> {
     }
 }
 
-/// The most that an answer without memberships takes, sealed, with every extension and the longest address.
-pub(super) const SMALL_DATAGRAM: usize = 320;
-
 impl Swim {
     /// A message arrived from this address, `bytes` long as a datagram.
     ///
@@ -62,7 +60,7 @@ impl Swim {
             addr: Some(from),
         };
         env.journal
-            .received(env.now, kind, peer, || listed(&swim.memberships));
+            .received(env.wall, kind, peer, || listed(&swim.memberships));
         let mut incoming = self.identify(from, bytes, overhead, *swim.message.from());
         if let Err(reason) = self.admit(env, kind, &incoming, &swim.message) {
             env.journal.rejected(env.now, reason, from);
@@ -186,7 +184,7 @@ impl Swim {
     }
 
     /// Whether this source may provoke one more answer. Nobody outside can pretend to be on loopback.
-    fn may_provoke(&mut self, env: &Env, incoming: &Incoming<'_>) -> bool {
+    pub(super) fn may_provoke(&mut self, env: &Env, incoming: &Incoming<'_>) -> bool {
         let ip = incoming.from.ip();
         incoming.proved || ip.is_loopback() || self.meter.allow(env.now, ip)
     }
@@ -201,11 +199,12 @@ impl Swim {
         memberships: Memberships<'_>,
     ) {
         let observer = is_observer(&incoming.sender);
-        if digest != 0 && !observer {
+        // The allowance is for one: to ask back, or to tell a sender what it has to outdo first.
+        if digest != 0 && !observer && !self.is_outdone(incoming) {
             self.reserve_question(incoming, forward_to, number);
         }
         let most = if observer {
-            SMALL_DATAGRAM
+            self.bare_datagram()
         } else {
             ORDINARY_DATAGRAM
         };
@@ -238,13 +237,13 @@ impl Swim {
         number: u64,
     ) {
         let ack = Message::Ack {
-            from: self.from_record(),
+            from: self.own_record(),
             forward_to: forward_to.map(|to| to.contact()),
             probe: number,
             table: false,
         };
         let question = Message::Ping {
-            from: self.from_record(),
+            from: self.own_record(),
             forward_to: None,
             probe: self.cookie(incoming.from),
             digest: self.table.digest(),
@@ -254,6 +253,21 @@ impl Swim {
         if question + ack <= incoming.allowance {
             incoming.reserved = incoming.spend(question);
         }
+    }
+
+    /// Whether the sender has to hear what is held of it: it is known at another address, from a past that
+    /// it forgot, or not as Alive.
+    fn is_outdone(&self, incoming: &Incoming<'_>) -> bool {
+        let Some(key) = incoming.row else {
+            return false;
+        };
+        let held = self.table.get(key).map(Row::state);
+        held.is_some_and(|held| {
+            held.health != Health::Alive || held.incarnation > incoming.sender.incarnation
+        }) || self
+            .table
+            .member(key)
+            .is_some_and(|member| member.swim_addr() != incoming.from)
     }
 
     fn on_ack(
@@ -313,7 +327,7 @@ impl Swim {
             ..incoming.sender.contact()
         };
         if target.id == self.id() {
-            let limit = incoming.spend(SMALL_DATAGRAM);
+            let limit = incoming.spend(self.bare_datagram());
             self.answer(
                 incoming,
                 limit,
@@ -406,7 +420,9 @@ impl Swim {
             return;
         };
         let proof = merge::proof_of_life(Some(held), sender.incarnation, sender.departed);
-        if sender.incarnation >= held.incarnation {
+        // What a relay says of where a member is counts only if it is fresher than what is held.
+        if sender.incarnation > held.incarnation || direct && sender.incarnation == held.incarnation
+        {
             self.note_contact(key, sender, ip, direct);
         }
         if let Some(proof) = proof {
@@ -445,169 +461,6 @@ impl Swim {
         Some(key)
     }
 
-    /// What a fresh direct message says of its sender beyond its health.
-    fn note_contact(&mut self, key: RowKey, sender: &MemberRecord<'_>, ip: IpAddr, direct: bool) {
-        let Some(row) = self.table.get(key) else {
-            return;
-        };
-        let moved = self.table.ip_of(row) != ip
-            || row.swim_port != sender.swim_port
-            || row.gossip_port != sender.gossip_port;
-        if moved {
-            self.table
-                .set_contact(key, ip, sender.swim_port, sender.gossip_port);
-        }
-        if self
-            .table
-            .get(key)
-            .is_some_and(|row| self.table.name_of(row) != sender.name)
-            && !sender.name.is_empty()
-        {
-            self.table.set_name(key, sender.name);
-        }
-        if let Some(row) = self.table.get_mut(key) {
-            row.set(flag::PERSISTENT, sender.persistent);
-            if moved {
-                row.set(flag::PROVED, false);
-            }
-            if direct {
-                row.set(flag::OURS, sender.features & feature::EXTENSIONS != 0);
-            }
-        }
-    }
-
-    /// Merges the memberships that a message carried; `news`: what is adopted is passed on.
-    fn apply(
-        &mut self,
-        env: &mut Env,
-        incoming: &mut Incoming<'_>,
-        memberships: Memberships<'_>,
-        news: bool,
-    ) {
-        for record in memberships {
-            match record {
-                Ok(record) => {
-                    env.journal.stats.records_received += 1;
-                    self.apply_record(env, incoming, &record, news);
-                }
-                Err(reason) => env.journal.rejected(env.now, reason, incoming.from),
-            }
-        }
-    }
-
-    fn apply_record(
-        &mut self,
-        env: &mut Env,
-        incoming: &mut Incoming<'_>,
-        record: &MembershipRecord<'_>,
-        news: bool,
-    ) {
-        let heard = State {
-            incarnation: record.member.incarnation,
-            health: record.health,
-            left: record.member.departed && record.health == Health::Departed,
-        };
-        if record.member.id == self.id() {
-            return self.hear_of_myself(env, incoming, record, heard);
-        }
-        let known = self.table.find(&record.member.id);
-        let held = known.and_then(|key| self.table.get(key)).map(Row::state);
-        match (merge::merge(held, heard), known) {
-            (Merge::Ignore, Some(key)) => self.confirm_suspicion(env, key, held, heard, record),
-            (Merge::Ignore, None) => {}
-            (Merge::Adopt, known) => self.adopt(env, incoming, known, heard, record, news),
-            (Merge::Check, Some(key)) => self.begin_trial(env, key, incoming, heard.incarnation),
-            (Merge::Check, None) => {}
-        }
-    }
-
-    fn adopt(
-        &mut self,
-        env: &mut Env,
-        incoming: &Incoming<'_>,
-        known: Option<RowKey>,
-        heard: State,
-        record: &MembershipRecord<'_>,
-        news: bool,
-    ) {
-        let Some(ip) = record.member.address else {
-            return;
-        };
-        let cause = Cause::Record {
-            via: incoming.sender.id,
-        };
-        let key = match known {
-            Some(key) => {
-                self.note_contact(key, &record.member, ip, false);
-                self.change(env, key, heard, cause, news);
-                key
-            }
-            None => {
-                let member = Member {
-                    departed: heard.left,
-                    ..member_at(&record.member, ip)
-                };
-                let Some(key) = self.learn(env, &member, heard.health, cause, news) else {
-                    return env
-                        .journal
-                        .rejected(env.now, Reject::TableFull, incoming.from);
-                };
-                self.table.set_name(key, record.member.name);
-                key
-            }
-        };
-        for accuser in record.accusers {
-            self.accuse(env, key, accuser);
-        }
-    }
-
-    /// A record of this very member.
-    fn hear_of_myself(
-        &mut self,
-        env: &mut Env,
-        incoming: &Incoming<'_>,
-        record: &MembershipRecord<'_>,
-        heard: State,
-    ) {
-        if let Some(ip) = record.member.address.filter(|ip| !ip.is_unspecified()) {
-            self.learn_own_address(ip, incoming.proved);
-        }
-        let mine = self.me().incarnation;
-        let Some(raised) = merge::merge_own(mine, self.is_leaving(), heard) else {
-            return;
-        };
-        if heard.health == Health::Alive || self.is_leaving() {
-            return self.raise(env, raised);
-        }
-        if self.may_provoke(env, incoming) {
-            self.refute(env, raised, heard.health);
-        } else {
-            env.journal
-                .rejected(env.now, Reject::RateLimited, incoming.from);
-        }
-    }
-
-    fn refute(&mut self, env: &mut Env, incarnation: crate::member::Incarnation, claimed: Health) {
-        self.raise(env, incarnation);
-        self.local_health.worsen();
-        env.journal.stats.refutations += 1;
-        env.journal.event(Event::Refuted {
-            claimed,
-            incarnation,
-        });
-    }
-
-    /// Others know this member at this address.
-    fn learn_own_address(&mut self, ip: IpAddr, trusted: bool) {
-        if self.advertised || (self.addressed && !trusted) {
-            return;
-        }
-        let me = self.table.me();
-        let (swim_port, gossip_port) = (self.me().swim_port, self.me().gossip_port);
-        self.table.set_contact(me, ip, swim_port, gossip_port);
-        self.addressed = true;
-    }
-
     /// A message carries the own id: it is this member's own that came back, as its own address is that
     /// of a seed or of a member which was there before; or somebody else uses the id.
     fn own_id_heard(&mut self, env: &mut Env, from: SocketAddr, message: &Message<'_>) {
@@ -625,18 +478,6 @@ impl Swim {
 
 pub(super) fn is_observer(sender: &MemberRecord<'_>) -> bool {
     sender.features & feature::OBSERVER != 0 || sender.id == MemberId::OBSERVER
-}
-
-fn member_at(record: &MemberRecord<'_>, ip: IpAddr) -> Member {
-    Member {
-        id: record.id,
-        incarnation: record.incarnation,
-        ip,
-        swim_port: record.swim_port,
-        gossip_port: record.gossip_port,
-        persistent: record.persistent,
-        departed: record.departed,
-    }
 }
 
 /// For a trace: what the memberships say.

@@ -105,7 +105,7 @@ impl Swim {
                 addr: Some(message.to),
             };
             let payload = &buf[..len];
-            env.journal.sent(env.now, kind, len + overhead, peer, || {
+            env.journal.sent(env.wall, kind, len + overhead, peer, || {
                 wire::decode(payload)
                     .map(|swim| listed(&swim.memberships))
                     .unwrap_or_default()
@@ -134,12 +134,12 @@ impl Swim {
                 }
                 let digest = if *digest { self.table.digest() } else { 0 };
                 let ping = Message::Ping {
-                    from: self.from_record(),
+                    from: self.own_record(),
                     forward_to: *forward_to,
                     probe: *number,
                     digest,
                 };
-                let mut out = Encoder::new(buf, &ping)?;
+                let mut out = Encoder::new(buf, &ping).filter(|out| out.len() <= soft)?;
                 self.push_told(&mut out, receiver, message.told, soft);
                 if self.push_news(env, &mut out, receiver, soft) == 0 && *probe {
                     self.push_filler(&mut out, receiver, soft);
@@ -151,7 +151,7 @@ impl Swim {
                 number,
                 news,
             } => {
-                let (from, probe) = (self.from_record(), *number);
+                let (from, probe) = (self.own_record(), *number);
                 let ack = Message::Ack {
                     from,
                     forward_to: *forward_to,
@@ -167,7 +167,7 @@ impl Swim {
             }
             Body::PingReq { target, number } => {
                 let key = self.table.find(target)?;
-                let from = self.from_record();
+                let from = self.own_record();
                 let request = Message::PingReq {
                     from,
                     target: self.record_of(key)?,
@@ -181,7 +181,7 @@ impl Swim {
             Body::ProbePing => {
                 let from = MemberRecord {
                     probe_ping: true,
-                    ..self.from_record()
+                    ..self.own_record()
                 };
                 Some(Encoder::new(buf, &Message::ProbePing { from })?.finish())
             }
@@ -191,7 +191,7 @@ impl Swim {
     }
 
     /// The own record as a message's `from`.
-    pub(super) fn from_record(&self) -> MemberRecord<'_> {
+    pub(super) fn own_record(&self) -> MemberRecord<'_> {
         let me = self.me();
         MemberRecord {
             id: me.id,
@@ -205,6 +205,12 @@ impl Swim {
             features: feature::EXTENSIONS,
             name: self.table.name_of(me),
         }
+    }
+
+    /// The most that a datagram of this member takes without memberships and others' addresses, sealed.
+    pub(super) fn bare_datagram(&self) -> usize {
+        const WITHOUT_NAME: usize = 150;
+        WITHOUT_NAME + self.table.name_of(self.me()).len()
     }
 
     /// A row as a record for others.
@@ -321,6 +327,9 @@ impl Swim {
             if misses >= MISSES {
                 break;
             }
+        }
+        if count == 0 {
+            return 0;
         }
         let enough = news::tellings(self.timing.news_factor, self.table.living());
         for (place, key) in told[..count].iter().chain(&passed[..skipped]) {

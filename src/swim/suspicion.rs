@@ -97,7 +97,7 @@ impl Swim {
         if let Some(suspicion) = self.suspicions.get_mut(side) {
             suspicion.timer = timer;
         }
-        self.heat(key);
+        self.heat(env, key);
     }
 
     /// A record that changes nothing may still confirm a suspicion. One without accusers, from a peer
@@ -127,21 +127,33 @@ impl Swim {
             .min(MAX_ACCUSERS - 1)
     }
 
+    /// How long a suspicion lasts with so many confirmations. Who has few others to ask, in a small ring,
+    /// gives a suspect more time.
     fn suspicion_length(&self, confirmations: usize) -> Duration {
         let timing = &self.timing;
+        let (needed, wanted) = (self.confirmations_needed(), timing.suspicion_confirmations);
+        let lacking = if wanted == 0 {
+            0.0
+        } else {
+            1.0 - needed as f64 / wanted as f64
+        };
+        let shortest = timing
+            .period
+            .mul_f64(timing.suspicion_periods * (1.0 + lacking));
+        if confirmations >= needed {
+            return shortest;
+        }
+        let living = self.table.living() as f64;
         let scale = if timing.suspicion_scaled {
-            (self.table.living() as f64).log10().max(1.0)
+            living.log10().max(1.0)
         } else {
             1.0
         };
-        let shortest = timing.period.mul_f64(timing.suspicion_periods * scale);
-        let needed = self.confirmations_needed();
-        if needed == 0 || confirmations >= needed {
-            return shortest;
-        }
+        let longest = timing
+            .period
+            .mul_f64(timing.suspicion_periods * timing.suspicion_stretch * scale);
         let share = (confirmations as f64 + 1.0).ln() / (needed as f64 + 1.0).ln();
-        let longest = shortest.mul_f64(timing.suspicion_stretch.max(1.0));
-        longest - (longest - shortest).mul_f64(share)
+        longest.saturating_sub(longest.saturating_sub(shortest).mul_f64(share))
     }
 
     /// Nobody vouched for the suspect in time: it is Confirmed.
@@ -159,7 +171,7 @@ impl Swim {
         };
         if let Some(member) = self.table.member(key) {
             env.journal.trace(
-                env.now,
+                env.wall,
                 TraceKind::ProbeConfirmed,
                 (&member).into(),
                 Vec::new,

@@ -9,12 +9,12 @@ use super::receive::Incoming;
 use super::send::{Body, Outgoing};
 use super::table::flag;
 use crate::env::{Env, Timer};
-use crate::limits::{MAX_TRANSFERS, ORDINARY_DATAGRAM};
+use crate::limits::{MAX_DATAGRAM_SENT, MAX_TRANSFERS};
 use crate::member::MemberId;
 use crate::wire::{Encoder, Message};
 
 /// Datagrams of the table that leave together.
-const BURST: usize = 4;
+const BURST: usize = 16;
 /// The pause between two such bursts.
 const PACE: Duration = Duration::from_millis(5);
 
@@ -30,7 +30,17 @@ impl Swim {
     /// address: nobody can have it sent to somebody else.
     pub(super) fn wants_table(&mut self, env: &mut Env, incoming: &mut Incoming<'_>) {
         let (id, to) = (incoming.sender.id, incoming.from);
-        let Some(row) = incoming.row.and_then(|key| self.table.get_mut(key)) else {
+        let key = incoming.row;
+        // What counts here is a fresher record of it at another address: it has yet to outdo that.
+        let elsewhere = |key| {
+            self.table
+                .member(key)
+                .is_none_or(|member| member.swim_addr() != to)
+        };
+        if key.is_none_or(elsewhere) {
+            return;
+        }
+        let Some(row) = key.and_then(|key| self.table.get_mut(key)) else {
             return;
         };
         if row.has(flag::PROVED) {
@@ -90,7 +100,7 @@ impl Swim {
                     to,
                     id,
                     told: None,
-                    limit: ORDINARY_DATAGRAM,
+                    limit: MAX_DATAGRAM_SENT,
                     body: Body::Table,
                 });
             }
@@ -113,7 +123,7 @@ impl Swim {
         }
         let mut next = self.table.first_from(transfer.next)?;
         let ack = Message::Ack {
-            from: self.from_record(),
+            from: self.own_record(),
             forward_to: None,
             probe: 0,
             table: true,

@@ -4,7 +4,7 @@
 use super::Swim;
 use super::merge::State;
 use super::news::RowKey;
-use super::receive::{Incoming, SMALL_DATAGRAM};
+use super::receive::Incoming;
 use super::send::{Body, Outgoing};
 use super::table::flag;
 use crate::env::{Env, Timer};
@@ -36,7 +36,8 @@ impl Swim {
         let Some(member) = self.table.member(key) else {
             return;
         };
-        if self.verdicts.len() >= MAX_VERDICTS || incoming.spend(SMALL_DATAGRAM) < SMALL_DATAGRAM {
+        let bare = self.bare_datagram();
+        if self.verdicts.len() >= MAX_VERDICTS || incoming.spend(bare) < bare {
             return;
         }
         let timer = env.timers.insert(
@@ -65,7 +66,18 @@ impl Swim {
         }
     }
 
-    /// The member answered, or its health changed otherwise: the claim is settled.
+    /// The row gets another state: a death, or a life after the one that is said to have ended, settles
+    /// the claim.
+    pub(super) fn settle_trial(&mut self, env: &mut Env, key: RowKey, state: State) {
+        let claimed = self.verdicts.get(&key).map(|verdict| verdict.incarnation);
+        if state.health >= Health::Confirmed
+            || claimed.is_some_and(|claimed| state.incarnation > claimed)
+        {
+            self.end_trial(env, key);
+        }
+    }
+
+    /// The claim is settled.
     pub(super) fn end_trial(&mut self, env: &mut Env, key: RowKey) {
         let Some(row) = self
             .table
@@ -99,7 +111,7 @@ impl Swim {
             left: row.has(flag::LEFT),
         };
         env.journal.trace(
-            env.now,
+            env.wall,
             TraceKind::ProbeConfirmed,
             (&member).into(),
             Vec::new,

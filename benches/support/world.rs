@@ -1,0 +1,248 @@
+//! One node, and around it a ring of as many members as one likes, each of which is only a number: what
+//! they send is made up from it. Member 0 is the node.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::Range;
+use std::time::Duration;
+
+use butterfly::member::{Health, Incarnation, MemberId};
+use butterfly::node::{Node, NodeConfig, SEND_BUFFER, Transmit};
+use butterfly::wire::{
+    self, Accusers, Encoder, HEADROOM, MemberRecord, MembershipRecord, Message, RingKey, feature,
+};
+use butterfly::{Time, Timing};
+
+/// Bytes of an ordinary datagram.
+const ORDINARY: usize = 512;
+const PORT: u16 = 9638;
+const NETWORK: u32 = 0x0a00_0000;
+
+/// A node, the time, and what the node sends.
+pub struct World {
+    pub node: Node,
+    pub now: Time,
+    keys: Vec<RingKey>,
+    sent: Box<[u8; SEND_BUFFER]>,
+}
+
+/// The ring's keys: one, or none.
+pub fn keys(sealed: bool) -> Vec<RingKey> {
+    let key = RingKey::new("ring", "20260101000000", [7; 32]).unwrap();
+    if sealed { vec![key] } else { Vec::new() }
+}
+
+/// A node with this number that knows nobody yet.
+pub fn node(number: u32, keys: &[RingKey], now: Time) -> Node {
+    let member = record(number);
+    let config = NodeConfig {
+        id: member.id,
+        name: member.name.to_owned(),
+        incarnation: member.incarnation,
+        reserved: Incarnation::MAX,
+        ip: member.address,
+        swim_port: member.swim_port,
+        gossip_port: member.gossip_port,
+        persistent: false,
+        ring_keys: keys.to_vec(),
+        timing: Timing::lan(),
+        random_seed: [number as u8; 32],
+    };
+    Node::new(config, now)
+}
+
+/// Where a member is.
+pub fn addr_of(number: u32) -> SocketAddr {
+    SocketAddr::new(Ipv4Addr::from_bits(NETWORK + number).into(), PORT)
+}
+
+/// Who is there.
+pub fn number_of(addr: SocketAddr) -> u32 {
+    match addr.ip() {
+        IpAddr::V4(ip) => ip.to_bits() - NETWORK,
+        IpAddr::V6(_) => unreachable!("the ring speaks IPv4"),
+    }
+}
+
+/// What a member says of itself.
+pub fn record(number: u32) -> MemberRecord<'static> {
+    // Odd, so that no two members have the same id.
+    let id = u128::from(number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+    MemberRecord {
+        id: MemberId::from_bytes(id.to_be_bytes()),
+        incarnation: Incarnation::ZERO,
+        address: Some(addr_of(number).ip()),
+        swim_port: PORT,
+        gossip_port: PORT,
+        persistent: false,
+        departed: false,
+        probe_ping: false,
+        features: feature::EXTENSIONS,
+        name: "web-0123",
+    }
+}
+
+/// The same as it stands in its own messages, in which it leaves out where it is.
+fn sender(number: u32) -> MemberRecord<'static> {
+    MemberRecord {
+        address: None,
+        ..record(number)
+    }
+}
+
+/// A ping from this member.
+pub fn ping_from(number: u32) -> Message<'static> {
+    Message::Ping {
+        from: sender(number),
+        forward_to: None,
+        probe: 77,
+        digest: 0,
+    }
+}
+
+/// A datagram with as many of these members' records as fit into `limit` bytes; takes those out.
+pub fn datagram(
+    keys: &[RingKey],
+    message: &Message<'_>,
+    members: &mut Range<u32>,
+    limit: usize,
+) -> Vec<u8> {
+    let mut buf = vec![0; HEADROOM + limit];
+    let key = keys.first().map(|key| (key, [3; 24]));
+    let room = limit - wire::overhead(key.is_some(), limit);
+    let mut out = Encoder::new(&mut buf[HEADROOM..], message).unwrap();
+    while let Some(number) = members.clone().next() {
+        let member = MembershipRecord {
+            member: MemberRecord {
+                features: 0,
+                ..record(number)
+            },
+            health: Health::Alive,
+            accusers: Accusers::NONE,
+        };
+        if !out.push(&member, room) {
+            break;
+        }
+        members.next();
+    }
+    let len = out.finish();
+    let range = wire::seal(key, &mut buf, len);
+    buf[range].to_vec()
+}
+
+/// A ping from this member with the records of six others, which the receiver knows already.
+pub fn ping_with_six(keys: &[RingKey], number: u32, first: u32) -> Vec<u8> {
+    let mut six = first..first + 6;
+    let datagram = datagram(keys, &ping_from(number), &mut six, 1024);
+    assert!(six.is_empty());
+    datagram
+}
+
+/// The member table of a ring of that many, as member 1 tells it, in ordinary datagrams.
+pub fn table(keys: &[RingKey], members: u32) -> Vec<Vec<u8>> {
+    let part = Message::Ack {
+        from: sender(1),
+        forward_to: None,
+        probe: 0,
+        table: true,
+    };
+    let mut rest = 2..members;
+    let mut parts = Vec::new();
+    while !rest.is_empty() {
+        parts.push(datagram(keys, &part, &mut rest, ORDINARY));
+    }
+    parts
+}
+
+impl World {
+    /// A node that knows nobody yet.
+    pub fn new(sealed: bool) -> Self {
+        let (now, keys) = (Time::from_millis(1_000), keys(sealed));
+        World {
+            node: node(0, &keys, now),
+            now,
+            keys,
+            sent: Box::new([0; SEND_BUFFER]),
+        }
+    }
+
+    /// A node in a ring of that many members, all of which it has probed, so that nothing is news.
+    pub fn settled(sealed: bool, members: u32) -> Self {
+        let mut world = World::new(sealed);
+        let keys = world.keys.clone();
+        world.hear_table(&mut table(&keys, members));
+        assert_eq!(world.node.counts().alive, members as usize);
+        for _ in 0..members.max(100) {
+            world.round();
+        }
+        assert_eq!(
+            (world.node.counts().alive, world.node.news()),
+            (members as usize, 0)
+        );
+        world
+    }
+
+    pub fn keys(&self) -> &[RingKey] {
+        &self.keys
+    }
+
+    /// Member 1 tells the table.
+    pub fn hear_table(&mut self, parts: &mut [Vec<u8>]) {
+        for part in parts {
+            self.hear(addr_of(1), part);
+            while self.take().is_some() {}
+        }
+    }
+
+    /// A datagram arrives; whatever the driver would take out beside datagrams is taken.
+    #[inline]
+    pub fn hear(&mut self, from: SocketAddr, datagram: &mut [u8]) {
+        self.node.handle_datagram(self.now, from, datagram);
+        while self.node.poll_event().is_some() {}
+    }
+
+    /// The next datagram that the node sends.
+    #[inline]
+    pub fn take(&mut self) -> Option<Transmit> {
+        self.node.poll_datagram(self.now, &mut self.sent[..])
+    }
+
+    /// The next deadline comes, and what the node then sends: in a settled ring, a ping.
+    #[inline]
+    pub fn begin_round(&mut self) -> Option<Transmit> {
+        self.now = self.node.next_timer()?;
+        self.node.handle_timeout(self.now);
+        self.take()
+    }
+
+    /// The Ack of a ping that the node sent, as its receiver makes it.
+    pub fn ack_of(&mut self, ping: &Transmit) -> Vec<u8> {
+        let payload = wire::open(&self.keys, &mut self.sent[ping.range.clone()]).unwrap();
+        let Message::Ping { probe, .. } = wire::decode(payload).unwrap().message else {
+            panic!("no ping");
+        };
+        let ack = Message::Ack {
+            from: sender(number_of(ping.to)),
+            forward_to: None,
+            probe,
+            table: false,
+        };
+        datagram(&self.keys, &ack, &mut (0..0), ORDINARY)
+    }
+
+    /// The Ack arrives.
+    #[inline]
+    pub fn end_round(&mut self, from: SocketAddr, ack: &mut [u8]) {
+        self.now += Duration::from_micros(100);
+        self.hear(from, ack);
+    }
+
+    /// A whole probe round.
+    pub fn round(&mut self) {
+        let Some(ping) = self.begin_round() else {
+            return;
+        };
+        let mut ack = self.ack_of(&ping);
+        self.end_round(ping.to, &mut ack);
+        while self.take().is_some() {}
+    }
+}

@@ -1,0 +1,98 @@
+//! Addresses as people write them. One that makes no sense is one clear line, exit code 1.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+
+use crate::failure::Failure;
+
+/// Where a peer is to be asked for the ring.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Peer {
+    /// An address.
+    At(SocketAddr),
+    /// `HOST:PORT`, to be resolved anew at each attempt.
+    Named(String),
+}
+
+/// The `IP:PORT` that was given to an option; port 0 is for the system to choose.
+pub fn socket(option: &str, text: &str) -> Result<SocketAddr, Failure> {
+    text.parse().map_err(|_| {
+        Failure::failed(format_args!(
+            "{option} {text}: not an address, write IP:PORT, like 127.0.0.1:9638 or [::1]:9638"
+        ))
+    })
+}
+
+/// The `HOST:PORT` of a peer; the error says what is wrong with it.
+pub fn peer(text: &str) -> Result<Peer, String> {
+    if let Ok(addr) = text.parse::<SocketAddr>() {
+        return match addr.port() {
+            0 => Err(format!("{text}: a peer needs a port, it cannot be 0")),
+            _ => Ok(Peer::At(addr)),
+        };
+    }
+    let wrong = || format!("{text}: not a peer, write HOST:PORT, like web-1:9638 or 10.0.0.7:9638");
+    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+    let port_fits = port.parse::<u16>().is_ok_and(|port| port != 0);
+    if port_fits && is_host_name(host) {
+        Ok(Peer::Named(text.to_owned()))
+    } else {
+        Err(wrong())
+    }
+}
+
+/// Whether it may be the name of a host: not too long, and nothing in it that no resolver takes.
+fn is_host_name(host: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte) || byte >= 0x80;
+    (1..=253).contains(&host.len()) && host.bytes().all(fits)
+}
+
+/// The first address that a `HOST:PORT` stands for, asked of the resolver now.
+pub fn resolve(text: &str) -> Result<SocketAddr, Failure> {
+    let name = match peer(text).map_err(Failure::failed)? {
+        Peer::At(addr) => return Ok(addr),
+        Peer::Named(name) => name,
+    };
+    match name.to_socket_addrs().map(|mut addrs| addrs.next()) {
+        Ok(Some(addr)) => Ok(addr),
+        Ok(None) => Err(Failure::failed(format_args!("{name}: it has no address"))),
+        Err(error) => Err(Failure::failed(format_args!("{name}: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peers_are_addresses_or_names() {
+        let at = |text: &str| Peer::At(text.parse().unwrap());
+        assert_eq!(peer("10.0.0.7:9638"), Ok(at("10.0.0.7:9638")));
+        assert_eq!(peer("[::1]:9638"), Ok(at("[::1]:9638")));
+        assert_eq!(peer("web-1:9638"), Ok(Peer::Named("web-1:9638".into())));
+    }
+
+    #[test]
+    fn what_is_no_peer_is_refused() {
+        for text in [
+            "",
+            ":",
+            "web",
+            "web:",
+            "web:0",
+            "web:70000",
+            ":9638",
+            "10.0.0.7:0",
+            "::1:9638",
+            "a b:1",
+            "http://web:80",
+        ] {
+            assert!(peer(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bad_address_is_one_line() {
+        let error = socket("--listen", "nonsense").unwrap_err();
+        assert!(format!("{error:?}").contains("--listen nonsense"));
+    }
+}

@@ -1,0 +1,251 @@
+//! A running member with what the program adds to the library's: its log, its seeds' names, its key
+//! files, and what the gateway says and does.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use butterfly::{Butterfly, Cause, CommandError, Event, Health, Incarnation, MemberId, RingKey};
+use log::{Level, debug, error, info, log, warn};
+
+use crate::address::Peer;
+use crate::output::{printable, short_id, who};
+use crate::ring_key;
+use crate::seeds::Seeds;
+use crate::view::{Counts, Status};
+
+/// A running member.
+pub struct Agent {
+    pub member: Butterfly,
+    seeds: Seeds,
+    key_files: Vec<PathBuf>,
+    key_names: Vec<String>,
+    started: Instant,
+    leaving: bool,
+    left: bool,
+}
+
+impl Agent {
+    /// Around a member that is bound, with the keys in these files.
+    pub fn new(member: Butterfly, seeds: Seeds, key_files: Vec<PathBuf>, keys: &[RingKey]) -> Self {
+        Agent {
+            member,
+            seeds,
+            key_files,
+            key_names: names(keys),
+            started: Instant::now(),
+            leaving: false,
+            left: false,
+        }
+    }
+
+    /// Lets the library work if it is its turn.
+    pub fn process(&mut self, readable: bool) -> io::Result<()> {
+        let due = self
+            .member
+            .deadline()
+            .is_some_and(|at| at <= Instant::now());
+        if readable || due {
+            self.member.process()?;
+        }
+        while let Some(event) = self.member.poll_event() {
+            self.handle(event);
+        }
+        Ok(())
+    }
+
+    /// Takes in the peers' names that were resolved.
+    pub fn seeds_resolved(&mut self) {
+        self.seeds.resolved(&mut self.member);
+    }
+
+    /// Asks a peer for its ring, for ever.
+    pub fn join(&mut self, peer: &Peer) -> Result<(), CommandError> {
+        self.seeds.add(&mut self.member, peer)
+    }
+
+    /// Tells the others, then `has_left`.
+    pub fn leave(&mut self) {
+        if !self.leaving {
+            info!("leaving: telling the others");
+            self.leaving = true;
+            self.member.leave();
+        }
+    }
+
+    pub fn is_leaving(&self) -> bool {
+        self.leaving
+    }
+
+    pub fn has_left(&self) -> bool {
+        self.left
+    }
+
+    /// Reads the ring keys again; if that fails, the old ones stay.
+    pub fn reload_keys(&mut self) {
+        match ring_key::read_all(&self.key_files) {
+            Ok(keys) if keys.is_empty() => {
+                warn!("no ring keys to read again: none was given by --ring-key")
+            }
+            Ok(keys) => {
+                self.key_names = names(&keys);
+                info!(
+                    "ring keys read again: {}; the first seals",
+                    self.key_names.join(", ")
+                );
+                self.member.set_ring_keys(keys);
+            }
+            Err(failure) => error!("the old ring keys stay: {failure}"),
+        }
+    }
+
+    /// How it fares.
+    pub fn status(&self) -> Status {
+        let node = self.member.node();
+        let me = node.me();
+        Status {
+            id: me.member.id.to_string(),
+            name: me.name.to_owned(),
+            address: me.member.swim_addr(),
+            listening: self.member.local_addr(),
+            incarnation: me.member.incarnation.get(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_ms: self.started.elapsed().as_millis() as u64,
+            members: Counts::of(&self.member),
+            local_health: node.local_health(),
+            leaving: self.leaving,
+            sealed: !self.key_names.is_empty(),
+            ring_keys: self.key_names.clone(),
+            blocked: node.blocked().map(|id| id.to_string()).collect(),
+            seeds: self.seeds.listed().to_vec(),
+            counters: node
+                .stats()
+                .iter()
+                .map(|(name, count)| (name.to_owned(), count))
+                .collect(),
+        }
+    }
+
+    /// Logs what happened, and does what it asks for.
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::MemberChanged {
+                id,
+                addr,
+                from,
+                to,
+                incarnation,
+                cause,
+            } => {
+                self.log_change(id, addr, from, to, incarnation, cause);
+            }
+            Event::Refuted {
+                claimed,
+                incarnation,
+            } => {
+                warn!(
+                    "someone said that this member is {claimed}: refuted with incarnation {incarnation}"
+                );
+            }
+            Event::SeedDue { seed } => self.seeds.due(seed),
+            Event::Rejected {
+                reason,
+                from,
+                unreported,
+            } => {
+                warn!(
+                    "dropped what came from {from}: {reason}{}",
+                    and_more(unreported)
+                );
+            }
+            Event::IdConflict { addr } => {
+                error!(
+                    "another member, at {addr}, uses the id of this one: stop one of them, or give it another --id"
+                );
+            }
+            Event::Lagged { by } => {
+                warn!("this member was late by {by:.1?}: the machine is busy, or was asleep")
+            }
+            Event::Left => {
+                info!("left: the others were told");
+                self.left = true;
+            }
+            other => debug!("{other:?}"),
+        }
+    }
+
+    /// One line a transition, with its cause.
+    fn log_change(
+        &self,
+        id: MemberId,
+        addr: SocketAddr,
+        from: Option<Health>,
+        to: Health,
+        incarnation: Incarnation,
+        cause: Cause,
+    ) {
+        let change = match from {
+            Some(from) => format!("{from} -> {to}"),
+            None => format!("new, {to}"),
+        };
+        let level = match to {
+            Health::Suspect | Health::Confirmed => Level::Warn,
+            _ => Level::Info,
+        };
+        let (who, why) = (self.who(id), self.why(cause));
+        log!(
+            level,
+            "{who} {addr}: {change}, incarnation {incarnation}: {why}"
+        );
+    }
+
+    fn who(&self, id: MemberId) -> String {
+        match self.member.node().member(id) {
+            Some(view) => who(view.name, id),
+            None => short_id(id),
+        }
+    }
+
+    fn why(&self, cause: Cause) -> String {
+        match cause {
+            Cause::Record { via } => format!("heard from {}", self.who(via)),
+            cause => cause.to_string(),
+        }
+    }
+
+    /// The lines at the start: who it is and where.
+    pub fn introduce(&self, gateway: Option<SocketAddr>) {
+        let me = self.member.node().me();
+        let listening = self.member.local_addr();
+        info!("member {} listens on {listening}", me.member.id);
+        if !me.name.is_empty() {
+            info!("its name is {}", printable(me.name));
+        }
+        if me.member.swim_addr() != listening {
+            info!("it tells others that it is at {}", me.member.swim_addr());
+        }
+        match gateway {
+            Some(gateway) => info!("its gateway is http://{gateway}"),
+            None => info!("it has no gateway"),
+        }
+        if self.key_names.is_empty() && !listening.ip().is_loopback() {
+            warn!(
+                "{listening} is open to others and there is NO RING KEY: whoever can reach it can join, read \
+                 all and forge all. Make a key by `butterfly ring-key generate NAME` and give it to every \
+                 member by --ring-key FILE"
+            );
+        }
+    }
+}
+
+fn names(keys: &[RingKey]) -> Vec<String> {
+    keys.iter().map(|key| key.name().to_owned()).collect()
+}
+
+fn and_more(unreported: u64) -> String {
+    match unreported {
+        0 => String::new(),
+        count => format!(" ({count} more since the last such line)"),
+    }
+}

@@ -1,0 +1,427 @@
+//! The command line. What it means is with the commands.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use butterfly::{MemberId, Timing};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Where a member's gateway is, unless said otherwise.
+pub const DEFAULT_GATEWAY: &str = "127.0.0.1:9631";
+
+const EXAMPLES: &str = "\
+Examples:
+  butterfly demo                                                 a ring on this machine, live
+  butterfly run --listen 127.0.0.1:9638 --name amber             a member
+  butterfly run --listen 127.0.0.1:9639 --name birch --peer 127.0.0.1:9638 --http 127.0.0.1:0
+  butterfly members                                              whom the first one sees
+  butterfly status --wait alive=2 --timeout 10                   wait until both are there
+  butterfly ping 127.0.0.1:9639 -c 5                             how long birch takes to answer";
+
+const DEMO: &str = "\
+Examples:
+  butterfly demo
+  butterfly demo --members 20
+  butterfly demo --timing lan           as slowly as in a data centre: ten seconds or so";
+
+const RUN: &str = "\
+Examples:
+  butterfly run --listen 127.0.0.1:9638
+  butterfly run --listen 0.0.0.0:9638 --peer web-1:9638 --ring-key ring-20261123120000.sym.key
+  butterfly run --listen 127.0.0.1:0 --http 127.0.0.1:0      the chosen ports stand on standard output
+  butterfly run --listen 10.0.0.7:9638 --data-dir /var/lib/butterfly --name web-7
+
+Signals: SIGINT and SIGTERM leave the ring and end, a second one ends at once; SIGHUP reads the
+ring keys again. RUST_LOG=debug says more.";
+
+const MEMBERS: &str = "\
+Examples:
+  butterfly members
+  butterfly members -o json | jq -r '.[] | select(.health == \"alive\") | .address'";
+
+const STATUS: &str = "\
+Examples:
+  butterfly status
+  butterfly status --wait alive=5 --timeout 30       until five are Alive; exit code 3 if they are not in time
+  butterfly status --wait members=3+                 until three or more are not Departed";
+
+const JOIN: &str = "\
+Examples:
+  butterfly join web-1:9638 10.0.0.7:9638";
+
+const LEAVE: &str = "\
+Examples:
+  butterfly leave
+  butterfly leave --http 127.0.0.1:9700";
+
+const BLOCK: &str = "\
+Examples:
+  butterfly block web-2          by its name
+  butterfly block 1a2b3c4d       by the beginning of its id";
+
+const UNBLOCK: &str = "\
+Examples:
+  butterfly unblock web-2";
+
+const PING: &str = "\
+Examples:
+  butterfly ping 10.0.0.7:9638 -c 10
+  butterfly ping web-1:9638 -i 0.1 --ring-key ring-20261123120000.sym.key";
+
+const RING_KEY: &str = "\
+Examples:
+  butterfly ring-key generate ring --dir /etc/butterfly";
+
+/// Members of a ring that find each other, and find out who is dead.
+#[derive(Debug, Parser)]
+#[command(name = "butterfly", version, before_help = EXAMPLES, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 ok, 1 failed, 2 usage, 3 not reached in time.")]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Watch a ring on this machine form, lose a member, get it back, and let one go
+    #[command(before_help = DEMO)]
+    Demo(DemoArgs),
+    /// Run one member, until SIGINT or SIGTERM
+    #[command(before_help = RUN)]
+    Run(Box<RunArgs>),
+    /// List the members that a running member sees
+    #[command(before_help = MEMBERS)]
+    Members(MembersArgs),
+    /// Show how a running member fares, or wait until its ring is as large as it should be
+    #[command(before_help = STATUS)]
+    Status(StatusArgs),
+    /// Let a running member ask peers for their ring
+    #[command(before_help = JOIN)]
+    Join(JoinArgs),
+    /// Let a running member leave its ring and end
+    #[command(before_help = LEAVE)]
+    Leave(LeaveArgs),
+    /// Let a running member ignore another one
+    #[command(before_help = BLOCK)]
+    Block(BlockArgs),
+    /// Let a running member listen to another one again
+    #[command(before_help = UNBLOCK)]
+    Unblock(BlockArgs),
+    /// Ping a member as its peers do, without becoming one
+    #[command(before_help = PING)]
+    Ping(PingArgs),
+    /// Make a ring key
+    #[command(before_help = RING_KEY)]
+    RingKey(RingKeyArgs),
+}
+
+/// How a list is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub struct OutputArgs {
+    /// How to print
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub output: Format,
+}
+
+/// Which running member is asked.
+#[derive(Debug, Args)]
+pub struct GatewayArgs {
+    /// The gateway of the member to ask
+    #[arg(long, value_name = "IP:PORT", default_value = DEFAULT_GATEWAY)]
+    pub http: String,
+    /// The file with the gateway's bearer token, if it wants one
+    #[arg(long, value_name = "FILE")]
+    pub http_token_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// How many members, 3 to 64
+    #[arg(long, value_name = "N", default_value = "5", value_parser = demo_members)]
+    pub members: usize,
+    /// How fast they probe
+    #[arg(long, value_name = "PRESET", default_value = "local", value_parser = timing(&["local", "lan"]))]
+    pub timing: Timing,
+}
+
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The UDP address to listen on; port 0: the system chooses
+    #[arg(long, value_name = "IP:PORT")]
+    pub listen: String,
+    /// Where others reach it, if not where it listens
+    #[arg(long, value_name = "IP:PORT")]
+    pub advertise: Option<String>,
+    /// A member of the ring to join; as often as you like
+    #[arg(long, value_name = "HOST:PORT")]
+    pub peer: Vec<String>,
+    /// Others probe it for ever, so that a ring that was cut in two heals through it
+    #[arg(long)]
+    pub permanent_peer: bool,
+    /// A key of the ring; more than one: the first seals, any opens
+    #[arg(long, value_name = "FILE")]
+    pub ring_key: Vec<PathBuf>,
+    /// A name for people
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub name: String,
+    /// Its id, 32 lowercase hexadecimal digits; else that in the data directory, or a random one
+    #[arg(long, value_name = "HEX")]
+    pub id: Option<MemberId>,
+    /// Where it keeps its id and incarnation; without it each start is a new member
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// How fast it probes; all members of a ring should use the same
+    #[arg(long, value_name = "PRESET", default_value = "lan", value_parser = timing(&Timing::PRESETS))]
+    pub timing: Timing,
+    /// Its HTTP gateway, or none; port 0: the system chooses [default: 127.0.0.1:9631]
+    #[arg(long, value_name = "IP:PORT|none")]
+    pub http: Option<String>,
+    /// The file with the bearer token that every request must carry; needed beyond loopback
+    #[arg(long, value_name = "FILE")]
+    pub http_token_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct MembersArgs {
+    #[command(flatten)]
+    pub output: OutputArgs,
+    #[command(flatten)]
+    pub gateway: GatewayArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Wait for that many: members=N counts all that are not Departed, alive=N the Alive, itself included; N+ means N or more
+    #[arg(long, value_name = "members=N|alive=N")]
+    pub wait: Option<Wait>,
+    /// How long to wait at most
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    pub timeout: Duration,
+    #[command(flatten)]
+    pub output: OutputArgs,
+    #[command(flatten)]
+    pub gateway: GatewayArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct JoinArgs {
+    /// Peers to ask
+    #[arg(value_name = "HOST:PORT", required = true)]
+    pub peers: Vec<String>,
+    #[command(flatten)]
+    pub gateway: GatewayArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct LeaveArgs {
+    /// How long to wait at most until it is gone
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    pub timeout: Duration,
+    #[command(flatten)]
+    pub gateway: GatewayArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct BlockArgs {
+    /// Its id, the beginning of it, or its name
+    #[arg(value_name = "ID")]
+    pub id: String,
+    #[command(flatten)]
+    pub gateway: GatewayArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct PingArgs {
+    /// The member's SWIM address
+    #[arg(value_name = "HOST:PORT")]
+    pub to: String,
+    /// How many pings; without it, until SIGINT
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub count: Option<u32>,
+    /// The pause from one ping to the next
+    #[arg(short, long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    pub interval: Duration,
+    /// How long to wait for each answer
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    pub timeout: Duration,
+    /// A key of the ring; more than one: the first seals, any opens
+    #[arg(long, value_name = "FILE")]
+    pub ring_key: Vec<PathBuf>,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct RingKeyArgs {
+    #[command(subcommand)]
+    pub command: RingKeyCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum RingKeyCommand {
+    /// Write a new key to NAME-YYYYMMDDhhmmss.sym.key, for you alone to read, and print its path
+    #[command(before_help = RING_KEY)]
+    Generate {
+        /// The name of the ring
+        name: String,
+        /// The directory to write it to
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        dir: PathBuf,
+    },
+}
+
+/// What `status --wait` waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wait {
+    pub what: Waited,
+    pub count: usize,
+    /// More will do, too.
+    pub or_more: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waited {
+    /// All that are not Departed.
+    Members,
+    /// The Alive.
+    Alive,
+}
+
+impl FromStr for Wait {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || "write members=N or alive=N; N+ for N or more".to_owned();
+        let (what, count) = text.split_once('=').ok_or_else(wrong)?;
+        let what = match what {
+            "members" => Waited::Members,
+            "alive" => Waited::Alive,
+            _ => return Err(wrong()),
+        };
+        let (count, or_more) = match count.strip_suffix('+') {
+            Some(count) => (count, true),
+            None => (count, false),
+        };
+        let count = count.parse().map_err(|_| wrong())?;
+        Ok(Wait {
+            what,
+            count,
+            or_more,
+        })
+    }
+}
+
+fn timing(presets: &[&'static str]) -> impl TypedValueParser<Value = Timing> + use<> {
+    // The parser lets no other name than those of presets through.
+    PossibleValuesParser::new(presets).map(|name| Timing::preset(&name).unwrap_or_default())
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        // Longer than anybody waits, and short enough to be added to any time.
+        Ok(seconds @ 0.0..=1e9) => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err("write a number of seconds, like 0.5".into()),
+    }
+}
+
+fn demo_members(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(members @ 3..=64) => Ok(members),
+        _ => Err(
+            "write a number from 3 to 64: one is killed, one leaves, and one has to see it".into(),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_begins_with_examples() {
+        let mut cli = Cli::command();
+        assert!(cli.render_help().to_string().starts_with("Examples:"));
+        for command in cli.get_subcommands_mut() {
+            let help = command.render_help().to_string();
+            assert!(
+                help.starts_with("Examples:") || command.get_name() == "help",
+                "{help}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_waited_for() {
+        let wait = |what, count, or_more| {
+            Ok(Wait {
+                what,
+                count,
+                or_more,
+            })
+        };
+        assert_eq!("alive=2".parse(), wait(Waited::Alive, 2, false));
+        assert_eq!("members=3+".parse(), wait(Waited::Members, 3, true));
+        for text in [
+            "",
+            "alive",
+            "alive=",
+            "alive=-1",
+            "alive=x",
+            "dead=1",
+            "alive=1++",
+        ] {
+            assert!(text.parse::<Wait>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn usage_errors_end_with_code_2() {
+        for line in [
+            "butterfly",
+            "butterfly run",
+            "butterfly nonsense",
+            "butterfly run --listen 127.0.0.1:0 --id xyz",
+            "butterfly run --listen 127.0.0.1:0 --timing warp",
+            "butterfly demo --members 2",
+            "butterfly demo --members 65",
+            "butterfly demo --timing wan",
+            "butterfly status --wait many=3",
+            "butterfly status --timeout -1",
+            "butterfly ping 127.0.0.1:1 -c 0",
+            "butterfly join",
+        ] {
+            let error = Cli::try_parse_from(line.split(' ')).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn seconds_may_be_parts_of_one() {
+        assert_eq!(seconds("0.25"), Ok(Duration::from_millis(250)));
+        for text in ["", "-1", "inf", "NaN", "1s", "1e10", "1e400"] {
+            assert!(seconds(text).is_err(), "{text}");
+        }
+    }
+}

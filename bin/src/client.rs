@@ -1,0 +1,163 @@
+//! Asking a running member through its gateway.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use ureq::{Agent, Body, http::Response};
+
+use crate::address;
+use crate::cli::GatewayArgs;
+use crate::failure::Failure;
+use crate::gateway::Token;
+
+/// How long a gateway has to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// More than any answer takes, bytes: a hundred thousand members at less than a kilobyte each.
+const MAX_ANSWER: u64 = 128 * 1024 * 1024;
+
+/// The gateway of a running member.
+pub struct Client {
+    agent: Agent,
+    gateway: SocketAddr,
+    authorization: Option<String>,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum Trouble {
+    /// Nobody listens there (any more).
+    Nobody(String),
+    /// Anything else.
+    Other(String),
+}
+
+impl From<Trouble> for Failure {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Nobody(message) | Trouble::Other(message) => Failure::failed(message),
+        }
+    }
+}
+
+impl Client {
+    pub fn new(args: &GatewayArgs) -> Result<Self, Failure> {
+        let token = args
+            .http_token_file
+            .as_deref()
+            .map(Token::read)
+            .transpose()?;
+        let config = Agent::config_builder()
+            .timeout_global(Some(PATIENCE))
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .proxy(None);
+        Ok(Client {
+            agent: config.build().into(),
+            gateway: address::socket("--http", &args.http)?,
+            authorization: token.map(|token| format!("Bearer {}", token.secret())),
+        })
+    }
+
+    pub fn gateway(&self) -> SocketAddr {
+        self.gateway
+    }
+
+    /// What the gateway has there, as it is written.
+    pub fn get_text(&self, path: &str) -> Result<String, Trouble> {
+        let mut request = self.agent.get(self.url(path));
+        if let Some(authorization) = &self.authorization {
+            request = request.header("Authorization", authorization);
+        }
+        self.read(request.call())
+    }
+
+    /// What the gateway has there.
+    pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Trouble> {
+        self.understand(&self.get_text(path)?)
+    }
+
+    /// Lets the gateway do something.
+    pub fn post(&self, path: &str, body: &Value) -> Result<Value, Trouble> {
+        let mut request = self
+            .agent
+            .post(self.url(path))
+            .header("Content-Type", "application/json");
+        if let Some(authorization) = &self.authorization {
+            request = request.header("Authorization", authorization);
+        }
+        let text = self.read(request.send(body.to_string()))?;
+        self.understand(&text)
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.gateway)
+    }
+
+    fn understand<T: DeserializeOwned>(&self, text: &str) -> Result<T, Trouble> {
+        serde_json::from_str(text).map_err(|error| {
+            Trouble::Other(format!(
+                "what {} answers is not a member's: {error}",
+                self.gateway
+            ))
+        })
+    }
+
+    fn read(&self, response: Result<Response<Body>, ureq::Error>) -> Result<String, Trouble> {
+        let mut response = response.map_err(|error| self.trouble(&error))?;
+        let body = response
+            .body_mut()
+            .with_config()
+            .limit(MAX_ANSWER)
+            .read_to_string();
+        let text = body.map_err(|error| self.trouble(&error))?;
+        if response.status().is_success() {
+            return Ok(text);
+        }
+        Err(Trouble::Other(format!(
+            "{} says: {}",
+            self.gateway,
+            refusal(&text, response.status().as_u16())
+        )))
+    }
+
+    fn trouble(&self, error: &ureq::Error) -> Trouble {
+        let gateway = self.gateway;
+        let gone = |kind| {
+            use ErrorKind::{
+                BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, UnexpectedEof,
+            };
+            matches!(
+                kind,
+                BrokenPipe
+                    | ConnectionAborted
+                    | ConnectionRefused
+                    | ConnectionReset
+                    | UnexpectedEof
+            )
+        };
+        let nobody = match error {
+            ureq::Error::Io(error) => gone(error.kind()),
+            ureq::Error::ConnectionFailed => true,
+            _ => false,
+        };
+        if nobody {
+            Trouble::Nobody(format!(
+                "no member answers at {gateway}: is \"butterfly run\" running there? (--http IP:PORT to ask another)"
+            ))
+        } else {
+            Trouble::Other(format!("cannot ask {gateway}: {error}"))
+        }
+    }
+}
+
+/// The gateway's own words, if they are.
+fn refusal(text: &str, status: u16) -> String {
+    let value: Value = serde_json::from_str(text).unwrap_or(json!({}));
+    match value.get("error").and_then(Value::as_str) {
+        Some(message) => crate::output::printable(message).into_owned(),
+        None => format!("HTTP status {status}"),
+    }
+}

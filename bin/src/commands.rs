@@ -1,0 +1,229 @@
+//! The commands that ask a running member through its gateway.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use butterfly::MemberId;
+use serde_json::json;
+
+use crate::address;
+use crate::cli::{BlockArgs, Format, JoinArgs, LeaveArgs, MembersArgs, StatusArgs, Wait, Waited};
+use crate::client::{Client, Trouble};
+use crate::failure::Failure;
+use crate::output;
+use crate::table;
+use crate::view::{Counts, MemberRow, Status};
+
+/// The pause between two looks at something that is waited for.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+pub fn members(args: &MembersArgs) -> Result<(), Failure> {
+    let client = Client::new(&args.gateway)?;
+    if args.output.output == Format::Json {
+        return output::print(&client.get_text("/members")?);
+    }
+    let members: Vec<MemberRow> = client.get("/members")?;
+    let status: Status = client.get("/status")?;
+    output::print(&table::members(
+        &members,
+        status.local_health,
+        output::colours_wanted(),
+    ))
+}
+
+pub fn status(args: &StatusArgs) -> Result<(), Failure> {
+    let client = Client::new(&args.gateway)?;
+    if let Some(wait) = args.wait {
+        wait_for(&client, wait, args.timeout)?;
+    }
+    match args.output.output {
+        Format::Json => output::print(&client.get_text("/status")?),
+        Format::Table => output::print(&table::status(&client.get("/status")?)),
+    }
+}
+
+/// Looks until it is so.
+fn wait_for(client: &Client, wait: Wait, timeout: Duration) -> Result<(), Failure> {
+    let end = Instant::now() + timeout;
+    loop {
+        let seen = match client.get::<Status>("/status") {
+            Ok(status) if is_reached(wait, status.members) => return Ok(()),
+            Ok(status) => {
+                let (alive, members) = (status.members.alive, status.members.members());
+                format!("{alive} alive, {members} members")
+            }
+            // It may be about to start.
+            Err(Trouble::Nobody(message)) => message,
+            Err(trouble) => return Err(trouble.into()),
+        };
+        if Instant::now() >= end {
+            return Err(Failure::not_reached(format_args!(
+                "not reached within {timeout:?}: {seen}"
+            )));
+        }
+        thread::sleep(LOOK_AGAIN.min(end.saturating_duration_since(Instant::now())));
+    }
+}
+
+fn is_reached(wait: Wait, counts: Counts) -> bool {
+    let count = match wait.what {
+        Waited::Members => counts.members(),
+        Waited::Alive => counts.alive,
+    };
+    count == wait.count || wait.or_more && count > wait.count
+}
+
+pub fn join(args: &JoinArgs) -> Result<(), Failure> {
+    for peer in &args.peers {
+        address::peer(peer).map_err(Failure::failed)?;
+    }
+    let client = Client::new(&args.gateway)?;
+    client.post("/join", &json!({ "peers": args.peers }))?;
+    output::tell(&format!(
+        "{} asks {} for their ring",
+        client.gateway(),
+        args.peers.join(", ")
+    ));
+    Ok(())
+}
+
+pub fn leave(args: &LeaveArgs) -> Result<(), Failure> {
+    let client = Client::new(&args.gateway)?;
+    let before: Status = client.get("/status")?;
+    client.post("/leave", &json!({}))?;
+    let end = Instant::now() + args.timeout;
+    loop {
+        match client.get::<Status>("/status") {
+            Err(Trouble::Nobody(_)) => break,
+            // Somebody else listens there by now.
+            Ok(status) if status.id != before.id => break,
+            Ok(_) | Err(Trouble::Other(_)) if Instant::now() >= end => {
+                let message = format!(
+                    "{} is leaving, but not gone within {:?}",
+                    client.gateway(),
+                    args.timeout
+                );
+                return Err(Failure::not_reached(message));
+            }
+            Ok(_) | Err(Trouble::Other(_)) => thread::sleep(LOOK_AGAIN),
+        }
+    }
+    output::tell(&format!("{} has left", client.gateway()));
+    Ok(())
+}
+
+pub fn block(args: &BlockArgs) -> Result<(), Failure> {
+    let client = Client::new(&args.gateway)?;
+    let id = find(&client, &args.id)?;
+    client.post("/block", &json!({ "id": id.to_string() }))?;
+    output::tell(&format!("{} ignores {id}", client.gateway()));
+    Ok(())
+}
+
+pub fn unblock(args: &BlockArgs) -> Result<(), Failure> {
+    let client = Client::new(&args.gateway)?;
+    let id = find(&client, &args.id)?;
+    let answer = client.post("/unblock", &json!({ "id": id.to_string() }))?;
+    let was_blocked = answer
+        .get("was_blocked")
+        .and_then(|was| was.as_bool())
+        .unwrap_or(true);
+    let did = if was_blocked {
+        "listens to"
+    } else {
+        "never ignored"
+    };
+    output::tell(&format!("{} {did} {id}", client.gateway()));
+    Ok(())
+}
+
+/// The member that is meant: by its id, the beginning of it, or its name.
+fn find(client: &Client, text: &str) -> Result<MemberId, Failure> {
+    if let Ok(id) = text.parse() {
+        return Ok(id);
+    }
+    pick(&client.get::<Vec<MemberRow>>("/members")?, text)
+}
+
+fn pick(members: &[MemberRow], text: &str) -> Result<MemberId, Failure> {
+    let meant =
+        |row: &&MemberRow| !text.is_empty() && (row.name == text || row.id.starts_with(text));
+    let found: Vec<_> = members.iter().filter(meant).collect();
+    match found.as_slice() {
+        [] => Err(Failure::failed(format_args!(
+            "no member has the name or the beginning of an id {text:?}: \"butterfly members\" lists them"
+        ))),
+        [row] => row.id.parse().map_err(Failure::failed),
+        rows => {
+            let list: Vec<_> = rows
+                .iter()
+                .map(|row| format!("{} {}", row.id, output::printable(&row.name)))
+                .collect();
+            Err(Failure::failed(format_args!(
+                "{text:?} may mean any of: {}",
+                list.join(", ")
+            )))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(id: &str, name: &str) -> MemberRow {
+        table::tests::row(id, name, "alive")
+    }
+
+    #[test]
+    fn a_member_is_found_by_what_is_unique_to_it() {
+        let members = [
+            row(&"1a".repeat(16), "web"),
+            row(&"1b".repeat(16), "db"),
+            row(&"c0".repeat(16), "db"),
+        ];
+        assert_eq!(pick(&members, "1a").unwrap().to_string(), "1a".repeat(16));
+        assert_eq!(pick(&members, "web").unwrap().to_string(), "1a".repeat(16));
+        for text in ["1", "db"] {
+            assert!(
+                pick(&members, text)
+                    .unwrap_err()
+                    .to_string()
+                    .contains("may mean"),
+                "{text}"
+            );
+        }
+        for text in ["", "x"] {
+            assert!(
+                pick(&members, text)
+                    .unwrap_err()
+                    .to_string()
+                    .contains("no member"),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_waited_for_is_reached_exactly_or_surpassed() {
+        let counts = Counts {
+            alive: 3,
+            suspect: 1,
+            confirmed: 1,
+            departed: 7,
+        };
+        let reached = |text: &str| is_reached(text.parse().unwrap(), counts);
+        assert!(
+            reached("alive=3")
+                && reached("members=5")
+                && reached("alive=2+")
+                && reached("alive=3+")
+        );
+        assert!(
+            !reached("alive=2")
+                && !reached("alive=4")
+                && !reached("alive=4+")
+                && !reached("members=12")
+        );
+    }
+}

@@ -1,0 +1,182 @@
+//! Several members in one loop on one thread: each is one descriptor to watch and one deadline.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::time::Instant;
+
+use butterfly::{Butterfly, Config, Event, Health, MemberId, Timing};
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+
+use crate::failure::Failure;
+
+/// A member saw another one's health change.
+#[derive(Clone, Copy, Debug)]
+pub struct Sighting {
+    pub at: Instant,
+    /// The place of who saw it.
+    pub by: usize,
+    pub of: MemberId,
+    pub to: Health,
+}
+
+/// A place in the ring: who belongs there, and whether it runs.
+pub struct Seat {
+    pub name: String,
+    pub id: MemberId,
+    member: Option<Butterfly>,
+}
+
+/// The ring.
+pub struct Ring {
+    poll: Poll,
+    timing: Timing,
+    seats: Vec<Seat>,
+    sightings: Vec<Sighting>,
+}
+
+impl Ring {
+    /// Places for members of these names; none runs.
+    pub fn new(names: Vec<String>, timing: Timing) -> Result<Self, Failure> {
+        let seat = |name| Seat {
+            name,
+            id: MemberId::random(&mut rand::rng()),
+            member: None,
+        };
+        Ok(Ring {
+            poll: Poll::new().map_err(failed)?,
+            timing,
+            seats: names.into_iter().map(seat).collect(),
+            sightings: Vec::new(),
+        })
+    }
+
+    /// Starts the member of this place, which knows nothing but its id and a peer to ask.
+    pub fn start(&mut self, place: usize, peer: Option<SocketAddr>) -> Result<SocketAddr, Failure> {
+        let seat = &mut self.seats[place];
+        let mut config = Config::new(SocketAddr::from(([127, 0, 0, 1], 0)));
+        config.id = Some(seat.id);
+        config.name = seat.name.clone();
+        config.timing = self.timing.clone();
+        let mut member = Butterfly::bind(config).map_err(Failure::failed)?;
+        if let Some(peer) = peer {
+            member.join(peer).map_err(Failure::failed)?;
+        }
+        let fd = member.as_raw_fd();
+        let registered =
+            self.poll
+                .registry()
+                .register(&mut SourceFd(&fd), Token(place), Interest::READABLE);
+        registered.map_err(failed)?;
+        let addr = member.local_addr();
+        seat.member = Some(member);
+        Ok(addr)
+    }
+
+    /// Ends a member without a word.
+    pub fn kill(&mut self, place: usize) {
+        self.seats[place].member = None;
+    }
+
+    /// Lets a member tell the others that it goes.
+    pub fn leave(&mut self, place: usize) {
+        if let Some(member) = &mut self.seats[place].member {
+            member.leave();
+        }
+    }
+
+    pub fn seats(&self) -> &[Seat] {
+        &self.seats
+    }
+
+    /// The places whose members run.
+    pub fn running(&self) -> impl Iterator<Item = (usize, &Butterfly)> {
+        let members = self.seats.iter().enumerate();
+        members.filter_map(|(place, seat)| Some((place, seat.member.as_ref()?)))
+    }
+
+    /// What the member of one place holds of the member of another.
+    pub fn health(&self, by: usize, of: usize) -> Option<Health> {
+        self.seats[by]
+            .member
+            .as_ref()?
+            .node()
+            .health_of(self.seats[of].id)
+    }
+
+    /// Whether all that run, `of` itself aside, hold it for so.
+    pub fn all_see(&self, of: usize, health: Health) -> bool {
+        let mut others = self.running().filter(|(by, _)| *by != of);
+        others.all(|(by, _)| self.health(by, of) == Some(health))
+    }
+
+    /// When a member first saw another one fare so since the last `forget`.
+    pub fn first_sight(
+        &self,
+        by: usize,
+        of: usize,
+        fares_so: impl Fn(Health) -> bool,
+    ) -> Option<Instant> {
+        let id = self.seats[of].id;
+        let mut sightings = self.sightings.iter();
+        let found = sightings.find(|seen| seen.by == by && seen.of == id && fares_so(seen.to));
+        found.map(|seen| seen.at)
+    }
+
+    /// Forgets what was seen so far.
+    pub fn forget(&mut self) {
+        self.sightings.clear();
+    }
+
+    /// Lets all members work once; returns what they saw.
+    pub fn turn(&mut self, until: Instant) -> Result<&[Sighting], Failure> {
+        let mut events = Events::with_capacity(128);
+        let next = self
+            .running()
+            .filter_map(|(_, member)| member.deadline())
+            .min();
+        let wake = next.map_or(until, |next| next.min(until));
+        match self.poll.poll(
+            &mut events,
+            Some(wake.saturating_duration_since(Instant::now())),
+        ) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(failed(error)),
+            _ => {}
+        }
+        let seen_before = self.sightings.len();
+        let readable: Vec<usize> = events.iter().map(|event| event.token().0).collect();
+        for place in 0..self.seats.len() {
+            self.process(place, readable.contains(&place))?;
+        }
+        Ok(self.sightings.get(seen_before..).unwrap_or_default())
+    }
+
+    fn process(&mut self, place: usize, readable: bool) -> Result<(), Failure> {
+        let Some(member) = &mut self.seats[place].member else {
+            return Ok(());
+        };
+        let due = member
+            .deadline()
+            .is_some_and(|deadline| deadline <= Instant::now());
+        if !readable && !due {
+            return Ok(());
+        }
+        member.process().map_err(failed)?;
+        while let Some(event) = member.poll_event() {
+            if let Event::MemberChanged { id: of, to, .. } = event {
+                self.sightings.push(Sighting {
+                    at: Instant::now(),
+                    by: place,
+                    of,
+                    to,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn failed(error: io::Error) -> Failure {
+    Failure::failed(format_args!("the ring cannot go on: {error}"))
+}

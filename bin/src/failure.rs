@@ -1,0 +1,64 @@
+//! How the program ends when it does not end well: a line for people, an exit code for scripts.
+
+use std::fmt::{self, Display};
+use std::process::ExitCode;
+
+use crate::output;
+
+/// Something went wrong.
+const FAILED: u8 = 1;
+/// The command line makes no sense; clap ends with the same code.
+const USAGE: u8 = 2;
+/// What was waited for did not come in time.
+const NOT_REACHED: u8 = 3;
+
+/// Why the program ends, and with which code.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Failure {
+    code: u8,
+    /// One clear line; empty: there is nobody left to tell.
+    message: String,
+}
+
+impl Failure {
+    /// Something went wrong: exit code 1.
+    pub fn failed(message: impl Display) -> Self {
+        Failure::new(FAILED, message)
+    }
+
+    /// The command line makes no sense: exit code 2.
+    pub fn usage(message: impl Display) -> Self {
+        Failure::new(USAGE, message)
+    }
+
+    /// What was waited for did not come in time: exit code 3.
+    pub fn not_reached(message: impl Display) -> Self {
+        Failure::new(NOT_REACHED, message)
+    }
+
+    /// Who read standard output has seen enough (`butterfly members | head -1`): a quiet end.
+    pub fn reader_gone() -> Self {
+        Failure::new(0, "")
+    }
+
+    fn new(code: u8, message: impl Display) -> Self {
+        Failure {
+            code,
+            message: message.to_string(),
+        }
+    }
+
+    /// Says it on standard error; returns the exit code.
+    pub fn report(self) -> ExitCode {
+        if !self.message.is_empty() {
+            output::tell(&format!("butterfly: {self}"));
+        }
+        ExitCode::from(self.code)
+    }
+}
+
+impl Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}

@@ -1,0 +1,248 @@
+//! One connection: bytes in, requests answered one after the other, bytes out, each in small steps.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::Shutdown;
+use std::time::{Duration, Instant};
+
+use mio::net::TcpStream;
+
+use super::answer::{Answer, Body, MemberList};
+use super::guard::Guard;
+use super::http::{self, Framing, MAX_REQUEST, Parsed, Request};
+use super::routes;
+use crate::agent::Agent;
+
+/// How long a connection may lie idle, or a client not take what it asked for.
+const IDLE: Duration = Duration::from_secs(30);
+/// How long a request may take from its first byte to its last.
+const WHOLE_REQUEST: Duration = Duration::from_secs(10);
+/// How long a client has to take the last answer and close.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// What a step came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// There is more to do.
+    More,
+    /// The client has to do something first.
+    Wait,
+    /// It is over.
+    Over,
+}
+
+/// What the connection is about to do, when nothing is left to be sent.
+enum State {
+    /// Read requests and answer them.
+    Serving,
+    /// Write the rest of a list of members; then go on, or end.
+    Listing(MemberList, Framing, Then),
+    /// End as soon as all is sent.
+    Ending,
+    /// All is sent and said so; whatever still comes in is thrown away, so that the client gets to read it.
+    Lingering,
+}
+
+#[derive(Clone, Copy)]
+enum Then {
+    GoOn,
+    End,
+}
+
+/// A client.
+pub struct Connection {
+    stream: TcpStream,
+    state: State,
+    input: Vec<u8>,
+    output: Vec<u8>,
+    sent: usize,
+    /// When it was last got further with.
+    progress: Instant,
+    /// When the request began that is not there wholly.
+    request_began: Option<Instant>,
+}
+
+impl Connection {
+    pub fn new(stream: TcpStream, now: Instant) -> Self {
+        Connection {
+            stream,
+            state: State::Serving,
+            input: Vec::new(),
+            output: Vec::new(),
+            sent: 0,
+            progress: now,
+            request_began: None,
+        }
+    }
+
+    /// Does one small thing: sends, writes a part of an answer, answers a request, or reads.
+    pub fn step(&mut self, agent: &mut Agent, guard: &Guard, now: Instant) -> Step {
+        let step = self.try_step(agent, guard, now);
+        match step {
+            Ok(step) => step,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Step::Wait,
+            Err(error) if error.kind() == ErrorKind::Interrupted => Step::More,
+            Err(_) => Step::Over,
+        }
+    }
+
+    fn try_step(&mut self, agent: &mut Agent, guard: &Guard, now: Instant) -> io::Result<Step> {
+        if self.has_unsent() {
+            return self.send(now);
+        }
+        match &mut self.state {
+            State::Listing(list, framing, then) => {
+                match list.next_part(&agent.member) {
+                    Some(part) => http::write_part(&mut self.output, &part, *framing),
+                    None => {
+                        http::write_end(&mut self.output, *framing);
+                        self.state = (*then).into();
+                    }
+                }
+                Ok(Step::More)
+            }
+            State::Serving => match http::parse(&self.input) {
+                Parsed::Partial => self.receive(now),
+                Parsed::Whole(request, length) => {
+                    self.input.drain(..length);
+                    self.request_began = (!self.input.is_empty()).then_some(now);
+                    self.answer(agent, guard, &request);
+                    Ok(Step::More)
+                }
+                Parsed::Refused(refusal) => {
+                    self.refuse(&refusal);
+                    Ok(Step::More)
+                }
+            },
+            State::Ending => {
+                self.stream.shutdown(Shutdown::Write)?;
+                self.state = State::Lingering;
+                self.progress = now;
+                Ok(Step::More)
+            }
+            State::Lingering => self.discard(),
+        }
+    }
+
+    fn answer(&mut self, agent: &mut Agent, guard: &Guard, request: &Request) {
+        let answer = match guard.check(request) {
+            Ok(()) => routes::answer(agent, request),
+            Err(refusal) => refusal,
+        };
+        let framing = Framing::of(&answer, request.takes_chunks);
+        let keep_alive = request.keep_alive && framing != Framing::UntilClose;
+        http::write_head(&mut self.output, &answer, framing, keep_alive);
+        let then = if keep_alive { Then::GoOn } else { Then::End };
+        self.state = match answer.body {
+            _ if request.method == "HEAD" => then.into(),
+            Body::Members(list) => State::Listing(list, framing, then),
+            Body::Whole(body) => {
+                http::write_part(&mut self.output, &body, framing);
+                then.into()
+            }
+        };
+    }
+
+    /// Answers what cannot be gone on from.
+    pub fn refuse(&mut self, refusal: &Answer) {
+        if let Body::Whole(body) = &refusal.body {
+            let framing = Framing::Length(body.len());
+            http::write_head(&mut self.output, refusal, framing, false);
+            http::write_part(&mut self.output, body, framing);
+        }
+        self.input = Vec::new();
+        self.request_began = None;
+        self.state = State::Ending;
+    }
+
+    /// Sends what the system takes at once, and forgets the rest.
+    pub fn send_what_fits(mut self) {
+        // A client that cannot even take this is gone already.
+        let _ = self.stream.write(&self.output);
+    }
+
+    fn send(&mut self, now: Instant) -> io::Result<Step> {
+        let count = self
+            .stream
+            .write(self.output.get(self.sent..).unwrap_or_default())?;
+        if count == 0 {
+            return Ok(Step::Over);
+        }
+        self.sent += count;
+        self.progress = now;
+        if self.sent >= self.output.len() {
+            self.output.clear();
+            self.sent = 0;
+        }
+        Ok(Step::More)
+    }
+
+    fn receive(&mut self, now: Instant) -> io::Result<Step> {
+        let mut buffer = [0; 4096];
+        let room = buffer
+            .len()
+            .min(MAX_REQUEST.saturating_sub(self.input.len()));
+        let count = self
+            .stream
+            .read(buffer.get_mut(..room).unwrap_or_default())?;
+        if count == 0 {
+            return Ok(Step::Over);
+        }
+        self.input
+            .extend_from_slice(buffer.get(..count).unwrap_or_default());
+        self.progress = now;
+        self.request_began.get_or_insert(now);
+        Ok(Step::More)
+    }
+
+    fn discard(&mut self) -> io::Result<Step> {
+        match self.stream.read(&mut [0; 4096])? {
+            0 => Ok(Step::Over),
+            _ => Ok(Step::More),
+        }
+    }
+
+    /// Something is waiting to be sent.
+    pub fn has_unsent(&self) -> bool {
+        self.sent < self.output.len()
+    }
+
+    /// It has asked nothing and is owed nothing, since that time.
+    pub fn idle_since(&self) -> Option<Instant> {
+        let serving = matches!(self.state, State::Serving);
+        let idle = serving && !self.has_unsent() && self.request_began.is_none();
+        idle.then_some(self.progress)
+    }
+
+    /// When patience with it ends.
+    pub fn deadline(&self) -> Instant {
+        match (&self.state, self.request_began) {
+            (State::Lingering, _) => self.progress + LINGER,
+            (State::Serving, Some(began)) if !self.has_unsent() => began + WHOLE_REQUEST,
+            _ => self.progress + IDLE,
+        }
+    }
+
+    /// Patience with it has ended: a request that never became whole is told so.
+    pub fn expire(&mut self, now: Instant) -> Step {
+        let waiting_for_rest = matches!(self.state, State::Serving) && self.request_began.is_some();
+        if !waiting_for_rest || self.has_unsent() {
+            return Step::Over;
+        }
+        let most = WHOLE_REQUEST.as_secs();
+        self.refuse(&Answer::refusal(
+            408,
+            format!("send the request within {most} seconds"),
+        ));
+        self.progress = now;
+        Step::More
+    }
+}
+
+impl From<Then> for State {
+    fn from(then: Then) -> State {
+        match then {
+            Then::GoOn => State::Serving,
+            Then::End => State::Ending,
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! Who may ask: whoever holds the token, or, without one, programs on this machine, but no web page.
+//!
+//! A page that a browser on this machine shows can send requests to a loopback address. It cannot read the
+//! answers, nor send JSON or leave its `Origin` out, unless its own host's name is made to mean 127.0.0.1 (DNS
+//! rebinding): then the `Host` header still has that name.
+
+use std::fs::File;
+use std::io::Read;
+use std::net::IpAddr;
+use std::path::Path;
+
+use subtle::ConstantTimeEq;
+
+use super::answer::Answer;
+use super::http::Request;
+use crate::failure::Failure;
+
+/// More than any token file holds, bytes.
+const MAX_TOKEN_FILE: u64 = 4096;
+
+/// What a request must carry.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+impl Token {
+    /// The token in this file.
+    pub fn read(path: &Path) -> Result<Self, Failure> {
+        let fail = |why: &dyn std::fmt::Display| {
+            Failure::failed(format_args!(
+                "cannot read the token in {}: {why}",
+                path.display()
+            ))
+        };
+        let mut text = String::new();
+        let file = File::open(path).map_err(|error| fail(&error))?;
+        let read = file.take(MAX_TOKEN_FILE).read_to_string(&mut text);
+        read.map_err(|error| fail(&error))?;
+        let token = text.trim();
+        if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(fail(
+                &"it has to be one line of printable ASCII without spaces",
+            ));
+        }
+        Ok(Token(token.to_owned()))
+    }
+
+    /// The token itself.
+    pub fn secret(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it is the same, in a time that does not tell where they differ.
+    fn is(&self, other: &str) -> bool {
+        self.0.as_bytes().ct_eq(other.as_bytes()).into()
+    }
+}
+
+/// Lets requests through or not.
+pub struct Guard {
+    token: Option<Token>,
+}
+
+impl Guard {
+    pub fn new(token: Option<Token>) -> Self {
+        Guard { token }
+    }
+
+    /// Whether this request may be answered; the refusal if not.
+    pub fn check(&self, request: &Request) -> Result<(), Answer> {
+        match &self.token {
+            Some(token) => check_bearer(token, request)?,
+            None => check_host(request)?,
+        }
+        if request.method == "POST" {
+            check_change(request)?;
+        }
+        Ok(())
+    }
+}
+
+fn check_bearer(token: &Token, request: &Request) -> Result<(), Answer> {
+    match &request.bearer {
+        Some(bearer) if token.is(bearer) => Ok(()),
+        _ => {
+            let message = "this gateway wants its token: Authorization: Bearer TOKEN (--http-token-file FILE)";
+            Err(Answer::refusal(401, message.into()).with_header("WWW-Authenticate", "Bearer"))
+        }
+    }
+}
+
+fn check_host(request: &Request) -> Result<(), Answer> {
+    if request.host.as_deref().is_some_and(is_loopback) {
+        return Ok(());
+    }
+    let message = "ask for it as localhost, 127.0.0.1 or [::1] in the Host header: other names are refused, so that \
+                   no web page can ask";
+    Err(Answer::refusal(403, message.into()))
+}
+
+/// What changes something has to be what no web page can send.
+fn check_change(request: &Request) -> Result<(), Answer> {
+    if request.has_origin {
+        let message =
+            "requests with an Origin header come from web pages, and those may change nothing";
+        return Err(Answer::refusal(403, message.into()));
+    }
+    if !request.is_json {
+        let message = "send JSON, with Content-Type: application/json";
+        return Err(Answer::refusal(415, message.into()));
+    }
+    Ok(())
+}
+
+/// Whether a `Host` header names this machine, whatever the port.
+fn is_loopback(host: &str) -> bool {
+    let (name, port) = match host.strip_prefix('[') {
+        Some(rest) => match rest.split_once(']') {
+            Some((name, port)) => (name, port),
+            None => return false,
+        },
+        None => host.split_at(host.find(':').unwrap_or(host.len())),
+    };
+    let port_fits = port.is_empty()
+        || port
+            .strip_prefix(':')
+            .is_some_and(|port| port.parse::<u16>().is_ok());
+    let is_name = name.eq_ignore_ascii_case("localhost");
+    port_fits && (is_name || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn post() -> Request {
+        Request {
+            method: "POST".into(),
+            path: "/leave".into(),
+            host: Some("127.0.0.1:9631".into()),
+            bearer: None,
+            has_origin: false,
+            is_json: true,
+            keep_alive: true,
+            takes_chunks: true,
+            body: Vec::new(),
+        }
+    }
+
+    fn status(guard: &Guard, request: &Request) -> u16 {
+        guard
+            .check(request)
+            .map_or_else(|answer| answer.status, |()| 200)
+    }
+
+    #[test]
+    fn hosts_of_this_machine() {
+        for host in [
+            "localhost",
+            "LocalHost:80",
+            "127.0.0.1",
+            "127.8.9.1:9631",
+            "[::1]",
+            "[::1]:9631",
+        ] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in [
+            "",
+            "evil.example",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "10.0.0.1",
+            "[::2]",
+            "[::1",
+            "127.0.0.1:x",
+            "localhost:99999",
+            "user@localhost",
+            "0.0.0.0",
+        ] {
+            assert!(!is_loopback(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn no_web_page_changes_anything() {
+        let guard = Guard::new(None);
+        assert_eq!(status(&guard, &post()), 200);
+        let host = Some("evil.example".into());
+        assert_eq!(status(&guard, &Request { host, ..post() }), 403);
+        assert_eq!(
+            status(
+                &guard,
+                &Request {
+                    host: None,
+                    ..post()
+                }
+            ),
+            403
+        );
+        assert_eq!(
+            status(
+                &guard,
+                &Request {
+                    has_origin: true,
+                    ..post()
+                }
+            ),
+            403
+        );
+        assert_eq!(
+            status(
+                &guard,
+                &Request {
+                    is_json: false,
+                    ..post()
+                }
+            ),
+            415
+        );
+    }
+
+    #[test]
+    fn no_web_page_reads_anything_by_another_name() {
+        let get = Request {
+            method: "GET".into(),
+            host: Some("evil.example".into()),
+            ..post()
+        };
+        assert_eq!(status(&Guard::new(None), &get), 403);
+    }
+
+    #[test]
+    fn a_token_is_needed_where_there_is_one_and_makes_up_for_the_host() {
+        let guard = Guard::new(Some(Token("secret".into())));
+        let with = |bearer: &str, host: &str| Request {
+            bearer: Some(bearer.into()),
+            host: Some(host.into()),
+            ..post()
+        };
+        assert_eq!(status(&guard, &post()), 401);
+        assert_eq!(status(&guard, &with("secreT", "127.0.0.1")), 401);
+        assert_eq!(status(&guard, &with("", "127.0.0.1")), 401);
+        assert_eq!(status(&guard, &with("secret", "web-1:9631")), 200);
+        assert_eq!(
+            status(
+                &guard,
+                &Request {
+                    has_origin: true,
+                    ..with("secret", "web-1")
+                }
+            ),
+            403
+        );
+    }
+
+    #[test]
+    fn a_token_is_one_line_in_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("token");
+        std::fs::write(&path, "secret\n").unwrap();
+        assert_eq!(Token::read(&path).unwrap().secret(), "secret");
+        for text in ["", "\n", "two words", "two\nlines"] {
+            std::fs::write(&path, text).unwrap();
+            assert!(Token::read(&path).is_err(), "{text:?}");
+        }
+        assert!(Token::read(&dir.path().join("none")).is_err());
+    }
+}

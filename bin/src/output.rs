@@ -1,0 +1,78 @@
+//! Standard output, where data goes, and what makes text fit to be shown there.
+
+use std::borrow::Cow;
+use std::io::{self, ErrorKind, IsTerminal, Write};
+
+use butterfly::MemberId;
+
+use crate::failure::Failure;
+
+/// Writes the text to standard output at once.
+pub fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Failure::reader_gone()),
+        Err(error) => Err(Failure::failed(format_args!(
+            "cannot write to standard output: {error}"
+        ))),
+    }
+}
+
+/// Writes one line to standard output at once.
+pub fn print_line(line: &str) -> Result<(), Failure> {
+    print(&format!("{line}\n"))
+}
+
+/// Writes one line of talk to standard error; nobody need listen.
+pub fn tell(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Whether standard output is a terminal on which colours are wanted (<https://no-color.org>).
+pub fn colours_wanted() -> bool {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+    !refused && !dumb && io::stdout().is_terminal()
+}
+
+/// A text from the network, made safe for a terminal: control characters become `?`.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    if text.chars().any(char::is_control) {
+        Cow::Owned(text.replace(char::is_control, "?"))
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+/// The first eight digits of an id: what people tell members apart by.
+pub fn short_id(id: MemberId) -> String {
+    format!("{id:.8}")
+}
+
+/// A member as people are told of it: `web-2 (1a2b3c4d)`, or the short id alone if it has no name.
+pub fn who(name: &str, id: MemberId) -> String {
+    if name.is_empty() {
+        short_id(id)
+    } else {
+        format!("{} ({})", printable(name), short_id(id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_drive_a_terminal_is_taken_out() {
+        assert_eq!(printable("web-1"), "web-1");
+        assert_eq!(printable("\x1b[2Jweb\n"), "?[2Jweb?");
+    }
+
+    #[test]
+    fn a_member_without_a_name_goes_by_its_id() {
+        let id = MemberId::from_bytes([0xab; 16]);
+        assert_eq!(who("", id), "abababab");
+        assert_eq!(who("web", id), "web (abababab)");
+    }
+}

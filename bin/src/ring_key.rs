@@ -1,0 +1,131 @@
+//! Ring keys: making them and reading them from their files.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use butterfly::RingKey;
+use jiff::Timestamp;
+use rand::TryRng;
+use rand::rngs::SysRng;
+
+use crate::cli::{RingKeyArgs, RingKeyCommand};
+use crate::failure::Failure;
+use crate::output;
+
+/// More than any key file holds, bytes.
+const MAX_FILE: u64 = 4096;
+
+pub fn run(args: &RingKeyArgs) -> Result<(), Failure> {
+    match &args.command {
+        RingKeyCommand::Generate { name, dir } => {
+            let path = generate(name, dir)?;
+            output::print_line(&path.display().to_string())
+        }
+    }
+}
+
+/// The keys in these files.
+pub fn read_all(files: &[PathBuf]) -> Result<Vec<RingKey>, Failure> {
+    files.iter().map(|file| read(file)).collect()
+}
+
+fn read(path: &Path) -> Result<RingKey, Failure> {
+    let fail = |why: &dyn std::fmt::Display| {
+        Failure::failed(format_args!(
+            "cannot read the ring key {}: {why}",
+            path.display()
+        ))
+    };
+    let mut text = String::new();
+    let file = File::open(path).map_err(|error| fail(&error))?;
+    file.take(MAX_FILE)
+        .read_to_string(&mut text)
+        .map_err(|error| fail(&error))?;
+    RingKey::parse(&text).map_err(|error| fail(&error))
+}
+
+/// Makes a key and writes its file.
+fn generate(name: &str, dir: &Path) -> Result<PathBuf, Failure> {
+    let mut secret = [0; 32];
+    SysRng.try_fill_bytes(&mut secret).map_err(|error| {
+        Failure::failed(format_args!("the system gives no randomness: {error}"))
+    })?;
+    let revision = Timestamp::now().strftime("%Y%m%d%H%M%S").to_string();
+    let key = RingKey::new(name, &revision, secret).map_err(|error| {
+        Failure::failed(format_args!(
+            "cannot make a ring key named {name:?}: {error}"
+        ))
+    })?;
+    let path = dir.join(key.file_name());
+    write_new(&path, &key.to_file_text())?;
+    Ok(path)
+}
+
+/// Writes a file that is for its owner alone to read and was not there before.
+fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
+    let opened = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o400)
+        .open(path);
+    let mut file = opened.map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => Failure::failed(format_args!(
+            "{} is there already, and a key is never overwritten",
+            path.display()
+        )),
+        _ => Failure::failed(format_args!("cannot create {}: {error}", path.display())),
+    })?;
+    let written = file
+        .write_all(text.as_bytes())
+        .and_then(|()| file.sync_all());
+    written.map_err(|error| {
+        // Half a key is worse than none.
+        let _ = fs::remove_file(path);
+        Failure::failed(format_args!("cannot write {}: {error}", path.display()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_key_is_for_its_owner_alone_and_never_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.sym.key");
+        write_new(&path, "secret").unwrap();
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o400
+        );
+        let error = write_new(&path, "other").unwrap_err();
+        assert!(error.to_string().contains("never overwritten"), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "secret");
+    }
+
+    #[test]
+    fn what_was_generated_can_be_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = generate("ring", dir.path()).unwrap();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        assert!(
+            name.starts_with("ring-20") && name.ends_with(".sym.key"),
+            "{name}"
+        );
+        assert_eq!(read_all(&[path]).unwrap()[0].file_name().to_string(), name);
+    }
+
+    #[test]
+    fn an_unreadable_key_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("none.sym.key");
+        let error = read_all(std::slice::from_ref(&path)).unwrap_err();
+        assert!(error.to_string().contains("none.sym.key"), "{error}");
+        fs::write(&path, [0xff; 10]).unwrap();
+        assert!(read_all(&[path]).is_err());
+    }
+}

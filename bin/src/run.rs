@@ -1,0 +1,223 @@
+//! `butterfly run`: one member, its gateway, signals and the resolver, in one loop on one thread.
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use butterfly::{Butterfly, Config};
+use log::warn;
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token, Waker};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook_mio::v1_0::Signals;
+
+use crate::address;
+use crate::agent::Agent;
+use crate::cli::{DEFAULT_GATEWAY, RunArgs};
+use crate::failure::Failure;
+use crate::gateway::{Gateway, Token as BearerToken};
+use crate::logging;
+use crate::output;
+use crate::ring_key;
+use crate::seeds::Seeds;
+
+const SWIM: Token = Token(0);
+const SIGNALS: Token = Token(1);
+const RESOLVED: Token = Token(2);
+/// The gateway's tokens begin here.
+const GATEWAY: Token = Token(3);
+
+/// How long the gateway may take to send its last answers when all else is done.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+pub fn run(args: &RunArgs) -> Result<(), Failure> {
+    logging::start();
+    let mut program = Program::start(args)?;
+    program
+        .agent
+        .introduce(program.gateway.as_ref().map(Gateway::local_addr));
+    program.announce();
+    program.turn_until_left()
+}
+
+struct Program {
+    poll: Poll,
+    signals: Signals,
+    agent: Agent,
+    gateway: Option<Gateway>,
+}
+
+impl Program {
+    fn start(args: &RunArgs) -> Result<Self, Failure> {
+        let poll = Poll::new().map_err(no_loop)?;
+        let peers: Result<Vec<_>, _> = args.peer.iter().map(|peer| address::peer(peer)).collect();
+        let peers = peers.map_err(|error| Failure::failed(format_args!("--peer {error}")))?;
+        let config = config(args)?;
+        let keys = config.ring_keys.clone();
+        let gateway = gateway(args, &poll)?;
+
+        let signals = signals(&poll).map_err(no_loop)?;
+        let waker = Waker::new(poll.registry(), RESOLVED).map_err(no_loop)?;
+        let seeds = Seeds::new(Arc::new(waker)).map_err(no_loop)?;
+        let member = Butterfly::bind(config).map_err(Failure::failed)?;
+        let fd = member.as_raw_fd();
+        poll.registry()
+            .register(&mut SourceFd(&fd), SWIM, Interest::READABLE)
+            .map_err(no_loop)?;
+
+        let mut agent = Agent::new(member, seeds, args.ring_key.clone(), &keys);
+        for peer in &peers {
+            agent.join(peer).map_err(Failure::failed)?;
+        }
+        Ok(Program {
+            poll,
+            signals,
+            agent,
+            gateway,
+        })
+    }
+
+    /// The chosen addresses, on standard output for scripts to read.
+    fn announce(&self) {
+        let mut lines = format!("swim {}\n", self.agent.member.local_addr());
+        if let Some(gateway) = &self.gateway {
+            lines += &format!("http {}\n", gateway.local_addr());
+        }
+        if let Err(failure) = output::print(&lines) {
+            warn!("nobody reads the addresses: {failure}");
+        }
+    }
+
+    fn turn_until_left(&mut self) -> Result<(), Failure> {
+        let mut events = Events::with_capacity(128);
+        let mut end = None;
+        loop {
+            match self.poll.poll(&mut events, self.timeout(end)) {
+                Err(error) if error.kind() != ErrorKind::Interrupted => return Err(no_loop(error)),
+                _ => self.turn(&events)?,
+            }
+            if self.agent.has_left() {
+                let end = *end.get_or_insert_with(|| Instant::now() + LAST_WORDS);
+                let unsent = self.gateway.as_ref().is_some_and(Gateway::has_unsent);
+                if !unsent || Instant::now() >= end {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// What one wake brings: the member always first, then the rest, each in small portions.
+    fn turn(&mut self, events: &Events) -> Result<(), Failure> {
+        let woken = |token| events.iter().any(|event| event.token() == token);
+        self.agent.process(woken(SWIM)).map_err(|error| {
+            Failure::failed(format_args!("the member's socket failed: {error}"))
+        })?;
+        if woken(SIGNALS) {
+            self.take_signals()?;
+        }
+        if woken(RESOLVED) {
+            self.agent.seeds_resolved();
+        }
+        if let Some(gateway) = &mut self.gateway {
+            for event in events.iter().filter(|event| event.token() >= GATEWAY) {
+                gateway.woken(event.token());
+            }
+            gateway.turn(self.poll.registry(), &mut self.agent, Instant::now());
+        }
+        Ok(())
+    }
+
+    /// How long to sleep. (mio rounds up to whole milliseconds, so no deadline is met too early.)
+    fn timeout(&self, end: Option<Instant>) -> Option<Duration> {
+        let gateway = self.gateway.as_ref();
+        if gateway.is_some_and(Gateway::has_work) {
+            return Some(Duration::ZERO);
+        }
+        let deadlines = [
+            self.agent.member.deadline(),
+            gateway.and_then(Gateway::deadline),
+            end,
+        ];
+        let next = deadlines.into_iter().flatten().min()?;
+        Some(next.saturating_duration_since(Instant::now()))
+    }
+
+    fn take_signals(&mut self) -> Result<(), Failure> {
+        for signal in self.signals.pending() {
+            match signal {
+                SIGHUP => self.agent.reload_keys(),
+                _ if self.agent.is_leaving() => {
+                    return Err(Failure::failed(
+                        "ended by a second signal, before all others were told",
+                    ));
+                }
+                _ => self.agent.leave(),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the library is told.
+fn config(args: &RunArgs) -> Result<Config, Failure> {
+    let mut config = Config::new(address::socket("--listen", &args.listen)?);
+    if let Some(advertise) = &args.advertise {
+        config.advertise = Some(address::socket("--advertise", advertise)?);
+    }
+    config.id = args.id;
+    config.name = args.name.clone();
+    config.persistent = args.permanent_peer;
+    config.ring_keys = ring_key::read_all(&args.ring_key)?;
+    config.timing = args.timing.clone();
+    config.data_dir = args.data_dir.clone();
+    Ok(config)
+}
+
+/// The gateway, unless none is wanted, or the default port is somebody else's.
+fn gateway(args: &RunArgs, poll: &Poll) -> Result<Option<Gateway>, Failure> {
+    let addr = match args.http.as_deref() {
+        Some("none") => return Ok(None),
+        Some(asked) => address::socket("--http", asked)?,
+        None => address::socket("--http", DEFAULT_GATEWAY)?,
+    };
+    let token = args
+        .http_token_file
+        .as_deref()
+        .map(BearerToken::read)
+        .transpose()?;
+    if token.is_none() && !addr.ip().is_loopback() {
+        return Err(Failure::usage(format_args!(
+            "--http {addr} is open to others: give it a --http-token-file FILE, whose token every request \
+             must then carry"
+        )));
+    }
+    match Gateway::bind(poll.registry(), GATEWAY, addr, token) {
+        Ok(gateway) => Ok(Some(gateway)),
+        Err(error) if error.kind() == ErrorKind::AddrInUse && args.http.is_none() => {
+            warn!(
+                "no gateway: {addr} is in use by another program (--http 127.0.0.1:0 takes a free port)"
+            );
+            Ok(None)
+        }
+        Err(error) => Err(cannot_open(addr, &error)),
+    }
+}
+
+fn cannot_open(addr: SocketAddr, error: &io::Error) -> Failure {
+    Failure::failed(format_args!(
+        "cannot open the gateway on {addr}: {error} (--http IP:PORT for another, --http none for none)"
+    ))
+}
+
+fn signals(poll: &Poll) -> io::Result<Signals> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    poll.registry()
+        .register(&mut signals, SIGNALS, Interest::READABLE)?;
+    Ok(signals)
+}
+
+fn no_loop(error: io::Error) -> Failure {
+    Failure::failed(format_args!("the system gives no event loop: {error}"))
+}

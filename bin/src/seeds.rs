@@ -1,0 +1,135 @@
+//! Peers known by name: who they are, and the thread that resolves their names, so that a slow name
+//! server never delays an ack.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+
+use butterfly::{Butterfly, CommandError, SeedId};
+use log::warn;
+use mio::Waker;
+
+use crate::address::Peer;
+
+type Question = (SeedId, String);
+type Answer = (SeedId, io::Result<Vec<SocketAddr>>);
+
+/// The peers that a member was told to ask.
+pub struct Seeds {
+    /// As they were written, in that order.
+    listed: Vec<String>,
+    known: HashSet<Peer>,
+    names: HashMap<SeedId, String>,
+    questions: Sender<Question>,
+    answers: Receiver<Answer>,
+}
+
+impl Seeds {
+    /// None yet. Wakes the loop when a name is resolved: call `resolved` then.
+    pub fn new(waker: Arc<Waker>) -> io::Result<Self> {
+        let (questions, asked) = channel::<Question>();
+        let (answer, answers) = channel();
+        thread::Builder::new()
+            .name("resolver".into())
+            .spawn(move || {
+                for (seed, name) in asked {
+                    let addrs = name.to_socket_addrs().map(Iterator::collect);
+                    if answer.send((seed, addrs)).is_err() || waker.wake().is_err() {
+                        break; // The loop is gone.
+                    }
+                }
+            })?;
+        Ok(Seeds {
+            listed: Vec::new(),
+            known: HashSet::new(),
+            names: HashMap::new(),
+            questions,
+            answers,
+        })
+    }
+
+    /// Lets the member ask this peer for its ring. One that it asks already is no news.
+    pub fn add(&mut self, member: &mut Butterfly, peer: &Peer) -> Result<(), CommandError> {
+        if self.known.contains(peer) {
+            return Ok(());
+        }
+        match peer {
+            Peer::At(addr) => {
+                member.join(*addr)?;
+                self.listed.push(addr.to_string());
+            }
+            Peer::Named(name) => {
+                let seed = member.join_named()?;
+                self.names.insert(seed, name.clone());
+                self.listed.push(name.clone());
+            }
+        }
+        self.known.insert(peer.clone());
+        Ok(())
+    }
+
+    /// All, as they were written.
+    pub fn listed(&self) -> &[String] {
+        &self.listed
+    }
+
+    /// It is time to ask this one: its name is resolved anew.
+    pub fn due(&self, seed: SeedId) {
+        if let Some(name) = self.names.get(&seed) {
+            // The thread ends only after this end of the channel.
+            let _ = self.questions.send((seed, name.clone()));
+        }
+    }
+
+    /// Hands the names that were resolved since to the member.
+    pub fn resolved(&mut self, member: &mut Butterfly) {
+        while let Ok((seed, result)) = self.answers.try_recv() {
+            let name = self.names.get(&seed).map_or("?", String::as_str);
+            let addrs = usable(name, result, member.local_addr());
+            member.seed_resolved(seed, &addrs);
+        }
+    }
+}
+
+/// The addresses that a member which listens there can reach.
+fn usable(
+    name: &str,
+    result: io::Result<Vec<SocketAddr>>,
+    listening: SocketAddr,
+) -> Vec<SocketAddr> {
+    let mut addrs = match result {
+        Ok(addrs) => addrs,
+        Err(error) => {
+            warn!("peer {name}: {error}; it will be tried again");
+            return Vec::new();
+        }
+    };
+    // A socket on all of IPv6 reaches IPv4 too.
+    let both = listening.is_ipv6() && listening.ip().is_unspecified();
+    addrs.retain(|addr| both || addr.is_ipv4() == listening.is_ipv4());
+    if addrs.is_empty() {
+        warn!(
+            "peer {name}: no address of it can be reached from {listening}; it will be tried again"
+        );
+    }
+    addrs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_asks_only_addresses_that_it_reaches() {
+        let v4: SocketAddr = "127.0.0.1:1".parse().unwrap();
+        let v6: SocketAddr = "[::1]:1".parse().unwrap();
+        assert_eq!(usable("x", Ok(vec![v6, v4]), v4), [v4]);
+        assert_eq!(usable("x", Ok(vec![v6, v4]), v6), [v6]);
+        let all = "[::]:1".parse().unwrap();
+        assert_eq!(usable("x", Ok(vec![v6, v4]), all), [v6, v4]);
+        assert!(usable("x", Err(io::Error::other("no")), v4).is_empty());
+    }
+}

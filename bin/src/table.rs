@@ -1,0 +1,310 @@
+//! Tables for people.
+
+use std::time::Duration;
+
+use crate::output::printable;
+use crate::view::{MemberRow, Status};
+
+/// Lines up columns, two spaces apart. What a cell takes on the screen is what it holds: colour comes after.
+pub struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    pub fn new(head: &[&str]) -> Self {
+        Table {
+            rows: vec![head.iter().map(ToString::to_string).collect()],
+        }
+    }
+
+    pub fn row(&mut self, cells: Vec<String>) {
+        self.rows.push(cells);
+    }
+
+    /// The lines; `paint` may colour a padded cell, told its row (the head is 0) and column.
+    pub fn render(&self, paint: impl Fn(usize, usize, String) -> String) -> String {
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
+        let widths: Vec<usize> = (0..columns).map(|column| self.width(column)).collect();
+        let mut text = String::new();
+        for (number, row) in self.rows.iter().enumerate() {
+            let mut line = String::new();
+            for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
+                let is_last = row.iter().skip(column + 1).all(String::is_empty);
+                let padded = if is_last {
+                    cell.clone()
+                } else {
+                    format!("{cell:width$}  ")
+                };
+                line += &paint(number, column, padded);
+                if is_last {
+                    break;
+                }
+            }
+            text += &line;
+            text.push('\n');
+        }
+        text
+    }
+
+    fn width(&self, column: usize) -> usize {
+        let cells = self.rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    }
+}
+
+/// The colour of a health, as an ANSI code.
+fn colour(health: &str) -> &'static str {
+    match health {
+        "alive" => "32",
+        "suspect" => "33",
+        "confirmed" => "31",
+        _ => "90",
+    }
+}
+
+/// A text in the colour of a health, if colours are wanted.
+pub fn painted(text: &str, health: &str, colours: bool) -> String {
+    if colours {
+        format!("\x1b[{}m{text}\x1b[0m", colour(health))
+    } else {
+        text.to_owned()
+    }
+}
+
+/// All members, and below them how many fare how.
+pub fn members(members: &[MemberRow], local_health: u8, colours: bool) -> String {
+    const HEALTH: usize = 3;
+    let mut rows: Vec<&MemberRow> = members.iter().collect();
+    rows.sort_by_key(|row| (rank(&row.health), &row.name, &row.id));
+    let mut table = Table::new(&[
+        "ID", "NAME", "ADDRESS", "HEALTH", "INC", "RTT", "SINCE", "NOTE",
+    ]);
+    for row in &rows {
+        table.row(cells(row, members));
+    }
+    let mut text =
+        table.render(
+            |row, column, cell| match row.checked_sub(1).and_then(|row| rows.get(row)) {
+                Some(member) if column == HEALTH => painted(&cell, &member.health, colours),
+                _ => cell,
+            },
+        );
+    let count = |health: &str| members.iter().filter(|row| row.health == health).count();
+    text += &format!(
+        "\n{} known: {} alive, {} suspect, {} confirmed, {} departed; local health {local_health} (0 best, 8 worst)\n",
+        members.len(),
+        count("alive"),
+        count("suspect"),
+        count("confirmed"),
+        count("departed"),
+    );
+    text
+}
+
+fn rank(health: &str) -> u8 {
+    match health {
+        "alive" => 0,
+        "suspect" => 1,
+        "confirmed" => 2,
+        _ => 3,
+    }
+}
+
+fn cells(row: &MemberRow, members: &[MemberRow]) -> Vec<String> {
+    vec![
+        short(&row.id),
+        if row.name.is_empty() {
+            "-".into()
+        } else {
+            printable(&row.name).into_owned()
+        },
+        row.swim_addr().to_string(),
+        printable(&row.health).into_owned(),
+        row.incarnation.to_string(),
+        row.rtt_us
+            .map_or_else(|| "-".into(), |micros| span(Duration::from_micros(micros))),
+        age(Duration::from_millis(row.since_ms)),
+        notes(row, members).join(", "),
+    ]
+}
+
+/// What else is to be said of it.
+fn notes(row: &MemberRow, members: &[MemberRow]) -> Vec<String> {
+    let mut notes = Vec::new();
+    if row.is_self {
+        notes.push("this member".into());
+    }
+    if row.persistent {
+        notes.push("permanent".into());
+    }
+    if !row.suspected_by.is_empty() {
+        let by: Vec<_> = row
+            .suspected_by
+            .iter()
+            .map(|id| known_as(id, members))
+            .collect();
+        notes.push(format!("suspected by {}", by.join(" and ")));
+    }
+    if let Some(left) = row.suspicion_left_ms {
+        notes.push(format!(
+            "{:.1} s left",
+            Duration::from_millis(left).as_secs_f64()
+        ));
+    }
+    notes
+}
+
+fn known_as(id: &str, members: &[MemberRow]) -> String {
+    match members.iter().find(|row| row.id == id) {
+        Some(row) if !row.name.is_empty() => printable(&row.name).into_owned(),
+        _ => short(id),
+    }
+}
+
+fn short(id: &str) -> String {
+    printable(id).chars().take(8).collect()
+}
+
+/// How one member fares.
+pub fn status(status: &Status) -> String {
+    let counts = status.members;
+    let name = if status.name.is_empty() {
+        "-".into()
+    } else {
+        printable(&status.name)
+    };
+    let keys = match status.ring_keys.as_slice() {
+        [] => "none: the ring is open".to_owned(),
+        keys => keys.join(", "),
+    };
+    let lines = [
+        ("id", status.id.clone()),
+        ("name", name.into_owned()),
+        ("address", status.address.to_string()),
+        ("listening", status.listening.to_string()),
+        ("incarnation", status.incarnation.to_string()),
+        ("version", status.version.clone()),
+        ("up", age(Duration::from_millis(status.uptime_ms))),
+        (
+            "members",
+            format!(
+                "{} alive, {} suspect, {} confirmed, {} departed",
+                counts.alive, counts.suspect, counts.confirmed, counts.departed
+            ),
+        ),
+        (
+            "local health",
+            format!("{} (0 best, 8 worst)", status.local_health),
+        ),
+        ("leaving", if status.leaving { "yes" } else { "no" }.into()),
+        ("ring keys", keys),
+        ("blocked", listed(&status.blocked)),
+        ("seeds", listed(&status.seeds)),
+    ];
+    let line = |(label, text): &(&str, String)| format!("{label:<12}  {}\n", printable(text));
+    lines.iter().map(line).collect()
+}
+
+fn listed(items: &[String]) -> String {
+    if items.is_empty() {
+        "none".into()
+    } else {
+        items.join(", ")
+    }
+}
+
+/// A short span of time in the unit that suits it.
+pub fn span(span: Duration) -> String {
+    let micros = span.as_secs_f64() * 1e6;
+    match micros {
+        ..1e3 => format!("{micros:.0} us"),
+        ..1e4 => format!("{:.2} ms", micros / 1e3),
+        ..1e5 => format!("{:.1} ms", micros / 1e3),
+        ..1e6 => format!("{:.0} ms", micros / 1e3),
+        _ => format!("{:.2} s", micros / 1e6),
+    }
+}
+
+/// A time span as its two greatest units.
+pub fn age(age: Duration) -> String {
+    let seconds = age.as_secs();
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match seconds {
+        0..10 => format!("{:.1}s", age.as_secs_f64()),
+        10..60 => format!("{seconds}s"),
+        60..3600 => format!("{minutes}m{}s", seconds % 60),
+        3600..86_400 => format!("{hours}h{}m", minutes % 60),
+        _ => format!("{days}d{}h", hours % 24),
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    pub fn row(id: &str, name: &str, health: &str) -> MemberRow {
+        MemberRow {
+            id: id.into(),
+            name: name.into(),
+            address: [10, 0, 0, 2].into(),
+            swim_port: 9638,
+            gossip_port: 9638,
+            health: health.into(),
+            incarnation: 3,
+            persistent: false,
+            is_self: false,
+            rtt_us: None,
+            since_ms: 61_000,
+            suspected_by: Vec::new(),
+            suspicion_left_ms: None,
+        }
+    }
+
+    #[test]
+    fn the_table_says_who_suspects_whom_and_for_how_long() {
+        let rows = [
+            MemberRow {
+                suspected_by: vec!["1a".repeat(16), "ff".repeat(16)],
+                suspicion_left_ms: Some(1_240),
+                ..row(&"2b".repeat(16), "", "suspect")
+            },
+            MemberRow {
+                is_self: true,
+                rtt_us: Some(153),
+                ..row(&"1a".repeat(16), "web\x1b", "alive")
+            },
+        ];
+        assert_eq!(
+            members(&rows, 2, false),
+            "\
+ID        NAME  ADDRESS        HEALTH   INC  RTT     SINCE  NOTE
+1a1a1a1a  web?  10.0.0.2:9638  alive    3    153 us  1m1s   this member
+2b2b2b2b  -     10.0.0.2:9638  suspect  3    -       1m1s   suspected by web? and ffffffff, 1.2 s left
+
+2 known: 1 alive, 1 suspect, 0 confirmed, 0 departed; local health 2 (0 best, 8 worst)
+"
+        );
+    }
+
+    #[test]
+    fn only_the_health_is_coloured() {
+        let text = members(&[row(&"1a".repeat(16), "web", "confirmed")], 0, true);
+        assert_eq!(text.matches("\x1b[31mconfirmed  \x1b[0m").count(), 1);
+        assert_eq!(text.matches('\x1b').count(), 2);
+    }
+
+    #[test]
+    fn spans_in_the_unit_that_suits_them() {
+        for (millis, text) in [
+            (1_250, "1.2s"),
+            (59_999, "59s"),
+            (3_599_000, "59m59s"),
+            (3_660_000, "1h1m"),
+            (90_000_000, "1d1h"),
+        ] {
+            assert_eq!(age(Duration::from_millis(millis)), text);
+        }
+        assert_eq!(span(Duration::from_micros(12_340)), "12.3 ms");
+        assert_eq!(span(Duration::from_micros(2_500_000)), "2.50 s");
+    }
+}

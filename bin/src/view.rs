@@ -1,0 +1,123 @@
+//! What the gateway tells of a member and its ring, as JSON: written by `run`, read by the others.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use butterfly::{Butterfly, Health, MemberView, Time};
+use serde::{Deserialize, Serialize};
+
+/// One member, as the asked one sees it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MemberRow {
+    pub id: String,
+    pub name: String,
+    pub address: IpAddr,
+    pub swim_port: u16,
+    pub gossip_port: u16,
+    /// `alive`, `suspect`, `confirmed` or `departed`.
+    pub health: String,
+    pub incarnation: u64,
+    pub persistent: bool,
+    #[serde(rename = "self")]
+    pub is_self: bool,
+    /// The last round trip, microseconds.
+    pub rtt_us: Option<u64>,
+    /// Milliseconds since its health last changed.
+    pub since_ms: u64,
+    /// Of a suspect: the ids of those who accuse it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suspected_by: Vec<String>,
+    /// Of a suspect: milliseconds until it counts as dead, unless somebody vouches for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspicion_left_ms: Option<u64>,
+}
+
+impl MemberRow {
+    /// The row of a member at that time of its observer.
+    pub fn of(view: &MemberView<'_>, now: Time) -> Self {
+        let member = view.member;
+        let suspicion = view
+            .suspicion
+            .as_ref()
+            .filter(|_| view.health == Health::Suspect);
+        MemberRow {
+            id: member.id.to_string(),
+            name: view.name.to_owned(),
+            address: member.ip,
+            swim_port: member.swim_port,
+            gossip_port: member.gossip_port,
+            health: view.health.as_str().to_owned(),
+            incarnation: member.incarnation.get(),
+            persistent: member.persistent,
+            is_self: view.is_self,
+            rtt_us: view.rtt.map(|rtt| rtt.as_micros() as u64),
+            since_ms: now.since(view.since).as_millis() as u64,
+            suspected_by: suspicion.map_or_else(Vec::new, |suspicion| {
+                suspicion.accusers.iter().map(ToString::to_string).collect()
+            }),
+            suspicion_left_ms: suspicion
+                .map(|suspicion| suspicion.until.since(now).as_millis() as u64),
+        }
+    }
+
+    /// Where its SWIM messages go.
+    pub fn swim_addr(&self) -> SocketAddr {
+        SocketAddr::new(self.address, self.swim_port)
+    }
+}
+
+/// How many members of each health, the asked one included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    pub alive: usize,
+    pub suspect: usize,
+    pub confirmed: usize,
+    pub departed: usize,
+}
+
+impl Counts {
+    /// The counts as this member sees its ring.
+    pub fn of(member: &Butterfly) -> Self {
+        let counts = member.node().counts();
+        Counts {
+            alive: counts.alive,
+            suspect: counts.suspect,
+            confirmed: counts.confirmed,
+            departed: counts.departed,
+        }
+    }
+
+    /// All that are not Departed.
+    pub fn members(&self) -> usize {
+        self.alive + self.suspect + self.confirmed
+    }
+}
+
+/// How the asked member fares.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    pub id: String,
+    pub name: String,
+    /// Where others reach it.
+    pub address: SocketAddr,
+    /// Where it listens.
+    pub listening: SocketAddr,
+    pub incarnation: u64,
+    pub version: String,
+    pub uptime_ms: u64,
+    pub members: Counts,
+    /// 0 is best, 8 worst.
+    pub local_health: u8,
+    /// It is telling the others, and will end.
+    pub leaving: bool,
+    /// Whether its ring is sealed with a key.
+    pub sealed: bool,
+    /// The names of its ring keys, the one that seals first.
+    pub ring_keys: Vec<String>,
+    /// The ids that it ignores.
+    pub blocked: Vec<String>,
+    /// The peers it was told to ask, as they were written.
+    pub seeds: Vec<String>,
+    /// Everything it counts.
+    pub counters: BTreeMap<String, u64>,
+}

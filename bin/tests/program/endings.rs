@@ -1,0 +1,191 @@
+//! How the program ends, and with which code.
+
+use std::fs;
+use std::io::Read;
+use std::net::{TcpListener, UdpSocket};
+use std::process::Stdio;
+
+use crate::harness::{Member, assert_exit, butterfly, pair, program, said, until};
+
+#[test]
+fn what_is_not_reached_in_time_is_exit_code_3() {
+    let amber = Member::start(&[]);
+    let output = amber.ask(&["status", "--wait", "alive=2", "--timeout", "0.2"]);
+    assert_exit(&output, 3);
+    assert!(said(&output).contains("1 alive"), "{output:?}");
+    let output = butterfly(&[
+        "status",
+        "--wait",
+        "alive=1",
+        "--timeout",
+        "0.2",
+        "--http",
+        "127.0.0.1:1",
+    ]);
+    assert_exit(&output, 3);
+}
+
+#[test]
+fn what_fails_is_one_line_and_exit_code_1() {
+    let dir = tempfile::tempdir().unwrap();
+    let bad_key = dir.path().join("bad.sym.key");
+    fs::write(&bad_key, "SYM-SEC-1\nnonsense").unwrap();
+    let bad_key = bad_key.to_str().unwrap();
+    let no_key = dir.path().join("none.sym.key");
+    let no_key = no_key.to_str().unwrap();
+    let free = "127.0.0.1:0";
+    for (args, part) in [
+        (vec!["run", "--listen", "nonsense"], "nonsense"),
+        (
+            vec!["run", "--listen", "192.0.2.1:0", "--http", "none"],
+            "192.0.2.1",
+        ),
+        (
+            vec!["run", "--listen", free, "--advertise", "10.0.0.1"],
+            "--advertise",
+        ),
+        (
+            vec!["run", "--listen", free, "--http", "none", "--peer", "x"],
+            "HOST:PORT",
+        ),
+        (
+            vec![
+                "run",
+                "--listen",
+                free,
+                "--http",
+                "none",
+                "--ring-key",
+                no_key,
+            ],
+            no_key,
+        ),
+        (
+            vec![
+                "run",
+                "--listen",
+                free,
+                "--http",
+                "none",
+                "--ring-key",
+                bad_key,
+            ],
+            bad_key,
+        ),
+        (
+            vec!["members", "--http", "127.0.0.1:1"],
+            "no member answers at 127.0.0.1:1",
+        ),
+        (
+            vec!["leave", "--http", "127.0.0.1:1"],
+            "no member answers at 127.0.0.1:1",
+        ),
+        (vec!["members", "--http", "nonsense"], "IP:PORT"),
+        (vec!["ping", "nonsense"], "HOST:PORT"),
+        (
+            vec![
+                "ring-key",
+                "generate",
+                "a/b",
+                "--dir",
+                dir.path().to_str().unwrap(),
+            ],
+            "a/b",
+        ),
+        (
+            vec!["ring-key", "generate", "a", "--dir", "/nonexistent"],
+            "/nonexistent",
+        ),
+    ] {
+        let output = butterfly(&args);
+        assert_exit(&output, 1);
+        let said = said(&output);
+        assert!(
+            said.contains(part) && said.trim_end().lines().count() == 1,
+            "{args:?}: {said}"
+        );
+        assert!(output.stdout.is_empty(), "{output:?}");
+    }
+}
+
+#[test]
+fn a_port_in_use_is_said() {
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (udp_addr, tcp_addr) = (
+        udp.local_addr().unwrap().to_string(),
+        tcp.local_addr().unwrap().to_string(),
+    );
+    for (args, addr) in [
+        (["run", "--listen", &udp_addr, "--http", "none"], &udp_addr),
+        (
+            ["run", "--listen", "127.0.0.1:0", "--http", &tcp_addr],
+            &tcp_addr,
+        ),
+    ] {
+        let output = butterfly(&args);
+        assert_exit(&output, 1);
+        let said = said(&output);
+        assert!(
+            said.contains(addr.as_str()) && said.trim_end().lines().count() == 1,
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn the_default_gateway_being_busy_is_a_warning() {
+    // Either this takes it, or somebody else has it.
+    let _busy = TcpListener::bind("127.0.0.1:9631");
+    let mut child = program(&["run", "--listen", "127.0.0.1:0", "--timing", "local"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = [0; 5];
+    let read = child.stdout.as_mut().unwrap().read_exact(&mut first);
+    let killed = child.kill();
+    let output = child.wait_with_output().unwrap();
+    assert!(
+        read.is_ok() && killed.is_ok() && &first == b"swim ",
+        "{output:?}"
+    );
+    assert!(
+        said(&output).contains("no gateway: 127.0.0.1:9631 is in use"),
+        "{output:?}"
+    );
+    assert!(
+        !String::from_utf8_lossy(&output.stdout).contains("http"),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn a_wrong_command_line_is_exit_code_2() {
+    for args in [
+        vec![],
+        vec!["nonsense"],
+        vec!["run"],
+        vec!["demo", "--members", "2"],
+        vec!["run", "--listen", "127.0.0.1:0", "--id", "xyz"],
+        vec!["run", "--listen", "127.0.0.1:0", "--http", "0.0.0.0:0"],
+        vec!["status", "--wait", "many"],
+    ] {
+        let output = butterfly(&args);
+        assert_exit(&output, 2);
+        assert!(
+            output.stdout.is_empty() && !output.stderr.is_empty(),
+            "{output:?}"
+        );
+    }
+}
+
+#[test]
+fn a_signal_lets_it_leave() {
+    for signal in ["TERM", "INT"] {
+        let (amber, mut birch) = pair();
+        birch.signal(signal);
+        assert_eq!(birch.end(), Some(0), "{}", birch.log());
+        until("amber knows", || amber.row("birch")["health"] == "departed");
+    }
+}

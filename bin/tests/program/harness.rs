@@ -1,0 +1,191 @@
+//! Runs the real program on loopback, with ports that the system chooses; what a test starts dies with it.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::NamedTempFile;
+
+/// Far more than anything here takes, also on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The program with these arguments, not started.
+pub fn program(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_butterfly"));
+    command.args(args).stdin(Stdio::null());
+    for variable in ["RUST_LOG", "NO_COLOR", "TRACE_SWIM"] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+/// The program with these arguments, until it ends.
+pub fn butterfly(args: &[&str]) -> Output {
+    program(args).output().expect("the program can be run")
+}
+
+/// Its exit code, with what it said where that is wrong.
+#[track_caller]
+pub fn assert_exit(output: &Output, code: i32) {
+    assert_eq!(output.status.code(), Some(code), "{output:?}");
+}
+
+/// What it said on standard error.
+pub fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Waits until it is so.
+#[track_caller]
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < end, "never: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Two members that see each other.
+pub fn pair() -> (Member, Member) {
+    let amber = Member::start(&["--name", "amber"]);
+    let birch = Member::start(&["--name", "birch", "--peer", &amber.swim.to_string()]);
+    amber.wait("alive=2");
+    birch.wait("alive=2");
+    (amber, birch)
+}
+
+/// A running member.
+pub struct Member {
+    child: Child,
+    log: NamedTempFile,
+    pub swim: SocketAddr,
+    pub http: SocketAddr,
+}
+
+impl Member {
+    /// One of the local timing, with these arguments on top.
+    #[track_caller]
+    pub fn start(args: &[&str]) -> Self {
+        let base = [
+            "run",
+            "--listen",
+            "127.0.0.1:0",
+            "--http",
+            "127.0.0.1:0",
+            "--timing",
+            "local",
+        ];
+        Member::start_with(&[&base, args].concat())
+    }
+
+    /// One with exactly these arguments, a gateway among them.
+    #[track_caller]
+    pub fn start_with(args: &[&str]) -> Self {
+        let log = NamedTempFile::new().unwrap();
+        let stderr = log.reopen().unwrap();
+        let mut child = program(args)
+            .stdout(Stdio::piped())
+            .stderr(stderr)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut addr = |what: &str| {
+            let line = lines.next().and_then(Result::ok).unwrap_or_default();
+            let addr = line
+                .strip_prefix(what)
+                .and_then(|addr| addr.trim().parse().ok());
+            addr.unwrap_or_else(|| panic!("{line:?} is no {what} address: {}", read(&log)))
+        };
+        let (swim, http) = (addr("swim "), addr("http "));
+        Member {
+            child,
+            log,
+            swim,
+            http,
+        }
+    }
+
+    /// Asks it by a command of the program.
+    pub fn ask(&self, args: &[&str]) -> Output {
+        let gateway = self.http.to_string();
+        butterfly(&[args, &["--http", &gateway]].concat())
+    }
+
+    /// Asks it and reads the JSON that it answers.
+    #[track_caller]
+    pub fn json(&self, command: &str) -> Value {
+        let output = self.ask(&[command, "-o", "json"]);
+        assert_exit(&output, 0);
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// Waits for `alive=N` or `members=N`.
+    #[track_caller]
+    pub fn wait(&self, condition: &str) {
+        let output = self.ask(&["status", "--wait", condition, "--timeout", "20"]);
+        assert_eq!(output.status.code(), Some(0), "{output:?}\n{}", self.log());
+    }
+
+    /// The row of the member of this name, as this one sees it; null: it does not know it.
+    pub fn row(&self, name: &str) -> Value {
+        let rows = self.json("members");
+        let found = rows
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|row| row["name"] == name);
+        found.cloned().unwrap_or(Value::Null)
+    }
+
+    /// What it said so far.
+    pub fn log(&self) -> String {
+        read(&self.log)
+    }
+
+    pub fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.child.id());
+        assert!(
+            Command::new("sh")
+                .args(["-c", &kill])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+
+    /// Waits for its end; returns its exit code.
+    #[track_caller]
+    pub fn end(&mut self) -> Option<i32> {
+        let mut status = None;
+        until("the program ends", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.and_then(|status| status.code())
+    }
+
+    /// Sends these bytes to its gateway, and says that no more come; returns all it answers until it closes.
+    pub fn talk(&self, bytes: &str) -> String {
+        let mut stream = TcpStream::connect(self.http).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(bytes.as_bytes()).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn read(log: &NamedTempFile) -> String {
+    fs::read_to_string(log.path()).unwrap()
+}

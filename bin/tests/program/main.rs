@@ -1,0 +1,7 @@
+//! The program as its users meet it: real processes on loopback.
+
+mod endings;
+mod gateway;
+mod harness;
+mod membership;
+mod tools;

@@ -1,0 +1,172 @@
+//! Members find each other, lose each other and part; `members` and `status` say so.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::harness::{Member, assert_exit, pair, until};
+
+#[test]
+fn two_members_see_each_other_until_one_leaves() {
+    let (amber, mut birch) = pair();
+    let output = birch.ask(&["leave"]);
+    assert_exit(&output, 0);
+    assert!(output.stdout.is_empty(), "{output:?}");
+    assert_eq!(birch.end(), Some(0));
+    amber.wait("members=1");
+    assert_eq!(amber.row("birch")["health"], "departed");
+    let log = amber.log();
+    assert!(
+        log.contains("birch (") && log.contains("alive -> departed, incarnation"),
+        "{log}"
+    );
+}
+
+#[test]
+fn members_as_json_have_these_fields() {
+    let (amber, birch) = pair();
+    until("a round trip is measured", || {
+        amber.row("birch")["rtt_us"].is_u64()
+    });
+    let rows = amber.json("members");
+    assert_eq!(rows.as_array().unwrap().len(), 2);
+    let row = amber.row("birch");
+    let mut fields: Vec<_> = row
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    fields.sort_unstable();
+    let wanted = [
+        "address",
+        "gossip_port",
+        "health",
+        "id",
+        "incarnation",
+        "name",
+        "persistent",
+        "rtt_us",
+        "self",
+        "since_ms",
+        "swim_port",
+    ];
+    assert_eq!(fields, wanted);
+    assert_eq!(row["id"].as_str().map(str::len), Some(32));
+    assert_eq!(row["address"], "127.0.0.1");
+    assert_eq!(row["swim_port"], birch.swim.port());
+    assert_eq!(row["gossip_port"], birch.swim.port());
+    assert_eq!(row["health"], "alive");
+    assert_eq!(
+        (&row["self"], &row["persistent"]),
+        (&Value::Bool(false), &Value::Bool(false))
+    );
+    assert!(row["incarnation"].is_u64() && row["since_ms"].is_u64());
+    let own = amber.row("amber");
+    assert_eq!(
+        (&own["self"], &own["rtt_us"]),
+        (&Value::Bool(true), &Value::Null)
+    );
+}
+
+#[test]
+fn the_table_is_plain_text_where_no_terminal_is() {
+    let (amber, _birch) = pair();
+    let output = amber.ask(&["members"]);
+    assert_exit(&output, 0);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.starts_with("ID        NAME   ADDRESS"), "{text}");
+    assert!(
+        text.contains("2 known: 2 alive, 0 suspect, 0 confirmed, 0 departed; local health"),
+        "{text}"
+    );
+    assert!(!text.contains('\x1b'), "{text}");
+}
+
+#[test]
+fn a_member_that_is_told_of_peers_while_it_runs_joins_them() {
+    let amber = Member::start(&["--name", "amber"]);
+    let birch = Member::start(&["--name", "birch"]);
+    assert_exit(&birch.ask(&["join", &amber.swim.to_string()]), 0);
+    amber.wait("alive=2");
+    assert_eq!(birch.json("status")["seeds"][0], amber.swim.to_string());
+    assert_exit(&birch.ask(&["join", "nonsense"]), 1);
+}
+
+#[test]
+fn peers_may_be_given_by_name() {
+    let amber = Member::start(&["--name", "amber"]);
+    let peer = format!("localhost:{}", amber.swim.port());
+    let birch = Member::start(&["--name", "birch", "--peer", &peer]);
+    birch.wait("alive=2");
+    assert_eq!(birch.json("status")["seeds"][0], peer.as_str());
+}
+
+#[test]
+fn a_member_is_who_it_was_told_to_be() {
+    let id = "1a".repeat(16);
+    let amber = Member::start(&["--name", "amber", "--id", &id, "--permanent-peer"]);
+    let birch = Member::start(&["--name", "birch", "--peer", &amber.swim.to_string()]);
+    birch.wait("alive=2");
+    let row = birch.row("amber");
+    assert_eq!(
+        (&row["id"], &row["persistent"]),
+        (&Value::from(id), &Value::Bool(true))
+    );
+}
+
+#[test]
+fn a_killed_member_is_suspected_then_confirmed_and_the_log_says_why() {
+    let (amber, birch) = pair();
+    drop(birch);
+    until("birch is confirmed", || {
+        amber.row("birch")["health"] == "confirmed"
+    });
+    let log = amber.log();
+    assert!(
+        log.contains("alive -> suspect") && log.contains("suspect -> confirmed"),
+        "{log}"
+    );
+    assert!(
+        log.contains("it answered neither a ping nor those of others"),
+        "{log}"
+    );
+    assert_eq!(amber.json("status")["members"]["confirmed"], 1);
+}
+
+#[test]
+fn a_blocked_member_is_listed_until_it_is_unblocked() {
+    let (amber, birch) = pair();
+    let id = birch.json("status")["id"].as_str().unwrap().to_owned();
+    assert_exit(&amber.ask(&["block", "birch"]), 0);
+    assert_eq!(amber.json("status")["blocked"][0], id.as_str());
+    assert_exit(&amber.ask(&["unblock", &id[..12]]), 0);
+    assert_eq!(amber.json("status")["blocked"].as_array().unwrap().len(), 0);
+    assert_exit(&amber.ask(&["block", "nobody"]), 1);
+    amber.wait("alive=2");
+}
+
+#[test]
+fn a_data_directory_keeps_the_id_and_raises_the_incarnation() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    fs::create_dir(&data).unwrap();
+    let start = || {
+        let mut member = Member::start(&["--name", "amber", "--data-dir", data.to_str().unwrap()]);
+        let row = member.row("amber");
+        member.signal("TERM");
+        assert_eq!(member.end(), Some(0));
+        (row["id"].clone(), row["incarnation"].as_u64().unwrap())
+    };
+    let ((id, incarnation), (id_again, incarnation_again)) = (start(), start());
+    assert_eq!(id, id_again);
+    assert!(
+        incarnation < incarnation_again,
+        "{incarnation} {incarnation_again}"
+    );
+    assert_eq!(
+        fs::read_to_string(data.join("MEMBER_ID")).unwrap().trim(),
+        id
+    );
+    assert!(data.join("INCARNATION").exists());
+}

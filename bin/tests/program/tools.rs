@@ -1,0 +1,134 @@
+//! Ring keys, `ping` and `demo`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::harness::{Member, assert_exit, butterfly, pair, until};
+
+#[track_caller]
+fn generate_key(dir: &Path) -> PathBuf {
+    let output = butterfly(&[
+        "ring-key",
+        "generate",
+        "ring",
+        "--dir",
+        dir.to_str().unwrap(),
+    ]);
+    assert_exit(&output, 0);
+    PathBuf::from(String::from_utf8(output.stdout).unwrap().trim_end())
+}
+
+#[test]
+fn a_ring_key_lets_in_those_who_have_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = generate_key(dir.path());
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    let key = key.to_str().unwrap();
+    let amber = Member::start(&["--name", "amber", "--ring-key", key]);
+    let peer = amber.swim.to_string();
+    let birch = Member::start(&["--name", "birch", "--ring-key", key, "--peer", &peer]);
+    let stranger = Member::start(&["--name", "stranger", "--peer", &peer]);
+    amber.wait("alive=2");
+    birch.wait("alive=2");
+    until("the stranger has knocked, and was heard", || {
+        amber.json("status")["counters"]["rejected_not_sealed"].as_u64() > Some(1)
+    });
+    assert_eq!(amber.json("members").as_array().unwrap().len(), 2);
+    assert_eq!(stranger.json("members").as_array().unwrap().len(), 1);
+    assert_eq!(amber.json("status")["sealed"], true);
+    assert_exit(
+        &butterfly(&["ping", &peer, "-c", "2", "-i", "0.01", "--ring-key", key]),
+        0,
+    );
+    assert_exit(
+        &butterfly(&["ping", &peer, "-c", "1", "--timeout", "0.1"]),
+        1,
+    );
+}
+
+#[test]
+fn a_hangup_reads_the_ring_keys_again() {
+    let (dir, old_dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let old = generate_key(old_dir.path());
+    let file = dir.path().join("ring.sym.key");
+    fs::copy(&old, &file).unwrap();
+    let amber = Member::start(&["--ring-key", file.to_str().unwrap()]);
+    let old_name = amber.json("status")["ring_keys"][0].clone();
+
+    fs::remove_file(&file).unwrap();
+    fs::write(&file, "nonsense").unwrap();
+    amber.signal("HUP");
+    until("it says that the old keys stay", || {
+        amber.log().contains("the old ring keys stay")
+    });
+    assert_eq!(amber.json("status")["ring_keys"][0], old_name);
+
+    let text = fs::read_to_string(&old).unwrap().replace("ring-", "new-");
+    fs::write(&file, text).unwrap();
+    amber.signal("HUP");
+    until("it has the new key", || {
+        amber.json("status")["ring_keys"][0]
+            .as_str()
+            .unwrap()
+            .starts_with("new-")
+    });
+}
+
+#[test]
+fn a_ping_measures_and_leaves_no_trace() {
+    let (amber, birch) = pair();
+    let output = butterfly(&["ping", &amber.swim.to_string(), "-c", "5", "-i", "0.01"]);
+    assert_exit(&output, 0);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(text.matches("answer from amber (").count(), 5, "{text}");
+    assert!(
+        text.contains("5 answered, 0 lost (0%)") && text.contains("min/p50/p99/max = "),
+        "{text}"
+    );
+    let output = butterfly(&[
+        "ping",
+        &amber.swim.to_string(),
+        "-c",
+        "3",
+        "-i",
+        "0.01",
+        "-o",
+        "json",
+    ]);
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (
+            json["received"].as_u64(),
+            json["answers"].as_array().map(Vec::len)
+        ),
+        (Some(3), Some(3))
+    );
+    for member in [&amber, &birch] {
+        assert_eq!(member.json("members").as_array().unwrap().len(), 2);
+    }
+    let nobody = butterfly(&["ping", "127.0.0.1:1", "-c", "1", "--timeout", "0.1"]);
+    assert_exit(&nobody, 1);
+}
+
+#[test]
+fn the_demo_shows_a_ring_and_ends_by_itself() {
+    let start = Instant::now();
+    let output = butterfly(&["demo"]);
+    assert_exit(&output, 0);
+    assert!(start.elapsed() < Duration::from_secs(15));
+    let text = String::from_utf8(output.stdout).unwrap();
+    for part in [
+        "All see all 5",
+        "ember is killed",
+        "SUSPECTS IT AFTER",
+        "ember is confirmed dead",
+        "ember is back",
+        "birch has left",
+        "Done in",
+    ] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+}

@@ -1,0 +1,64 @@
+//! News is pushed at once to a few members, by Acks nobody asked for, and not only when a probe is due:
+//! each hop takes a round trip instead of half a period.
+
+use super::send::{Body, Outgoing};
+use super::{Row, Swim};
+use crate::env::{Env, Timer};
+use crate::limits::ORDINARY_DATAGRAM;
+
+impl Swim {
+    /// There is news: it is pushed soon, together with what comes until then.
+    pub(super) fn push_soon(&mut self, env: &mut Env) {
+        if !self.pushing && self.timing.push_fanout > 0 {
+            self.pushing = true;
+            env.timers.insert(env.now, Timer::PushDue);
+        }
+    }
+
+    /// Pushes what was told to few, and goes on until it was told to some more. From then on it only
+    /// rides on probes.
+    pub(super) fn push_due(&mut self, env: &mut Env) {
+        self.pushing = false;
+        let fresh = self
+            .news
+            .least_told()
+            .is_some_and(|times| times < self.timing.push_tellings);
+        if !fresh || self.push_to_some(env, self.timing.push_fanout) == 0 {
+            return;
+        }
+        self.pushing = true;
+        env.timers
+            .insert(env.now + self.timing.push_interval, Timer::PushDue);
+    }
+
+    /// Pushes news to this many Alive members, or as many as there are; how many.
+    pub(super) fn push_to_some(&mut self, env: &mut Env, most: usize) -> usize {
+        let mut chosen = std::mem::take(&mut self.helpers);
+        self.table
+            .some_alive(most, |_| true, &mut env.rng, &mut chosen);
+        for key in &chosen {
+            let (Some(member), told) = (
+                self.table.member(*key),
+                self.table.get(*key).map(Row::state),
+            ) else {
+                continue;
+            };
+            let body = Body::Ack {
+                forward_to: None,
+                number: 0,
+                news: true,
+            };
+            let (to, id, limit) = (member.swim_addr(), Some(member.id), ORDINARY_DATAGRAM);
+            self.queue(Outgoing {
+                to,
+                id,
+                told,
+                limit,
+                body,
+            });
+        }
+        let count = chosen.len();
+        self.helpers = chosen;
+        count
+    }
+}

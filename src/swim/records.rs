@@ -1,0 +1,219 @@
+//! What the memberships in a message do: those of others, and those of this very member.
+
+use std::net::IpAddr;
+
+use super::merge::{self, Merge, State};
+use super::news::RowKey;
+use super::receive::Incoming;
+use super::table::flag;
+use super::{Row, Swim};
+use crate::env::Env;
+use crate::error::Reject;
+use crate::event::{Cause, Event};
+use crate::member::{Health, Incarnation, Member};
+use crate::wire::{MemberRecord, MembershipRecord, Memberships, feature};
+
+impl Swim {
+    /// Merges the memberships that a message carried; `news`: what is adopted is passed on.
+    pub(super) fn apply(
+        &mut self,
+        env: &mut Env,
+        incoming: &mut Incoming<'_>,
+        memberships: Memberships<'_>,
+        news: bool,
+    ) {
+        for record in memberships {
+            match record {
+                Ok(record) if !record.member.address.is_some_and(is_somewhere) => {
+                    env.journal
+                        .rejected(env.now, Reject::BadAddress, incoming.from);
+                }
+                Ok(record) => {
+                    env.journal.stats.records_received += 1;
+                    self.apply_record(env, incoming, &record, news);
+                }
+                Err(reason) => env.journal.rejected(env.now, reason, incoming.from),
+            }
+        }
+    }
+
+    fn apply_record(
+        &mut self,
+        env: &mut Env,
+        incoming: &mut Incoming<'_>,
+        record: &MembershipRecord<'_>,
+        news: bool,
+    ) {
+        let heard = State {
+            incarnation: record.member.incarnation,
+            health: record.health,
+            left: record.member.departed && record.health == Health::Departed,
+        };
+        if record.member.id == self.id() {
+            return self.hear_of_myself(env, incoming, record, heard);
+        }
+        let known = self.table.find(&record.member.id);
+        let held = known.and_then(|key| self.table.get(key)).map(Row::state);
+        match (merge::merge(held, heard), known) {
+            (Merge::Ignore, Some(key)) => self.confirm_suspicion(env, key, held, heard, record),
+            (Merge::Ignore, None) => {}
+            (Merge::Adopt, known) => self.adopt(env, incoming, known, heard, record, news),
+            // An old table is no news of a death: two halves of a ring that meet again would otherwise put
+            // each other's members all on trial.
+            (Merge::Check, Some(key)) if news => {
+                self.begin_trial(env, key, incoming, heard.incarnation);
+            }
+            (Merge::Check, _) => {}
+        }
+    }
+
+    fn adopt(
+        &mut self,
+        env: &mut Env,
+        incoming: &Incoming<'_>,
+        known: Option<RowKey>,
+        heard: State,
+        record: &MembershipRecord<'_>,
+        news: bool,
+    ) {
+        let Some(ip) = record.member.address else {
+            return;
+        };
+        let held = known.and_then(|key| self.table.get(key));
+        let lived = held.is_none_or(|row| row.health == Health::Alive);
+        let via = incoming.sender.id;
+        let cause = match via == record.member.id {
+            true if heard.left => Cause::ItsLeave,
+            true => Cause::ProofOfLife,
+            false => Cause::Record { via },
+        };
+        let key = match known {
+            Some(key) => {
+                self.note_contact(key, &record.member, ip, false);
+                self.change(env, key, heard, cause, news);
+                key
+            }
+            None => {
+                let member = Member {
+                    departed: heard.left,
+                    ..member_at(&record.member, ip)
+                };
+                let Some(key) = self.learn(env, &member, heard.health, cause, news) else {
+                    return env
+                        .journal
+                        .rejected(env.now, Reject::TableFull, incoming.from);
+                };
+                self.table.set_name(key, record.member.name);
+                key
+            }
+        };
+        for accuser in record.accusers {
+            self.accuse(env, key, accuser);
+        }
+        if heard.health == Health::Suspect && lived && news {
+            self.volunteer(env, key);
+        }
+    }
+
+    /// What a fresh record says of a member beyond its health.
+    pub(super) fn note_contact(
+        &mut self,
+        key: RowKey,
+        sender: &MemberRecord<'_>,
+        ip: IpAddr,
+        direct: bool,
+    ) {
+        let Some(row) = self.table.get(key) else {
+            return;
+        };
+        let moved = self.table.ip_of(row) != ip
+            || row.swim_port != sender.swim_port
+            || row.gossip_port != sender.gossip_port;
+        if moved {
+            self.table
+                .set_contact(key, ip, sender.swim_port, sender.gossip_port);
+        }
+        if self
+            .table
+            .get(key)
+            .is_some_and(|row| self.table.name_of(row) != sender.name)
+            && !sender.name.is_empty()
+        {
+            self.table.set_name(key, sender.name);
+        }
+        if let Some(row) = self.table.get_mut(key) {
+            row.set(flag::PERSISTENT, sender.persistent);
+            if moved {
+                row.set(flag::PROVED, false);
+            }
+            if direct {
+                row.set(flag::OURS, sender.features & feature::EXTENSIONS != 0);
+            }
+        }
+    }
+
+    /// A record of this very member.
+    fn hear_of_myself(
+        &mut self,
+        env: &mut Env,
+        incoming: &Incoming<'_>,
+        record: &MembershipRecord<'_>,
+        heard: State,
+    ) {
+        if let Some(ip) = record.member.address {
+            self.learn_own_address(ip, incoming.proved);
+        }
+        let mine = self.me().incarnation;
+        let Some(raised) = merge::merge_own(mine, self.is_leaving(), heard) else {
+            return;
+        };
+        if heard.health == Health::Alive || self.is_leaving() {
+            return self.raise(env, raised);
+        }
+        if self.may_provoke(env, incoming) {
+            self.refute(env, raised, heard.health);
+        } else {
+            env.journal
+                .rejected(env.now, Reject::RateLimited, incoming.from);
+        }
+    }
+
+    pub(super) fn refute(&mut self, env: &mut Env, incarnation: Incarnation, claimed: Health) {
+        self.raise(env, incarnation);
+        self.local_health.worsen();
+        env.journal.stats.refutations += 1;
+        env.journal.event(Event::Refuted {
+            claimed,
+            incarnation,
+        });
+    }
+
+    /// Others know this member at this address.
+    fn learn_own_address(&mut self, ip: IpAddr, trusted: bool) {
+        if self.advertised || (self.addressed && !trusted) {
+            return;
+        }
+        let me = self.table.me();
+        let (swim_port, gossip_port) = (self.me().swim_port, self.me().gossip_port);
+        self.table.set_contact(me, ip, swim_port, gossip_port);
+        self.addressed = true;
+    }
+}
+
+/// Whether one host can be at this address.
+fn is_somewhere(ip: IpAddr) -> bool {
+    let everywhere = IpAddr::V4(std::net::Ipv4Addr::BROADCAST);
+    !ip.is_unspecified() && !ip.is_multicast() && ip != everywhere
+}
+
+pub(super) fn member_at(record: &MemberRecord<'_>, ip: IpAddr) -> Member {
+    Member {
+        id: record.id,
+        incarnation: record.incarnation,
+        ip,
+        swim_port: record.swim_port,
+        gossip_port: record.gossip_port,
+        persistent: record.persistent,
+        departed: record.departed,
+    }
+}

@@ -1,0 +1,87 @@
+//! Comparing tables with others, one at a time, ever more slowly: how a newcomer hears of everyone
+//! without asking its seed alone, and how whatever was lost is made good.
+
+use std::time::Duration;
+
+use super::Swim;
+use super::news::RowKey;
+use super::seeds::jittered;
+use super::send::{Body, Outgoing};
+use crate::env::{Env, Timer};
+use crate::limits::ORDINARY_DATAGRAM;
+use crate::timer::TimerKey;
+
+/// When the table is compared next.
+pub(super) struct Sync {
+    timer: Option<TimerKey>,
+    pause: Duration,
+}
+
+/// A newcomer's first pause is this part of a period.
+const EAGER: u32 = 16;
+
+impl Sync {
+    pub fn new() -> Self {
+        Sync {
+            timer: None,
+            pause: Duration::ZERO,
+        }
+    }
+}
+
+impl Swim {
+    /// This member was alone and is no longer: it wants to hear of everyone.
+    pub(super) fn sync_soon(&mut self, env: &mut Env) {
+        if let Some(timer) = self.sync.timer.take() {
+            env.timers.cancel(timer);
+        }
+        self.sync.pause = self.timing.period / EAGER;
+        self.sync_later(env);
+    }
+
+    fn sync_later(&mut self, env: &mut Env) {
+        let next = env.now + jittered(self.sync.pause, &mut env.rng);
+        self.sync.timer = Some(env.timers.insert(next, Timer::SyncDue));
+    }
+
+    /// Pings a living member with the digest of the table: if its own differs, it tells its table.
+    pub(super) fn sync_due(&mut self, env: &mut Env) {
+        self.sync.timer = None;
+        if self.is_leaving() || self.table.living() <= 1 {
+            return;
+        }
+        self.sync.pause = (self.sync.pause * 2).min(self.timing.retry_max);
+        self.sync_later(env);
+        let mut chosen = std::mem::take(&mut self.helpers);
+        self.table
+            .some_alive(1, |_| true, &mut env.rng, &mut chosen);
+        if let Some(key) = chosen.first() {
+            self.ping_to_compare(*key);
+        }
+        self.helpers = chosen;
+    }
+
+    /// Pings a member outside the probe cycle, with the digest of the table.
+    pub(super) fn ping_to_compare(&mut self, key: RowKey) {
+        let (Some(member), told) = (
+            self.table.member(key),
+            self.table.get(key).map(super::Row::state),
+        ) else {
+            return;
+        };
+        let (to, id, limit) = (member.swim_addr(), Some(member.id), ORDINARY_DATAGRAM);
+        let body = Body::Ping {
+            forward_to: None,
+            number: self.cookie(to),
+            digest: true,
+            probe: false,
+        };
+        self.queue(Outgoing {
+            to,
+            id,
+            told,
+            limit,
+            body,
+        });
+    }
+}

@@ -1,0 +1,148 @@
+//! In the steady state a member allocates nothing, however long it runs.
+
+#[path = "../benches/support/counting.rs"]
+#[allow(dead_code)]
+mod counting;
+#[path = "../benches/support/world.rs"]
+#[allow(dead_code)]
+mod world;
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use butterfly::node::SEND_BUFFER;
+use butterfly::stats::MessageKind;
+use butterfly::{Node, Time};
+use world::{World, addr_of, datagram, keys, node, number_of, ping_from, ping_with_six};
+
+const MEMBERS: u32 = 8;
+
+/// A datagram on its way: where from, where to, and how much of the buffer it takes.
+type Letter = (SocketAddr, SocketAddr, usize, [u8; SEND_BUFFER]);
+
+/// Nodes that exchange datagrams through a queue which is never too short, and the time.
+struct Ring {
+    nodes: Vec<Node>,
+    mail: VecDeque<Letter>,
+    now: Time,
+}
+
+impl Ring {
+    fn new(sealed: bool) -> Self {
+        let (now, keys) = (Time::ZERO, keys(sealed));
+        let mut nodes: Vec<_> = (0..MEMBERS)
+            .map(|number| node(number, &keys, now))
+            .collect();
+        for node in &mut nodes[1..] {
+            node.join(now, addr_of(0)).unwrap();
+        }
+        Ring {
+            nodes,
+            mail: VecDeque::with_capacity(1_024),
+            now,
+        }
+    }
+
+    /// Lets time pass, from deadline to deadline; a datagram arrives at once.
+    fn run_for(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        loop {
+            while let Some((from, to, len, mut bytes)) = self.mail.pop_front() {
+                let to = number_of(to) as usize;
+                self.nodes[to].handle_datagram(self.now, from, &mut bytes[..len]);
+                self.collect(to);
+            }
+            let next = self
+                .nodes
+                .iter()
+                .filter_map(Node::poll_timeout)
+                .min()
+                .unwrap();
+            if next > end {
+                return self.now = end;
+            }
+            self.now = next.max(self.now);
+            for number in 0..self.nodes.len() {
+                self.nodes[number].handle_timeout(self.now);
+                self.collect(number);
+            }
+        }
+    }
+
+    /// Takes what a node has to say.
+    fn collect(&mut self, number: usize) {
+        let mut bytes = [0; SEND_BUFFER];
+        while let Some(transmit) = self.nodes[number].poll_datagram(self.now, &mut bytes) {
+            let len = transmit.range.len();
+            bytes.copy_within(transmit.range, 0);
+            assert!(self.mail.len() < self.mail.capacity());
+            self.mail
+                .push_back((addr_of(number as u32), transmit.to, len, bytes));
+        }
+        while self.nodes[number].poll_event().is_some() {}
+    }
+
+    fn acks(&self) -> u64 {
+        let stats = self.nodes.iter().map(Node::stats);
+        stats.map(|stats| stats.received(MessageKind::Ack)).sum()
+    }
+}
+
+fn allocations_of(work: impl FnOnce()) -> u64 {
+    let before = counting::calls();
+    work();
+    counting::calls() - before
+}
+
+#[test]
+fn a_ring_probes_without_allocating() {
+    for sealed in [false, true] {
+        let mut ring = Ring::new(sealed);
+        ring.run_for(Duration::from_secs(120));
+        for node in &ring.nodes {
+            assert_eq!((node.counts().alive, node.news()), (MEMBERS as usize, 0));
+        }
+        let acks = ring.acks();
+        let allocations = allocations_of(|| ring.run_for(Duration::from_secs(100)));
+        assert_eq!(allocations, 0, "sealed: {sealed}");
+        assert!(ring.acks() - acks >= 99 * u64::from(MEMBERS));
+    }
+}
+
+#[test]
+fn a_ping_is_answered_without_allocating() {
+    for sealed in [false, true] {
+        let mut world = World::settled(sealed, 10);
+        let mut bare = datagram(world.keys(), &ping_from(2), &mut (0..0), 512);
+        let mut six = ping_with_six(world.keys(), 2, 3);
+        let mut again = six.clone();
+        for (name, ping) in [
+            ("bare", &mut bare),
+            ("the first with six", &mut six),
+            ("six", &mut again),
+        ] {
+            let acks = world.node.stats().sent(MessageKind::Ack);
+            let allocations = allocations_of(|| {
+                world.hear(addr_of(2), ping);
+                while world.take().is_some() {}
+            });
+            assert_eq!(allocations, 0, "{name}, sealed: {sealed}");
+            assert_eq!(world.node.stats().sent(MessageKind::Ack), acks + 1);
+        }
+        assert_eq!(world.node.stats().records_received, 8 + 12);
+    }
+}
+
+#[test]
+fn the_counter_counts() {
+    assert_eq!(
+        allocations_of(|| drop(std::hint::black_box(Box::new(1)))),
+        1
+    );
+    let before = counting::live();
+    let held = vec![0u8; 1_000];
+    assert_eq!(counting::live() - before, 1_000);
+    drop(held);
+    assert_eq!(counting::live(), before);
+}
