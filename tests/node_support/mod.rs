@@ -261,6 +261,12 @@ pub fn pings(sent: &[Sent]) -> Vec<Sent> {
     of(MessageKind::Ping, sent)
 }
 
+/// The pings of the probe cycle, and those for others: not those that compare tables.
+pub fn probes(sent: &[Sent]) -> Vec<Sent> {
+    let pings = pings(sent).into_iter();
+    pings.filter(|ping| ping.digest == 0).collect()
+}
+
 pub fn acks(sent: &[Sent]) -> Vec<Sent> {
     of(MessageKind::Ack, sent)
 }
@@ -309,11 +315,31 @@ pub fn config(timing: Timing) -> NodeConfig {
     }
 }
 
-/// `lan` without what makes lengths vary: no scaling, no local health.
+/// Numbers of its own, so that those of the presets may change, without what makes lengths vary or comes
+/// on top: no scaling, no local health, no witnesses, no pushes.
 pub fn plain() -> Timing {
-    let mut timing = Timing::lan();
+    let mut timing = doubtful();
     timing.local_health = false;
+    timing
+}
+
+/// The same with local health.
+pub fn doubtful() -> Timing {
+    let mut timing = Timing::lan();
+    timing.period = secs(1.0);
+    timing.timeout = secs(0.5);
+    timing.indirect_probes = 3;
+    timing.suspicion_periods = 3.0;
+    timing.suspicion_stretch = 3.0;
+    timing.suspicion_confirmations = 3;
     timing.suspicion_scaled = false;
+    timing.witnesses = 0;
+    timing.push_fanout = 0;
+    timing.verdict_timeout = secs(0.5);
+    timing.retry_max = secs(30.0);
+    timing.news_factor = 4.0;
+    timing.leave_grace = secs(0.5);
+    timing.lag_tolerance = secs(0.25);
     timing
 }
 
@@ -424,7 +450,12 @@ impl Bench {
             let payload = wire::open(&self.keys, &mut datagram).expect("what a node sends opens");
             let mut sent = Sent::read(self.now, transmit.to, bytes, payload);
             if sent.from.id == self.node.id() {
-                let limit = ORDINARY_DATAGRAM;
+                // A part of the table goes in the largest that there are.
+                let limit = if sent.table {
+                    MAX_DATAGRAM_SENT
+                } else {
+                    ORDINARY_DATAGRAM
+                };
                 assert!(bytes <= limit, "{bytes} bytes: {sent:?}");
                 assert_eq!(sent.from.ip, None, "the receiver fills that in");
                 let unbounded = self.mark == Incarnation::MAX;
@@ -503,7 +534,7 @@ impl Bench {
         }
     }
 
-    /// Waits for a ping to this peer, however long the round takes.
+    /// Waits for the probe of this peer, however long the round takes.
     pub fn until_pinged(&mut self, peer: &Peer, living: &[Peer]) -> Sent {
         for _ in 0..100_000 {
             let next = self
@@ -512,7 +543,7 @@ impl Bench {
                 .expect("a node has always a deadline");
             let pause = next.since(self.now);
             let sent = self.advance_with_living(pause, living);
-            if let Some(ping) = pings(&to(peer, &sent)).pop() {
+            if let Some(ping) = probes(&to(peer, &sent)).pop() {
                 return ping;
             }
         }
