@@ -336,7 +336,7 @@ impl Swim {
 
     /// Somebody lives: if that is the first one, it is asked for everyone it knows.
     fn alone_no_more(&mut self, env: &mut Env, health: Health) {
-        if health == Health::Alive && self.table.living() == 2 {
+        if health <= Health::Suspect && (self.table.living() == 2 || !self.sync.is_under_way()) {
             self.sync_soon(env);
         }
     }

@@ -110,7 +110,8 @@ impl Swim {
         for accuser in record.accusers {
             self.accuse(env, key, accuser);
         }
-        if heard.health == Health::Suspect && lived && news {
+        // A stranger's word is not worth a probe, which would cost more than the word.
+        if heard.health == Health::Suspect && lived && news && incoming.proved {
             self.volunteer(env, key);
         }
     }

@@ -307,10 +307,8 @@ impl Swim {
         let (mut count, mut skipped, mut misses) = (0, 0, 0);
         let mut walk = self.news.walk();
         while let Some((place, key)) = self.news.step(&mut walk) {
-            if Some(key) == receiver {
-                continue;
-            }
-            if !self.may_be_told(key, receiver) {
+            // Its own record it hears first, and not as news.
+            if Some(key) == receiver || !self.may_be_told(key, receiver) {
                 if skipped == PASSED {
                     break;
                 }

@@ -27,6 +27,10 @@ impl Sync {
             pause: Duration::ZERO,
         }
     }
+
+    pub fn is_under_way(&self) -> bool {
+        self.timer.is_some()
+    }
 }
 
 impl Swim {
