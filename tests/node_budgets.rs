@@ -50,7 +50,7 @@ fn no_datagram_is_larger_than_an_ordinary_one_however_much_there_is_to_say() {
         sent.extend(bench.advance_with_living(secs(2.0), &all));
         bench.node.leave(bench.now);
         sent.extend(bench.advance_with_living(secs(2.0), &all));
-        assert!(sent.iter().filter(|sent| sent.table).count() > 50);
+        assert!(sent.iter().filter(|sent| sent.table).count() > 25);
         let full = sent
             .iter()
             .filter(|sent| sent.bytes > ORDINARY_DATAGRAM - 60);

@@ -311,9 +311,19 @@ pub fn config(timing: Timing) -> NodeConfig {
 
 /// `lan` without what makes lengths vary: no scaling, no local health.
 pub fn plain() -> Timing {
-    let mut timing = Timing::lan();
+    let mut timing = probing();
     timing.local_health = false;
     timing.suspicion_scaled = false;
+    timing
+}
+
+/// Nothing but the probe cycle: no pushes, no witnesses, no comparing of tables.
+pub fn probing() -> Timing {
+    let mut timing = Timing::lan();
+    (timing.push_fanout, timing.witnesses) = (0, 0);
+    timing.sync_max = Duration::ZERO;
+    timing.retry_max = Duration::from_secs(30);
+    (timing.suspicion_periods, timing.suspicion_stretch) = (3.0, 3.0);
     timing
 }
 
@@ -423,7 +433,11 @@ impl Bench {
             let payload = wire::open(&self.keys, &mut datagram).expect("what a node sends opens");
             let mut sent = Sent::read(self.now, transmit.to, bytes, payload);
             if sent.from.id == self.node.id() {
-                let limit = ORDINARY_DATAGRAM;
+                let limit = if sent.table {
+                    MAX_DATAGRAM_SENT
+                } else {
+                    ORDINARY_DATAGRAM
+                };
                 assert!(bytes <= limit, "{bytes} bytes: {sent:?}");
                 assert_eq!(sent.from.ip, None, "the receiver fills that in");
                 assert!(sent.from.incarnation < self.mark.get(), "above the mark");
