@@ -54,7 +54,7 @@ fn no_datagram_is_larger_than_an_ordinary_one_however_much_there_is_to_say() {
         let full = sent
             .iter()
             .filter(|sent| sent.bytes > ORDINARY_DATAGRAM - 60);
-        assert!(full.count() * 2 > sent.len(), "most are well filled");
+        assert!(full.count() > 20, "what is said takes its room");
     }
 }
 

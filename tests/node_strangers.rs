@@ -273,7 +273,7 @@ fn message(bench: &Bench, knock: &Knock, from: &Peer) -> Message<'static> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Known ids (1..=20), unknown ones, its own address, forged ones: whatever a stranger sends.
     #[test]

@@ -338,7 +338,7 @@ fn a_bad_score_stretches_the_period_and_the_timeout() {
     }
     assert_eq!(bench.node.local_health(), 3);
     bench.sent();
-    let began = bench.until_pinged(&peer, &[]).at;
+    let began = bench.until_pinged(&peer, &[helper]).at;
     let score = f64::from(bench.node.local_health());
     let mut at = Vec::new();
     bench.advance_with(secs(20.0), |_, sent| {

@@ -43,6 +43,7 @@ mod verdict;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
+use dryoc::classic::crypto_shorthash::{Hash, crypto_shorthash};
 use rand::RngExt;
 use slab::Slab;
 
@@ -110,7 +111,7 @@ pub(crate) struct Swim {
     /// Whether that mark is still to be stored.
     reserve_due: bool,
     /// Makes the numbers of pings outside the probe cycle.
-    cookie_key: u64,
+    cookie_key: [u8; 16],
     /// The row that the next filler comes from.
     filler: RowKey,
     /// Members chosen to help; kept so that choosing allocates nothing.
@@ -378,15 +379,19 @@ impl Swim {
     }
 
     /// A number for a ping to this address outside the probe cycle: only who gets the ping knows it, so
-    /// an Ack with it proves the address.
+    /// an Ack with it proves the address. SipHash, as whoever has some numbers must not find the key, and
+    /// with it those of others.
     fn cookie(&self, addr: SocketAddr) -> u64 {
-        let bits = match addr.ip() {
-            IpAddr::V4(ip) => u128::from(ip.to_bits()),
-            IpAddr::V6(ip) => ip.to_bits(),
+        let ip = match addr.ip() {
+            IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+            IpAddr::V6(ip) => ip,
         };
-        let (low, high) = (bits as u64, (bits >> 64) as u64);
-        let mixed = table::mix(table::mix(low ^ self.cookie_key) ^ high ^ u64::from(addr.port()));
-        u64::from((mixed as u32).max(1))
+        let mut place = [0; 18];
+        place[..16].copy_from_slice(&ip.octets());
+        place[16..].copy_from_slice(&addr.port().to_be_bytes());
+        let mut hash = Hash::default();
+        crypto_shorthash(&mut hash, &place, &self.cookie_key);
+        u64::from((u64::from_le_bytes(hash) as u32).max(1))
     }
 }
 

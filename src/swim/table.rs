@@ -27,7 +27,7 @@ pub(crate) struct Row {
     ip: u32,
     /// The last round trip in microseconds; `NONE`: never measured.
     pub rtt: u32,
-    /// Its place in the round or among the dead, whichever it is in.
+    /// Its place in the list that it is in.
     place: u32,
     name: u32,
     /// Its suspicion, or its grave.
@@ -56,6 +56,9 @@ pub(crate) mod flag {
     pub const WANTS_TABLE: u16 = 1 << 6;
     pub const IN_ROUND: u16 = 1 << 7;
     pub const AMONG_DEAD: u16 = 1 << 8;
+    pub const AMONG_GONE: u16 = 1 << 9;
+    /// Every row but the own is in one of them.
+    pub const LISTS: u16 = IN_ROUND | AMONG_DEAD | AMONG_GONE;
 }
 
 impl Row {
@@ -96,9 +99,15 @@ impl Row {
         self.health <= Health::Suspect || self.has(flag::PERSISTENT) && !self.has(flag::LEFT)
     }
 
-    /// Whether it is to be asked now and then if it is back.
-    fn belongs_among_dead(&self) -> bool {
-        !self.belongs_in_round() && !self.has(flag::LEFT)
+    /// The list in which it belongs. The dead are asked now and then if they are back; who left is not.
+    fn list(&self) -> u16 {
+        if self.belongs_in_round() {
+            flag::IN_ROUND
+        } else if self.has(flag::LEFT) {
+            flag::AMONG_GONE
+        } else {
+            flag::AMONG_DEAD
+        }
     }
 }
 
@@ -113,6 +122,8 @@ pub(crate) struct Table {
     round: Vec<RowKey>,
     visited: usize,
     dead: Vec<RowKey>,
+    /// Those that left.
+    gone: Vec<RowKey>,
     counts: [usize; 4],
     digest: u64,
 }
@@ -130,6 +141,7 @@ impl Table {
             round: Vec::new(),
             visited: 0,
             dead: Vec::new(),
+            gone: Vec::new(),
             counts: [0; 4],
             digest: 0,
         };
@@ -350,25 +362,35 @@ impl Table {
         }
     }
 
-    /// Lists the member where it belongs: in the round, among the dead, or nowhere.
+    /// Lists the member where it belongs.
     pub fn settle(&mut self, key: RowKey, rng: &mut StdRng) {
         let Some(row) = self.rows.get(key as usize) else {
             return;
         };
-        let (round, dead) = (row.belongs_in_round(), row.belongs_among_dead());
-        if key == self.me || (round, dead) == (row.has(flag::IN_ROUND), row.has(flag::AMONG_DEAD)) {
+        let list = row.list();
+        if key == self.me || row.has(list) {
             return;
         }
         self.leave_lists(key);
-        if round {
+        if list == flag::IN_ROUND {
             self.enter_round(key, rng);
-        } else if dead {
-            self.set_place(key, self.dead.len());
-            self.dead.push(key);
+        } else {
+            let others = self.unasked(list);
+            others.push(key);
+            let last = others.len() - 1;
+            self.set_place(key, last);
         }
         if let Some(row) = self.get_mut(key) {
-            row.set(flag::IN_ROUND, round);
-            row.set(flag::AMONG_DEAD, dead);
+            row.set(list, true);
+        }
+    }
+
+    /// One of the lists beside the round.
+    fn unasked(&mut self, list: u16) -> &mut Vec<RowKey> {
+        if list == flag::AMONG_GONE {
+            &mut self.gone
+        } else {
+            &mut self.dead
         }
     }
 
@@ -390,14 +412,10 @@ impl Table {
         let Some(row) = self.rows.get_mut(key as usize) else {
             return;
         };
-        let (place, in_round, dead) = (
-            row.place as usize,
-            row.has(flag::IN_ROUND),
-            row.has(flag::AMONG_DEAD),
-        );
+        let (place, list) = (row.place as usize, row.flags & flag::LISTS);
         row.place = NONE;
-        row.set(flag::IN_ROUND | flag::AMONG_DEAD, false);
-        if in_round {
+        row.set(flag::LISTS, false);
+        if list == flag::IN_ROUND {
             let mut hole = place;
             if hole < self.visited {
                 self.visited -= 1;
@@ -406,9 +424,10 @@ impl Table {
             }
             self.swap_in_round(hole, self.round.len() - 1);
             self.round.pop();
-        } else if dead {
-            self.dead.swap_remove(place);
-            if let Some(moved) = self.dead.get(place).copied() {
+        } else if list != 0 {
+            let others = self.unasked(list);
+            others.swap_remove(place);
+            if let Some(moved) = others.get(place).copied() {
                 self.set_place(moved, place);
             }
         }
@@ -468,23 +487,32 @@ impl Table {
 
     /// One of the dead.
     pub fn random_dead(&self, rng: &mut StdRng) -> Option<RowKey> {
-        if self.dead.is_empty() {
-            return None;
-        }
-        self.dead.get(rng.random_range(0..self.dead.len())).copied()
+        random_of(&self.dead, rng)
     }
 
-    /// Of a few random dead, the one longest Departed.
+    /// Of a few random ones of those that left, else of the dead, the one longest Departed.
     pub fn oldest_departed(&self, rng: &mut StdRng) -> Option<RowKey> {
         const SAMPLE: usize = 16;
+        let list = if self.gone.is_empty() {
+            &self.dead
+        } else {
+            &self.gone
+        };
         (0..SAMPLE)
-            .filter_map(|_| self.random_dead(rng))
+            .filter_map(|_| random_of(list, rng))
             .filter(|key| {
                 self.get(*key)
                     .is_some_and(|row| row.health == Health::Departed)
             })
             .min_by_key(|key| self.get(*key).map(|row| row.since))
     }
+}
+
+fn random_of(list: &[RowKey], rng: &mut StdRng) -> Option<RowKey> {
+    if list.is_empty() {
+        return None;
+    }
+    list.get(rng.random_range(0..list.len())).copied()
 }
 
 /// Ids are chosen by others, so the index is keyed. The key comes from the node's own generator, so
