@@ -120,7 +120,8 @@ fn a_seed_that_is_this_very_member_is_dropped_without_a_word() {
         .node
         .seed_resolved(bench.now, named, &[me.addr, seed()]);
     assert_eq!((sent.len(), bench.sent().len()), (1, 2));
-    for (_, mut datagram) in bench.raw[..2].to_vec() {
+    let returned = bench.raw[..2].to_vec();
+    for (_, mut datagram) in returned {
         bench.feed_bytes(me.addr, &mut datagram);
     }
     assert_eq!(
