@@ -50,7 +50,7 @@ fn no_datagram_is_larger_than_an_ordinary_one_however_much_there_is_to_say() {
         sent.extend(bench.advance_with_living(secs(2.0), &all));
         bench.node.leave(bench.now);
         sent.extend(bench.advance_with_living(secs(2.0), &all));
-        assert!(sent.iter().filter(|sent| sent.table).count() > 25);
+        assert!(sent.iter().filter(|sent| sent.table).count() > 30);
         let full = sent
             .iter()
             .filter(|sent| sent.bytes > ORDINARY_DATAGRAM - 60);
@@ -237,7 +237,7 @@ fn news_that_is_not_for_a_peer_does_not_keep_other_news_from_it() {
     let all = [Peer::original(1), Peer::original(2)];
     bench.meet(&all);
     all.iter().for_each(|peer| bench.prove(peer, &all));
-    let of_v6: Vec<_> = (100..120)
+    let of_v6: Vec<_> = (100..400)
         .map(|number| {
             Peer::ours(number)
                 .at(&format!("[2001:db8::{number}]:9000"))
@@ -246,9 +246,10 @@ fn news_that_is_not_for_a_peer_does_not_keep_other_news_from_it() {
         .collect();
     bench.learn(&all[1], &[Peer::ours(50).said(Health::Alive, 1)]);
     bench.learn(&all[1], &of_v6);
-    bench.feed(&all[0], all[0].ping(0), &[]);
-    assert_eq!(
-        bench.sent()[0].says_of(&Peer::ours(50)),
-        Some((Health::Alive, 1))
-    );
+    let mut pings = 0..20;
+    let told = pings.any(|_| {
+        bench.feed(&all[0], all[0].ping(0), &[]);
+        bench.sent()[0].says_of(&Peer::ours(50)).is_some()
+    });
+    assert!(told);
 }

@@ -85,8 +85,8 @@ fn the_suspect_itself_is_no_accuser() {
 
 #[test]
 fn it_grows_with_the_logarithm_of_the_ring() {
-    let mut timing = probing();
-    timing.local_health = false;
+    let mut timing = plain();
+    timing.suspicion_scaled = true;
     for (count, scale) in [(5, 1.0), (999, 3.0)] {
         let (mut bench, all, suspect) = quiet(timing.clone(), count);
         bench.feed(&all[0], all[0].ack(0), &[suspect.said(Health::Suspect, 5)]);
@@ -95,7 +95,7 @@ fn it_grows_with_the_logarithm_of_the_ring() {
 }
 
 #[test]
-fn where_nobody_else_could_accuse_it_takes_twice_the_shortest() {
+fn where_nobody_else_could_accuse_it_is_short_but_twice_the_shortest() {
     let mut bench = Bench::new();
     let peer = Peer::ours(1);
     bench.meet(&[peer]);
@@ -308,7 +308,7 @@ fn a_claim_of_death_is_dropped_when_the_member_has_gone_on_since() {
 
 #[test]
 fn failures_and_refutations_make_it_slower_and_successes_mend_it() {
-    let mut bench = Bench::timed(probing());
+    let mut bench = Bench::timed(doubtful());
     let all: Vec<_> = (1..=3).map(Peer::ours).collect();
     bench.meet(&all);
     bench.until_pinged(&all[0], &all[1..]);
@@ -328,7 +328,7 @@ fn failures_and_refutations_make_it_slower_and_successes_mend_it() {
 
 #[test]
 fn a_bad_score_stretches_the_period_and_the_timeout() {
-    let mut bench = Bench::timed(probing());
+    let mut bench = Bench::timed(doubtful());
     let peer = Peer::ours(1);
     let helper = Peer::ours(2);
     bench.meet(&[peer, helper]);
@@ -342,11 +342,11 @@ fn a_bad_score_stretches_the_period_and_the_timeout() {
     let score = f64::from(bench.node.local_health());
     let mut at = Vec::new();
     bench.advance_with(secs(20.0), |_, sent| {
-        at.push((sent.kind, sent.at.since(began)))
+        at.push((sent.kind, sent.at.since(began), sent.digest))
     });
     let asked = at
         .iter()
-        .find(|(kind, _)| *kind == MessageKind::PingReq)
+        .find(|(kind, ..)| *kind == MessageKind::PingReq)
         .unwrap();
     assert!(
         close(asked.1, 0.5 * (score + 1.0)),
@@ -354,7 +354,7 @@ fn a_bad_score_stretches_the_period_and_the_timeout() {
     );
     let next = at
         .iter()
-        .find(|(kind, _)| *kind == MessageKind::Ping)
+        .find(|(kind, _, digest)| *kind == MessageKind::Ping && *digest == 0)
         .unwrap();
     assert!(close(next.1, 1.0 * (score + 1.0)), "{next:?} with {score}");
     for _ in 0..50 {
@@ -370,7 +370,7 @@ fn a_bad_score_stretches_the_period_and_the_timeout() {
 /// That the dead do not answer says nothing about the asker.
 #[test]
 fn a_dead_persistent_member_does_not_make_it_doubt_itself() {
-    let mut bench = Bench::timed(probing());
+    let mut bench = Bench::timed(doubtful());
     let living = Peer::ours(1);
     bench.meet(&[living]);
     let dead: Vec<_> = (2..8)
@@ -390,7 +390,7 @@ fn a_dead_persistent_member_does_not_make_it_doubt_itself() {
 
 #[test]
 fn what_it_slept_through_is_not_held_against_others() {
-    let mut bench = Bench::timed(probing());
+    let mut bench = Bench::timed(doubtful());
     let all: Vec<_> = (1..=5).map(Peer::ours).collect();
     bench.meet(&all);
     bench.learn(&all[0].clone(), &[all[4].said(Health::Suspect, 5)]);
@@ -413,7 +413,7 @@ fn what_it_slept_through_is_not_held_against_others() {
 
 #[test]
 fn a_little_late_is_not_lag() {
-    let mut bench = Bench::timed(probing());
+    let mut bench = Bench::timed(doubtful());
     let peer = Peer::ours(1);
     bench.meet(&[peer]);
     for _ in 0..100 {

@@ -328,7 +328,7 @@ impl Swim {
                 break;
             }
         }
-        if count == 0 {
+        if count + skipped == 0 {
             return 0;
         }
         let enough = news::tellings(self.timing.news_factor, self.table.living());

@@ -261,6 +261,12 @@ pub fn pings(sent: &[Sent]) -> Vec<Sent> {
     of(MessageKind::Ping, sent)
 }
 
+/// The pings of the probe cycle, and those for others: not those that compare tables.
+pub fn probes(sent: &[Sent]) -> Vec<Sent> {
+    let pings = pings(sent).into_iter();
+    pings.filter(|ping| ping.digest == 0).collect()
+}
+
 pub fn acks(sent: &[Sent]) -> Vec<Sent> {
     of(MessageKind::Ack, sent)
 }
@@ -309,21 +315,32 @@ pub fn config(timing: Timing) -> NodeConfig {
     }
 }
 
-/// `lan` without what makes lengths vary: no scaling, no local health.
+/// Numbers of its own, so that those of the presets may change, without what makes lengths vary or comes
+/// on top: no scaling, no local health, no witnesses, no pushes.
 pub fn plain() -> Timing {
-    let mut timing = probing();
+    let mut timing = doubtful();
     timing.local_health = false;
-    timing.suspicion_scaled = false;
     timing
 }
 
-/// Nothing but the probe cycle: no pushes, no witnesses, no comparing of tables.
-pub fn probing() -> Timing {
+/// The same with local health.
+pub fn doubtful() -> Timing {
     let mut timing = Timing::lan();
-    (timing.push_fanout, timing.witnesses) = (0, 0);
+    timing.period = secs(1.0);
+    timing.timeout = secs(0.5);
+    timing.indirect_probes = 3;
+    timing.suspicion_periods = 3.0;
+    timing.suspicion_stretch = 3.0;
+    timing.suspicion_confirmations = 3;
+    timing.suspicion_scaled = false;
+    timing.witnesses = 0;
+    timing.push_fanout = 0;
+    timing.verdict_timeout = secs(0.5);
+    timing.retry_max = secs(30.0);
     timing.sync_max = Duration::ZERO;
-    timing.retry_max = Duration::from_secs(30);
-    (timing.suspicion_periods, timing.suspicion_stretch) = (3.0, 3.0);
+    timing.news_factor = 4.0;
+    timing.leave_grace = secs(0.5);
+    timing.lag_tolerance = secs(0.25);
     timing
 }
 
@@ -434,6 +451,7 @@ impl Bench {
             let payload = wire::open(&self.keys, &mut datagram).expect("what a node sends opens");
             let mut sent = Sent::read(self.now, transmit.to, bytes, payload);
             if sent.from.id == self.node.id() {
+                // A part of the table goes in the largest that there are.
                 let limit = if sent.table {
                     MAX_DATAGRAM_SENT
                 } else {
@@ -517,7 +535,7 @@ impl Bench {
         }
     }
 
-    /// Waits for a ping to this peer, however long the round takes.
+    /// Waits for the probe of this peer, however long the round takes.
     pub fn until_pinged(&mut self, peer: &Peer, living: &[Peer]) -> Sent {
         for _ in 0..100_000 {
             let next = self
@@ -526,7 +544,7 @@ impl Bench {
                 .expect("a node has always a deadline");
             let pause = next.since(self.now);
             let sent = self.advance_with_living(pause, living);
-            if let Some(ping) = pings(&to(peer, &sent)).pop() {
+            if let Some(ping) = probes(&to(peer, &sent)).pop() {
                 return ping;
             }
         }
