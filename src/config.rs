@@ -46,6 +46,10 @@ pub struct Timing {
     /// The longest pause between two attempts to reach a seed or one of the dead. Attempts start one
     /// period apart, and each pause is twice the one before.
     pub retry_max: Duration,
+    /// The longest pause between two comparisons of the own table with another member's. They start a
+    /// fraction of a period after the first member is found, and each pause is twice the one before. Zero:
+    /// never.
+    pub sync_max: Duration,
     /// How long a Confirmed member is remembered as such before it is Departed.
     pub departed_after: Duration,
     /// How long a Departed member is remembered at all.
@@ -78,6 +82,7 @@ impl Timing {
             push_tellings: 6,
             news_factor: 4.0,
             retry_max: Duration::from_secs(60),
+            sync_max: Duration::from_secs(60),
             departed_after: 3 * DAY,
             forget_after: 7 * DAY,
             leave_grace: Duration::from_millis(500),
@@ -93,6 +98,7 @@ impl Timing {
             verdict_timeout: Duration::from_secs(3),
             push_interval: Duration::from_millis(300),
             retry_max: Duration::from_secs(300),
+            sync_max: Duration::from_secs(300),
             leave_grace: Duration::from_secs(1),
             lag_tolerance: Duration::from_millis(1_500),
             ..Timing::lan()
@@ -115,6 +121,7 @@ impl Timing {
             verdict_timeout: Duration::from_secs(1),
             push_fanout: 0,
             retry_max: Duration::from_secs(186),
+            sync_max: Duration::ZERO,
             lag_tolerance: Duration::from_millis(500),
             ..Timing::lan()
         }
@@ -130,6 +137,7 @@ impl Timing {
             verdict_timeout: Duration::from_millis(60),
             push_interval: Duration::from_millis(10),
             retry_max: Duration::from_secs(2),
+            sync_max: Duration::from_secs(2),
             leave_grace: Duration::from_millis(50),
             lag_tolerance: Duration::from_millis(20),
             ..Timing::lan()

@@ -5,7 +5,7 @@
 //! | kind | methods | rule |
 //! |---|---|---|
 //! | look | [`members`](Node::members), [`health_of`](Node::health_of), [`stats`](Node::stats), … | never changes anything |
-//! | feed | [`handle_datagram`](Node::handle_datagram), [`handle_timeout`](Node::handle_timeout), [`handle_unreachable`](Node::handle_unreachable) | never fails: bad input is counted, and told by an event now and then |
+//! | feed | [`handle_datagram`](Node::handle_datagram), [`handle_timeout`](Node::handle_timeout), [`handle_unreachable`](Node::handle_unreachable), [`handle_backlog`](Node::handle_backlog) | never fails: bad input is counted, and told by an event now and then |
 //! | command | [`join`](Node::join), [`leave`](Node::leave), [`block`](Node::block), … | takes effect, or changes nothing and says why |
 //! | drain | [`poll_datagram`](Node::poll_datagram), [`poll_event`](Node::poll_event), [`poll_trace`](Node::poll_trace), [`poll_timeout`](Node::poll_timeout) | call until empty |
 //!
@@ -304,6 +304,12 @@ impl Node {
         self.advance(now);
         self.env.journal.stats.send_errors += 1;
         self.swim.unreachable(&mut self.env, canonical(addr));
+    }
+
+    /// More has come in than the driver could read before the timers had their turn. What is not answered
+    /// in time may lie unread, so that the probe under way will accuse nobody.
+    pub fn handle_backlog(&mut self) {
+        self.swim.overrun();
     }
 
     /// Reading from the socket failed.

@@ -339,6 +339,10 @@ fn fifty_members_on_one_thread_agree_in_seconds_and_idle_cheaply() {
     println!("fifty members agree after {agreed:?}; the thread ran for {cpu:?}");
     assert!(agreed < Duration::from_secs(10), "{agreed:?}");
 
+    mesh.await_condition("nothing is news any more", |mesh| {
+        (0..MEMBERS).all(|place| mesh.get(place).node().news() == 0)
+    });
+
     let (wakes, cpu) = (mesh.wakes(), thread_cpu());
     let (sent, bytes) = (
         sum(&mesh, Stats::sent_total),

@@ -171,3 +171,76 @@ fn who_was_paused_does_not_hold_it_against_others() {
         }
     }
 }
+
+/// The whole table comes from others than the seed too, and news takes a round trip a hop.
+#[test]
+fn a_hundred_that_start_at_once_find_each_other_within_a_second() {
+    for seed in 0..SEEDS {
+        let (mut sim, _) = ring(seed, 100, Timing::lan());
+        let agreed = sim.run_until(Duration::from_millis(900), Sim::all_agree);
+        assert!(agreed, "seed {seed}");
+    }
+}
+
+/// Witnesses decide, not the size of the ring.
+#[test]
+fn a_crash_is_confirmed_by_all_in_five_seconds_however_large_the_ring() {
+    for members in [10, 50, 100] {
+        let mut times: Vec<_> = (0..SEEDS)
+            .map(|seed| {
+                let (mut sim, ids) = ring(seed, members, Timing::lan());
+                assert!(sim.run_until(Duration::from_secs(20), Sim::all_agree));
+                sim.run_for(Duration::from_secs(10));
+                let (victim, start) = (ids[1 + seed as usize % (members - 1)], sim.now());
+                sim.crash(victim);
+                let all_know = |sim: &Sim| sim.all_hold(victim, Health::Confirmed);
+                assert!(
+                    sim.run_until(Duration::from_secs(30), all_know),
+                    "{members}, {seed}"
+                );
+                sim.now().since(start)
+            })
+            .collect();
+        times.sort_unstable();
+        let (median, worst) = (times[times.len() / 2], times[times.len() - 1]);
+        println!("{members} members: median {median:?}, worst {worst:?}");
+        assert!(
+            median <= Duration::from_secs(5),
+            "{members} members: {median:?}"
+        );
+        assert!(
+            worst <= Duration::from_secs(10),
+            "{members} members: {worst:?}"
+        );
+    }
+}
+
+#[test]
+fn a_quarter_of_all_datagrams_lost_and_still_nobody_is_confirmed() {
+    for seed in 0..5 {
+        let (mut sim, members) = ring(seed, 20, Timing::lan());
+        sim.network_mut().loss = 0.25;
+        sim.run_for(Duration::from_secs(600));
+        assert!(sim.lost > 10_000, "the network loses nothing");
+        for member in members {
+            for (time, event) in sim.take_events(member) {
+                if let Event::MemberChanged { id, to, .. } = event {
+                    assert!(to < Health::Confirmed, "seed {seed}, {time}: {id} is {to}");
+                }
+            }
+        }
+    }
+}
+
+/// Pushes, witnesses and comparisons cost nothing while nothing happens.
+#[test]
+fn a_settled_ring_sends_a_ping_and_an_ack_a_period_and_little_more() {
+    for members in [8, 100] {
+        let (mut sim, _) = ring(1, members, Timing::lan());
+        sim.run_for(Duration::from_secs(120));
+        let before = sim.datagrams;
+        sim.run_for(Duration::from_secs(120));
+        let each = (sim.datagrams - before) as f64 / members as f64 / 120.0;
+        assert!((1.9..2.1).contains(&each), "{members} members: {each}");
+    }
+}

@@ -66,7 +66,9 @@ pub struct Butterfly {
 #[non_exhaustive]
 pub enum BindError {
     /// The UDP address cannot be bound.
-    #[error("cannot listen on {addr}: {error}")]
+    #[error(
+        "cannot listen on {addr}: {error}; stop what listens there, or choose another address or port"
+    )]
     Listen {
         /// The address.
         addr: SocketAddr,
@@ -367,6 +369,9 @@ impl Butterfly {
             }
             self.receive_one();
             self.flush();
+        }
+        if self.readable {
+            self.node.handle_backlog();
         }
         self.node.handle_timeout(self.clock());
         self.flush();

@@ -30,6 +30,8 @@ pub(super) struct Probe {
     /// When the direct ping left, by the driver's time.
     left: Option<Time>,
     answered: bool,
+    /// More came in than the driver could read at once: the Ack may lie unread.
+    unread: bool,
     /// Others are to be asked then; `None`: they were.
     late: Option<TimerKey>,
 }
@@ -82,6 +84,7 @@ impl Swim {
             number,
             left: None,
             answered: false,
+            unread: false,
             late,
         });
         env.journal.stats.probes += 1;
@@ -175,6 +178,13 @@ impl Swim {
         self.helpers = helpers;
     }
 
+    /// More has come in than the driver reads at once.
+    pub fn overrun(&mut self) {
+        if let Some(probe) = &mut self.probe {
+            probe.unread = true;
+        }
+    }
+
     /// A datagram to this address could not be sent, or came back: that is a missed direct Ack.
     pub fn unreachable(&mut self, env: &mut Env, addr: SocketAddr) {
         let Some(probe) = self.probe.as_ref().filter(|probe| !probe.answered) else {
@@ -258,6 +268,10 @@ impl Swim {
             return;
         }
         self.local_health.worsen();
+        // The own loop is what was too slow, if anything was: that accuses nobody.
+        if probe.unread {
+            return;
+        }
         let Some(held) = self.table.get(key).map(Row::state) else {
             return;
         };

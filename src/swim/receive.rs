@@ -294,8 +294,8 @@ impl Swim {
         let ours = self.end_probe(env, incoming, was_forwarded, number);
         self.apply(env, incoming, memberships, !table);
         self.take_in(env, incoming, ip, !was_forwarded);
-        let cookie = number == self.cookie(incoming.from);
-        if !was_forwarded && number != 0 && (ours || cookie) {
+        let answered = |swim: &Swim| ours || number == swim.cookie(incoming.from);
+        if !was_forwarded && number != 0 && answered(self) {
             self.prove(env, incoming);
         }
     }

@@ -36,6 +36,9 @@ impl Sync {
 impl Swim {
     /// This member was alone and is no longer: it wants to hear of everyone.
     pub(super) fn sync_soon(&mut self, env: &mut Env) {
+        if self.timing.sync_max.is_zero() {
+            return;
+        }
         if let Some(timer) = self.sync.timer.take() {
             env.timers.cancel(timer);
         }
@@ -54,7 +57,7 @@ impl Swim {
         if self.is_leaving() || self.table.living() <= 1 {
             return;
         }
-        self.sync.pause = (self.sync.pause * 2).min(self.timing.retry_max);
+        self.sync.pause = (self.sync.pause * 2).min(self.timing.sync_max);
         self.sync_later(env);
         let mut chosen = std::mem::take(&mut self.helpers);
         self.table

@@ -251,7 +251,7 @@ fn a_peer_without_extensions_joins_by_a_ping_is_probed_and_hears_of_itself_first
         |mesh: &Mesh| (0..3).all(|by| mesh.get(by).node().health_of(id) == Some(Health::Alive));
     mesh.await_condition("it gets an Ack, and all hear of it", |mesh| {
         peer.serve();
-        peer.acks == 1 && alive(mesh)
+        peer.acks > 0 && alive(mesh)
     });
     // It is probed by all of them, and pings the first itself once a period.
     let (mark, pings) = (mesh.mark(), peer.pings);

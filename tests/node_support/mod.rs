@@ -337,6 +337,7 @@ pub fn doubtful() -> Timing {
     timing.push_fanout = 0;
     timing.verdict_timeout = secs(0.5);
     timing.retry_max = secs(30.0);
+    timing.sync_max = Duration::ZERO;
     timing.news_factor = 4.0;
     timing.leave_grace = secs(0.5);
     timing.lag_tolerance = secs(0.25);
