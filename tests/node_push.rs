@@ -110,7 +110,9 @@ fn nobody_is_drowned_in_pushes_that_it_never_asked_for() {
 #[test]
 fn a_newcomer_compares_its_table_whatever_it_hears_first() {
     for first in [Health::Alive, Health::Suspect] {
-        let mut bench = Bench::new();
+        let mut timing = plain();
+        timing.sync_max = secs(30.0);
+        let mut bench = Bench::timed(timing);
         let peer = Peer::ours(1);
         bench.feed(&peer, peer.ack(0), &[Peer::ours(2).said(first, 5)]);
         let sent = bench.advance_with_living(secs(5.0), &[peer]);
