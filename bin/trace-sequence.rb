@@ -4,7 +4,7 @@
 #   cat /tmp/habitat-swim-trace/*.swimtrace | LC_ALL=C sort | ruby bin/trace-sequence.rb > sequence.txt
 #   PLANTUML_LIMIT_SIZE=163840 plantuml -tsvg sequence.txt
 #
-# Each input line has 12 fields joined by `^` (docs/protocol.md, section 5):
+# Each input line has 12 fields joined by `^` (docs/PROTOCOL.md, section 5):
 #
 #   time kind thread module line server-name member-id to-member-id listening to-addr swim rumor
 #

@@ -59,7 +59,7 @@
 //! | [`node`] | the state machine, without I/O |
 //! | `net`, `disk`, [`sim`] | what drives it: sockets, files, or a virtual network |
 //!
-//! The protocol is in `docs/protocol.md` (cited as PROTOCOL.md).
+//! The protocol is in `docs/PROTOCOL.md` (cited as PROTOCOL.md).
 
 pub mod config;
 mod disk;

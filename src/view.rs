@@ -19,7 +19,7 @@ pub struct MemberView<'a> {
     pub is_self: bool,
     /// The last direct round trip; `None`: never measured.
     pub rtt: Option<Duration>,
-    /// When its health changed last, by the node's time ([`Node::now`]).
+    /// When its health changed last, by the node's time ([`now`](crate::Node::now)).
     pub since: Time,
     /// By whom it is suspected and until when, if it is Suspect.
     pub suspicion: Option<SuspicionView<'a>>,

@@ -302,6 +302,9 @@ impl Swim {
         /// Those that are not for this receiver count as told, else they would stand before all others
         /// for ever. No more of them than this are looked at.
         const PASSED: usize = 64;
+        if self.news.len() == 0 {
+            return 0;
+        }
         let mut told = [(0, 0); MOST_NEWS];
         let mut passed = [(0, 0); PASSED];
         let (mut count, mut skipped, mut misses) = (0, 0, 0);
