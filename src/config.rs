@@ -144,6 +144,28 @@ impl Timing {
         }
     }
 
+    /// The same with what would make a member spin put right: durations of pauses are at least a
+    /// millisecond, a time-out is no longer than its period, factors are finite and not negative.
+    pub fn sane(mut self) -> Self {
+        let least = Duration::from_millis(1);
+        self.period = self.period.max(least);
+        self.timeout = self.timeout.clamp(least, self.period);
+        self.push_interval = self.push_interval.max(least);
+        self.retry_max = self.retry_max.max(self.period);
+        for factor in [
+            &mut self.suspicion_periods,
+            &mut self.suspicion_stretch,
+            &mut self.news_factor,
+        ] {
+            *factor = if factor.is_finite() {
+                factor.clamp(0.0, 1e6)
+            } else {
+                1.0
+            };
+        }
+        self
+    }
+
     /// The names of the presets.
     pub const PRESETS: [&str; 4] = ["lan", "wan", "habitat", "local"];
 

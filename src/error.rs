@@ -120,6 +120,9 @@ pub enum CommandError {
     /// No more ids can be blocked.
     #[error("{0} ids are blocked already; unblock some first")]
     TooManyBlocked(usize),
+    /// The member is leaving, or has left.
+    #[error("this member is leaving its ring; start it again to join one")]
+    Leaving,
     /// A member cannot block itself.
     #[error("this is the member's own id; name another")]
     OwnId,

@@ -54,7 +54,7 @@ pub struct NodeConfig {
     pub persistent: bool,
     /// The first seals, any opens; none: everything is plain.
     pub ring_keys: Vec<RingKey>,
-    /// How fast it goes.
+    /// How fast it goes; taken as [`Timing::sane`] makes it.
     pub timing: Timing,
     /// Seeds its randomness, nonces included: from the system, but for tests.
     pub random_seed: [u8; 32],
@@ -95,6 +95,7 @@ fn canonical(addr: SocketAddr) -> SocketAddr {
 impl Node {
     /// A node that knows nobody yet, at this time of its driver.
     pub fn new(config: NodeConfig, now: Time) -> Self {
+        let timing = config.timing.sane();
         let mut env = Env {
             now,
             wall: now,
@@ -102,7 +103,7 @@ impl Node {
             timers: TimerWheel::new(now),
             journal: Journal::default(),
         };
-        let lag_tolerance = config.timing.lag_tolerance;
+        let lag_tolerance = timing.lag_tolerance;
         let identity = Identity {
             id: config.id,
             name: config.name,
@@ -113,7 +114,7 @@ impl Node {
             gossip_port: config.gossip_port,
             persistent: config.persistent,
         };
-        let swim = Swim::new(&identity, config.timing, &mut env);
+        let swim = Swim::new(&identity, timing, &mut env);
         Node {
             env,
             swim,
@@ -341,9 +342,12 @@ impl Node {
     /// Asks this address for members of the ring, from now on, ever more slowly.
     ///
     /// # Errors
-    /// [`CommandError::TooManySeeds`]; nothing changed.
+    /// [`CommandError::TooManySeeds`] or [`CommandError::Leaving`]; nothing changed.
     pub fn join(&mut self, now: Time, seed: SocketAddr) -> Result<SeedId, CommandError> {
         self.advance_unless_paused(now);
+        if self.swim.is_leaving() {
+            return Err(CommandError::Leaving);
+        }
         self.swim
             .join(&mut self.env, Some(canonical(seed)))
             .ok_or(CommandError::TooManySeeds(MAX_SEEDS))
@@ -352,9 +356,12 @@ impl Node {
     /// Asks a seed that is known by name: [`Event::SeedDue`] asks for its addresses at each attempt.
     ///
     /// # Errors
-    /// [`CommandError::TooManySeeds`]; nothing changed.
+    /// [`CommandError::TooManySeeds`] or [`CommandError::Leaving`]; nothing changed.
     pub fn join_named(&mut self, now: Time) -> Result<SeedId, CommandError> {
         self.advance_unless_paused(now);
+        if self.swim.is_leaving() {
+            return Err(CommandError::Leaving);
+        }
         self.swim
             .join(&mut self.env, None)
             .ok_or(CommandError::TooManySeeds(MAX_SEEDS))

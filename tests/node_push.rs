@@ -85,7 +85,6 @@ fn a_strangers_suspicion_calls_no_witnesses() {
 /// Members that are made up at the address of somebody else, and news that is made up for them: the victim
 /// may get what the forger's datagrams are worth by the rules, and what the probe cycle sends anyway.
 #[test]
-#[ignore = "pushes go to members that have not proved their address"]
 fn nobody_is_drowned_in_pushes_that_it_never_asked_for() {
     let mut bench = Bench::timed(pushing());
     let all: Vec<_> = (1..=3).map(Peer::ours).collect();

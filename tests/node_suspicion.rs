@@ -332,6 +332,8 @@ fn a_bad_score_stretches_the_period_and_the_timeout() {
     let peer = Peer::ours(1);
     let helper = Peer::ours(2);
     bench.meet(&[peer, helper]);
+    bench.prove(&helper, &[peer, helper]);
+    bench.advance_with_living(secs(5.0), &[peer, helper]);
     for _ in 0..3 {
         let own = bench.me().said(Health::Suspect, bench.me().incarnation);
         bench.feed(&helper, helper.ack(0), &[own]);

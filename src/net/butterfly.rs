@@ -374,8 +374,8 @@ impl Butterfly {
             self.node.handle_backlog();
         }
         self.node.handle_timeout(self.clock());
-        self.flush();
         self.store_mark();
+        self.flush();
         self.write_traces();
     }
 

@@ -121,6 +121,6 @@ impl Swim {
         };
         self.retry.pause = (self.retry.pause * 2).min(self.timing.retry_max);
         self.retry_later(env);
-        self.ping_to_compare(key);
+        self.ping_aside(key, true);
     }
 }

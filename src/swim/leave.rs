@@ -40,7 +40,7 @@ impl Swim {
         self.table.set_state(me, state, env.now, &mut env.rng);
         self.reserve();
         self.heat(env, me);
-        if self.push_to_some(env, LEAVE_FANOUT) == 0 {
+        if self.tell_leave(env) == 0 {
             self.leave = Leave::Done;
             return env.journal.event(Event::Left);
         }
@@ -51,12 +51,24 @@ impl Swim {
     pub(super) fn leave_step(&mut self, env: &mut Env) {
         if self.leave == Leave::Telling {
             self.leave = Leave::ToldAgain;
-            self.push_to_some(env, LEAVE_FANOUT);
+            self.tell_leave(env);
             env.timers
                 .insert(env.now + self.timing.leave_grace, Timer::LeaveStep);
         } else {
             self.leave = Leave::Done;
             env.journal.event(Event::Left);
         }
+    }
+
+    fn tell_leave(&mut self, env: &mut Env) -> usize {
+        let mut chosen = std::mem::take(&mut self.helpers);
+        self.table
+            .some_alive(LEAVE_FANOUT, |_| true, &mut env.rng, &mut chosen);
+        for key in &chosen {
+            self.tell(*key);
+        }
+        let count = chosen.len();
+        self.helpers = chosen;
+        count
     }
 }

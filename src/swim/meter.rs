@@ -13,7 +13,6 @@ use crate::time::Time;
 /// One token bucket; full when it is not in use.
 #[derive(Clone, Copy)]
 struct Bucket {
-    source: u64,
     tokens: u32,
     filled: Time,
 }
@@ -37,7 +36,6 @@ impl Meter {
     pub fn allow(&mut self, now: Time, source: IpAddr) -> bool {
         if self.slots.is_empty() {
             let full = Bucket {
-                source: 0,
                 tokens: STRANGER_BURST,
                 filled: now,
             };
@@ -47,9 +45,6 @@ impl Meter {
         let slot = source as usize % METER_SLOTS;
         let bucket = &mut self.slots[slot];
         bucket.refill(now);
-        if bucket.tokens == STRANGER_BURST {
-            bucket.source = source;
-        }
         let allowed = bucket.tokens > 0;
         bucket.tokens = bucket.tokens.saturating_sub(1);
         allowed

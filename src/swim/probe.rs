@@ -102,6 +102,7 @@ impl Swim {
             id,
             told: Some(held),
             limit,
+            ages: true,
             body,
         });
     }
@@ -172,6 +173,7 @@ impl Swim {
                 id,
                 told: None,
                 limit,
+                ages: true,
                 body: Body::PingReq { target, number },
             });
         }

@@ -1,7 +1,9 @@
 //! News is pushed at once to a few members, by Acks nobody asked for, and not only when a probe is due:
 //! each hop takes a round trip instead of half a period.
 
+use super::news::RowKey;
 use super::send::{Body, Outgoing};
+use super::table::flag;
 use super::{Row, Swim};
 use crate::env::{Env, Timer};
 use crate::limits::ORDINARY_DATAGRAM;
@@ -23,7 +25,7 @@ impl Swim {
             .news
             .least_told()
             .is_some_and(|times| times < self.timing.push_tellings);
-        if !fresh || self.push_to_some(env, self.timing.push_fanout) == 0 {
+        if !fresh || self.push(env) == 0 {
             return;
         }
         self.pushing = true;
@@ -31,34 +33,48 @@ impl Swim {
             .insert(env.now + self.timing.push_interval, Timer::PushDue);
     }
 
-    /// Pushes news to this many Alive members, or as many as there are; how many.
-    pub(super) fn push_to_some(&mut self, env: &mut Env, most: usize) -> usize {
+    /// Pushes news to some Alive members; how many. Whose address is not proved gets a ping that has it
+    /// prove it, and nothing more until it did: nobody can have pushes sent to somebody else.
+    fn push(&mut self, env: &mut Env) -> usize {
         let mut chosen = std::mem::take(&mut self.helpers);
-        self.table
-            .some_alive(most, |_| true, &mut env.rng, &mut chosen);
+        let fits = |row: &Row| row.has(flag::PROVED) || !row.has(flag::ASKED);
+        let most = self.timing.push_fanout;
+        self.table.some_alive(most, fits, &mut env.rng, &mut chosen);
         for key in &chosen {
-            let (Some(member), told) = (
-                self.table.member(*key),
-                self.table.get(*key).map(Row::state),
-            ) else {
+            let Some(row) = self.table.get_mut(*key) else {
                 continue;
             };
-            let body = Body::Ack {
-                forward_to: None,
-                number: 0,
-                news: true,
-            };
-            let (to, id, limit) = (member.swim_addr(), Some(member.id), ORDINARY_DATAGRAM);
-            self.queue(Outgoing {
-                to,
-                id,
-                told,
-                limit,
-                body,
-            });
+            if row.has(flag::PROVED) {
+                self.tell(*key);
+            } else {
+                row.set(flag::ASKED, true);
+                self.ping_aside(*key, false);
+            }
         }
         let count = chosen.len();
         self.helpers = chosen;
         count
+    }
+
+    /// Tells a member the news, and what is held of it, by an Ack that it did not ask for.
+    pub(super) fn tell(&mut self, key: RowKey) {
+        let (Some(member), told) = (self.table.member(key), self.table.get(key).map(Row::state))
+        else {
+            return;
+        };
+        let body = Body::Ack {
+            forward_to: None,
+            number: 0,
+            news: true,
+        };
+        let (to, id, limit) = (member.swim_addr(), Some(member.id), ORDINARY_DATAGRAM);
+        self.queue(Outgoing {
+            to,
+            id,
+            told,
+            limit,
+            ages: true,
+            body,
+        });
     }
 }

@@ -358,6 +358,7 @@ impl Swim {
             id: Some(target.id),
             told,
             limit,
+            ages: true,
             body,
         });
     }
@@ -366,7 +367,7 @@ impl Swim {
         if env.now >= self.next_probe_ping && !self.is_leaving() {
             self.next_probe_ping = env.now + PROBE_PING_INTERVAL;
             let next = self.me().incarnation.next();
-            self.refute(env, next, Health::Confirmed);
+            self.refute(env, next, Health::Confirmed, incoming.proved);
         }
         let limit = incoming.spend(ORDINARY_DATAGRAM);
         self.answer(
@@ -388,11 +389,14 @@ impl Swim {
             .row
             .and_then(|key| self.table.get(key))
             .map(Row::state);
+        let member = incoming.row.and_then(|key| self.table.member(key));
+        let ages = member.is_some_and(|member| member.swim_addr() == incoming.from);
         self.queue(Outgoing {
             to: incoming.from,
             id: Some(incoming.sender.id),
             told,
             limit,
+            ages,
             body,
         });
     }

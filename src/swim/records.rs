@@ -10,7 +10,7 @@ use super::{Row, Swim};
 use crate::env::Env;
 use crate::error::Reject;
 use crate::event::{Cause, Event};
-use crate::member::{Health, Incarnation, Member};
+use crate::member::{Health, Incarnation, Member, MemberId};
 use crate::wire::{MemberRecord, MembershipRecord, Memberships, feature};
 
 impl Swim {
@@ -24,6 +24,9 @@ impl Swim {
     ) {
         for record in memberships {
             match record {
+                Ok(record) if record.member.id == MemberId::OBSERVER => {
+                    env.journal.rejected(env.now, Reject::BadId, incoming.from);
+                }
                 Ok(record) if !record.member.address.is_some_and(is_somewhere) => {
                     env.journal
                         .rejected(env.now, Reject::BadAddress, incoming.from);
@@ -145,7 +148,7 @@ impl Swim {
         if let Some(row) = self.table.get_mut(key) {
             row.set(flag::PERSISTENT, sender.persistent);
             if moved {
-                row.set(flag::PROVED, false);
+                row.set(flag::PROVED | flag::ASKED, false);
             }
             if direct {
                 row.set(flag::OURS, sender.features & feature::EXTENSIONS != 0);
@@ -172,16 +175,25 @@ impl Swim {
             return self.raise(env, raised);
         }
         if self.may_provoke(env, incoming) {
-            self.refute(env, raised, heard.health);
+            self.refute(env, raised, heard.health, incoming.proved);
         } else {
             env.journal
                 .rejected(env.now, Reject::RateLimited, incoming.from);
         }
     }
 
-    pub(super) fn refute(&mut self, env: &mut Env, incarnation: Incarnation, claimed: Health) {
+    /// Goes on above what was said. That it was said is a bad sign for this member, if not a stranger did.
+    pub(super) fn refute(
+        &mut self,
+        env: &mut Env,
+        incarnation: Incarnation,
+        claimed: Health,
+        proved: bool,
+    ) {
         self.raise(env, incarnation);
-        self.local_health.worsen();
+        if proved {
+            self.local_health.worsen();
+        }
         env.journal.stats.refutations += 1;
         env.journal.event(Event::Refuted {
             claimed,

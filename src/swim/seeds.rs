@@ -106,6 +106,7 @@ impl Swim {
             id: None,
             told: None,
             limit: ORDINARY_DATAGRAM,
+            ages: true,
             body,
         });
     }

@@ -26,6 +26,8 @@ pub(super) struct Outgoing {
     pub told: Option<State>,
     /// Bytes that the datagram may have.
     pub limit: usize,
+    /// Whether news that goes with it counts as told: not if it goes to a stranger, who might be nobody.
+    pub ages: bool,
     pub body: Body,
 }
 
@@ -141,7 +143,7 @@ impl Swim {
                 };
                 let mut out = Encoder::new(buf, &ping).filter(|out| out.len() <= soft)?;
                 self.push_told(&mut out, receiver, message.told, soft);
-                if self.push_news(env, &mut out, receiver, soft) == 0 && *probe {
+                if self.push_news(env, &mut out, receiver, message.ages, soft) == 0 && *probe {
                     self.push_filler(&mut out, receiver, soft);
                 }
                 Some(out.finish())
@@ -161,7 +163,7 @@ impl Swim {
                 let mut out = Encoder::new(buf, &ack).filter(|out| out.len() <= soft)?;
                 if *news {
                     self.push_told(&mut out, receiver, message.told, soft);
-                    self.push_news(env, &mut out, receiver, soft);
+                    self.push_news(env, &mut out, receiver, message.ages, soft);
                 }
                 Some(out.finish())
             }
@@ -289,12 +291,13 @@ impl Swim {
         }
     }
 
-    /// Appends as much news as fits, the least told first, and counts it as told.
+    /// Appends as much news as fits, the least told first; if it `ages`, it counts as told.
     fn push_news(
         &mut self,
         env: &mut Env,
         out: &mut Encoder<'_>,
         receiver: Option<RowKey>,
+        ages: bool,
         soft: usize,
     ) -> usize {
         /// After so many records that do not fit, the rest won't either.
@@ -329,8 +332,8 @@ impl Swim {
                 break;
             }
         }
-        if count + skipped == 0 {
-            return 0;
+        if !ages || count + skipped == 0 {
+            return count;
         }
         let enough = news::tellings(self.timing.news_factor, self.table.living());
         for (place, key) in told[..count].iter().chain(&passed[..skipped]) {
@@ -389,6 +392,7 @@ impl Swim {
             id,
             told: None,
             limit,
+            ages: true,
             body,
         });
     }

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use super::Swim;
 use super::news::RowKey;
 use super::seeds::jittered;
 use super::send::{Body, Outgoing};
+use super::{Row, Swim};
 use crate::env::{Env, Timer};
 use crate::limits::ORDINARY_DATAGRAM;
 use crate::timer::TimerKey;
@@ -63,24 +63,22 @@ impl Swim {
         self.table
             .some_alive(1, |_| true, &mut env.rng, &mut chosen);
         if let Some(key) = chosen.first() {
-            self.ping_to_compare(*key);
+            self.ping_aside(*key, true);
         }
         self.helpers = chosen;
     }
 
-    /// Pings a member outside the probe cycle, with the digest of the table.
-    pub(super) fn ping_to_compare(&mut self, key: RowKey) {
-        let (Some(member), told) = (
-            self.table.member(key),
-            self.table.get(key).map(super::Row::state),
-        ) else {
+    /// Pings a member outside the probe cycle, with the digest of the table if they are to be compared.
+    pub(super) fn ping_aside(&mut self, key: RowKey, digest: bool) {
+        let (Some(member), told) = (self.table.member(key), self.table.get(key).map(Row::state))
+        else {
             return;
         };
         let (to, id, limit) = (member.swim_addr(), Some(member.id), ORDINARY_DATAGRAM);
         let body = Body::Ping {
             forward_to: None,
             number: self.cookie(to),
-            digest: true,
+            digest,
             probe: false,
         };
         self.queue(Outgoing {
@@ -88,6 +86,7 @@ impl Swim {
             id,
             told,
             limit,
+            ages: true,
             body,
         });
     }

@@ -57,6 +57,8 @@ pub(crate) mod flag {
     pub const IN_ROUND: u16 = 1 << 7;
     pub const AMONG_DEAD: u16 = 1 << 8;
     pub const AMONG_GONE: u16 = 1 << 9;
+    /// It was asked to prove its address.
+    pub const ASKED: u16 = 1 << 10;
     /// Every row but the own is in one of them.
     pub const LISTS: u16 = IN_ROUND | AMONG_DEAD | AMONG_GONE;
 }

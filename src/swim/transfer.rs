@@ -62,6 +62,7 @@ impl Swim {
             id: Some(id),
             told: None,
             limit,
+            ages: true,
             body,
         });
     }
@@ -101,6 +102,7 @@ impl Swim {
                     id,
                     told: None,
                     limit: MAX_DATAGRAM_SENT,
+                    ages: true,
                     body: Body::Table,
                 });
             }

@@ -54,6 +54,7 @@ impl Swim {
             id,
             told: None,
             limit: ORDINARY_DATAGRAM,
+            ages: true,
             body: Body::ProbePing,
         });
         self.ask_witnesses(env, incoming, member.id);
