@@ -26,7 +26,8 @@ pub enum Event {
         /// Why.
         cause: Cause,
     },
-    /// This member heard something untrue of itself and raised its incarnation to refute it.
+    /// This member heard something untrue of itself and raised its incarnation to refute it. At most one
+    /// such event a second; `stats()` counts all.
     Refuted {
         /// What was said.
         claimed: Health,

@@ -6,7 +6,9 @@ use std::panic::Location;
 
 use crate::error::Reject;
 use crate::event::{Cause, Event};
-use crate::limits::{MAX_QUEUED_EVENTS, MAX_QUEUED_TRACES, REJECT_LOG_INTERVAL};
+use crate::limits::{
+    MAX_QUEUED_EVENTS, MAX_QUEUED_TRACES, PROBE_PING_INTERVAL, REJECT_LOG_INTERVAL,
+};
 use crate::member::{Health, Incarnation, Member, MemberId};
 use crate::stats::{MessageKind, Stats};
 use crate::time::Time;
@@ -44,6 +46,8 @@ pub(crate) struct Journal {
     gates: [RejectGate; Reject::ALL.len()],
     /// No conflict of ids is told before then.
     next_conflict: Time,
+    /// No refutation is told before then.
+    next_refuted: Time,
 }
 
 impl Journal {
@@ -189,6 +193,14 @@ impl Journal {
         self.trace(time, TraceKind::MemberUpdate, member.into(), || {
             vec![(id, incarnation, to)]
         });
+    }
+
+    /// Something untrue was refuted: told at most once a second, as strangers can have it happen.
+    pub fn refuted(&mut self, time: Time, event: Event) {
+        if time >= self.next_refuted {
+            self.next_refuted = time + PROBE_PING_INTERVAL;
+            self.event(event);
+        }
     }
 
     /// Somebody else uses this member's id: told once in a while.

@@ -44,7 +44,7 @@ pub const MAX_VERDICTS: usize = 1_024;
 /// Slots in which the answers to strangers are metered: sources that fall into the same one share it.
 pub const METER_SLOTS: usize = 512;
 
-/// Members that wait to be told the member table; who comes on top asks again.
+/// Members that were told the member table of late, or wait for it; who comes on top asks again.
 pub const MAX_TRANSFERS: usize = 256;
 
 /// Answers that a source which has not proved its address may provoke at once.

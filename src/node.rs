@@ -307,15 +307,21 @@ impl Node {
         self.swim.unreachable(&mut self.env, canonical(addr));
     }
 
-    /// More has come in than the driver could read before the timers had their turn. What is not answered
-    /// in time may lie unread, so that the probe under way will accuse nobody.
-    pub fn handle_backlog(&mut self) {
-        self.swim.overrun();
+    /// Whether there is more to read than the driver could before the timers have their turn now. As long
+    /// as there is, an Ack may lie unread, so a probe that ends without one accuses nobody.
+    pub fn handle_backlog(&mut self, unread: bool) {
+        self.swim.set_unread(unread);
     }
 
-    /// Reading from the socket failed.
-    pub fn count_receive_error(&mut self) {
+    /// Reading from the socket failed: an earlier datagram came to nobody. The system does not say which,
+    /// so the probe under way counts as not answered directly, and others are asked.
+    pub fn handle_receive_error(&mut self, now: Time) {
+        if self.paused {
+            return;
+        }
+        self.advance(now);
         self.env.journal.stats.receive_errors += 1;
+        self.swim.missed_direct_ack(&mut self.env);
     }
 
     /// The time is `now`. What the loop slept through, from a deadline that it missed by more than the

@@ -35,6 +35,8 @@ fn a_full_table_takes_nobody_in_but_in_the_place_of_one_departed() {
         bench.meet(&[teller]);
         let free = (MAX_MEMBERS - bench.node.members().count()) as u32;
         fill(&mut bench, &teller, 100, free - 2_000, Health::Alive, false);
+        let dead = Health::Confirmed;
+        fill(&mut bench, &teller, 500_000, 2_000, dead, false);
         fill(&mut bench, &teller, 500_000, 2_000, gone, left);
         assert_eq!(bench.node.members().count(), MAX_MEMBERS);
         fill(&mut bench, &teller, 600_000, 2_000, Health::Alive, false);

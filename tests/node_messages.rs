@@ -118,6 +118,8 @@ fn the_answer_shows_what_was_held_before_and_the_ping_undoes_it_quietly() {
         let mut bench = Bench::new();
         let (witness, peer) = (Peer::ours(1), Peer::ours(2));
         bench.meet(&[witness]);
+        // Nobody is learned of as Departed.
+        bench.learn(&witness, &[peer.said(health.min(Health::Confirmed), 5)]);
         bench.learn(&witness, &[peer.said(health, 5)]);
         let news = bench.node.news();
         bench.feed(&peer, peer.ping(1), &[]);

@@ -364,15 +364,16 @@ fn habitats_timing_is_the_originals() {
 
 /// A flood can fill the socket faster than it is read; what is unread may hold the Ack.
 #[test]
-fn a_probe_during_which_more_came_in_than_was_read_accuses_nobody() {
+fn a_probe_that_ends_while_its_ack_may_lie_unread_accuses_nobody() {
     let mut bench = Bench::timed(doubtful());
     let peer = Peer::ours(1);
     bench.meet(&[peer]);
     bench.until_pinged(&peer, &[]);
-    bench.node.handle_backlog();
+    bench.node.handle_backlog(true);
     bench.advance(secs(1.01));
     assert_eq!(bench.health(&peer), Some(Health::Alive));
     assert_eq!(bench.node.local_health(), 1, "it doubts itself instead");
+    bench.node.handle_backlog(false);
     bench.advance(secs(4.0));
     assert_eq!(bench.health(&peer), Some(Health::Suspect));
 }

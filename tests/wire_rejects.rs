@@ -624,3 +624,30 @@ fn what_does_not_stand_in_the_buffer_is_not_sealed() {
         0
     );
 }
+
+/// As the generated code has it; for the Ack, whose field of that number is a bool, any number will do.
+#[test]
+fn a_digest_is_a_uint32_also_if_another_follows() {
+    let body = |digests: &[u64]| {
+        let mut body = bytes(1, &good());
+        for digest in digests {
+            // 101, a varint.
+            body.extend([0xa8, 0x06]);
+            let (mut left, mut more) = (*digest, true);
+            while more {
+                more = left > 0x7f;
+                body.push(left as u8 & 0x7f | u8::from(more) << 7);
+                left >>= 7;
+            }
+        }
+        body
+    };
+    let too_large = u64::from(u32::MAX) + 1;
+    for digests in [&[too_large][..], &[too_large, 5]] {
+        let ping = decode(&swim(1, 2, &body(digests), &[])).map(drop);
+        assert_eq!(ping, Err(Reject::Malformed), "{digests:?}");
+    }
+    let payload = swim(1, 2, &body(&[4, 5]), &[]);
+    let ping = decode(&payload).unwrap().message;
+    assert!(matches!(ping, Message::Ping { digest: 5, .. }), "{ping:?}");
+}

@@ -20,7 +20,8 @@ pub struct DataDir {
 pub struct StoredIdentity {
     /// Its id.
     pub id: MemberId,
-    /// The incarnation to start with: above any that was used before.
+    /// The incarnation to start with: above the mark on disk, which was ahead of those in use. (After a crash
+    /// in the moment in which a mark was to be written, others' records of this member raise it further.)
     pub incarnation: Incarnation,
     /// The mark on disk: incarnations below it may be used without writing.
     pub mark: Incarnation,
@@ -95,7 +96,7 @@ impl DataDir {
 
     /// Stores a new mark, soon, off the caller's thread.
     pub fn store_mark(&self, mark: Incarnation) {
-        self.writer.write(mark.to_string().into_bytes());
+        self.writer.write(mark.get());
     }
 }
 

@@ -1,9 +1,11 @@
-//! Writes files whole or not at all, on a thread of its own: a slow disk never delays an Ack.
+//! Writes a number to a file, whole or not at all, on a thread of its own: a slow disk never delays an Ack.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, Sender};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, SyncSender};
 use std::thread::{self, JoinHandle};
 
 /// Replaces the file's content; after a crash it has either the old or the new one.
@@ -21,22 +23,24 @@ pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     }
 }
 
-/// A thread that replaces one file's content, as often as it is told to.
+/// A thread that keeps a number in a file. Only the newest matters, so there is room for one, however slow
+/// the disk is.
 pub(super) struct Writer {
-    jobs: Option<Sender<Vec<u8>>>,
+    newest: Arc<AtomicU64>,
+    /// Rings when there is a new number; dropped, it ends the thread.
+    bell: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Writer {
     pub fn start(path: PathBuf) -> io::Result<Self> {
-        let (jobs, queue) = mpsc::channel::<Vec<u8>>();
+        let newest = Arc::new(AtomicU64::new(0));
+        let (bell, rung) = mpsc::sync_channel(1);
+        let number = Arc::clone(&newest);
         let work = move || {
-            while let Ok(mut content) = queue.recv() {
-                // Only the newest matters.
-                while let Ok(newer) = queue.try_recv() {
-                    content = newer;
-                }
-                if let Err(error) = replace(&path, &content) {
+            while rung.recv().is_ok() {
+                let content = number.load(Ordering::Acquire).to_string();
+                if let Err(error) = replace(&path, content.as_bytes()) {
                     log::error!(
                         "cannot write {}: {error}; free space or mend the disk",
                         path.display()
@@ -48,15 +52,17 @@ impl Writer {
             .name("butterfly-disk".to_owned())
             .spawn(work)?;
         Ok(Writer {
-            jobs: Some(jobs),
+            newest,
+            bell: Some(bell),
             thread: Some(thread),
         })
     }
 
-    pub fn write(&self, content: Vec<u8>) {
-        if let Some(jobs) = &self.jobs {
-            // The thread ends only when this sender does.
-            let _ = jobs.send(content);
+    pub fn write(&self, number: u64) {
+        self.newest.store(number, Ordering::Release);
+        if let Some(bell) = &self.bell {
+            // Full: the thread has yet to take the number, and will find this one.
+            let _ = bell.try_send(());
         }
     }
 }
@@ -64,7 +70,7 @@ impl Writer {
 impl Drop for Writer {
     /// What was to be written is written before it ends.
     fn drop(&mut self) {
-        self.jobs = None;
+        self.bell = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }

@@ -370,9 +370,7 @@ impl Butterfly {
             self.receive_one();
             self.flush();
         }
-        if self.readable {
-            self.node.handle_backlog();
-        }
+        self.node.handle_backlog(self.readable);
         self.node.handle_timeout(self.clock());
         self.store_mark();
         self.flush();
@@ -438,8 +436,11 @@ impl Butterfly {
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => self.readable = false,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            // Whatever an earlier datagram came to: the socket is as good as before.
-            Err(_) => self.node.count_receive_error(),
+            // Whatever an earlier datagram came to. The next one that arrives makes the socket ready again.
+            Err(_) => {
+                self.readable = false;
+                self.node.handle_receive_error(self.clock());
+            }
         }
     }
 

@@ -2,6 +2,8 @@
 //! Acks nobody asked for (PROTOCOL.md §2). Others are told again a little later, as UDP loses things.
 
 use super::Swim;
+use std::time::Duration;
+
 use super::merge::State;
 use crate::env::{Env, Timer};
 use crate::event::Event;
@@ -40,12 +42,17 @@ impl Swim {
         self.table.set_state(me, state, env.now, &mut env.rng);
         self.reserve();
         self.heat(env, me);
-        if self.tell_leave(env) == 0 {
-            self.leave = Leave::Done;
-            return env.journal.event(Event::Left);
+        // Alone, it is done at the next call.
+        let told = self.tell_leave(env) > 0;
+        if !told {
+            self.leave = Leave::ToldAgain;
         }
-        env.timers
-            .insert(env.now + self.timing.leave_grace, Timer::LeaveStep);
+        let grace = if told {
+            self.timing.leave_grace
+        } else {
+            Duration::ZERO
+        };
+        env.timers.insert(env.now + grace, Timer::LeaveStep);
     }
 
     pub(super) fn leave_step(&mut self, env: &mut Env) {

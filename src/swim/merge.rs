@@ -25,16 +25,25 @@ pub enum Merge {
     Check,
 }
 
-/// A record of another member was heard.
-pub fn merge(held: Option<State>, heard: State) -> Merge {
+/// A record of another member was heard, as news or as a part of somebody's table.
+///
+/// Who is gone is not learned of, else every newcomer would be taught, and would teach, who left long ago.
+/// And an old table is no news of a death: two halves of a ring that meet again would otherwise put each
+/// other's members all on trial.
+pub fn merge(held: Option<State>, heard: State, news: bool) -> Merge {
     let Some(held) = held else {
-        return Merge::Adopt;
+        return if heard.health == Health::Departed {
+            Merge::Ignore
+        } else {
+            Merge::Adopt
+        };
     };
     if heard.incarnation < held.incarnation {
         return Merge::Ignore;
     }
-    if heard.health == Health::Confirmed && held.health <= Health::Suspect {
-        return Merge::Check;
+    let says_dead = heard.health >= Health::Confirmed && !heard.left;
+    if says_dead && held.health <= Health::Suspect {
+        return if news { Merge::Check } else { Merge::Ignore };
     }
     if heard.incarnation > held.incarnation || heard.health > held.health {
         return Merge::Adopt;
@@ -169,10 +178,20 @@ mod tests {
     #[test]
     fn a_record_of_another_member() {
         let table = include_str!("../../tests/tables/record_of_another.txt");
+        records(table, true);
+    }
+
+    #[test]
+    fn a_record_of_another_member_in_a_table() {
+        let table = include_str!("../../tests/tables/record_in_a_table.txt");
+        records(table, false);
+    }
+
+    fn records(table: &str, news: bool) {
         check(table, 2, |cells| {
             let (held, heard) = (state(cells[0]), state(cells[1]).unwrap());
-            match merge(held, heard) {
-                Merge::Ignore => format!("{} no", cell(held.unwrap())),
+            match merge(held, heard, news) {
+                Merge::Ignore => format!("{} no", held.map_or("unknown".to_owned(), cell)),
                 Merge::Adopt => format!("{} yes", cell(heard)),
                 Merge::Check => "ask no".to_owned(),
             }

@@ -83,8 +83,12 @@ pub(crate) struct Swim {
     news: News,
     local_health: LocalHealth,
     probe: Option<probe::Probe>,
+    /// There is more to read than the driver reads at once, so that an Ack may lie unread.
+    unread: bool,
     /// The end of the present period.
     next_period: TimerKey,
+    /// Whether the probe under way, or the last, is out of turn.
+    testifies: bool,
     /// The member to probe next, out of turn.
     witness: Option<MemberId>,
     suspicions: Slab<suspicion::Suspicion>,
@@ -93,6 +97,8 @@ pub(crate) struct Swim {
     seeds: Slab<seeds::Seed>,
     retry: graves::Retry,
     transfers: VecDeque<transfer::Transfer>,
+    /// Who was told the table of late, and when that began.
+    told: VecDeque<(crate::time::Time, MemberId)>,
     sync: sync::Sync,
     /// Whether a push of news is due.
     pushing: bool,
@@ -139,7 +145,9 @@ impl Swim {
             news: News::new(),
             local_health: LocalHealth::new(timing.local_health),
             probe: None,
+            unread: false,
             next_period,
+            testifies: false,
             witness: None,
             suspicions: Slab::new(),
             graves: Slab::new(),
@@ -147,6 +155,7 @@ impl Swim {
             seeds: Slab::new(),
             retry: graves::Retry::new(timing.period),
             transfers: VecDeque::new(),
+            told: VecDeque::new(),
             sync: sync::Sync::new(),
             pushing: false,
             outbox: VecDeque::new(),
@@ -391,7 +400,7 @@ impl Swim {
         place[16..].copy_from_slice(&addr.port().to_be_bytes());
         let mut hash = Hash::default();
         crypto_shorthash(&mut hash, &place, &self.cookie_key);
-        u64::from((u64::from_le_bytes(hash) as u32).max(1))
+        (u64::from_le_bytes(hash) >> 16).max(1)
     }
 }
 

@@ -30,8 +30,6 @@ pub(super) struct Probe {
     /// When the direct ping left, by the driver's time.
     left: Option<Time>,
     answered: bool,
-    /// More came in than the driver could read at once: the Ack may lie unread.
-    unread: bool,
     /// Others are to be asked then; `None`: they were.
     late: Option<TimerKey>,
 }
@@ -44,6 +42,7 @@ impl Swim {
             return;
         }
         let out_of_turn = self.witness.take().and_then(|id| self.table.find(&id));
+        self.testifies = out_of_turn.is_some();
         let next = out_of_turn.or_else(|| self.table.next_in_round(&mut env.rng));
         if let Some(key) = next {
             self.begin_probe(env, key);
@@ -61,7 +60,11 @@ impl Swim {
     /// their next probe: independent witnesses decide what becomes of it, and not time alone.
     pub(super) fn volunteer(&mut self, env: &mut Env, key: RowKey) {
         let others = self.table.living().saturating_sub(1).max(1);
-        if self.is_leaving() || env.rng.random_range(0..others) >= self.timing.witnesses {
+        // Every second probe is the round's, else accusations could keep a member from finding the dead.
+        if self.is_leaving()
+            || self.testifies
+            || env.rng.random_range(0..others) >= self.timing.witnesses
+        {
             return;
         }
         self.witness = self.table.get(key).map(|row| row.id);
@@ -84,7 +87,6 @@ impl Swim {
             number,
             left: None,
             answered: false,
-            unread: false,
             late,
         });
         env.journal.stats.probes += 1;
@@ -180,10 +182,15 @@ impl Swim {
         self.helpers = helpers;
     }
 
-    /// More has come in than the driver reads at once.
-    pub fn overrun(&mut self) {
-        if let Some(probe) = &mut self.probe {
-            probe.unread = true;
+    /// Whether more has come in than the driver reads at once, at this moment.
+    pub fn set_unread(&mut self, unread: bool) {
+        self.unread = unread;
+    }
+
+    /// Some datagram came to nobody: if it was the probe's, others are asked.
+    pub fn missed_direct_ack(&mut self, env: &mut Env) {
+        if self.probe.as_ref().is_some_and(|probe| !probe.answered) {
+            self.ack_late(env);
         }
     }
 
@@ -270,8 +277,8 @@ impl Swim {
             return;
         }
         self.local_health.worsen();
-        // The own loop is what was too slow, if anything was: that accuses nobody.
-        if probe.unread {
+        // The Ack may lie unread: the own loop is what is too slow, and that accuses nobody.
+        if self.unread {
             return;
         }
         let Some(held) = self.table.get(key).map(Row::state) else {

@@ -37,7 +37,9 @@ impl Swim {
     /// prove it, and nothing more until it did: nobody can have pushes sent to somebody else.
     fn push(&mut self, env: &mut Env) -> usize {
         let mut chosen = std::mem::take(&mut self.helpers);
-        let fits = |row: &Row| row.has(flag::PROVED) || !row.has(flag::ASKED);
+        let fits = |row: &Row| {
+            (row.has(flag::PROVED) || !row.has(flag::ASKED)) && !self.is_blocked(&row.id)
+        };
         let most = self.timing.push_fanout;
         self.table.some_alive(most, fits, &mut env.rng, &mut chosen);
         for key in &chosen {

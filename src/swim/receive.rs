@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::merge;
 use super::news::RowKey;
-use super::records::member_at;
+use super::records::{is_somewhere, member_at};
 use super::send::{Body, Outgoing, bare_len};
 use super::table::flag;
 use super::{Row, Swim};
@@ -406,6 +406,11 @@ impl Swim {
         let sender = &incoming.sender;
         if is_observer(sender) {
             return;
+        }
+        if !is_somewhere(ip) {
+            return env
+                .journal
+                .rejected(env.now, Reject::BadAddress, incoming.from);
         }
         let key = match self.table.find(&sender.id) {
             Some(key) => key,

@@ -57,16 +57,12 @@ impl Swim {
         }
         let known = self.table.find(&record.member.id);
         let held = known.and_then(|key| self.table.get(key)).map(Row::state);
-        match (merge::merge(held, heard), known) {
+        match (merge::merge(held, heard, news), known) {
             (Merge::Ignore, Some(key)) => self.confirm_suspicion(env, key, held, heard, record),
             (Merge::Ignore, None) => {}
             (Merge::Adopt, known) => self.adopt(env, incoming, known, heard, record, news),
-            // An old table is no news of a death: two halves of a ring that meet again would otherwise put
-            // each other's members all on trial.
-            (Merge::Check, Some(key)) if news => {
-                self.begin_trial(env, key, incoming, heard.incarnation);
-            }
-            (Merge::Check, _) => {}
+            (Merge::Check, Some(key)) => self.begin_trial(env, key, incoming, heard.incarnation),
+            (Merge::Check, None) => {}
         }
     }
 
@@ -171,14 +167,14 @@ impl Swim {
         let Some(raised) = merge::merge_own(mine, self.is_leaving(), heard) else {
             return;
         };
-        if heard.health == Health::Alive || self.is_leaving() {
-            return self.raise(env, raised);
-        }
-        if self.may_provoke(env, incoming) {
-            self.refute(env, raised, heard.health, incoming.proved);
-        } else {
+        let untrue = heard.health != Health::Alive && !self.is_leaving();
+        if !self.may_provoke(env, incoming) {
             env.journal
                 .rejected(env.now, Reject::RateLimited, incoming.from);
+        } else if untrue {
+            self.refute(env, raised, heard.health, incoming.proved);
+        } else {
+            self.raise(env, raised);
         }
     }
 
@@ -195,10 +191,13 @@ impl Swim {
             self.local_health.worsen();
         }
         env.journal.stats.refutations += 1;
-        env.journal.event(Event::Refuted {
-            claimed,
-            incarnation,
-        });
+        env.journal.refuted(
+            env.now,
+            Event::Refuted {
+                claimed,
+                incarnation,
+            },
+        );
     }
 
     /// Others know this member at this address.
@@ -214,7 +213,7 @@ impl Swim {
 }
 
 /// Whether one host can be at this address.
-fn is_somewhere(ip: IpAddr) -> bool {
+pub(super) fn is_somewhere(ip: IpAddr) -> bool {
     let everywhere = IpAddr::V4(std::net::Ipv4Addr::BROADCAST);
     !ip.is_unspecified() && !ip.is_multicast() && ip != everywhere
 }

@@ -7,6 +7,7 @@ use super::Swim;
 use super::merge::State;
 use super::news::{self, RowKey};
 use super::receive::listed;
+use super::records::is_somewhere;
 use super::table::flag;
 use crate::env::Env;
 use crate::journal::Peer;
@@ -349,15 +350,17 @@ impl Swim {
     /// Without news, a ping carries one record of the table in turn: slow anti-entropy, so that whatever
     /// was lost is made good.
     fn push_filler(&mut self, out: &mut Encoder<'_>, receiver: Option<RowKey>, soft: usize) {
-        let key = self
-            .table
-            .first_from(self.filler)
-            .or_else(|| self.table.first_from(0));
-        if let Some(key) = key {
-            self.filler = key + 1;
-            if Some(key) != receiver {
-                self.push_row(out, key, receiver, None, soft);
+        /// A table of which most left is walked in pieces.
+        const STEPS: u32 = 64;
+        match self.table.first_within(self.filler, STEPS) {
+            Some(key) => {
+                self.filler = key + 1;
+                if Some(key) != receiver {
+                    self.push_row(out, key, receiver, None, soft);
+                }
             }
+            None if self.table.first_from(self.filler).is_none() => self.filler = 0,
+            None => self.filler += STEPS,
         }
     }
 
@@ -369,7 +372,20 @@ impl Swim {
         number: u64,
         memberships: Memberships<'_>,
     ) {
-        let Some(ip) = to.address else { return };
+        /// No Ack that is to be passed on is longer, but what a stranger makes up may be.
+        const MOST: usize = MAX_DATAGRAM_SENT;
+        let Some(ip) = to.address.filter(|ip| is_somewhere(*ip)) else {
+            return;
+        };
+        let to_addr = SocketAddr::new(ip, to.swim_port);
+        let key = self.table.find(&to.id);
+        let known = key
+            .and_then(|key| self.table.member(key))
+            .is_some_and(|member| member.swim_addr() == to_addr);
+        // A stranger does not choose whom this member sends to.
+        if !known && !incoming.proved || memberships.as_bytes().len() > MOST {
+            return;
+        }
         let from = MemberRecord {
             address: Some(incoming.from.ip()),
             ..incoming.sender
@@ -384,7 +400,6 @@ impl Swim {
             number,
             memberships: memberships.as_bytes().to_vec(),
         };
-        let to_addr = SocketAddr::new(ip, to.swim_port);
         let (id, limit) = (Some(to.id), incoming.allowance.min(ORDINARY_DATAGRAM));
         let body = Body::Forward(Box::new(forward));
         self.queue(Outgoing {

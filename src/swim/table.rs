@@ -203,7 +203,12 @@ impl Table {
 
     /// The first row at or after this key, for a walk in pieces.
     pub fn first_from(&self, key: RowKey) -> Option<RowKey> {
-        let end = self.rows.capacity() as RowKey;
+        self.first_within(key, RowKey::MAX)
+    }
+
+    /// The same among so many rows at most, full and empty.
+    pub fn first_within(&self, key: RowKey, most: u32) -> Option<RowKey> {
+        let end = (self.rows.capacity() as RowKey).min(key.saturating_add(most));
         (key..end).find(|key| self.rows.contains(*key as usize))
     }
 

@@ -17,6 +17,9 @@ use crate::wire::{Encoder, Message};
 const BURST: usize = 16;
 /// The pause between two such bursts.
 const PACE: Duration = Duration::from_millis(5);
+/// A member is told the table at most once in so many periods: its pings can be replayed, and on a ring
+/// without a key forged.
+const AGAIN: u32 = 8;
 
 /// Someone who is being told the table.
 pub(super) struct Transfer {
@@ -68,11 +71,15 @@ impl Swim {
     }
 
     pub(super) fn begin_transfer(&mut self, env: &mut Env, to: MemberId) {
-        if self.transfers.len() >= MAX_TRANSFERS
-            || self.transfers.iter().any(|transfer| transfer.to == to)
-        {
+        let old = env.now - self.timing.period * AGAIN;
+        while self.told.front().is_some_and(|(time, _)| *time <= old) {
+            self.told.pop_front();
+        }
+        let told = self.told.iter().any(|(_, id)| *id == to);
+        if self.told.len() >= MAX_TRANSFERS || told || self.is_blocked(&to) {
             return;
         }
+        self.told.push_back((env.now, to));
         self.transfers.push_back(Transfer { to, next: 0 });
         if self.transfers.len() == 1 {
             env.timers.insert(env.now, Timer::TableDue);

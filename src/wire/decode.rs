@@ -74,19 +74,25 @@ struct Body<'a> {
     probe: u64,
     /// A Ping's `digest`, or an Ack's `table`.
     extra: u64,
+    /// A number stood there that is no uint32, which a digest has to be, also if another follows.
+    wide: bool,
 }
 
 impl<'a> Body<'a> {
     /// In a ProbePing, the only one that has no `other`, its number is that of an unknown field.
     fn read(body: &'a [u8], has_other: bool) -> Result<Self, Reject> {
         let (mut from, mut other, mut probe, mut extra) = (None, None, 0, 0);
+        let mut wide = false;
         let mut fields = Fields::new(body);
         while let Some(field) = fields.next()? {
             match field {
                 (1, Value::Bytes(member)) => once(&mut from, member)?,
                 (2, Value::Bytes(member)) if has_other => once(&mut other, member)?,
                 (100, Value::Varint(number)) => probe = number,
-                (101, Value::Varint(number)) => extra = number,
+                (101, Value::Varint(number)) => {
+                    extra = number;
+                    wide |= uint32(number).is_err();
+                }
                 _ => {}
             }
         }
@@ -96,6 +102,7 @@ impl<'a> Body<'a> {
             other,
             probe,
             extra,
+            wide,
         })
     }
 
@@ -104,8 +111,15 @@ impl<'a> Body<'a> {
             from: self.from()?,
             forward_to: self.other()?,
             probe: self.probe,
-            digest: uint32(self.extra)?,
+            digest: self.digest()?,
         })
+    }
+
+    fn digest(&self) -> Result<u32, Reject> {
+        if self.wide {
+            return Err(Reject::Malformed);
+        }
+        uint32(self.extra)
     }
 
     fn ack(&self) -> Result<Message<'a>, Reject> {
