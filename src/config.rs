@@ -105,8 +105,8 @@ impl Timing {
         }
     }
 
-    /// The original's defaults (PROTOCOL.md §2): suspicions of fixed length, no local health, and no
-    /// message that its members would not send.
+    /// The original's defaults (PROTOCOL.md §2): suspicions of fixed length, no local health, no pushes, no
+    /// witnesses, no comparing of tables.
     pub fn habitat() -> Self {
         Timing {
             period: Duration::from_millis(3_100),

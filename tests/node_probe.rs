@@ -377,3 +377,16 @@ fn a_probe_that_ends_while_its_ack_may_lie_unread_accuses_nobody() {
     bench.advance(secs(4.0));
     assert_eq!(bench.health(&peer), Some(Health::Suspect));
 }
+
+#[test]
+fn a_backlog_that_was_read_before_the_probe_ends_exonerates_nobody() {
+    let mut bench = Bench::timed(doubtful());
+    let peer = Peer::ours(1);
+    bench.meet(&[peer]);
+    bench.until_pinged(&peer, &[]);
+    bench.node.handle_backlog(true);
+    bench.advance(secs(0.5));
+    bench.node.handle_backlog(false);
+    bench.advance(secs(0.51));
+    assert_eq!(bench.health(&peer), Some(Health::Suspect));
+}
