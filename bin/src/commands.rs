@@ -46,15 +46,15 @@ pub fn status(args: &StatusArgs) -> Result<(), Failure> {
 fn wait_for(client: &Client, wait: Wait, timeout: Duration) -> Result<(), Failure> {
     let end = Instant::now() + timeout;
     loop {
-        let seen = match client.get::<Status>("/status") {
+        let seen = match client.get_until::<Status>("/status", end) {
             Ok(status) if is_reached(wait, status.members) => return Ok(()),
             Ok(status) => {
                 let (alive, members) = (status.members.alive, status.members.members());
-                format!("{alive} alive, {members} members")
+                format!("{alive} alive, {}", output::count(members, "member"))
             }
-            // It may be about to start.
-            Err(Trouble::Nobody(message)) => message,
-            Err(trouble) => return Err(trouble.into()),
+            // It may be about to start, or to go on.
+            Err(Trouble::Nobody(message) | Trouble::Silent(message)) => message,
+            Err(trouble @ Trouble::Other(_)) => return Err(trouble.into()),
         };
         if Instant::now() >= end {
             return Err(Failure::not_reached(format_args!(
@@ -89,15 +89,18 @@ pub fn join(args: &JoinArgs) -> Result<(), Failure> {
 
 pub fn leave(args: &LeaveArgs) -> Result<(), Failure> {
     let client = Client::new(&args.gateway)?;
-    let before: Status = client.get("/status")?;
-    client.post("/leave", &json!({}))?;
     let end = Instant::now() + args.timeout;
+    let unasked = |trouble| in_time(trouble, end);
+    let before: Status = client.get_until("/status", end).map_err(unasked)?;
+    client
+        .post_until("/leave", &json!({}), end)
+        .map_err(unasked)?;
     loop {
-        match client.get::<Status>("/status") {
+        match client.get_until::<Status>("/status", end) {
             Err(Trouble::Nobody(_)) => break,
             // Somebody else listens there by now.
             Ok(status) if status.id != before.id => break,
-            Ok(_) | Err(Trouble::Other(_)) if Instant::now() >= end => {
+            Ok(_) | Err(Trouble::Silent(_) | Trouble::Other(_)) if Instant::now() >= end => {
                 let message = format!(
                     "{} is leaving, but not gone within {:?}",
                     client.gateway(),
@@ -105,11 +108,19 @@ pub fn leave(args: &LeaveArgs) -> Result<(), Failure> {
                 );
                 return Err(Failure::not_reached(message));
             }
-            Ok(_) | Err(Trouble::Other(_)) => thread::sleep(LOOK_AGAIN),
+            Ok(_) | Err(Trouble::Silent(_) | Trouble::Other(_)) => thread::sleep(LOOK_AGAIN),
         }
     }
     output::tell(&format!("{} has left", client.gateway()));
     Ok(())
+}
+
+/// A gateway's silence that outlasts the time to wait is what was not reached in time.
+fn in_time(trouble: Trouble, end: Instant) -> Failure {
+    match trouble {
+        Trouble::Silent(message) if Instant::now() >= end => Failure::not_reached(message),
+        trouble => trouble.into(),
+    }
 }
 
 pub fn block(args: &BlockArgs) -> Result<(), Failure> {

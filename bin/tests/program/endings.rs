@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Read;
 use std::net::{TcpListener, UdpSocket};
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use crate::harness::{Member, assert_exit, butterfly, pair, program, said, until};
 
@@ -177,6 +178,22 @@ fn a_wrong_command_line_is_exit_code_2() {
             output.stdout.is_empty() && !output.stderr.is_empty(),
             "{output:?}"
         );
+    }
+}
+
+#[test]
+fn a_member_that_is_stopped_is_not_waited_for_longer_than_asked() {
+    let amber = Member::start(&[]);
+    amber.signal("STOP");
+    for args in [
+        vec!["status", "--wait", "alive=1", "--timeout", "0.5"],
+        vec!["leave", "--timeout", "0.5"],
+    ] {
+        let start = Instant::now();
+        let output = amber.ask(&args);
+        assert_exit(&output, 3);
+        assert!(start.elapsed() < Duration::from_secs(5), "{output:?}");
+        assert!(said(&output).contains("does not answer"), "{output:?}");
     }
 }
 
