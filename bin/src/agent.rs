@@ -239,13 +239,33 @@ impl Agent {
     }
 }
 
+/// Their names, each once.
 fn names(keys: &[RingKey]) -> Vec<String> {
-    keys.iter().map(|key| key.name().to_owned()).collect()
+    let mut names: Vec<String> = Vec::new();
+    for name in keys.iter().map(RingKey::name) {
+        if !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+    }
+    names
 }
 
 fn and_more(unreported: u64) -> String {
     match unreported {
         0 => String::new(),
         count => format!(" ({count} more since the last such line)"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_is_given_twice_is_listed_once() {
+        let key = |revision: &str| RingKey::new("ring", revision, [7; 32]).unwrap();
+        let (old, new) = (key("20260101000000"), key("20260202000000"));
+        let names = names(&[new.clone(), old.clone(), new.clone()]);
+        assert_eq!(names, [new.name(), old.name()]);
     }
 }
