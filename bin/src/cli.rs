@@ -34,7 +34,8 @@ Examples:
   butterfly run --listen 127.0.0.1:0 --http 127.0.0.1:0      the chosen ports stand on standard output
   butterfly run --listen 10.0.0.7:9638 --data-dir /var/lib/butterfly --name web-7
 
-Signals: SIGINT and SIGTERM leave the ring and end, a second one ends at once; SIGHUP reads the
+Signals: SIGINT and SIGTERM leave the ring and end, a second one, half a second
+later or more, ends at once; SIGHUP reads the
 ring keys again.
 Environment: RUST_LOG=debug says more. TRACE_SWIM=1 writes what happens to a file in
 /tmp/habitat-swim-trace, or in TRACE_SWIM_DIR.";

@@ -1,5 +1,6 @@
 //! The commands that ask a running member through its gateway.
 
+use std::collections::{HashMap, HashSet};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,11 +25,7 @@ pub fn members(args: &MembersArgs) -> Result<(), Failure> {
     }
     let members: Vec<MemberRow> = client.get("/members")?;
     let status: Status = client.get("/status")?;
-    output::print(&table::members(
-        &members,
-        status.local_health,
-        output::colours_wanted(),
-    ))
+    output::print(&table::members(&members, &status, output::colours_wanted()))
 }
 
 pub fn status(args: &StatusArgs) -> Result<(), Failure> {
@@ -38,8 +35,23 @@ pub fn status(args: &StatusArgs) -> Result<(), Failure> {
     }
     match args.output.output {
         Format::Json => output::print(&client.get_text("/status")?),
-        Format::Table => output::print(&table::status(&client.get("/status")?)),
+        Format::Table => {
+            let status: Status = client.get("/status")?;
+            let names = blocked_names(&client, &status)?;
+            output::print(&table::status(&status, &names))
+        }
     }
+}
+
+/// The blocked members' names as the asked one knows them, by id.
+fn blocked_names(client: &Client, status: &Status) -> Result<HashMap<String, String>, Failure> {
+    if status.blocked.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let blocked: HashSet<&String> = status.blocked.iter().collect();
+    let members: Vec<MemberRow> = client.get("/members")?;
+    let names = members.into_iter().map(|row| (row.id, row.name));
+    Ok(names.filter(|(id, _)| blocked.contains(id)).collect())
 }
 
 /// Looks until it is so.

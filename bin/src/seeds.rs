@@ -51,23 +51,36 @@ impl Seeds {
         })
     }
 
-    /// Lets the member ask this peer for its ring. One that it asks already is no news.
+    /// Lets the member ask this peer for its ring. One that it asks already is asked again soon.
     pub fn add(&mut self, member: &mut Butterfly, peer: &Peer) -> Result<(), CommandError> {
-        if self.known.contains(peer) {
-            return Ok(());
+        if member.node().is_leaving() {
+            return Err(CommandError::Leaving);
         }
-        match peer {
+        let written = match peer {
             Peer::At(addr) => {
                 member.join(*addr)?;
-                self.listed.push(addr.to_string());
+                addr.to_string()
             }
             Peer::Named(name) => {
+                self.add_named(member, name)?;
+                name.clone()
+            }
+        };
+        if self.known.insert(peer.clone()) {
+            self.listed.push(written);
+        }
+        Ok(())
+    }
+
+    fn add_named(&mut self, member: &mut Butterfly, name: &str) -> Result<(), CommandError> {
+        let known = self.names.iter().find(|(_, known)| *known == name);
+        match known.map(|(seed, _)| *seed) {
+            Some(seed) => self.due(seed),
+            None => {
                 let seed = member.join_named()?;
-                self.names.insert(seed, name.clone());
-                self.listed.push(name.clone());
+                self.names.insert(seed, name.to_owned());
             }
         }
-        self.known.insert(peer.clone());
         Ok(())
     }
 

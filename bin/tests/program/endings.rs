@@ -110,6 +110,15 @@ fn what_fails_is_one_line_and_exit_code_1() {
 }
 
 #[test]
+fn two_signals_in_a_row_are_one() {
+    let (amber, mut birch) = pair();
+    birch.signal("TERM");
+    birch.signal("INT");
+    assert_eq!(birch.end(), Some(0), "{}", birch.log());
+    until("amber knows", || amber.row("birch")["health"] == "departed");
+}
+
+#[test]
 fn a_port_in_use_is_said() {
     let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
