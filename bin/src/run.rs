@@ -142,7 +142,7 @@ impl Program {
             return Some(Duration::ZERO);
         }
         let deadlines = [
-            self.agent.member.deadline(),
+            self.agent.deadline(),
             gateway.and_then(Gateway::deadline),
             end,
         ];
