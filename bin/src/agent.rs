@@ -13,7 +13,7 @@ use crate::address::Peer;
 use crate::output::{printable, short_id, who};
 use crate::quiet::{Solitude, Throttle};
 use crate::ring_key;
-use crate::seeds::Seeds;
+use crate::seeds::{self, Seeds};
 use crate::view::{Counts, Status};
 
 /// How many changes of members are logged in a second.
@@ -92,6 +92,11 @@ impl Agent {
     /// Asks a peer for its ring, for ever.
     pub fn join(&mut self, peer: &Peer) -> Result<(), CommandError> {
         self.seeds.add(&mut self.member, peer)
+    }
+
+    /// Why it can never reach this peer, if so.
+    pub fn unreachable(&self, peer: &Peer) -> Option<String> {
+        seeds::unreachable(peer, self.member.local_addr())
     }
 
     /// Tells the others, then `has_left`.

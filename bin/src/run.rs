@@ -74,6 +74,9 @@ impl Program {
 
         let mut agent = Agent::new(member, seeds, args.ring_key.clone(), &keys);
         for peer in &peers {
+            if let Some(why) = agent.unreachable(peer) {
+                warn!("{why}");
+            }
             agent.join(peer).map_err(Failure::failed)?;
         }
         Ok(Program {
