@@ -4,16 +4,24 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use butterfly::{Butterfly, Cause, CommandError, Event, Health, Incarnation, MemberId, RingKey};
-use log::{Level, debug, error, info, log, warn};
+use log::{Level, debug, error, info, log, log_enabled, warn};
 
 use crate::address::Peer;
 use crate::output::{printable, short_id, who};
+use crate::quiet::{Solitude, Throttle};
 use crate::ring_key;
-use crate::seeds::Seeds;
+use crate::seeds::{self, Seeds};
 use crate::view::{Counts, Status};
+
+/// How many changes of members are logged in a second.
+const MOST_CHANGES: u32 = 50;
+/// The pause between two lines that say the same of this member.
+const SELDOM: Duration = Duration::from_secs(10);
+/// How many peers are named in one line.
+const MOST_PEERS: usize = 5;
 
 /// A running member.
 pub struct Agent {
@@ -24,6 +32,10 @@ pub struct Agent {
     started: Instant,
     leaving: bool,
     left: bool,
+    changes: Throttle,
+    refuted: Throttle,
+    lagged: Throttle,
+    solitude: Solitude,
 }
 
 impl Agent {
@@ -37,6 +49,10 @@ impl Agent {
             started: Instant::now(),
             leaving: false,
             left: false,
+            changes: Throttle::new(MOST_CHANGES, Duration::from_secs(1)),
+            refuted: Throttle::new(1, SELDOM),
+            lagged: Throttle::new(1, SELDOM),
+            solitude: Solitude::default(),
         }
     }
 
@@ -52,7 +68,20 @@ impl Agent {
         while let Some(event) = self.member.poll_event() {
             self.handle(event);
         }
+        let now = Instant::now();
+        self.log_unshown_changes(now);
+        self.log_solitude(now);
         Ok(())
+    }
+
+    /// When `process` is to be called at the latest.
+    pub fn deadline(&self) -> Option<Instant> {
+        let deadlines = [
+            self.member.deadline(),
+            self.changes.deadline(),
+            self.solitude.deadline(),
+        ];
+        deadlines.into_iter().flatten().min()
     }
 
     /// Takes in the peers' names that were resolved.
@@ -63,6 +92,11 @@ impl Agent {
     /// Asks a peer for its ring, for ever.
     pub fn join(&mut self, peer: &Peer) -> Result<(), CommandError> {
         self.seeds.add(&mut self.member, peer)
+    }
+
+    /// Why it can never reach this peer, if so.
+    pub fn unreachable(&self, peer: &Peer) -> Option<String> {
+        seeds::unreachable(peer, self.member.local_addr())
     }
 
     /// Tells the others, then `has_left`.
@@ -144,9 +178,12 @@ impl Agent {
                 claimed,
                 incarnation,
             } => {
-                warn!(
-                    "someone said that this member is {claimed}: refuted with incarnation {incarnation}"
-                );
+                if let Some(more) = self.refuted.admit_with_count(Instant::now()) {
+                    warn!(
+                        "someone said that this member is {claimed}: refuted with incarnation {incarnation}{}",
+                        and_more(more)
+                    );
+                }
             }
             Event::SeedDue { seed } => self.seeds.due(seed),
             Event::Rejected {
@@ -165,9 +202,15 @@ impl Agent {
                 );
             }
             Event::Lagged { by } => {
-                warn!("this member was late by {by:.1?}: the machine is busy, or was asleep")
+                if let Some(more) = self.lagged.admit_with_count(Instant::now()) {
+                    warn!(
+                        "this member was late by {by:.1?}: the machine is busy, or was asleep{}",
+                        and_more(more)
+                    );
+                }
             }
             Event::Left => {
+                log_more_changes(self.changes.take());
                 info!("left: the others were told");
                 self.left = true;
             }
@@ -175,9 +218,9 @@ impl Agent {
         }
     }
 
-    /// One line a transition, with its cause.
+    /// One line a transition, with its cause, unless there are too many.
     fn log_change(
-        &self,
+        &mut self,
         id: MemberId,
         addr: SocketAddr,
         from: Option<Health>,
@@ -185,19 +228,54 @@ impl Agent {
         incarnation: Incarnation,
         cause: Cause,
     ) {
-        let change = match from {
-            Some(from) => format!("{from} -> {to}"),
-            None => format!("new, {to}"),
-        };
         let level = match to {
             Health::Suspect | Health::Confirmed => Level::Warn,
             _ => Level::Info,
+        };
+        let now = Instant::now();
+        self.log_unshown_changes(now);
+        if !log_enabled!(level) || !self.changes.admit(now) {
+            return;
+        }
+        let change = match from {
+            Some(from) => format!("{from} -> {to}"),
+            None => format!("new, {to}"),
         };
         let (who, why) = (self.who(id), self.why(cause));
         log!(
             level,
             "{who} {addr}: {change}, incarnation {incarnation}: {why}"
         );
+    }
+
+    /// One line for all changes that were too many.
+    fn log_unshown_changes(&mut self, now: Instant) {
+        log_more_changes(self.changes.turn(now));
+    }
+
+    /// A line now and then while no peer answers.
+    fn log_solitude(&mut self, now: Instant) {
+        let alone = !self.leaving && self.member.node().counts().alive <= 1;
+        let is_lonely = alone && self.asked().next().is_some();
+        if let Some(time) = self.solitude.turn(is_lonely, now) {
+            warn!(
+                "alone: no peer has answered for {} s (asked: {}): is a member there, and does it have the \
+                 same ring key?",
+                time.as_secs(),
+                some_of(self.asked())
+            );
+        }
+    }
+
+    /// The peers that it was told to ask, but for itself.
+    fn asked(&self) -> impl Iterator<Item = &str> {
+        let own = [
+            self.member.node().me().member.swim_addr(),
+            self.member.local_addr(),
+        ];
+        let is_own = move |peer: &str| peer.parse().is_ok_and(|addr| own.contains(&addr));
+        let listed = self.seeds.listed().iter().map(String::as_str);
+        listed.filter(move |peer| !is_own(peer))
     }
 
     fn who(&self, id: MemberId) -> String {
@@ -239,13 +317,61 @@ impl Agent {
     }
 }
 
+/// Their names, each once.
 fn names(keys: &[RingKey]) -> Vec<String> {
-    keys.iter().map(|key| key.name().to_owned()).collect()
+    let mut names: Vec<String> = Vec::new();
+    for name in keys.iter().map(RingKey::name) {
+        if !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+    }
+    names
+}
+
+/// The first ones, and how many there are besides.
+fn some_of<'a>(peers: impl Iterator<Item = &'a str>) -> String {
+    let peers: Vec<_> = peers.collect();
+    match peers.get(..MOST_PEERS) {
+        Some(first) if peers.len() > MOST_PEERS => {
+            format!("{} and {} more", first.join(", "), peers.len() - MOST_PEERS)
+        }
+        _ => peers.join(", "),
+    }
+}
+
+fn log_more_changes(unshown: u64) {
+    match unshown {
+        0 => {}
+        1 => warn!("… and 1 more change"),
+        count => warn!("… and {count} more changes"),
+    }
 }
 
 fn and_more(unreported: u64) -> String {
     match unreported {
         0 => String::new(),
         count => format!(" ({count} more since the last such line)"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_peers_are_told_in_short() {
+        let few = ["a:1", "b:1"];
+        assert_eq!(some_of(few.into_iter()), "a:1, b:1");
+        assert_eq!(some_of(["a:1"; 5].into_iter()), ["a:1"; 5].join(", "));
+        let text = some_of(["a:1"; 8].into_iter());
+        assert!(text.ends_with("a:1 and 3 more"), "{text}");
+    }
+
+    #[test]
+    fn a_key_that_is_given_twice_is_listed_once() {
+        let key = |revision: &str| RingKey::new("ring", revision, [7; 32]).unwrap();
+        let (old, new) = (key("20260101000000"), key("20260202000000"));
+        let names = names(&[new.clone(), old.clone(), new.clone()]);
+        assert_eq!(names, [new.name(), old.name()]);
     }
 }

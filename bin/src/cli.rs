@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use butterfly::limits::MAX_NAME;
 use butterfly::{MemberId, Timing};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -24,7 +25,7 @@ const DEMO: &str = "\
 Examples:
   butterfly demo
   butterfly demo --members 20
-  butterfly demo --timing lan           as slowly as in a data centre: ten seconds or so";
+  butterfly demo --timing lan           as slowly as in a data centre: some seconds";
 
 const RUN: &str = "\
 Examples:
@@ -33,8 +34,11 @@ Examples:
   butterfly run --listen 127.0.0.1:0 --http 127.0.0.1:0      the chosen ports stand on standard output
   butterfly run --listen 10.0.0.7:9638 --data-dir /var/lib/butterfly --name web-7
 
-Signals: SIGINT and SIGTERM leave the ring and end, a second one ends at once; SIGHUP reads the
-ring keys again. RUST_LOG=debug says more.";
+Signals: SIGINT and SIGTERM leave the ring and end, a second one, half a second
+later or more, ends at once; SIGHUP reads the
+ring keys again.
+Environment: RUST_LOG=debug says more. TRACE_SWIM=1 writes what happens to a file in
+/tmp/habitat-swim-trace, or in TRACE_SWIM_DIR.";
 
 const MEMBERS: &str = "\
 Examples:
@@ -74,10 +78,13 @@ const RING_KEY: &str = "\
 Examples:
   butterfly ring-key generate ring --dir /etc/butterfly";
 
+const EXIT_CODES: &str = "Exit codes: 0 ok, 1 failed, 2 usage.";
+const EXIT_CODES_OF_ALL: &str = "Exit codes: 0 ok, 1 failed, 2 usage, 3 not reached in time.";
+
 /// Members of a ring that find each other, and find out who is dead.
 #[derive(Debug, Parser)]
 #[command(name = "butterfly", version, before_help = EXAMPLES, arg_required_else_help = true)]
-#[command(after_help = "Exit codes: 0 ok, 1 failed, 2 usage, 3 not reached in time.")]
+#[command(after_help = EXIT_CODES_OF_ALL)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -86,34 +93,34 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Watch a ring on this machine form, lose a member, get it back, and let one go
-    #[command(before_help = DEMO)]
+    #[command(before_help = DEMO, after_help = EXIT_CODES)]
     Demo(DemoArgs),
     /// Run one member, until SIGINT or SIGTERM
-    #[command(before_help = RUN)]
+    #[command(before_help = RUN, after_help = EXIT_CODES)]
     Run(Box<RunArgs>),
     /// List the members that a running member sees
-    #[command(before_help = MEMBERS)]
+    #[command(before_help = MEMBERS, after_help = EXIT_CODES)]
     Members(MembersArgs),
     /// Show how a running member fares, or wait until its ring is as large as it should be
-    #[command(before_help = STATUS)]
+    #[command(before_help = STATUS, after_help = EXIT_CODES_OF_ALL)]
     Status(StatusArgs),
     /// Let a running member ask peers for their ring
-    #[command(before_help = JOIN)]
+    #[command(before_help = JOIN, after_help = EXIT_CODES)]
     Join(JoinArgs),
     /// Let a running member leave its ring and end
-    #[command(before_help = LEAVE)]
+    #[command(before_help = LEAVE, after_help = EXIT_CODES_OF_ALL)]
     Leave(LeaveArgs),
     /// Let a running member ignore another one
-    #[command(before_help = BLOCK)]
+    #[command(before_help = BLOCK, after_help = EXIT_CODES)]
     Block(BlockArgs),
     /// Let a running member listen to another one again
-    #[command(before_help = UNBLOCK)]
+    #[command(before_help = UNBLOCK, after_help = EXIT_CODES)]
     Unblock(BlockArgs),
     /// Ping a member as its peers do, without becoming one
-    #[command(before_help = PING)]
+    #[command(before_help = PING, after_help = EXIT_CODES)]
     Ping(PingArgs),
     /// Make a ring key
-    #[command(before_help = RING_KEY)]
+    #[command(before_help = RING_KEY, after_help = EXIT_CODES)]
     RingKey(RingKeyArgs),
 }
 
@@ -176,7 +183,8 @@ pub struct RunArgs {
         long,
         value_name = "NAME",
         default_value = "",
-        hide_default_value = true
+        hide_default_value = true,
+        value_parser = member_name
     )]
     pub name: String,
     /// Its id, 32 lowercase hexadecimal digits; else that in the data directory, or a random one
@@ -275,7 +283,7 @@ pub struct RingKeyArgs {
 #[derive(Debug, Subcommand)]
 pub enum RingKeyCommand {
     /// Write a new key to NAME-YYYYMMDDhhmmss.sym.key, for you alone to read, and print its path
-    #[command(before_help = RING_KEY)]
+    #[command(before_help = RING_KEY, after_help = EXIT_CODES)]
     Generate {
         /// The name of the ring
         name: String,
@@ -329,6 +337,21 @@ impl FromStr for Wait {
 fn timing(presets: &[&'static str]) -> impl TypedValueParser<Value = Timing> + use<> {
     // The parser lets no other name than those of presets through.
     PossibleValuesParser::new(presets).map(|name| Timing::preset(&name).unwrap_or_default())
+}
+
+fn member_name(text: &str) -> Result<String, String> {
+    if text.len() > MAX_NAME {
+        return Err(format!(
+            "it has {} bytes: a name has at most {MAX_NAME}",
+            text.len()
+        ));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(format!(
+            "write a name of at most {MAX_NAME} bytes without control characters"
+        ));
+    }
+    Ok(text.into())
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -414,6 +437,25 @@ mod tests {
         ] {
             let error = Cli::try_parse_from(line.split(' ')).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn every_help_ends_with_the_exit_codes() {
+        for command in Cli::command().get_subcommands_mut() {
+            let help = command.render_help().to_string();
+            let last = help.trim_end().lines().next_back().unwrap_or_default();
+            assert!(last.starts_with("Exit codes: 0 ok"), "{help}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_short_and_printable() {
+        assert_eq!(member_name("web-1"), Ok("web-1".into()));
+        assert_eq!(member_name(&"x".repeat(MAX_NAME)), Ok("x".repeat(MAX_NAME)));
+        for text in ["x".repeat(MAX_NAME + 1), "a\nb".into(), "\x1b[2J".into()] {
+            let error = member_name(&text).unwrap_err();
+            assert!(error.contains(&MAX_NAME.to_string()), "{error}");
         }
     }
 

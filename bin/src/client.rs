@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -15,6 +15,8 @@ use crate::gateway::Token;
 
 /// How long a gateway has to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long it has at least, so that one which answers at once is heard, however little time is left.
+const LEAST_PATIENCE: Duration = Duration::from_millis(100);
 /// More than any answer takes, bytes: a hundred thousand members at less than a kilobyte each.
 const MAX_ANSWER: u64 = 128 * 1024 * 1024;
 
@@ -30,6 +32,8 @@ pub struct Client {
 pub enum Trouble {
     /// Nobody listens there (any more).
     Nobody(String),
+    /// Somebody listens there, but says nothing.
+    Silent(String),
     /// Anything else.
     Other(String),
 }
@@ -37,7 +41,9 @@ pub enum Trouble {
 impl From<Trouble> for Failure {
     fn from(trouble: Trouble) -> Self {
         match trouble {
-            Trouble::Nobody(message) | Trouble::Other(message) => Failure::failed(message),
+            Trouble::Nobody(message) | Trouble::Silent(message) | Trouble::Other(message) => {
+                Failure::failed(message)
+            }
         }
     }
 }
@@ -50,7 +56,6 @@ impl Client {
             .map(Token::read)
             .transpose()?;
         let config = Agent::config_builder()
-            .timeout_global(Some(PATIENCE))
             .http_status_as_error(false)
             .max_redirects(0)
             .proxy(None);
@@ -67,11 +72,16 @@ impl Client {
 
     /// What the gateway has there, as it is written.
     pub fn get_text(&self, path: &str) -> Result<String, Trouble> {
+        self.get_text_within(path, PATIENCE)
+    }
+
+    fn get_text_within(&self, path: &str, patience: Duration) -> Result<String, Trouble> {
         let mut request = self.agent.get(self.url(path));
         if let Some(authorization) = &self.authorization {
             request = request.header("Authorization", authorization);
         }
-        self.read(request.call())
+        let request = request.config().timeout_global(Some(patience)).build();
+        self.read(request.call(), patience)
     }
 
     /// What the gateway has there.
@@ -79,8 +89,22 @@ impl Client {
         self.understand(&self.get_text(path)?)
     }
 
+    /// What the gateway has there, if it says so before there is no time left.
+    pub fn get_until<T: DeserializeOwned>(&self, path: &str, end: Instant) -> Result<T, Trouble> {
+        self.understand(&self.get_text_within(path, patience_until(end))?)
+    }
+
     /// Lets the gateway do something.
     pub fn post(&self, path: &str, body: &Value) -> Result<Value, Trouble> {
+        self.post_within(path, body, PATIENCE)
+    }
+
+    /// Lets the gateway do something, before there is no time left.
+    pub fn post_until(&self, path: &str, body: &Value, end: Instant) -> Result<Value, Trouble> {
+        self.post_within(path, body, patience_until(end))
+    }
+
+    fn post_within(&self, path: &str, body: &Value, patience: Duration) -> Result<Value, Trouble> {
         let mut request = self
             .agent
             .post(self.url(path))
@@ -88,7 +112,8 @@ impl Client {
         if let Some(authorization) = &self.authorization {
             request = request.header("Authorization", authorization);
         }
-        let text = self.read(request.send(body.to_string()))?;
+        let request = request.config().timeout_global(Some(patience)).build();
+        let text = self.read(request.send(body.to_string()), patience)?;
         self.understand(&text)
     }
 
@@ -105,14 +130,18 @@ impl Client {
         })
     }
 
-    fn read(&self, response: Result<Response<Body>, ureq::Error>) -> Result<String, Trouble> {
-        let mut response = response.map_err(|error| self.trouble(&error))?;
+    fn read(
+        &self,
+        response: Result<Response<Body>, ureq::Error>,
+        patience: Duration,
+    ) -> Result<String, Trouble> {
+        let mut response = response.map_err(|error| self.trouble(&error, patience))?;
         let body = response
             .body_mut()
             .with_config()
             .limit(MAX_ANSWER)
             .read_to_string();
-        let text = body.map_err(|error| self.trouble(&error))?;
+        let text = body.map_err(|error| self.trouble(&error, patience))?;
         if response.status().is_success() {
             return Ok(text);
         }
@@ -123,8 +152,14 @@ impl Client {
         )))
     }
 
-    fn trouble(&self, error: &ureq::Error) -> Trouble {
+    fn trouble(&self, error: &ureq::Error, patience: Duration) -> Trouble {
         let gateway = self.gateway;
+        if is_timeout(error) {
+            let seconds = (patience.as_secs_f64() * 10.0).round() / 10.0;
+            return Trouble::Silent(format!(
+                "the member at {gateway} does not answer (no reply in {seconds} s): is it stopped?"
+            ));
+        }
         let gone = |kind| {
             use ErrorKind::{
                 BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, UnexpectedEof,
@@ -150,6 +185,20 @@ impl Client {
         } else {
             Trouble::Other(format!("cannot ask {gateway}: {error}"))
         }
+    }
+}
+
+/// How long a gateway has to answer when all has to be done by then.
+fn patience_until(end: Instant) -> Duration {
+    let left = end.saturating_duration_since(Instant::now());
+    left.clamp(LEAST_PATIENCE, PATIENCE)
+}
+
+fn is_timeout(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::Timeout(_) => true,
+        ureq::Error::Io(error) => error.kind() == ErrorKind::TimedOut,
+        _ => false,
     }
 }
 

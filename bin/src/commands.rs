@@ -1,5 +1,6 @@
 //! The commands that ask a running member through its gateway.
 
+use std::collections::{HashMap, HashSet};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,11 +25,7 @@ pub fn members(args: &MembersArgs) -> Result<(), Failure> {
     }
     let members: Vec<MemberRow> = client.get("/members")?;
     let status: Status = client.get("/status")?;
-    output::print(&table::members(
-        &members,
-        status.local_health,
-        output::colours_wanted(),
-    ))
+    output::print(&table::members(&members, &status, output::colours_wanted()))
 }
 
 pub fn status(args: &StatusArgs) -> Result<(), Failure> {
@@ -38,23 +35,38 @@ pub fn status(args: &StatusArgs) -> Result<(), Failure> {
     }
     match args.output.output {
         Format::Json => output::print(&client.get_text("/status")?),
-        Format::Table => output::print(&table::status(&client.get("/status")?)),
+        Format::Table => {
+            let status: Status = client.get("/status")?;
+            let names = blocked_names(&client, &status)?;
+            output::print(&table::status(&status, &names))
+        }
     }
+}
+
+/// The blocked members' names as the asked one knows them, by id.
+fn blocked_names(client: &Client, status: &Status) -> Result<HashMap<String, String>, Failure> {
+    if status.blocked.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let blocked: HashSet<&String> = status.blocked.iter().collect();
+    let members: Vec<MemberRow> = client.get("/members")?;
+    let names = members.into_iter().map(|row| (row.id, row.name));
+    Ok(names.filter(|(id, _)| blocked.contains(id)).collect())
 }
 
 /// Looks until it is so.
 fn wait_for(client: &Client, wait: Wait, timeout: Duration) -> Result<(), Failure> {
     let end = Instant::now() + timeout;
     loop {
-        let seen = match client.get::<Status>("/status") {
+        let seen = match client.get_until::<Status>("/status", end) {
             Ok(status) if is_reached(wait, status.members) => return Ok(()),
             Ok(status) => {
                 let (alive, members) = (status.members.alive, status.members.members());
-                format!("{alive} alive, {members} members")
+                format!("{alive} alive, {}", output::count(members, "member"))
             }
-            // It may be about to start.
-            Err(Trouble::Nobody(message)) => message,
-            Err(trouble) => return Err(trouble.into()),
+            // It may be about to start, or to go on.
+            Err(Trouble::Nobody(message) | Trouble::Silent(message)) => message,
+            Err(trouble @ Trouble::Other(_)) => return Err(trouble.into()),
         };
         if Instant::now() >= end {
             return Err(Failure::not_reached(format_args!(
@@ -89,15 +101,18 @@ pub fn join(args: &JoinArgs) -> Result<(), Failure> {
 
 pub fn leave(args: &LeaveArgs) -> Result<(), Failure> {
     let client = Client::new(&args.gateway)?;
-    let before: Status = client.get("/status")?;
-    client.post("/leave", &json!({}))?;
     let end = Instant::now() + args.timeout;
+    let unasked = |trouble| in_time(trouble, end);
+    let before: Status = client.get_until("/status", end).map_err(unasked)?;
+    client
+        .post_until("/leave", &json!({}), end)
+        .map_err(unasked)?;
     loop {
-        match client.get::<Status>("/status") {
+        match client.get_until::<Status>("/status", end) {
             Err(Trouble::Nobody(_)) => break,
             // Somebody else listens there by now.
             Ok(status) if status.id != before.id => break,
-            Ok(_) | Err(Trouble::Other(_)) if Instant::now() >= end => {
+            Ok(_) | Err(Trouble::Silent(_) | Trouble::Other(_)) if Instant::now() >= end => {
                 let message = format!(
                     "{} is leaving, but not gone within {:?}",
                     client.gateway(),
@@ -105,11 +120,19 @@ pub fn leave(args: &LeaveArgs) -> Result<(), Failure> {
                 );
                 return Err(Failure::not_reached(message));
             }
-            Ok(_) | Err(Trouble::Other(_)) => thread::sleep(LOOK_AGAIN),
+            Ok(_) | Err(Trouble::Silent(_) | Trouble::Other(_)) => thread::sleep(LOOK_AGAIN),
         }
     }
     output::tell(&format!("{} has left", client.gateway()));
     Ok(())
+}
+
+/// A gateway's silence that outlasts the time to wait is what was not reached in time.
+fn in_time(trouble: Trouble, end: Instant) -> Failure {
+    match trouble {
+        Trouble::Silent(message) if Instant::now() >= end => Failure::not_reached(message),
+        trouble => trouble.into(),
+    }
 }
 
 pub fn block(args: &BlockArgs) -> Result<(), Failure> {

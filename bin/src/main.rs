@@ -11,6 +11,7 @@ mod gateway;
 mod logging;
 mod output;
 mod ping;
+mod quiet;
 mod ring_key;
 mod run;
 mod seeds;

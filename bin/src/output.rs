@@ -59,6 +59,12 @@ pub fn who(name: &str, id: MemberId) -> String {
     }
 }
 
+/// So many of something: `1 ping`, `2 pings`.
+pub fn count(number: usize, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{plural}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,6 +73,12 @@ mod tests {
     fn what_would_drive_a_terminal_is_taken_out() {
         assert_eq!(printable("web-1"), "web-1");
         assert_eq!(printable("\x1b[2Jweb\n"), "?[2Jweb?");
+    }
+
+    #[test]
+    fn one_thing_is_singular() {
+        assert_eq!(count(1, "ping"), "1 ping");
+        assert_eq!(count(0, "ping"), "0 pings");
     }
 
     #[test]

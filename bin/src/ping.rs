@@ -100,6 +100,8 @@ struct Tally {
     to: SocketAddr,
     format: Format,
     sent: u32,
+    /// How many were refused, because nobody listens there.
+    refused: u32,
     times: Histogram<u64>,
     /// For JSON: each answer, or null.
     answers: Vec<Value>,
@@ -112,6 +114,7 @@ impl Tally {
             to,
             format,
             sent: 0,
+            refused: 0,
             times,
             answers: Vec::new(),
         })
@@ -124,6 +127,8 @@ impl Tally {
     ) -> Result<(), Failure> {
         self.sent += 1;
         let seq = self.sent;
+        let refused = |error: &io::Error| error.kind() == ErrorKind::ConnectionRefused;
+        self.refused += u32::from(outcome.as_ref().is_err_and(refused));
         let (line, answer) = match outcome {
             Ok(Some(reply)) => {
                 self.times.saturating_record(reply.rtt.as_nanos() as u64);
@@ -133,7 +138,7 @@ impl Tally {
                 format!("seq={seq}: no answer within {timeout:?}"),
                 Value::Null,
             ),
-            Err(error) if error.kind() == ErrorKind::ConnectionRefused => (
+            Err(error) if refused(&error) => (
                 format!("seq={seq}: nobody listens at {}", self.to),
                 Value::Null,
             ),
@@ -169,11 +174,22 @@ impl Tally {
         }
         if self.times.is_empty() {
             return Err(Failure::failed(format_args!(
-                "{} answered none of {}: is a member there, and has its ring a key (--ring-key FILE)?",
-                self.to, self.sent
+                "{} answered none of {}: {}",
+                self.to,
+                output::count(self.sent as usize, "ping"),
+                self.why_none()
             )));
         }
         Ok(())
+    }
+
+    /// What is to be done if nobody answers.
+    fn why_none(&self) -> &'static str {
+        if self.refused > 0 {
+            "nobody listens there, is it the --listen address of a running member?"
+        } else {
+            "is a member there, and has its ring a key (--ring-key FILE)?"
+        }
     }
 
     fn lost(&self) -> u64 {
@@ -184,8 +200,9 @@ impl Tally {
         let (received, lost) = (self.times.len(), self.lost());
         let percent = 100.0 * lost as f64 / f64::from(self.sent.max(1));
         let mut text = format!(
-            "\n{} pings to {}, {received} answered, {lost} lost ({percent:.0}%)\n",
-            self.sent, self.to
+            "\n{} to {}, {received} answered, {lost} lost ({percent:.0}%)\n",
+            output::count(self.sent as usize, "ping"),
+            self.to
         );
         if received > 0 {
             let _ = writeln!(
@@ -285,6 +302,8 @@ mod tests {
             )
             .unwrap();
         assert_eq!(tally.summary_json()["rtt_us"], Value::Null);
-        assert!(tally.finish().is_err());
+        let text = tally.finish().unwrap_err().to_string();
+        assert!(text.contains("none of 1 ping: nobody listens"), "{text}");
+        assert!(!text.contains("--ring-key"), "{text}");
     }
 }

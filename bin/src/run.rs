@@ -31,6 +31,9 @@ const GATEWAY: Token = Token(3);
 
 /// How long the gateway may take to send its last answers when all else is done.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+/// A second signal to leave within this time is no second wish: `timeout` and terminals signal the process
+/// and its group.
+const ECHO: Duration = Duration::from_millis(500);
 
 pub fn run(args: &RunArgs) -> Result<(), Failure> {
     logging::start();
@@ -47,6 +50,8 @@ struct Program {
     signals: Signals,
     agent: Agent,
     gateway: Option<Gateway>,
+    /// When the first signal to leave came.
+    told_to_leave: Option<Instant>,
 }
 
 impl Program {
@@ -69,6 +74,9 @@ impl Program {
 
         let mut agent = Agent::new(member, seeds, args.ring_key.clone(), &keys);
         for peer in &peers {
+            if let Some(why) = agent.unreachable(peer) {
+                warn!("{why}");
+            }
             agent.join(peer).map_err(Failure::failed)?;
         }
         Ok(Program {
@@ -76,6 +84,7 @@ impl Program {
             signals,
             agent,
             gateway,
+            told_to_leave: None,
         })
     }
 
@@ -136,7 +145,7 @@ impl Program {
             return Some(Duration::ZERO);
         }
         let deadlines = [
-            self.agent.member.deadline(),
+            self.agent.deadline(),
             gateway.and_then(Gateway::deadline),
             end,
         ];
@@ -145,19 +154,34 @@ impl Program {
     }
 
     fn take_signals(&mut self) -> Result<(), Failure> {
-        for signal in self.signals.pending() {
+        let signals: Vec<_> = self.signals.pending().collect();
+        for signal in signals {
             match signal {
                 SIGHUP => self.agent.reload_keys(),
-                _ if self.agent.is_leaving() => {
-                    return Err(Failure::failed(
-                        "ended by a second signal, before all others were told",
-                    ));
-                }
-                _ => self.agent.leave(),
+                _ => self.take_signal_to_leave(Instant::now())?,
             }
         }
         Ok(())
     }
+
+    fn take_signal_to_leave(&mut self, now: Instant) -> Result<(), Failure> {
+        if is_echo(self.told_to_leave, now) {
+            return Ok(());
+        }
+        if self.agent.is_leaving() {
+            return Err(Failure::failed(
+                "ended by a second signal, before all others were told",
+            ));
+        }
+        self.told_to_leave = Some(now);
+        self.agent.leave();
+        Ok(())
+    }
+}
+
+/// Whether a signal to leave is but the first one again.
+fn is_echo(first: Option<Instant>, now: Instant) -> bool {
+    first.is_some_and(|first| now.saturating_duration_since(first) < ECHO)
 }
 
 /// What the library is told.
@@ -220,4 +244,17 @@ fn signals(poll: &Poll) -> io::Result<Signals> {
 
 fn no_loop(error: io::Error) -> Failure {
     Failure::failed(format_args!("the system gives no event loop: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_later_signal_is_a_second_one() {
+        let first = Instant::now();
+        assert!(!is_echo(None, first));
+        assert!(is_echo(Some(first), first + Duration::from_millis(499)));
+        assert!(!is_echo(Some(first), first + Duration::from_millis(500)));
+    }
 }

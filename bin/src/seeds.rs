@@ -51,23 +51,36 @@ impl Seeds {
         })
     }
 
-    /// Lets the member ask this peer for its ring. One that it asks already is no news.
+    /// Lets the member ask this peer for its ring. One that it asks already is asked again soon.
     pub fn add(&mut self, member: &mut Butterfly, peer: &Peer) -> Result<(), CommandError> {
-        if self.known.contains(peer) {
-            return Ok(());
+        if member.node().is_leaving() {
+            return Err(CommandError::Leaving);
         }
-        match peer {
+        let written = match peer {
             Peer::At(addr) => {
                 member.join(*addr)?;
-                self.listed.push(addr.to_string());
+                addr.to_string()
             }
             Peer::Named(name) => {
+                self.add_named(member, name)?;
+                name.clone()
+            }
+        };
+        if self.known.insert(peer.clone()) {
+            self.listed.push(written);
+        }
+        Ok(())
+    }
+
+    fn add_named(&mut self, member: &mut Butterfly, name: &str) -> Result<(), CommandError> {
+        let known = self.names.iter().find(|(_, known)| *known == name);
+        match known.map(|(seed, _)| *seed) {
+            Some(seed) => self.due(seed),
+            None => {
                 let seed = member.join_named()?;
-                self.names.insert(seed, name.clone());
-                self.listed.push(name.clone());
+                self.names.insert(seed, name.to_owned());
             }
         }
-        self.known.insert(peer.clone());
         Ok(())
     }
 
@@ -94,6 +107,36 @@ impl Seeds {
     }
 }
 
+/// Whether a member that listens there can send to this address.
+fn reaches(listening: SocketAddr, addr: SocketAddr) -> bool {
+    // A socket on all of IPv6 reaches IPv4 too.
+    let both = listening.is_ipv6() && listening.ip().is_unspecified();
+    both || addr.ip().to_canonical().is_ipv4() == listening.is_ipv4()
+}
+
+/// Why a member that listens there can never reach this peer, if so.
+pub fn unreachable(peer: &Peer, listening: SocketAddr) -> Option<String> {
+    let Peer::At(addr) = *peer else {
+        return None; // Its name may stand for another address by the time it is asked.
+    };
+    (!reaches(listening, addr)).then(|| {
+        let (it, here) = (family(addr), family(listening));
+        format!(
+            "peer {addr} is {it} and cannot be reached from {listening}, which is {here}: \
+             --listen [::]:{} reaches both",
+            listening.port()
+        )
+    })
+}
+
+fn family(addr: SocketAddr) -> &'static str {
+    if addr.ip().to_canonical().is_ipv4() {
+        "IPv4"
+    } else {
+        "IPv6"
+    }
+}
+
 /// The addresses that a member which listens there can reach.
 fn usable(
     name: &str,
@@ -107,9 +150,7 @@ fn usable(
             return Vec::new();
         }
     };
-    // A socket on all of IPv6 reaches IPv4 too.
-    let both = listening.is_ipv6() && listening.ip().is_unspecified();
-    addrs.retain(|addr| both || addr.is_ipv4() == listening.is_ipv4());
+    addrs.retain(|addr| reaches(listening, *addr));
     if addrs.is_empty() {
         warn!(
             "peer {name}: no address of it can be reached from {listening}; it will be tried again"
@@ -131,5 +172,17 @@ mod tests {
         let all = "[::]:1".parse().unwrap();
         assert_eq!(usable("x", Ok(vec![v6, v4]), all), [v6, v4]);
         assert!(usable("x", Err(io::Error::other("no")), v4).is_empty());
+    }
+
+    #[test]
+    fn a_peer_of_the_other_family_is_out_of_reach() {
+        let is_out = |peer: &str, listening: &str| {
+            let peer = crate::address::peer(peer).unwrap();
+            unreachable(&peer, listening.parse().unwrap()).is_some()
+        };
+        assert!(is_out("[::1]:1", "127.0.0.1:1") && is_out("127.0.0.1:1", "[::1]:1"));
+        assert!(!is_out("127.0.0.1:1", "[::]:1") && !is_out("[::1]:1", "[::]:1"));
+        assert!(!is_out("[::ffff:127.0.0.1]:1", "0.0.0.0:1"));
+        assert!(!is_out("localhost:1", "[::1]:1"));
     }
 }

@@ -1,5 +1,6 @@
 //! Tables for people.
 
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use crate::output::printable;
@@ -72,15 +73,16 @@ pub fn painted(text: &str, health: &str, colours: bool) -> String {
 }
 
 /// All members, and below them how many fare how.
-pub fn members(members: &[MemberRow], local_health: u8, colours: bool) -> String {
+pub fn members(members: &[MemberRow], status: &Status, colours: bool) -> String {
     const HEALTH: usize = 3;
     let mut rows: Vec<&MemberRow> = members.iter().collect();
     rows.sort_by_key(|row| (rank(&row.health), &row.name, &row.id));
+    let blocked: HashSet<&String> = status.blocked.iter().collect();
     let mut table = Table::new(&[
         "ID", "NAME", "ADDRESS", "HEALTH", "INC", "RTT", "SINCE", "NOTE",
     ]);
     for row in &rows {
-        table.row(cells(row, members));
+        table.row(cells(row, members, blocked.contains(&row.id)));
     }
     let mut text =
         table.render(
@@ -91,12 +93,13 @@ pub fn members(members: &[MemberRow], local_health: u8, colours: bool) -> String
         );
     let count = |health: &str| members.iter().filter(|row| row.health == health).count();
     text += &format!(
-        "\n{} known: {} alive, {} suspect, {} confirmed, {} departed; local health {local_health} (0 best, 8 worst)\n",
+        "\n{} known: {} alive, {} suspect, {} confirmed, {} departed; local health {} (0 best, 8 worst)\n",
         members.len(),
         count("alive"),
         count("suspect"),
         count("confirmed"),
         count("departed"),
+        status.local_health,
     );
     text
 }
@@ -110,7 +113,7 @@ fn rank(health: &str) -> u8 {
     }
 }
 
-fn cells(row: &MemberRow, members: &[MemberRow]) -> Vec<String> {
+fn cells(row: &MemberRow, members: &[MemberRow], blocked: bool) -> Vec<String> {
     vec![
         short(&row.id),
         if row.name.is_empty() {
@@ -124,18 +127,21 @@ fn cells(row: &MemberRow, members: &[MemberRow]) -> Vec<String> {
         row.rtt_us
             .map_or_else(|| "-".into(), |micros| span(Duration::from_micros(micros))),
         age(Duration::from_millis(row.since_ms)),
-        notes(row, members).join(", "),
+        notes(row, members, blocked).join(", "),
     ]
 }
 
 /// What else is to be said of it.
-fn notes(row: &MemberRow, members: &[MemberRow]) -> Vec<String> {
+fn notes(row: &MemberRow, members: &[MemberRow], blocked: bool) -> Vec<String> {
     let mut notes = Vec::new();
     if row.is_self {
         notes.push("this member".into());
     }
     if row.persistent {
         notes.push("permanent".into());
+    }
+    if blocked {
+        notes.push("blocked".into());
     }
     if !row.suspected_by.is_empty() {
         let by: Vec<_> = row
@@ -165,8 +171,17 @@ fn short(id: &str) -> String {
     printable(id).chars().take(8).collect()
 }
 
-/// How one member fares.
-pub fn status(status: &Status) -> String {
+/// A member as people are told of it, by its whole id.
+fn who(id: &str, names: &HashMap<String, String>) -> String {
+    match names.get(id) {
+        Some(name) if !name.is_empty() => format!("{} ({})", printable(name), short(id)),
+        _ => short(id),
+    }
+}
+
+/// How one member fares; `names` are those of the members that it ignores, by id.
+pub fn status(status: &Status, names: &HashMap<String, String>) -> String {
+    let blocked: Vec<_> = status.blocked.iter().map(|id| who(id, names)).collect();
     let counts = status.members;
     let name = if status.name.is_empty() {
         "-".into()
@@ -198,7 +213,7 @@ pub fn status(status: &Status) -> String {
         ),
         ("leaving", if status.leaving { "yes" } else { "no" }.into()),
         ("ring keys", keys),
-        ("blocked", listed(&status.blocked)),
+        ("blocked", listed(&blocked)),
         ("seeds", listed(&status.seeds)),
     ];
     let line = |(label, text): &(&str, String)| format!("{label:<12}  {}\n", printable(text));
@@ -240,7 +255,10 @@ pub fn age(age: Duration) -> String {
 
 #[cfg(test)]
 pub mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::view::Counts;
 
     pub fn row(id: &str, name: &str, health: &str) -> MemberRow {
         MemberRow {
@@ -260,6 +278,39 @@ pub mod tests {
         }
     }
 
+    fn status_of(local_health: u8) -> Status {
+        Status {
+            id: "1a".repeat(16),
+            name: "web".into(),
+            address: ([10, 0, 0, 2], 9638).into(),
+            listening: ([10, 0, 0, 2], 9638).into(),
+            incarnation: 3,
+            version: "1".into(),
+            uptime_ms: 0,
+            members: Counts::default(),
+            local_health,
+            leaving: false,
+            sealed: false,
+            ring_keys: Vec::new(),
+            blocked: Vec::new(),
+            seeds: Vec::new(),
+            counters: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn a_blocked_member_is_told_by_its_name() {
+        let (id, stranger) = ("2b".repeat(16), "3c".repeat(16));
+        let asked = Status {
+            blocked: vec![id.clone(), stranger],
+            ..status_of(0)
+        };
+        let text = members(&[row(&id, "db", "alive")], &asked, false);
+        assert!(text.contains("1m1s   blocked\n"), "{text}");
+        let text = status(&asked, &HashMap::from([(id, "db".into())]));
+        assert!(text.contains("db (2b2b2b2b), 3c3c3c3c\n"), "{text}");
+    }
+
     #[test]
     fn the_table_says_who_suspects_whom_and_for_how_long() {
         let rows = [
@@ -275,7 +326,7 @@ pub mod tests {
             },
         ];
         assert_eq!(
-            members(&rows, 2, false),
+            members(&rows, &status_of(2), false),
             "\
 ID        NAME  ADDRESS        HEALTH   INC  RTT     SINCE  NOTE
 1a1a1a1a  web?  10.0.0.2:9638  alive    3    153 us  1m1s   this member
@@ -288,7 +339,11 @@ ID        NAME  ADDRESS        HEALTH   INC  RTT     SINCE  NOTE
 
     #[test]
     fn only_the_health_is_coloured() {
-        let text = members(&[row(&"1a".repeat(16), "web", "confirmed")], 0, true);
+        let text = members(
+            &[row(&"1a".repeat(16), "web", "confirmed")],
+            &status_of(0),
+            true,
+        );
         assert_eq!(text.matches("\x1b[31mconfirmed  \x1b[0m").count(), 1);
         assert_eq!(text.matches('\x1b').count(), 2);
     }

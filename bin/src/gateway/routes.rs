@@ -110,6 +110,9 @@ fn join(agent: &mut Agent, body: &[u8]) -> Result<Answer, Answer> {
     let peers: Result<Vec<Peer>, String> =
         asked.peers.iter().map(|peer| address::peer(peer)).collect();
     let peers = peers.map_err(|error| Answer::refusal(400, error))?;
+    if let Some(why) = peers.iter().find_map(|peer| agent.unreachable(peer)) {
+        return Err(Answer::refusal(400, why));
+    }
     for peer in &peers {
         agent.join(peer).map_err(conflict)?;
     }

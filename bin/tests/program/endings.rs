@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Read;
 use std::net::{TcpListener, UdpSocket};
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use crate::harness::{Member, assert_exit, butterfly, pair, program, said, until};
 
@@ -109,6 +110,15 @@ fn what_fails_is_one_line_and_exit_code_1() {
 }
 
 #[test]
+fn two_signals_in_a_row_are_one() {
+    let (amber, mut birch) = pair();
+    birch.signal("TERM");
+    birch.signal("INT");
+    assert_eq!(birch.end(), Some(0), "{}", birch.log());
+    until("amber knows", || amber.row("birch")["health"] == "departed");
+}
+
+#[test]
 fn a_port_in_use_is_said() {
     let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -177,6 +187,22 @@ fn a_wrong_command_line_is_exit_code_2() {
             output.stdout.is_empty() && !output.stderr.is_empty(),
             "{output:?}"
         );
+    }
+}
+
+#[test]
+fn a_member_that_is_stopped_is_not_waited_for_longer_than_asked() {
+    let amber = Member::start(&[]);
+    amber.signal("STOP");
+    for args in [
+        vec!["status", "--wait", "alive=1", "--timeout", "0.5"],
+        vec!["leave", "--timeout", "0.5"],
+    ] {
+        let start = Instant::now();
+        let output = amber.ask(&args);
+        assert_exit(&output, 3);
+        assert!(start.elapsed() < Duration::from_secs(5), "{output:?}");
+        assert!(said(&output).contains("does not answer"), "{output:?}");
     }
 }
 

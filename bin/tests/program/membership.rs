@@ -94,6 +94,22 @@ fn a_member_that_is_told_of_peers_while_it_runs_joins_them() {
 }
 
 #[test]
+fn a_member_says_that_no_peer_answers() {
+    let amber = Member::start(&["--peer", "127.0.0.1:1", "--peer", "[::1]:1"]);
+    until("it says which peer it cannot reach", || {
+        amber
+            .log()
+            .contains("peer [::1]:1 is IPv6 and cannot be reached from 127.0.0.1")
+    });
+    until("it says that it is alone", || {
+        amber
+            .log()
+            .contains("alone: no peer has answered for 5 s (asked: 127.0.0.1:1, [::1]:1)")
+    });
+    assert_exit(&amber.ask(&["join", "[::1]:2"]), 1);
+}
+
+#[test]
 fn peers_may_be_given_by_name() {
     let amber = Member::start(&["--name", "amber"]);
     let peer = format!("localhost:{}", amber.swim.port());
