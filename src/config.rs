@@ -1,10 +1,10 @@
 //! What a member is told before it starts: who it is, where it listens, and how fast it goes.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::member::MemberId;
+use crate::member::{Incarnation, MemberId};
 use crate::wire::RingKey;
 
 /// How fast a member probes and how long it waits. All members of a ring should use the same.
@@ -237,4 +237,31 @@ impl Config {
             random_seed: None,
         }
     }
+}
+
+/// What a node is told before it starts.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// Who it is.
+    pub id: MemberId,
+    /// A name for people; cut after [`crate::limits::MAX_NAME`] bytes.
+    pub name: String,
+    /// The incarnation it starts with.
+    pub incarnation: Incarnation,
+    /// Incarnations below this one are reserved on disk; [`poll_reserve`](crate::Node::poll_reserve) asks for more.
+    pub reserved: Incarnation,
+    /// The address at which others know it; `None`: it learns it from them.
+    pub ip: Option<IpAddr>,
+    /// The UDP port that it tells others.
+    pub swim_port: u16,
+    /// The TCP port for gossip that it tells others.
+    pub gossip_port: u16,
+    /// Whether others probe it for ever.
+    pub persistent: bool,
+    /// The first seals, any opens; none: everything is plain.
+    pub ring_keys: Vec<RingKey>,
+    /// How fast it goes; taken as [`Timing::sane`] makes it.
+    pub timing: Timing,
+    /// Seeds its randomness, nonces included: from the system, but for tests.
+    pub random_seed: [u8; 32],
 }

@@ -18,7 +18,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::config::Timing;
+pub use crate::config::NodeConfig;
 use crate::env::Env;
 use crate::error::{CommandError, Reject};
 use crate::event::{Event, SeedId};
@@ -26,39 +26,12 @@ use crate::journal::Journal;
 use crate::limits::{MAX_BLOCKED, MAX_DATAGRAM_RECEIVED, MAX_DATAGRAM_SENT, MAX_SEEDS};
 use crate::member::{Health, Incarnation, Member, MemberId};
 use crate::stats::Stats;
-use crate::swim::{Identity, Swim};
+use crate::swim::Swim;
 use crate::time::Time;
 use crate::timer::TimerWheel;
 use crate::trace::Trace;
 use crate::view::{HealthCounts, MemberView, SuspicionView};
 use crate::wire::{self, HEADROOM, RingKey};
-
-/// What a node is told before it starts.
-#[derive(Clone, Debug)]
-pub struct NodeConfig {
-    /// Who it is.
-    pub id: MemberId,
-    /// A name for people; cut after [`crate::limits::MAX_NAME`] bytes.
-    pub name: String,
-    /// The incarnation it starts with.
-    pub incarnation: Incarnation,
-    /// Incarnations below this one are reserved on disk; [`Node::poll_reserve`] asks for more.
-    pub reserved: Incarnation,
-    /// The address at which others know it; `None`: it learns it from them.
-    pub ip: Option<IpAddr>,
-    /// The UDP port that it tells others.
-    pub swim_port: u16,
-    /// The TCP port for gossip that it tells others.
-    pub gossip_port: u16,
-    /// Whether others probe it for ever.
-    pub persistent: bool,
-    /// The first seals, any opens; none: everything is plain.
-    pub ring_keys: Vec<RingKey>,
-    /// How fast it goes; taken as [`Timing::sane`] makes it.
-    pub timing: Timing,
-    /// Seeds its randomness, nonces included: from the system, but for tests.
-    pub random_seed: [u8; 32],
-}
 
 /// One member of a ring, without sockets or clocks.
 pub struct Node {
@@ -94,8 +67,8 @@ fn canonical(addr: SocketAddr) -> SocketAddr {
 /// Making one.
 impl Node {
     /// A node that knows nobody yet, at this time of its driver.
-    pub fn new(config: NodeConfig, now: Time) -> Self {
-        let timing = config.timing.sane();
+    pub fn new(mut config: NodeConfig, now: Time) -> Self {
+        config.timing = config.timing.sane();
         let mut env = Env {
             now,
             wall: now,
@@ -103,23 +76,12 @@ impl Node {
             timers: TimerWheel::new(now),
             journal: Journal::default(),
         };
-        let lag_tolerance = timing.lag_tolerance;
-        let identity = Identity {
-            id: config.id,
-            name: config.name,
-            incarnation: config.incarnation,
-            reserved: config.reserved,
-            ip: config.ip.map(|ip| ip.to_canonical()),
-            swim_port: config.swim_port,
-            gossip_port: config.gossip_port,
-            persistent: config.persistent,
-        };
-        let swim = Swim::new(&identity, timing, &mut env);
+        let swim = Swim::new(&config, &mut env);
         Node {
             env,
             swim,
+            lag_tolerance: config.timing.lag_tolerance,
             keys: config.ring_keys,
-            lag_tolerance,
             behind: Duration::ZERO,
             paused: false,
         }

@@ -1,9 +1,9 @@
 //! Leaving: the incarnation is raised, the record says departed, and some members are told at once, by
 //! Acks nobody asked for (PROTOCOL.md §2). Others are told again a little later, as UDP loses things.
 
-use super::Swim;
 use std::time::Duration;
 
+use super::Swim;
 use super::merge::State;
 use crate::env::{Env, Timer};
 use crate::event::Event;

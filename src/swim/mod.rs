@@ -47,7 +47,7 @@ use dryoc::classic::crypto_shorthash::{Hash, crypto_shorthash};
 use rand::RngExt;
 use slab::Slab;
 
-use crate::config::Timing;
+use crate::config::{NodeConfig, Timing};
 use crate::env::{Env, Timer};
 use crate::event::Cause;
 use crate::limits::{INCARNATION_RESERVE, MAX_BLOCKED, MAX_NAME};
@@ -60,21 +60,6 @@ use news::{News, RowKey};
 use table::{NONE, Table};
 
 pub(crate) use table::Row;
-
-/// Who this member is.
-pub(crate) struct Identity {
-    pub id: MemberId,
-    pub name: String,
-    /// Where it starts.
-    pub incarnation: Incarnation,
-    /// Incarnations below this one are reserved on disk.
-    pub reserved: Incarnation,
-    /// The address at which others know it, if that is known already.
-    pub ip: Option<IpAddr>,
-    pub swim_port: u16,
-    pub gossip_port: u16,
-    pub persistent: bool,
-}
 
 /// Membership and failure detection of one member.
 pub(crate) struct Swim {
@@ -125,18 +110,20 @@ pub(crate) struct Swim {
 }
 
 impl Swim {
-    pub fn new(identity: &Identity, timing: Timing, env: &mut Env) -> Self {
+    pub fn new(config: &NodeConfig, env: &mut Env) -> Self {
+        let timing = config.timing.clone();
+        let ip = config.ip.map(|ip| ip.to_canonical());
         let unspecified = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
         let me = Member {
-            id: identity.id,
-            incarnation: identity.incarnation,
-            ip: identity.ip.unwrap_or(unspecified),
-            swim_port: identity.swim_port,
-            gossip_port: identity.gossip_port,
-            persistent: identity.persistent,
+            id: config.id,
+            incarnation: config.incarnation,
+            ip: ip.unwrap_or(unspecified),
+            swim_port: config.swim_port,
+            gossip_port: config.gossip_port,
+            persistent: config.persistent,
             departed: false,
         };
-        let name = cut(&identity.name, MAX_NAME);
+        let name = cut(&config.name, MAX_NAME);
         // The first tick comes at a random moment, so that members which start together do not march.
         let first = env.now + timing.period.mul_f64(env.rng.random::<f64>());
         let next_period = env.timers.insert(first, Timer::ProbePeriod);
@@ -162,10 +149,10 @@ impl Swim {
             meter: Meter::new(&mut env.rng),
             blocked: BTreeSet::new(),
             leave: leave::Leave::Not,
-            addressed: identity.ip.is_some(),
-            advertised: identity.ip.is_some(),
+            addressed: ip.is_some(),
+            advertised: ip.is_some(),
             next_probe_ping: env.now,
-            reserved: identity.reserved,
+            reserved: config.reserved,
             reserve_due: false,
             cookie_key: env.rng.random(),
             filler: 0,

@@ -7,7 +7,6 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 
 use super::Swim;
-use super::send::{Body, Outgoing};
 use crate::env::{Env, Timer};
 use crate::event::{Event, SeedId};
 use crate::limits::{MAX_SEED_ADDRESSES, MAX_SEEDS, ORDINARY_DATAGRAM};
@@ -95,20 +94,7 @@ impl Swim {
     }
 
     fn ping_seed(&mut self, to: SocketAddr) {
-        let body = Body::Ping {
-            forward_to: None,
-            number: self.cookie(to),
-            digest: true,
-            probe: false,
-        };
-        self.queue(Outgoing {
-            to,
-            id: None,
-            told: None,
-            limit: ORDINARY_DATAGRAM,
-            ages: true,
-            body,
-        });
+        self.ask(to, None, None, ORDINARY_DATAGRAM, true);
     }
 
     /// A ping with the own id and this number arrived: if it is one that went to a seed, that seed is

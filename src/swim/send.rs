@@ -11,7 +11,7 @@ use super::records::is_somewhere;
 use super::table::flag;
 use crate::env::Env;
 use crate::journal::Peer;
-use crate::limits::{MAX_DATAGRAM_SENT, MAX_QUEUED_DATAGRAMS, ORDINARY_DATAGRAM};
+use crate::limits::{MAX_DATAGRAM_SENT, MAX_QUEUED_DATAGRAMS};
 use crate::member::{Health, MemberId};
 use crate::stats::MessageKind;
 use crate::wire::{
@@ -74,6 +74,32 @@ const MOST_NEWS: usize = MAX_DATAGRAM_SENT / 50;
 impl Swim {
     pub(super) fn queue(&mut self, message: Outgoing) {
         self.outbox.push_back(message);
+    }
+
+    /// A ping outside the probe cycle: its number has the address proved, and with a digest of the table it
+    /// asks for those whom the sender does not know.
+    pub(super) fn ask(
+        &mut self,
+        to: SocketAddr,
+        id: Option<MemberId>,
+        told: Option<State>,
+        limit: usize,
+        digest: bool,
+    ) {
+        let body = Body::Ping {
+            forward_to: None,
+            number: self.cookie(to),
+            digest,
+            probe: false,
+        };
+        self.queue(Outgoing {
+            to,
+            id,
+            told,
+            limit,
+            ages: true,
+            body,
+        });
     }
 
     pub fn has_outgoing(&self) -> bool {
@@ -333,6 +359,7 @@ impl Swim {
                 break;
             }
         }
+        env.journal.stats.records_sent += count as u64;
         if !ages || count + skipped == 0 {
             return count;
         }
@@ -343,7 +370,6 @@ impl Swim {
                 row.news = kept.unwrap_or(news::COLD);
             }
         }
-        env.journal.stats.records_sent += count as u64;
         count
     }
 
@@ -359,7 +385,7 @@ impl Swim {
                     self.push_row(out, key, receiver, None, soft);
                 }
             }
-            None if self.table.first_from(self.filler).is_none() => self.filler = 0,
+            None if self.filler >= self.table.end() => self.filler = 0,
             None => self.filler += STEPS,
         }
     }
@@ -400,7 +426,7 @@ impl Swim {
             number,
             memberships: memberships.as_bytes().to_vec(),
         };
-        let (id, limit) = (Some(to.id), incoming.allowance.min(ORDINARY_DATAGRAM));
+        let (id, limit) = (Some(to.id), MAX_DATAGRAM_SENT);
         let body = Body::Forward(Box::new(forward));
         self.queue(Outgoing {
             to: to_addr,

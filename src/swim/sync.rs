@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::news::RowKey;
 use super::seeds::jittered;
-use super::send::{Body, Outgoing};
 use super::{Row, Swim};
 use crate::env::{Env, Timer};
 use crate::limits::ORDINARY_DATAGRAM;
@@ -74,20 +73,12 @@ impl Swim {
         else {
             return;
         };
-        let (to, id, limit) = (member.swim_addr(), Some(member.id), ORDINARY_DATAGRAM);
-        let body = Body::Ping {
-            forward_to: None,
-            number: self.cookie(to),
-            digest,
-            probe: false,
-        };
-        self.queue(Outgoing {
-            to,
-            id,
+        self.ask(
+            member.swim_addr(),
+            Some(member.id),
             told,
-            limit,
-            ages: true,
-            body,
-        });
+            ORDINARY_DATAGRAM,
+            digest,
+        );
     }
 }

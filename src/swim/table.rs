@@ -206,9 +206,14 @@ impl Table {
         self.first_within(key, RowKey::MAX)
     }
 
+    /// No row is at or after this key.
+    pub fn end(&self) -> RowKey {
+        self.rows.capacity() as RowKey
+    }
+
     /// The same among so many rows at most, full and empty.
     pub fn first_within(&self, key: RowKey, most: u32) -> Option<RowKey> {
-        let end = (self.rows.capacity() as RowKey).min(key.saturating_add(most));
+        let end = self.end().min(key.saturating_add(most));
         (key..end).find(|key| self.rows.contains(*key as usize))
     }
 

@@ -54,20 +54,7 @@ impl Swim {
         if limit == 0 {
             return;
         }
-        let body = Body::Ping {
-            forward_to: None,
-            number: self.cookie(to),
-            digest: true,
-            probe: false,
-        };
-        self.queue(Outgoing {
-            to,
-            id: Some(id),
-            told: None,
-            limit,
-            ages: true,
-            body,
-        });
+        self.ask(to, Some(id), None, limit, true);
     }
 
     pub(super) fn begin_transfer(&mut self, env: &mut Env, to: MemberId) {
