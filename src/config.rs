@@ -50,6 +50,17 @@ pub struct Timing {
     /// fraction of a period after the first member is found, and each pause is twice the one before. Zero:
     /// never.
     pub sync_max: Duration,
+    /// A hot rumor is pushed to so many members at once, and told to as many after each `gossip_interval`.
+    pub gossip_fanout: usize,
+    /// The pause between two tellings of hot rumors.
+    pub gossip_interval: Duration,
+    /// How often a rumor is told or heard back before it is cold, as a multiple of log₂ of the ring's size.
+    pub gossip_factor: f64,
+    /// Bytes of rumors that are pushed in a second at most.
+    pub rumor_budget: usize,
+    /// The pause between two random peers that are told some rumors again, if they cannot compare stores.
+    /// Zero: never.
+    pub drip: Duration,
     /// How long a Confirmed member is remembered as such before it is Departed.
     pub departed_after: Duration,
     /// How long a Departed member is remembered at all.
@@ -83,6 +94,11 @@ impl Timing {
             news_factor: 4.0,
             retry_max: Duration::from_secs(60),
             sync_max: Duration::from_secs(60),
+            gossip_fanout: 5,
+            gossip_interval: Duration::from_millis(50),
+            gossip_factor: 1.5,
+            rumor_budget: 32 << 20,
+            drip: Duration::from_secs(60),
             departed_after: 3 * DAY,
             forget_after: 7 * DAY,
             leave_grace: Duration::from_millis(500),
@@ -97,6 +113,8 @@ impl Timing {
             timeout: Duration::from_secs(3),
             verdict_timeout: Duration::from_secs(3),
             push_interval: Duration::from_millis(300),
+            gossip_interval: Duration::from_millis(300),
+            rumor_budget: 4 << 20,
             retry_max: Duration::from_secs(300),
             sync_max: Duration::from_secs(300),
             leave_grace: Duration::from_secs(1),
@@ -120,6 +138,7 @@ impl Timing {
             local_health: false,
             verdict_timeout: Duration::from_secs(1),
             push_fanout: 0,
+            gossip_interval: Duration::from_secs(1),
             retry_max: Duration::from_secs(186),
             sync_max: Duration::ZERO,
             lag_tolerance: Duration::from_millis(500),
@@ -136,6 +155,9 @@ impl Timing {
             suspicion_stretch: 3.0,
             verdict_timeout: Duration::from_millis(60),
             push_interval: Duration::from_millis(10),
+            gossip_interval: Duration::from_millis(10),
+            rumor_budget: 128 << 20,
+            drip: Duration::from_secs(2),
             retry_max: Duration::from_secs(2),
             sync_max: Duration::from_secs(2),
             leave_grace: Duration::from_millis(50),
@@ -151,11 +173,14 @@ impl Timing {
         self.period = self.period.max(least);
         self.timeout = self.timeout.clamp(least, self.period);
         self.push_interval = self.push_interval.max(least);
+        self.gossip_interval = self.gossip_interval.max(least);
+        self.rumor_budget = self.rumor_budget.max(1 << 10);
         self.retry_max = self.retry_max.max(self.period);
         for factor in [
             &mut self.suspicion_periods,
             &mut self.suspicion_stretch,
             &mut self.news_factor,
+            &mut self.gossip_factor,
         ] {
             *factor = if factor.is_finite() {
                 factor.clamp(0.0, 1e6)

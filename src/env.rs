@@ -29,6 +29,14 @@ pub(crate) enum Timer {
     PushDue,
     /// The table is to be compared with another member's.
     SyncDue,
+    /// What is hot among the rumors is to be told.
+    RumorPush,
+    /// Newcomers and peers that are owed rumors have their turn.
+    RumorRound,
+    /// Some rumors are to be told again to a peer that cannot compare stores.
+    RumorDrip,
+    /// The oldest departure is to be forgotten.
+    DepartureOver,
     /// The next step of leaving.
     LeaveStep,
 }

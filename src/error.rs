@@ -5,8 +5,8 @@
 #[non_exhaustive]
 #[repr(u8)]
 pub enum Reject {
-    /// Larger than [`crate::limits::MAX_DATAGRAM_RECEIVED`].
-    #[error("larger than any datagram may be")]
+    /// Larger than [`crate::limits::MAX_DATAGRAM_RECEIVED`], or in a rumor than that limit of its own.
+    #[error("larger than it may be")]
     Oversized,
     /// A length runs past the end of what holds it.
     #[error("cut off: a length runs past the end")]
@@ -60,11 +60,23 @@ pub enum Reject {
     /// The member is paused.
     #[error("this member is paused")]
     Paused,
+    /// A rumor of one of the types that only tests of the protocol use.
+    #[error("a rumor of a type for tests")]
+    Fake,
+    /// A rumor's service group is not `service.group` or `service.group@organization`.
+    #[error("a service group does not read as service.group or service.group@organization")]
+    BadGroup,
+    /// There is no room for more rumors.
+    #[error("the store of rumors is full")]
+    StoreFull,
+    /// Several frames in one ZeroMQ message: a rumor is one.
+    #[error("a ZeroMQ message of several parts")]
+    Multipart,
 }
 
 impl Reject {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Reject; 18] = [
+    pub const ALL: [Reject; 22] = [
         Reject::Oversized,
         Reject::Truncated,
         Reject::Malformed,
@@ -83,6 +95,10 @@ impl Reject {
         Reject::RateLimited,
         Reject::TableFull,
         Reject::Paused,
+        Reject::Fake,
+        Reject::BadGroup,
+        Reject::StoreFull,
+        Reject::Multipart,
     ];
 
     /// Its name in counters: lowercase, words joined by `_`.
@@ -106,6 +122,10 @@ impl Reject {
             Reject::RateLimited => "rate_limited",
             Reject::TableFull => "table_full",
             Reject::Paused => "paused",
+            Reject::Fake => "fake",
+            Reject::BadGroup => "bad_group",
+            Reject::StoreFull => "store_full",
+            Reject::Multipart => "multipart",
         }
     }
 }
@@ -126,4 +146,29 @@ pub enum CommandError {
     /// A member cannot block itself.
     #[error("this is the member's own id; name another")]
     OwnId,
+    /// What is applied is not newer than what is held.
+    #[error("incarnation {given} is not newer than {held}, which is held; give a higher one")]
+    NotNewer {
+        /// The incarnation that was given.
+        given: u64,
+        /// The one that is held.
+        held: u64,
+    },
+    /// A rumor is larger than any may be.
+    #[error("that takes {size} bytes as a rumor, and the most is {most}; split or shrink it")]
+    TooLarge {
+        /// Its size, bytes.
+        size: usize,
+        /// The largest, bytes.
+        most: usize,
+    },
+    /// There is no room for more rumors.
+    #[error("the store of rumors is full; let members or services depart first")]
+    StoreFull,
+    /// The rumor's own id or name cannot be sent.
+    #[error("{0}")]
+    BadRumor(Reject),
+    /// Only a member that runs a service of the group takes part in its elections.
+    #[error("this member runs no service of the group; add one first")]
+    NotInGroup,
 }

@@ -2,13 +2,15 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::Reject;
 use crate::member::{Health, Incarnation, MemberId};
+use crate::rumor::RumorId;
 
 /// Something that happened, in the order in which it did. Taken by `poll_event`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
     /// A member became known (`from` is `None`) or its health changed.
@@ -59,6 +61,12 @@ pub enum Event {
         /// From the missed deadline to the call that came late.
         by: Duration,
     },
+    /// A rumor is new here, or says something else than before.
+    RumorChanged(Arc<RumorId>),
+    /// A rumor is held no more: its member departed.
+    RumorGone(Arc<RumorId>),
+    /// This member was told to depart for good: it has to end, and its id cannot be used again.
+    Expelled,
     /// Leaving is done: others were told, and the loop may end.
     Left,
 }
@@ -88,6 +96,10 @@ pub enum Cause {
     VerdictBelieved,
     /// It was Confirmed for so long that it is given up.
     DeadTooLong,
+    /// A departure rumor says that it is gone for good.
+    Departure,
+    /// Another member took its place in its service group, which has no quorum while it counts.
+    Replaced,
 }
 
 impl fmt::Display for Cause {
@@ -100,6 +112,8 @@ impl fmt::Display for Cause {
             Cause::SuspicionTimeout => f.write_str("nobody vouched for it in time"),
             Cause::VerdictBelieved => f.write_str("others say so, and it did not answer"),
             Cause::DeadTooLong => f.write_str("it was dead for too long"),
+            Cause::Departure => f.write_str("it is gone for good, by a departure rumor"),
+            Cause::Replaced => f.write_str("another member took its place in its service group"),
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::member::{Health, Incarnation, Member, MemberId};
 use crate::stats::{MessageKind, Stats};
 use crate::time::Time;
 use crate::trace::{Trace, TraceKind};
+use crate::wire::{RumorFrame, read_rumor};
 
 /// The other side of what happened.
 #[derive(Clone, Copy, Default)]
@@ -35,6 +36,18 @@ impl From<&Member> for Peer {
 struct RejectGate {
     opens: Time,
     unreported: u64,
+}
+
+/// For a trace: which rumor it is.
+fn named(frame: &RumorFrame<'_>) -> String {
+    match (frame.kind, frame.rumor()) {
+        (_, Ok(rumor)) => format!("{}-{}", rumor.id(), rumor.version()),
+        (Some(kind), Err(_)) => kind.to_string(),
+        (None, Err(_)) => match frame.membership() {
+            Ok(record) => format!("member {}-{}", record.member.id, record.member.incarnation),
+            Err(_) => "member".to_owned(),
+        },
+    }
 }
 
 #[derive(Default)]
@@ -170,6 +183,38 @@ impl Journal {
             MessageKind::ProbePing => TraceKind::SendProbePing,
         };
         self.trace(time, kind, peer, swim);
+    }
+
+    #[track_caller]
+    pub fn rumor_received(&mut self, time: Time, rumor: &RumorFrame<'_>) {
+        if self.traces.is_some() {
+            let peer = Peer {
+                id: rumor.from_id.parse().ok(),
+                addr: None,
+            };
+            let place = Location::caller();
+            self.push_trace(
+                time,
+                TraceKind::RecvRumor,
+                peer,
+                Vec::new(),
+                named(rumor),
+                place,
+            );
+        }
+    }
+
+    #[track_caller]
+    pub fn rumor_pushed(&mut self, time: Time, to: MemberId, addr: SocketAddr, rumor: &[u8]) {
+        if self.traces.is_some() {
+            let peer = Peer {
+                id: Some(to),
+                addr: Some(addr),
+            };
+            let name = read_rumor(rumor).map(|rumor| named(&rumor));
+            let (name, place) = (name.unwrap_or_default(), Location::caller());
+            self.push_trace(time, TraceKind::SendRumor, peer, Vec::new(), name, place);
+        }
     }
 
     #[track_caller]

@@ -53,9 +53,10 @@
 //! | [`config`] | [`Config`] and [`Timing`], with presets |
 //! | [`limits`] | every cap, with its reason |
 //! | [`error`], [`event`], [`stats`], [`trace`] | what goes wrong, what happens, how often, and in every detail |
-//! | [`member`], [`time`] | the nouns |
+//! | [`member`], [`rumor`], [`time`] | the nouns |
 //! | [`wire`] | bytes ⇄ messages |
 //! | `swim` | membership and failure detection |
+//! | `gossip` | rumors: services, configurations, files, elections, departures |
 //! | [`node`] | the state machine, without I/O |
 //! | `net`, `disk`, [`sim`] | what drives it: sockets, files, or a virtual network |
 //!
@@ -66,12 +67,15 @@ mod disk;
 mod env;
 pub mod error;
 pub mod event;
+mod gossip;
 mod journal;
 pub mod limits;
 mod lists;
 pub mod member;
 mod net;
 pub mod node;
+mod ring;
+pub mod rumor;
 pub mod sim;
 pub mod stats;
 mod swim;
@@ -89,9 +93,13 @@ pub use event::{Cause, Event, SeedId};
 pub use member::{Health, Incarnation, Member, MemberId};
 pub use net::{BindError, Butterfly, Command, Handle, Pinger, Pong};
 pub use node::Node;
+pub use rumor::{
+    Election, ElectionStatus, Rumor, RumorId, RumorKind, Service, ServiceConfig, ServiceFile,
+    ServiceGroup, SysInfo,
+};
 pub use stats::Stats;
 pub use time::Time;
-pub use view::{HealthCounts, MemberView, SuspicionView};
+pub use view::{HealthCounts, MemberView, RumorView, SuspicionView};
 pub use wire::{RingKey, RingKeyError};
 
 /// The README's example, compiled and run.

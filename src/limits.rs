@@ -73,3 +73,39 @@ pub const INCARNATION_RESERVE: u64 = 64;
 
 /// Datagrams that one wake of the loop reads before timers get their turn.
 pub const DATAGRAMS_PER_WAKE: usize = 256;
+
+/// The largest rumor that is sent or taken, bytes, envelope aside: a file of 8 MiB and what names it.
+pub const MAX_RUMOR: usize = (8 << 20) + 4_096;
+
+/// Bytes of a service group's name.
+pub const MAX_GROUP: usize = 256;
+
+/// Bytes of a file's name.
+pub const MAX_FILENAME: usize = 256;
+
+/// Votes in one election: members of one service group.
+pub const MAX_VOTES: usize = 4_096;
+
+/// Rumors held: one service on each of a hundred thousand members, and more.
+pub const MAX_RUMORS: usize = 131_072;
+
+/// Bytes of all rumors held, so that nobody fills the memory with files.
+pub const MAX_RUMOR_BYTES: usize = 512 << 20;
+
+/// Rumors larger than this, bytes, are offered to peers that can ask for them, not pushed unasked.
+pub const EAGER_RUMOR: usize = 8 << 10;
+
+/// Pushes that wait to be taken by `poll_push`; who misses one on top gets it by comparing stores.
+pub const MAX_QUEUED_PUSHES: usize = 65_536;
+
+/// Rumors that were asked for and have not come yet.
+pub const MAX_WANTED: usize = 16_384;
+
+/// Tombstones of rumors that are gone: they are not taken again before these are forgotten.
+pub const MAX_TOMBSTONES: usize = 131_072;
+
+/// Members that can be gone for good at the same time, as far as one member remembers.
+pub const MAX_EXILED: usize = 65_536;
+
+/// Peers that did not get all they should have, remembered at the same time.
+pub const MAX_DEBTORS: usize = 1_024;

@@ -4,12 +4,14 @@
 //!
 //! | kind | methods | rule |
 //! |---|---|---|
-//! | look | [`members`](Node::members), [`health_of`](Node::health_of), [`stats`](Node::stats), … | never changes anything |
-//! | feed | [`handle_datagram`](Node::handle_datagram), [`handle_timeout`](Node::handle_timeout), [`handle_unreachable`](Node::handle_unreachable), [`handle_backlog`](Node::handle_backlog) | never fails: bad input is counted, and told by an event now and then |
-//! | command | [`join`](Node::join), [`leave`](Node::leave), [`block`](Node::block), … | takes effect, or changes nothing and says why |
-//! | drain | [`poll_datagram`](Node::poll_datagram), [`poll_event`](Node::poll_event), [`poll_trace`](Node::poll_trace), [`poll_timeout`](Node::poll_timeout) | call until empty |
+//! | look | [`members`](Node::members), [`health_of`](Node::health_of), [`rumors`](Node::rumors), [`stats`](Node::stats), … | never changes anything |
+//! | feed | [`handle_datagram`](Node::handle_datagram), [`handle_rumor`](Node::handle_rumor), [`handle_sent`](Node::handle_sent), [`handle_timeout`](Node::handle_timeout), [`handle_unreachable`](Node::handle_unreachable), [`handle_backlog`](Node::handle_backlog) | never fails: bad input is counted, and told by an event now and then |
+//! | command | [`join`](Node::join), [`leave`](Node::leave), [`announce`](Node::announce), [`apply_config`](Node::apply_config), … | takes effect, or changes nothing and says why |
+//! | drain | [`poll_datagram`](Node::poll_datagram), [`poll_push`](Node::poll_push), [`poll_event`](Node::poll_event), [`poll_trace`](Node::poll_trace), [`poll_timeout`](Node::poll_timeout) | call until empty |
 //!
 //! Time and randomness are arguments: with the same seed, times and input a node does the same.
+
+mod gossiping;
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
@@ -22,6 +24,7 @@ pub use crate::config::NodeConfig;
 use crate::env::Env;
 use crate::error::{CommandError, Reject};
 use crate::event::{Event, SeedId};
+use crate::gossip::Gossip;
 use crate::journal::Journal;
 use crate::limits::{MAX_BLOCKED, MAX_DATAGRAM_RECEIVED, MAX_DATAGRAM_SENT, MAX_SEEDS};
 use crate::member::{Health, Incarnation, Member, MemberId};
@@ -32,11 +35,15 @@ use crate::timer::TimerWheel;
 use crate::trace::Trace;
 use crate::view::{HealthCounts, MemberView, SuspicionView};
 use crate::wire::{self, HEADROOM, RingKey};
+pub use gossiping::{Push, PushName};
 
 /// One member of a ring, without sockets or clocks.
 pub struct Node {
     env: Env,
     swim: Swim,
+    gossip: Gossip,
+    /// Told to depart for good.
+    expelled: bool,
     keys: Vec<RingKey>,
     lag_tolerance: Duration,
     /// By how much the node's time is behind the driver's: what its loop slept through.
@@ -76,10 +83,14 @@ impl Node {
             timers: TimerWheel::new(now),
             journal: Journal::default(),
         };
-        let swim = Swim::new(&config, &mut env);
+        let mut swim = Swim::new(&config, &mut env);
+        let gossip = Gossip::new(&config.timing, &mut env);
+        swim.set_rumors(gossip.store().checksum());
         Node {
             env,
             swim,
+            gossip,
+            expelled: false,
             lag_tolerance: config.timing.lag_tolerance,
             keys: config.ring_keys,
             behind: Duration::ZERO,
@@ -244,7 +255,7 @@ impl Node {
             }
             Err(reason) => self.env.journal.rejected(self.env.now, reason, from),
         }
-        self.swim.trim_outbox(&mut self.env);
+        self.settle();
     }
 
     /// The deadline of [`poll_timeout`](Node::poll_timeout) has come, or may have.
@@ -255,8 +266,9 @@ impl Node {
         self.advance(now);
         while let Some((_, timer)) = self.env.timers.pop(self.env.now) {
             self.swim.handle_timer(&mut self.env, timer);
+            self.gossip.handle_timer(&mut self.env, &self.swim, timer);
+            self.settle();
         }
-        self.swim.trim_outbox(&mut self.env);
     }
 
     /// A datagram could not be sent to this address, or the system says that nobody is there.
@@ -346,6 +358,7 @@ impl Node {
     pub fn leave(&mut self, now: Time) {
         self.advance_unless_paused(now);
         self.swim.leave(&mut self.env);
+        self.settle();
     }
 
     /// Ignores messages from this id from now on.
@@ -416,7 +429,10 @@ impl Node {
         // The longest envelope's worth is kept free, so that sealing never makes a datagram too large.
         let overhead = wire::overhead(self.is_sealed(), MAX_DATAGRAM_SENT);
         let payload = buf.get_mut(HEADROOM..)?;
-        let (to, len) = self.swim.poll(&mut self.env, payload, overhead)?;
+        let (to, len) = match self.swim.poll(&mut self.env, payload, overhead) {
+            Some(message) => message,
+            None => self.next_talk(buf, overhead)?,
+        };
         let key = self.keys.first();
         let key = key.map(|key| (key, self.env.rng.random()));
         Some(Transmit {
@@ -437,7 +453,7 @@ impl Node {
 
     /// Whether [`poll_datagram`](Node::poll_datagram) has anything to encode: asked before the clock is.
     pub(crate) fn has_outgoing(&self) -> bool {
-        !self.paused && self.swim.has_outgoing()
+        !self.paused && (self.swim.has_outgoing() || self.gossip.has_talk())
     }
 
     /// When [`handle_timeout`](Node::handle_timeout) is to be called, by the driver's time; while there
@@ -446,10 +462,11 @@ impl Node {
         if self.paused {
             return None;
         }
-        if self.swim.has_outgoing() {
+        if self.has_outgoing() {
             return Some(self.env.wall);
         }
-        self.next_timer()
+        let push = self.gossip.push_deadline();
+        push.into_iter().chain(self.next_timer()).min()
     }
 
     /// As [`poll_timeout`](Node::poll_timeout), for a driver that cannot send at the moment.

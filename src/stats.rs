@@ -52,6 +52,10 @@ const REJECTED: [&str; Reject::ALL.len()] = [
     "rejected_rate_limited",
     "rejected_table_full",
     "rejected_paused",
+    "rejected_fake",
+    "rejected_bad_group",
+    "rejected_store_full",
+    "rejected_multipart",
 ];
 
 /// What a member did since it started.
@@ -79,6 +83,22 @@ pub struct Stats {
     pub records_sent: u64,
     /// Times this member refuted something said of it.
     pub refutations: u64,
+    /// Rumors received, the dropped ones too.
+    pub rumors_received: u64,
+    /// Bytes of all frames of rumors received.
+    pub rumor_bytes_received: u64,
+    /// Rumors received, or put in here, that changed something.
+    pub rumors_adopted: u64,
+    /// Rumors received that are older than what is held, or about who is gone.
+    pub rumors_stale: u64,
+    /// Rumors that ZeroMQ took.
+    pub rumors_sent: u64,
+    /// Rumors that ZeroMQ did not take: the peer cannot be reached, or is slow.
+    pub rumors_not_taken: u64,
+    /// Bytes of all frames of rumors handed out.
+    pub rumor_bytes_sent: u64,
+    /// Times this member began to compare its rumors with another's.
+    pub comparisons: u64,
     /// Times the loop was late by more than its tolerance.
     pub lags: u64,
     /// Datagrams dropped before they were sent, because too many were waiting.
@@ -149,6 +169,14 @@ impl Stats {
             ("records_adopted", self.records_adopted),
             ("records_sent", self.records_sent),
             ("refutations", self.refutations),
+            ("rumors_received", self.rumors_received),
+            ("rumor_bytes_received", self.rumor_bytes_received),
+            ("rumors_adopted", self.rumors_adopted),
+            ("rumors_stale", self.rumors_stale),
+            ("rumors_sent", self.rumors_sent),
+            ("rumors_not_taken", self.rumors_not_taken),
+            ("rumor_bytes_sent", self.rumor_bytes_sent),
+            ("comparisons", self.comparisons),
             ("lags", self.lags),
             ("datagrams_lost", self.datagrams_lost),
             ("events_lost", self.events_lost),

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crate::member::{Health, Member, MemberId};
+use crate::rumor::{Rumor, RumorId};
 use crate::time::Time;
+use crate::wire::read_rumor;
 
 /// A member as this one sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +35,49 @@ pub struct SuspicionView<'a> {
     pub accusers: &'a [MemberId],
     /// When it is Confirmed if nobody vouches for it, by the node's time.
     pub until: Time,
+}
+
+/// A rumor as it is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RumorView<'a> {
+    /// Which it is.
+    pub id: &'a RumorId,
+    /// Its incarnation; of an election its term, of a departure 0.
+    pub version: u64,
+    /// Its size as it is sent, bytes, envelope aside.
+    pub size: usize,
+    /// Whether it is still to be told to others.
+    pub hot: bool,
+    bytes: &'a [u8],
+}
+
+impl<'a> RumorView<'a> {
+    pub(crate) fn new(
+        id: &'a RumorId,
+        version: u64,
+        size: usize,
+        hot: bool,
+        bytes: &'a [u8],
+    ) -> Self {
+        RumorView {
+            id,
+            version,
+            size,
+            hot,
+            bytes,
+        }
+    }
+
+    /// What it says. Its bytes were written by this member, so they do read: `None` is never seen.
+    pub fn rumor(&self) -> Option<Rumor> {
+        read_rumor(self.bytes).ok()?.rumor().ok()
+    }
+
+    /// Its bytes as they are sent, envelope aside: a `Rumor` of `protocols/newscast.proto`.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
 }
 
 /// How many members there are of each health, this one included.

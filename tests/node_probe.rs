@@ -268,6 +268,8 @@ fn a_forwarded_ack_ends_the_probe_with_its_number_or_without() {
             forward_to: Some(bench.me().contact()),
             probe: if numbered { ping.probe } else { 0 },
             table: false,
+            rumors: 0,
+            reconcile: &[],
         };
         bench.feed(&relay, ack, &[]);
         bench.advance_with_living(secs(0.45), &[relay]);

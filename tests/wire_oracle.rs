@@ -199,6 +199,8 @@ impl Seen {
                 forward_to: other,
                 probe,
                 table: self.extra != 0,
+                rumors: 0,
+                reconcile: &[],
             },
             3 => Message::PingReq {
                 from,
@@ -386,7 +388,7 @@ prop_compose! {
         let special_fields = Default::default();
         let payload = match kind {
             1 => pb::swim::Payload::Ping(pb::Ping { from, forward_to: other.into(), probe, digest, special_fields }),
-            2 => pb::swim::Payload::Ack(pb::Ack { from, forward_to: other.into(), probe, table, special_fields }),
+            2 => pb::swim::Payload::Ack(pb::Ack { from, forward_to: other.into(), probe, table, rumors: None, reconcile: None.into(), special_fields }),
             3 => {
                 let target = MessageField::some(other.unwrap_or_else(|| (*from).clone()));
                 pb::swim::Payload::Pingreq(pb::PingReq { from, target, probe, special_fields })

@@ -93,6 +93,8 @@ fn message(swim: &Value) -> Message<'_> {
             forward_to: member(&body["forward_to"]),
             probe,
             table: false,
+            rumors: 0,
+            reconcile: &[],
         },
         "Pingreq" => Message::PingReq {
             from,

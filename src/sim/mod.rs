@@ -74,6 +74,12 @@ enum What {
         from: SocketAddr,
         datagram: Vec<u8>,
     },
+    /// A rumor comes to a member's PULL socket.
+    Hear {
+        to: Index,
+        from: Index,
+        frame: Vec<u8>,
+    },
     /// The member's deadline, unless another was set since.
     Wake { member: Index, at: Time },
 }
@@ -102,6 +108,10 @@ pub struct Sim {
     pub datagrams: u64,
     /// Of those, lost.
     pub lost: u64,
+    /// Rumors pushed so far.
+    pub pushes: u64,
+    /// Their bytes.
+    pub push_bytes: u64,
 }
 
 /// Making and running.
@@ -120,6 +130,8 @@ impl Sim {
             trace: std::hash::DefaultHasher::new(),
             datagrams: 0,
             lost: 0,
+            pushes: 0,
+            push_bytes: 0,
         }
     }
 
@@ -244,6 +256,11 @@ impl Sim {
                 from,
                 mut datagram,
             } => self.arrive(to, from, &mut datagram),
+            What::Hear {
+                to,
+                from,
+                mut frame,
+            } => self.hear(to, from, &mut frame),
             What::Wake { member, at } => {
                 let host = &mut self.hosts[member];
                 if host.up && host.wake == Some(at) {
@@ -271,11 +288,30 @@ impl Sim {
         self.settle(member);
     }
 
+    fn hear(&mut self, to: Index, from: Index, frame: &mut [u8]) {
+        if !self.hosts.get(to).is_some_and(|host| host.up) {
+            return;
+        }
+        self.trace.write_u64(self.now.as_micros());
+        self.trace.write_usize(to);
+        self.trace.write(frame);
+        let addr = self.hosts[from].addr;
+        let node = &mut self.hosts[to].node;
+        node.handle_rumor(self.now, frame, || addr);
+        self.settle(to);
+    }
+
     /// Takes from a member what it has to say, and when it wants to be woken.
     fn settle(&mut self, member: Index) {
         let mut buf = [0; SEND_BUFFER];
         while let Some(transmit) = self.hosts[member].node.poll_datagram(self.now, &mut buf) {
             self.send(member, transmit.to, &buf[transmit.range]);
+        }
+        let mut frame = Vec::new();
+        while let Some(push) = self.hosts[member].node.poll_push(self.now, &mut frame) {
+            let taken = self.push(member, push.to, &frame);
+            let node = &mut self.hosts[member].node;
+            node.handle_sent(self.now, push.id, taken);
         }
         let host = &mut self.hosts[member];
         while let Some(event) = host.node.poll_event() {
@@ -304,6 +340,25 @@ impl Sim {
             datagram: datagram.to_vec(),
         };
         self.schedule(self.now + delay, what);
+    }
+
+    /// A connection takes rumors only while its other end can be reached; what it took may be lost with it.
+    fn push(&mut self, from: Index, to: SocketAddr, frame: &[u8]) -> bool {
+        self.pushes += 1;
+        self.push_bytes += frame.len() as u64;
+        let delay = self.config.network.delay(&mut self.network_rng);
+        let Some(to) = index_of(to) else {
+            return false;
+        };
+        let same_side = self.sides.get(to) == self.sides.get(from);
+        if !same_side || !self.hosts.get(to).is_some_and(|host| host.up) {
+            return false;
+        }
+        if let Some(delay) = delay {
+            let frame = frame.to_vec();
+            self.schedule(self.now + delay, What::Hear { to, from, frame });
+        }
+        true
     }
 
     fn schedule(&mut self, at: Time, what: What) {
@@ -349,6 +404,15 @@ impl Sim {
         self.up()
             .filter(|member| *member != about)
             .all(|member| self.view(member, about) == Some(health))
+    }
+
+    /// Whether all running members hold the same rumors.
+    pub fn same_rumors(&self) -> bool {
+        let mut checksums = self
+            .up()
+            .map(|member| self.hosts[member].node.rumor_checksum());
+        let first = checksums.next();
+        checksums.all(|checksum| Some(checksum) == first)
     }
 
     /// Whether every running member holds every running member for Alive, and nobody else.

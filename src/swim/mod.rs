@@ -18,6 +18,7 @@
 //! | `push` | pushing news at once |
 //! | `sync` | comparing tables, ever more slowly |
 //! | `transfer` | telling a newcomer the member table |
+//! | `rumors` | what gossip sees of all this, and has it do |
 //! | `leave` | leaving |
 //! | `meter` | bounding what strangers can provoke |
 //! | `local_health` | how far this member may trust itself |
@@ -32,6 +33,7 @@ mod probe;
 mod push;
 mod receive;
 mod records;
+mod rumors;
 mod seeds;
 mod send;
 mod suspicion;
@@ -60,6 +62,23 @@ use news::{News, RowKey};
 use table::{NONE, Table};
 
 pub(crate) use table::Row;
+
+/// What gossip has to know of what happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Notice {
+    /// A member became known, or its health changed.
+    Changed {
+        id: MemberId,
+        from: Option<Health>,
+        to: Health,
+    },
+    /// A peer that can compare holds other rumors.
+    Mismatch(MemberId),
+    /// A peer says something of its store of rumors.
+    Compared { id: MemberId, parts: Vec<u8> },
+    /// A member that is gone for good sent a message; its PULL socket would be there.
+    Exiled(MemberId, SocketAddr),
+}
 
 /// Membership and failure detection of one member.
 pub(crate) struct Swim {
@@ -105,6 +124,12 @@ pub(crate) struct Swim {
     cookie_key: [u8; 16],
     /// The row that the next filler comes from.
     filler: RowKey,
+    /// Stands for the rumors that this member holds, to be told in Acks.
+    rumors: u32,
+    /// What gossip has to know.
+    notices: VecDeque<Notice>,
+    /// Gone for good, by departure rumors.
+    exiled: BTreeSet<MemberId>,
     /// Members chosen to help; kept so that choosing allocates nothing.
     helpers: Vec<RowKey>,
 }
@@ -156,6 +181,9 @@ impl Swim {
             reserve_due: false,
             cookie_key: env.rng.random(),
             filler: 0,
+            rumors: 0,
+            notices: VecDeque::new(),
+            exiled: BTreeSet::new(),
             helpers: Vec::new(),
             timing,
         }
@@ -175,6 +203,7 @@ impl Swim {
             Timer::PushDue => self.push_due(env),
             Timer::SyncDue => self.sync_due(env),
             Timer::LeaveStep => self.leave_step(env),
+            Timer::RumorPush | Timer::RumorRound | Timer::RumorDrip | Timer::DepartureOver => {}
         }
     }
 
@@ -216,6 +245,10 @@ impl Swim {
         &self.blocked
     }
 
+    fn notice_change(&mut self, id: MemberId, from: Option<Health>, to: Health) {
+        self.notices.push_back(Notice::Changed { id, from, to });
+    }
+
     pub fn seeds(&self) -> usize {
         self.seeds.len()
     }
@@ -249,6 +282,7 @@ impl Swim {
             env.journal
                 .member_changed(env.wall, &member, Some(before.health), state.health, cause);
             self.dead_or_back(env, before.health, state.health);
+            self.notice_change(member.id, Some(before.health), state.health);
         }
         if rumor {
             env.journal.stats.records_adopted += 1;
@@ -275,6 +309,7 @@ impl Swim {
         env.journal
             .member_changed(env.wall, member, None, health, cause);
         env.journal.stats.records_adopted += 1;
+        self.notice_change(member.id, None, health);
         if rumor {
             self.heat(env, key);
         }

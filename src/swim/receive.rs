@@ -7,7 +7,7 @@ use super::news::RowKey;
 use super::records::{is_somewhere, member_at};
 use super::send::{Body, Outgoing, bare_len};
 use super::table::flag;
-use super::{Row, Swim};
+use super::{Notice, Row, Swim};
 use crate::env::Env;
 use crate::error::Reject;
 use crate::event::Cause;
@@ -16,6 +16,12 @@ use crate::limits::{ORDINARY_DATAGRAM, PROBE_PING_INTERVAL, STRANGER_AMPLIFICATI
 use crate::member::{Health, MemberId};
 use crate::stats::MessageKind;
 use crate::wire::{self, MemberRecord, Memberships, Message, feature};
+
+/// What an Ack says of itself.
+struct AckKind {
+    probe: u64,
+    table: bool,
+}
 
 /// A message on its way through the rules: where it came from, and what it may provoke.
 pub(super) struct Incoming<'a> {
@@ -30,7 +36,7 @@ pub(super) struct Incoming<'a> {
     /// Of those, put aside for the question that has its sender prove its address.
     pub reserved: usize,
     /// Bytes that the envelope takes in an answer.
-    overhead: usize,
+    pub overhead: usize,
 }
 
 impl Incoming<'_> {
@@ -93,16 +99,15 @@ impl Swim {
                 forward_to,
                 probe,
                 table,
+                rumors,
+                reconcile,
                 ..
             } => {
-                self.on_ack(
-                    env,
-                    &mut incoming,
-                    forward_to,
-                    probe,
-                    table,
-                    swim.memberships,
-                );
+                let kind = AckKind { probe, table };
+                let direct = self.on_ack(env, &mut incoming, forward_to, kind, swim.memberships);
+                if direct {
+                    self.on_rumors(&incoming, rumors, reconcile);
+                }
             }
             Message::PingReq { target, probe, .. } => {
                 self.on_ping_req(&mut incoming, &target, probe)
@@ -241,6 +246,8 @@ impl Swim {
             forward_to: forward_to.map(|to| to.contact()),
             probe: number,
             table: false,
+            rumors: self.rumors,
+            reconcile: &[],
         };
         let question = Message::Ping {
             from: self.own_record(),
@@ -275,13 +282,13 @@ impl Swim {
         env: &mut Env,
         incoming: &mut Incoming<'_>,
         forward_to: Option<MemberRecord<'_>>,
-        number: u64,
-        table: bool,
+        kind: AckKind,
         memberships: Memberships<'_>,
-    ) {
+    ) -> bool {
         if is_observer(&incoming.sender) {
-            return;
+            return false;
         }
+        let (number, table) = (kind.probe, kind.table);
         // A peer that knows no numbers copied the one that hid in whom it is to forward to.
         let hidden = forward_to.map_or(0, |to| to.incarnation.get());
         let copied =
@@ -297,6 +304,30 @@ impl Swim {
         let answered = |swim: &Swim| ours || number == swim.cookie(incoming.from);
         if !was_forwarded && number != 0 && answered(self) {
             self.prove(env, incoming);
+        }
+        !was_forwarded
+    }
+
+    /// A direct Ack says something of its sender's rumors, which counts from a proved address only.
+    fn on_rumors(&mut self, incoming: &Incoming<'_>, rumors: u32, reconcile: &[u8]) {
+        let key = self.table.find(&incoming.sender.id);
+        let Some(row) = key.and_then(|key| self.table.get(key)) else {
+            return;
+        };
+        if !row.has(flag::PROVED) || !row.has(flag::OURS) || row.health > Health::Suspect {
+            return;
+        }
+        let at_home =
+            self.table.ip_of(row) == incoming.from.ip() && row.swim_port == incoming.from.port();
+        if !at_home {
+            return;
+        }
+        let id = row.id;
+        if !reconcile.is_empty() {
+            let parts = reconcile.to_vec();
+            self.notices.push_back(Notice::Compared { id, parts });
+        } else if rumors != 0 && rumors != self.rumors {
+            self.notices.push_back(Notice::Mismatch(id));
         }
     }
 
@@ -411,6 +442,11 @@ impl Swim {
             return env
                 .journal
                 .rejected(env.now, Reject::BadAddress, incoming.from);
+        }
+        if self.is_exiled(&sender.id) {
+            let addr = SocketAddr::new(ip, sender.gossip_port);
+            self.notices.push_back(Notice::Exiled(sender.id, addr));
+            return;
         }
         let key = match self.table.find(&sender.id) {
             Some(key) => key,

@@ -40,7 +40,7 @@ impl Swim {
         }
     }
 
-    fn apply_record(
+    pub(super) fn apply_record(
         &mut self,
         env: &mut Env,
         incoming: &mut Incoming<'_>,
@@ -54,6 +54,9 @@ impl Swim {
         };
         if record.member.id == self.id() {
             return self.hear_of_myself(env, incoming, record, heard);
+        }
+        if self.is_exiled(&record.member.id) {
+            return;
         }
         let known = self.table.find(&record.member.id);
         let held = known.and_then(|key| self.table.get(key)).map(Row::state);

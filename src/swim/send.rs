@@ -186,6 +186,8 @@ impl Swim {
                     forward_to: *forward_to,
                     probe,
                     table: false,
+                    rumors: self.rumors,
+                    reconcile: &[],
                 };
                 let mut out = Encoder::new(buf, &ack).filter(|out| out.len() <= soft)?;
                 if *news {
@@ -243,7 +245,7 @@ impl Swim {
     }
 
     /// A row as a record for others.
-    fn record_of(&self, key: RowKey) -> Option<MemberRecord<'_>> {
+    pub(super) fn record_of(&self, key: RowKey) -> Option<MemberRecord<'_>> {
         let row = self.table.get(key)?;
         Some(MemberRecord {
             id: row.id,
@@ -268,7 +270,7 @@ impl Swim {
     }
 
     /// Whether this row's record is one for this receiver.
-    fn may_be_told(&self, key: RowKey, receiver: Option<RowKey>) -> bool {
+    pub(super) fn may_be_told(&self, key: RowKey, receiver: Option<RowKey>) -> bool {
         let v6 = self.table.get(key).is_some_and(|row| row.has(flag::V6));
         (!v6 || self.hears_of_v6(receiver)) && (key != self.table.me() || self.addressed)
     }
@@ -458,6 +460,8 @@ fn encode_forward(buf: &mut [u8], forward: &Forward, hears_of_v6: bool) -> Optio
         forward_to: Some(forward.to),
         probe: forward.number,
         table: false,
+        rumors: 0,
+        reconcile: &[],
     };
     let hard = buf.len();
     let mut out = Encoder::new(buf, &ack)?;

@@ -497,6 +497,39 @@ impl Table {
         found.extend(walk.filter(alive).take(most));
     }
 
+    /// Shows rows of living members, each at most once and independently chosen, until `take` has `most`.
+    pub fn sample(&self, most: usize, rng: &mut StdRng, mut take: impl FnMut(&Row) -> usize) {
+        /// Draws for each one wanted: those that were drawn before, or do not fit, cost one.
+        const DRAWS: usize = 8;
+        let len = self.round.len();
+        if len <= 2 * most {
+            let start = if len == 0 {
+                0
+            } else {
+                rng.random_range(0..len)
+            };
+            let (before, after) = self.round.split_at(start);
+            for key in after.iter().chain(before) {
+                if self.get(*key).map_or(0, &mut take) >= most {
+                    return;
+                }
+            }
+            return;
+        }
+        let mut drawn = [usize::MAX; 64];
+        for draw in 0..(DRAWS * most).min(drawn.len()) {
+            let place = rng.random_range(0..len);
+            if drawn[..draw].contains(&place) {
+                continue;
+            }
+            drawn[draw] = place;
+            let row = self.round.get(place).and_then(|key| self.get(*key));
+            if row.map_or(0, &mut take) >= most {
+                return;
+            }
+        }
+    }
+
     /// One of the dead.
     pub fn random_dead(&self, rng: &mut StdRng) -> Option<RowKey> {
         random_of(&self.dead, rng)

@@ -123,6 +123,8 @@ impl Swim {
             forward_to: None,
             probe: 0,
             table: true,
+            rumors: 0,
+            reconcile: &[],
         };
         let mut out = Encoder::new(buf, &ack)?;
         let bare = out.len();

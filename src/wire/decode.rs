@@ -59,7 +59,7 @@ pub fn decode(payload: &[u8]) -> Result<Swim<'_>, Reject> {
 
 /// Fills what may stand only once.
 #[inline(always)]
-fn once<T>(slot: &mut Option<T>, value: T) -> Result<(), Reject> {
+pub(super) fn once<T>(slot: &mut Option<T>, value: T) -> Result<(), Reject> {
     match slot.replace(value) {
         None => Ok(()),
         Some(_) => Err(Reject::Malformed),
@@ -74,6 +74,9 @@ struct Body<'a> {
     probe: u64,
     /// A Ping's `digest`, or an Ack's `table`.
     extra: u64,
+    /// An Ack's `rumors` and `reconcile`.
+    rumors: u64,
+    reconcile: &'a [u8],
     /// A number stood there that is no uint32, which a digest has to be, also if another follows.
     wide: bool,
 }
@@ -82,6 +85,7 @@ impl<'a> Body<'a> {
     /// In a ProbePing, the only one that has no `other`, its number is that of an unknown field.
     fn read(body: &'a [u8], has_other: bool) -> Result<Self, Reject> {
         let (mut from, mut other, mut probe, mut extra) = (None, None, 0, 0);
+        let (mut rumors, mut reconcile): (_, &[u8]) = (0, &[]);
         let mut wide = false;
         let mut fields = Fields::new(body);
         while let Some(field) = fields.next()? {
@@ -93,6 +97,8 @@ impl<'a> Body<'a> {
                     extra = number;
                     wide |= uint32(number).is_err();
                 }
+                (102, Value::Varint(number)) => rumors = number,
+                (103, Value::Bytes(parts)) => reconcile = parts,
                 _ => {}
             }
         }
@@ -102,6 +108,8 @@ impl<'a> Body<'a> {
             other,
             probe,
             extra,
+            rumors,
+            reconcile,
             wide,
         })
     }
@@ -128,6 +136,8 @@ impl<'a> Body<'a> {
             forward_to: self.other()?,
             probe: self.probe,
             table: self.extra != 0,
+            rumors: uint32(self.rumors)?,
+            reconcile: self.reconcile,
         })
     }
 
@@ -227,6 +237,12 @@ fn check_membership(membership: &[u8]) -> Result<(), Reject> {
         }
     }
     RawMember::read::<true>(member.ok_or(Reject::MissingField)?).map(drop)
+}
+
+/// Reads a membership that stands alone, with every check that one in a message would get.
+pub(super) fn lone_membership(membership: &[u8]) -> Result<MembershipRecord<'_>, Reject> {
+    check_membership(membership)?;
+    read_membership(membership)
 }
 
 /// Reads a membership that was checked: what fails here makes it useless alone.

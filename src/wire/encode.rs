@@ -13,6 +13,8 @@ const FEATURES: [u8; 2] = [0xa0, 0x06];
 const NAME: [u8; 2] = [0xaa, 0x06];
 const PROBE: [u8; 2] = [0xa0, 0x06];
 const EXTRA: [u8; 2] = [0xa8, 0x06];
+const RUMORS: [u8; 2] = [0xb0, 0x06];
+const RECONCILE: [u8; 2] = [0xba, 0x06];
 const ACCUSER: [u8; 2] = [0xa2, 0x06];
 
 /// `Member.id`'s tag and length.
@@ -83,6 +85,14 @@ pub fn membership_len(record: &MembershipRecord<'_>) -> usize {
     bytes_len(membership_body_len(record, member_len(&record.member)))
 }
 
+/// The bytes of a record as a `Membership` that stands alone.
+pub fn encode_membership(record: &MembershipRecord<'_>) -> Vec<u8> {
+    let member = member_len(&record.member);
+    let mut bytes = vec![0; membership_body_len(record, member)];
+    write_membership(&mut Writer::new(&mut bytes, 0), record, member);
+    bytes
+}
+
 /// A message of any kind, laid out.
 struct Body<'a> {
     kind: u64,
@@ -93,6 +103,9 @@ struct Body<'a> {
     probe: u64,
     /// A Ping's `digest`, or an Ack's `table`.
     extra: u64,
+    /// An Ack's `rumors` and `reconcile`.
+    rumors: u32,
+    reconcile: &'a [u8],
 }
 
 impl<'a> Body<'a> {
@@ -113,6 +126,12 @@ impl<'a> Body<'a> {
             Message::PingReq { target, probe, .. } => (3, 4, Some(target), *probe, 0),
             Message::ProbePing { .. } => (4, 6, None, 0, 0),
         };
+        let (rumors, reconcile): (_, &[u8]) = match message {
+            Message::Ack {
+                rumors, reconcile, ..
+            } => (*rumors, reconcile),
+            _ => (0, &[]),
+        };
         Body {
             kind,
             number,
@@ -120,6 +139,8 @@ impl<'a> Body<'a> {
             other,
             probe,
             extra,
+            rumors,
+            reconcile,
         }
     }
 
@@ -133,6 +154,13 @@ impl<'a> Body<'a> {
         }
         if self.extra != 0 {
             len += EXTRA.len() + varint_len(self.extra);
+        }
+        if self.rumors != 0 {
+            len += RUMORS.len() + varint_len(self.rumors.into());
+        }
+        if !self.reconcile.is_empty() {
+            // Its tag has one byte more than others.
+            len += 1 + bytes_len(self.reconcile.len());
         }
         len
     }
@@ -151,6 +179,15 @@ impl<'a> Body<'a> {
         if self.extra != 0 {
             out.bytes(&EXTRA);
             out.varint(self.extra);
+        }
+        if self.rumors != 0 {
+            out.bytes(&RUMORS);
+            out.varint(self.rumors.into());
+        }
+        if !self.reconcile.is_empty() {
+            out.bytes(&RECONCILE);
+            out.varint(self.reconcile.len() as u64);
+            out.bytes(self.reconcile);
         }
     }
 }

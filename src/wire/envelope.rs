@@ -131,3 +131,32 @@ pub fn seal(
     out.head(PAYLOAD, TAG + payload_len);
     start..end
 }
+
+/// Puts the envelope around a payload of any size, sealed with a key and a nonce that was never used before,
+/// or plain: appends it to `frame`.
+pub fn seal_into(key: Option<(&RingKey, [u8; NONCE])>, payload: &[u8], frame: &mut Vec<u8>) {
+    let Some((key, nonce)) = key else {
+        frame.reserve(overhead(false, payload.len()) + payload.len());
+        push_head(frame, payload.len());
+        frame.extend_from_slice(payload);
+        return;
+    };
+    frame.reserve(overhead(true, payload.len()) + payload.len());
+    frame.extend_from_slice(&SEALED_HEAD);
+    frame.extend_from_slice(&nonce);
+    push_head(frame, TAG + payload.len());
+    let start = frame.len();
+    frame.extend_from_slice(payload);
+    frame.resize(start + payload.len() + TAG, 0);
+    if let Some(message) = frame.get_mut(start..) {
+        // Fails only for messages of 2^38 bytes.
+        let _ = crypto_secretbox_easy_inplace(message, &nonce, key.bytes());
+    }
+}
+
+/// The tag and length of `payload`.
+fn push_head(frame: &mut Vec<u8>, len: usize) {
+    let mut head = [0; 1 + 10];
+    Writer::new(&mut head, 0).head(PAYLOAD, len);
+    frame.extend_from_slice(&head[..1 + varint_len(len as u64)]);
+}

@@ -13,16 +13,19 @@ mod encode;
 mod envelope;
 mod field;
 mod raw_member;
+pub mod reconcile;
 mod record;
 mod ring_key;
+mod rumor;
 pub mod swim;
 mod text;
 
-pub use envelope::{HEADROOM, open, overhead, seal};
+pub use envelope::{HEADROOM, open, overhead, seal, seal_into};
 pub use ring_key::{RingKey, RingKeyError};
+pub use rumor::{EncodedRumor, RumorFrame, encode_member_rumor, encode_rumor, read_rumor};
 pub use swim::{
-    Accusers, Encoder, MemberRecord, MembershipRecord, Memberships, Message, Swim, decode, feature,
-    membership_len,
+    Accusers, Encoder, MemberRecord, MembershipRecord, Memberships, Message, Swim, decode,
+    encode_membership, feature, membership_len,
 };
 
 /// What `build.rs` makes of `protocols/*.proto`.

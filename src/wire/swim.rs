@@ -3,7 +3,7 @@
 use super::record::MemberRecord as Record;
 
 pub use super::decode::{Memberships, decode};
-pub use super::encode::{Encoder, membership_len};
+pub use super::encode::{Encoder, encode_membership, membership_len};
 pub use super::record::{Accusers, MemberRecord, MembershipRecord};
 
 /// What a member's `features` bits say; they count only in a message straight from that member.
@@ -47,6 +47,10 @@ pub enum Message<'a> {
         probe: u64,
         /// The memberships are a part of the sender's table, and no news.
         table: bool,
+        /// Stands for the rumors that the sender holds; 0: it does not say.
+        rumors: u32,
+        /// Parts of a comparison of stores of rumors, see [`super::reconcile`]; mostly empty.
+        reconcile: &'a [u8],
     },
     /// "Ping that member for me."
     PingReq {

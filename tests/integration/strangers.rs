@@ -207,6 +207,8 @@ impl Peer {
                         forward_to,
                         probe: 0,
                         table: false,
+                        rumors: 0,
+                        reconcile: &[],
                     };
                     self.raw.send(from, &datagram(&ack, None));
                     assert_eq!(

@@ -136,6 +136,8 @@ impl Peer {
             forward_to,
             probe,
             table: false,
+            rumors: 0,
+            reconcile: &[],
         }
     }
 

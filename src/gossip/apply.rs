@@ -1,0 +1,135 @@
+//! What this member's own user says: services, configurations, files, departures.
+
+use super::store::Put;
+use super::{Entry, Gossip};
+use crate::env::Env;
+use crate::error::CommandError;
+use crate::error::Reject;
+use crate::limits::{MAX_FILENAME, MAX_RUMOR};
+use crate::member::MemberId;
+use crate::ring::Ring;
+use crate::rumor::{Rumor, RumorId, Service, ServiceConfig, ServiceFile, ServiceGroup};
+use crate::wire::encode_rumor;
+
+impl Gossip {
+    /// A rumor of this member's own; it has to be newer than what is held.
+    fn publish(
+        &mut self,
+        env: &mut Env,
+        ring: &impl Ring,
+        rumor: &Rumor,
+    ) -> Result<(), CommandError> {
+        let from_id = ring.me().to_string();
+        let size = encode_rumor(rumor, &from_id).bytes.len();
+        if size > MAX_RUMOR {
+            return Err(CommandError::TooLarge {
+                size,
+                most: MAX_RUMOR,
+            });
+        }
+        let given = rumor.version();
+        match self
+            .store
+            .find(&rumor.id())
+            .and_then(|place| self.store.get(place))
+        {
+            Some(held) if held.version >= given => {
+                return Err(CommandError::NotNewer {
+                    given,
+                    held: held.version,
+                });
+            }
+            _ => {}
+        }
+        match self.store.merge(rumor, &from_id) {
+            Put::New(place) => self.changed(env, place),
+            Put::Same(_) | Put::Older(_) => {}
+            Put::Full => return Err(CommandError::StoreFull),
+        }
+        Ok(())
+    }
+
+    /// This member runs a service: an incarnation of 0 stands for the next one.
+    pub fn announce(
+        &mut self,
+        env: &mut Env,
+        ring: &impl Ring,
+        mut service: Service,
+    ) -> Result<(), CommandError> {
+        service.member = ring.me();
+        if service.incarnation == 0 {
+            let id = RumorId::service(&service.group, service.member);
+            let held = self.find(&id).map(|entry| entry.version);
+            service.incarnation = held.map_or(1, |held| held.saturating_add(1));
+        }
+        self.publish(env, ring, &Rumor::Service(service))
+    }
+
+    /// A group's configuration.
+    pub fn apply_config(
+        &mut self,
+        env: &mut Env,
+        ring: &impl Ring,
+        config: ServiceConfig,
+    ) -> Result<(), CommandError> {
+        self.publish(env, ring, &Rumor::ServiceConfig(config))
+    }
+
+    /// A group's file.
+    pub fn apply_file(
+        &mut self,
+        env: &mut Env,
+        ring: &impl Ring,
+        file: ServiceFile,
+    ) -> Result<(), CommandError> {
+        if file.filename.is_empty() {
+            return Err(CommandError::BadRumor(Reject::MissingField));
+        }
+        if file.filename.len() > MAX_FILENAME {
+            return Err(CommandError::TooLarge {
+                size: file.filename.len(),
+                most: MAX_FILENAME,
+            });
+        }
+        self.publish(env, ring, &Rumor::ServiceFile(file))
+    }
+
+    /// A member is gone for good.
+    pub fn depart(
+        &mut self,
+        env: &mut Env,
+        ring: &impl Ring,
+        member: MemberId,
+    ) -> Result<(), CommandError> {
+        self.departure_heard(env, ring, member)
+            .map_err(|_| CommandError::StoreFull)
+    }
+
+    /// This member does not run a service of the group any more; whether it did.
+    ///
+    /// # Errors
+    /// The store is full of others' rumors.
+    pub fn withdraw(
+        &mut self,
+        env: &mut Env,
+        ring: &impl Ring,
+        group: &ServiceGroup,
+    ) -> Result<bool, CommandError> {
+        let held = self.find(&RumorId::service(group, ring.me()));
+        let Some(Rumor::Service(service)) = held.and_then(Entry::rumor) else {
+            return Ok(false);
+        };
+        if service.withdrawn {
+            return Ok(false);
+        }
+        let withdrawn = Service {
+            incarnation: service.incarnation.saturating_add(1),
+            initialized: false,
+            cfg: Vec::new(),
+            withdrawn: true,
+            ..service
+        };
+        self.publish(env, ring, &Rumor::Service(withdrawn))?;
+        Ok(true)
+    }
+}

@@ -1,0 +1,305 @@
+//! What peers that cannot compare stores have yet to get: what ZeroMQ did not take for them, and everything
+//! for those that are new, told by a few responsible members; and one rumor after the other again, slowly, so
+//! that whatever was lost is made good.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use super::hot::Class;
+use super::outbox::What;
+use super::{Effect, Gossip};
+use crate::env::{Env, Timer};
+use crate::limits::MAX_DEBTORS;
+use crate::member::MemberId;
+use crate::ring::{Peer, Ring};
+use crate::time::Time;
+
+/// Single rumors that a peer is owed; who is owed more gets everything.
+const MOST_OWED: usize = 64;
+
+/// Rumors pushed to one peer in one go.
+const BATCH: usize = 64;
+
+/// Members that tell a newcomer everything, on average.
+const RESPONSIBLE: u64 = 4;
+
+/// Rounds in which a newcomer may show that it compares, before it is taken for one that does not.
+const DOUBT: u8 = 3;
+
+/// How far a peer was told everything.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tour {
+    /// The members from this place on, then the rumors.
+    Members(u32),
+    /// The rumors with hashes from this one on.
+    Rumors(u64),
+}
+
+/// What one peer is owed.
+struct Debt {
+    tour: Option<Tour>,
+    owed: VecDeque<What>,
+    /// Pushes of which it is not known yet whether ZeroMQ took them.
+    under_way: usize,
+    /// Nothing is pushed before then: the peer took nothing of late.
+    wait_until: Time,
+    pause: Duration,
+}
+
+impl Debt {
+    fn new(pause: Duration) -> Self {
+        Debt {
+            tour: None,
+            owed: VecDeque::new(),
+            under_way: 0,
+            wait_until: Time::ZERO,
+            pause,
+        }
+    }
+
+    fn is_settled(&self) -> bool {
+        self.tour.is_none() && self.owed.is_empty() && self.under_way == 0
+    }
+}
+
+pub(super) struct Arrears {
+    debts: BTreeMap<MemberId, Debt>,
+    /// Newcomers of which it is not known whether they compare, with the rounds that are left to find out.
+    newcomers: VecDeque<(MemberId, u8)>,
+    round: bool,
+    /// From where on rumors are told again, slowly.
+    drip: u64,
+}
+
+impl Arrears {
+    pub fn new() -> Self {
+        Arrears {
+            debts: BTreeMap::new(),
+            newcomers: VecDeque::new(),
+            round: false,
+            drip: 0,
+        }
+    }
+
+    /// The peer is gone: when it is back, it gets everything anew.
+    pub fn forget(&mut self, id: &MemberId) {
+        self.debts.remove(id);
+    }
+
+    /// Something for this peer is not held any more.
+    pub fn out_of_date(&mut self, id: &MemberId) {
+        if let Some(debt) = self.debts.get_mut(id) {
+            debt.under_way = debt.under_way.saturating_sub(1);
+        }
+    }
+
+    fn debt(&mut self, id: MemberId, pause: Duration) -> Option<&mut Debt> {
+        if self.debts.len() >= MAX_DEBTORS && !self.debts.contains_key(&id) {
+            return None;
+        }
+        Some(self.debts.entry(id).or_insert_with(|| Debt::new(pause)))
+    }
+
+    /// The peer did not get this rumor. Who compares finds out by itself.
+    pub fn owe(&mut self, peer: &Peer, hash: u64) {
+        if !peer.compares
+            && let Some(debt) = self.debt(peer.id, Duration::ZERO)
+        {
+            debt.add(What::Rumor(hash));
+        }
+    }
+}
+
+impl Debt {
+    fn add(&mut self, what: What) {
+        if self.owed.len() < MOST_OWED {
+            self.owed.push_back(what);
+        } else {
+            self.owed.clear();
+            self.tour = Some(Tour::Members(0));
+        }
+    }
+}
+
+impl Gossip {
+    /// A member is new here, or came back: a few members see to it that it hears of everything, the same
+    /// ones by everyone's reckoning.
+    pub(super) fn greet(&mut self, env: &mut Env, ring: &impl Ring, newcomer: MemberId) {
+        if newcomer == ring.me() || !is_responsible(ring.me(), newcomer, ring.living()) {
+            return;
+        }
+        if self.arrears.newcomers.len() < MAX_DEBTORS {
+            self.arrears.newcomers.push_back((newcomer, DOUBT));
+            self.effects.push_back(Effect::Introduce(newcomer));
+            self.round_soon(env);
+        }
+    }
+
+    fn round_soon(&mut self, env: &mut Env) {
+        if !self.arrears.round {
+            self.arrears.round = true;
+            let next = env.now + self.timing.period;
+            env.timers.insert(next, Timer::RumorRound);
+        }
+    }
+
+    /// Once a period, while there are newcomers or debts.
+    pub(super) fn round_due(&mut self, env: &mut Env, ring: &impl Ring) {
+        self.arrears.round = false;
+        for _ in 0..self.arrears.newcomers.len() {
+            let Some((id, rounds)) = self.arrears.newcomers.pop_front() else {
+                break;
+            };
+            self.sort_newcomer(ring, id, rounds);
+        }
+        let debtors: Vec<_> = self.arrears.debts.keys().copied().collect();
+        for id in debtors {
+            self.pay(env, ring, id);
+        }
+        if !self.arrears.newcomers.is_empty() || !self.arrears.debts.is_empty() {
+            self.round_soon(env);
+        }
+    }
+
+    /// A newcomer that compares gets what it lacks by itself; any other is owed everything.
+    fn sort_newcomer(&mut self, ring: &impl Ring, id: MemberId, rounds: u8) {
+        let Some(peer) = ring.peer(&id).filter(|peer| !peer.compares) else {
+            return;
+        };
+        if !peer.heard && rounds > 0 {
+            self.arrears.newcomers.push_back((id, rounds - 1));
+            self.effects.push_back(Effect::Introduce(id));
+        } else if let Some(debt) = self.arrears.debt(id, Duration::ZERO) {
+            debt.tour = Some(Tour::Members(0));
+        }
+    }
+
+    /// Pushes the next batch of what a peer is owed.
+    fn pay(&mut self, env: &mut Env, ring: &impl Ring, id: MemberId) {
+        let Some(peer) = ring.peer(&id).filter(|peer| !peer.compares) else {
+            return self.arrears.forget(&id);
+        };
+        let Some(mut debt) = self.arrears.debts.remove(&id) else {
+            return;
+        };
+        if debt.under_way == 0 && env.now >= debt.wait_until {
+            for _ in 0..BATCH {
+                let Some(what) = self.next_owed(ring, &mut debt) else {
+                    break;
+                };
+                if self.outbox.push(&peer, what, self.class_of(what)) {
+                    debt.under_way += 1;
+                }
+            }
+        }
+        if !debt.is_settled() {
+            self.arrears.debts.insert(id, debt);
+        }
+    }
+
+    fn class_of(&self, what: What) -> Class {
+        match what {
+            What::Member(_) => Class::Urgent,
+            What::Rumor(hash) => {
+                let held = self
+                    .store
+                    .find_hash(hash)
+                    .and_then(|place| self.store.get(place));
+                held.map_or(Class::Ordinary, |entry| {
+                    Class::of(entry.id.kind, entry.bytes.len())
+                })
+            }
+        }
+    }
+
+    fn next_owed(&self, ring: &impl Ring, debt: &mut Debt) -> Option<What> {
+        if let Some(what) = debt.owed.pop_front() {
+            return Some(what);
+        }
+        if let Some(Tour::Members(place)) = debt.tour {
+            match ring.living_from(place) {
+                Some((member, next)) => {
+                    debt.tour = Some(Tour::Members(next));
+                    return Some(What::Member(member));
+                }
+                None => debt.tour = Some(Tour::Rumors(0)),
+            }
+        }
+        if let Some(Tour::Rumors(from)) = debt.tour {
+            let next = self.store.hashes(from..=u64::MAX).next();
+            debt.tour = next.and_then(|(hash, _)| hash.checked_add(1).map(Tour::Rumors));
+            return next.map(|(hash, _)| What::Rumor(hash));
+        }
+        None
+    }
+
+    /// ZeroMQ took something for a peer, or did not.
+    pub(super) fn arrears_settled(&mut self, env: &mut Env, peer: &Peer, what: What, taken: bool) {
+        if peer.compares {
+            return self.arrears.forget(&peer.id);
+        }
+        let (least, most) = (self.timing.period, self.timing.retry_max);
+        if taken {
+            if let Some(debt) = self.arrears.debts.get_mut(&peer.id) {
+                debt.under_way = debt.under_way.saturating_sub(1);
+                debt.pause = least;
+                if debt.under_way == 0 {
+                    debt.wait_until = env.now;
+                }
+            }
+            return;
+        }
+        if let Some(debt) = self.arrears.debt(peer.id, least) {
+            debt.under_way = debt.under_way.saturating_sub(1);
+            debt.add(what);
+            if env.now >= debt.wait_until {
+                debt.wait_until = env.now + debt.pause;
+                debt.pause = (debt.pause * 2).clamp(least, most);
+            }
+            self.round_soon(env);
+        }
+    }
+
+    pub(super) fn drip_later(&self, env: &mut Env) {
+        if !self.timing.drip.is_zero() {
+            let next = env.now + self.timing.drip;
+            env.timers.insert(next, Timer::RumorDrip);
+        }
+    }
+
+    /// Tells a random peer that cannot compare some of the rumors again.
+    pub(super) fn drip_due(&mut self, env: &mut Env, ring: &impl Ring) {
+        self.drip_later(env);
+        let mut chosen = std::mem::take(&mut self.chosen);
+        ring.pick(1, &mut env.rng, &mut chosen);
+        for peer in chosen.iter().filter(|peer| !peer.compares && peer.heard) {
+            let from = self.arrears.drip;
+            let next = self.store.hashes(from..=u64::MAX).take(BATCH);
+            let hashes: Vec<_> = next.map(|(hash, _)| hash).collect();
+            for hash in &hashes {
+                let what = What::Rumor(*hash);
+                self.outbox.push(peer, what, self.class_of(what));
+            }
+            let last = hashes.last().filter(|_| hashes.len() == BATCH);
+            self.arrears.drip = last.map_or(0, |last| last.saturating_add(1));
+        }
+        self.chosen = chosen;
+    }
+}
+
+/// Whether this member is one of those that tell a newcomer everything: about [`RESPONSIBLE`] of all living
+/// ones, chosen by the ids alone, so that nobody has to be asked or looked at.
+fn is_responsible(me: MemberId, newcomer: MemberId, living: usize) -> bool {
+    let (me, newcomer) = (half(me), half(newcomer));
+    let draw = (me ^ newcomer.rotate_left(32))
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        .rotate_left(29)
+        .wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    draw <= (u64::MAX / living.max(1) as u64).saturating_mul(RESPONSIBLE)
+}
+
+/// Both halves of an id in one number.
+fn half(id: MemberId) -> u64 {
+    let id = u128::from_be_bytes(*id.as_bytes());
+    (id ^ id >> 64) as u64
+}

@@ -1,0 +1,166 @@
+//! Members that are gone for good (PROTOCOL.md §3, "Departure"): their rumors are retired, what is heard of
+//! them is answered and not adopted, and after a long time they are forgotten.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::net::SocketAddr;
+
+use super::hot::Class;
+use super::outbox::What;
+use super::store::{Place, Put};
+use super::{Effect, Gossip};
+use crate::env::{Env, Timer};
+use crate::error::Reject;
+use crate::limits::{MAX_EXILED, MAX_TOMBSTONES};
+use crate::member::MemberId;
+use crate::ring::{Peer, Ring};
+use crate::rumor::{Rumor, RumorId};
+use crate::time::Time;
+
+pub(super) struct Departures {
+    /// Departures that are held, the oldest first, with when they were heard.
+    held: VecDeque<(Time, MemberId)>,
+    /// Hashes of departures that were forgotten, the oldest first: they are not taken again from those who
+    /// have not forgotten them yet.
+    buried: VecDeque<u64>,
+    among_buried: BTreeSet<u64>,
+    /// No departure is told again before then.
+    next_reminder: Time,
+    /// No member that is gone for good is answered before then.
+    next_answer: Time,
+    timer: bool,
+}
+
+impl Departures {
+    pub fn new() -> Self {
+        Departures {
+            held: VecDeque::new(),
+            buried: VecDeque::new(),
+            among_buried: BTreeSet::new(),
+            next_reminder: Time::ZERO,
+            next_answer: Time::ZERO,
+            timer: false,
+        }
+    }
+
+    /// Whether a rumor with this content was forgotten, and is not to be taken again.
+    pub fn is_buried(&self, hash: u64) -> bool {
+        !self.among_buried.is_empty() && self.among_buried.contains(&hash)
+    }
+
+    fn bury(&mut self, hash: u64) {
+        if self.among_buried.insert(hash) {
+            self.buried.push_back(hash);
+        }
+        if self.buried.len() > MAX_TOMBSTONES
+            && let Some(oldest) = self.buried.pop_front()
+        {
+            self.among_buried.remove(&oldest);
+        }
+    }
+}
+
+impl Gossip {
+    /// A member is gone for good: the first who says so is believed, and nothing can undo it.
+    pub(super) fn departure_heard(
+        &mut self,
+        env: &mut Env,
+        ring: &impl Ring,
+        member: MemberId,
+    ) -> Result<(), Reject> {
+        let place = match self.store.merge(&Rumor::Departure(member), "") {
+            Put::New(place) => place,
+            Put::Same(place) | Put::Older(place) => {
+                self.heard_back(place);
+                return Ok(());
+            }
+            Put::Full => return Err(Reject::StoreFull),
+        };
+        self.changed(env, place);
+        self.departures.held.push_back((env.now, member));
+        if self.departures.held.len() > MAX_EXILED {
+            self.forget_oldest(env);
+        }
+        self.departure_over_later(env);
+        self.retire_services(env, member);
+        self.effects.push_back(if member == ring.me() {
+            Effect::Expelled
+        } else {
+            Effect::Exile(member)
+        });
+        Ok(())
+    }
+
+    /// The services of a member that is gone are gone too.
+    pub(super) fn retire_services(&mut self, env: &mut Env, member: MemberId) {
+        let services: Vec<Place> = self.store.services_of(member).collect();
+        for place in services {
+            self.retire(env, place);
+        }
+    }
+
+    /// Somebody believes in a member that is gone for good: it is told again, at most once a period.
+    pub fn remind_of_departure(&mut self, env: &mut Env, member: MemberId) {
+        if env.now < self.departures.next_reminder {
+            return;
+        }
+        self.departures.next_reminder = env.now + self.timing.period;
+        if let Some(place) = self.store.find(&RumorId::departure(member)) {
+            self.hot.heat(&mut self.store, place);
+            self.push_soon(env);
+        }
+    }
+
+    /// A member that is gone for good sent a message: it is told so, at most one such member a period.
+    pub fn tell_exiled(&mut self, env: &mut Env, id: MemberId, addr: SocketAddr) {
+        if env.now < self.departures.next_answer {
+            return;
+        }
+        self.departures.next_answer = env.now + self.timing.period;
+        let place = self.store.find(&RumorId::departure(id));
+        if let Some(entry) = place.and_then(|place| self.store.get(place)) {
+            let peer = Peer {
+                id,
+                addr,
+                compares: false,
+                heard: false,
+            };
+            self.outbox
+                .push(&peer, What::Rumor(entry.hash), Class::Urgent);
+        }
+    }
+
+    fn departure_over_later(&mut self, env: &mut Env) {
+        if let Some((heard, _)) = self.departures.held.front()
+            && !self.departures.timer
+        {
+            self.departures.timer = true;
+            let over = *heard + self.timing.forget_after;
+            env.timers.insert(over, Timer::DepartureOver);
+        }
+    }
+
+    /// The oldest departures are forgotten.
+    pub(super) fn departure_over(&mut self, env: &mut Env) {
+        self.departures.timer = false;
+        let horizon = self.timing.forget_after;
+        while let Some((heard, _)) = self.departures.held.front()
+            && env.now.since(*heard) >= horizon
+        {
+            self.forget_oldest(env);
+        }
+        self.departure_over_later(env);
+    }
+
+    fn forget_oldest(&mut self, env: &mut Env) {
+        let Some((_, member)) = self.departures.held.pop_front() else {
+            return;
+        };
+        if let Some(place) = self.store.find(&RumorId::departure(member)) {
+            if let Some(entry) = self.store.get(place) {
+                self.departures.bury(entry.hash);
+            }
+            self.retire(env, place);
+        }
+        self.effects.push_back(Effect::Pardon(member));
+    }
+}

@@ -1,0 +1,158 @@
+//! Gossip of rumors (PROTOCOL.md §3): what services, configurations, files, elections and departures there
+//! are, told from member to member until all know.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `store` | all rumors that are held |
+//! | `sums` | what stands for parts of a store |
+//! | `hot` | which rumors are still to be told |
+//! | `receive` | what a rumor does that was heard |
+//! | `push` | telling what is hot, at once and then again |
+//! | `reconcile` | comparing stores with peers that can, and asking for what is missing |
+//! | `arrears` | what peers that cannot compare have yet to get |
+//! | `outbox` | what waits to be sent, and how many bytes a second |
+//! | `departures` | members that are gone for good |
+//! | `apply` | what this member's own user says |
+
+mod apply;
+mod arrears;
+mod departures;
+mod hot;
+mod outbox;
+mod push;
+mod receive;
+mod reconcile;
+mod store;
+mod sums;
+
+use std::sync::Arc;
+
+use crate::config::Timing;
+use crate::env::{Env, Timer};
+use crate::event::Event;
+use crate::member::{Health, MemberId};
+use crate::ring::{Peer, Ring};
+use crate::rumor::RumorId;
+
+pub(crate) use outbox::{PushId, What};
+use store::Place;
+pub(crate) use store::{Entry, Store};
+
+/// What gossip has the membership do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// A member is gone for good.
+    Exile(MemberId),
+    /// Its departure is so long ago that its id may be used again.
+    Pardon(MemberId),
+    /// A ping to this member shows whether it compares stores.
+    Introduce(MemberId),
+    /// This member heard of its own departure.
+    Expelled,
+    /// A member is given up, so that it does not count in its group any more.
+    GiveUp(MemberId),
+}
+
+/// The rumors of one member.
+pub(crate) struct Gossip {
+    timing: Timing,
+    store: Store,
+    hot: hot::Hot,
+    outbox: outbox::Outbox,
+    reconciling: reconcile::Reconciling,
+    arrears: arrears::Arrears,
+    departures: departures::Departures,
+    effects: std::collections::VecDeque<Effect>,
+    /// Whether a push of what is hot is due.
+    pushing: bool,
+    /// Peers chosen to be told; kept so that choosing allocates nothing.
+    chosen: Vec<Peer>,
+}
+
+impl Gossip {
+    pub fn new(timing: &Timing, env: &mut Env) -> Self {
+        let gossip = Gossip {
+            timing: timing.clone(),
+            store: Store::new(),
+            hot: hot::Hot::new(),
+            outbox: outbox::Outbox::new(timing.rumor_budget),
+            reconciling: reconcile::Reconciling::new(),
+            arrears: arrears::Arrears::new(),
+            departures: departures::Departures::new(),
+            effects: std::collections::VecDeque::new(),
+            pushing: false,
+            chosen: Vec::new(),
+        };
+        gossip.drip_later(env);
+        gossip
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Rumors that are still to be told.
+    pub fn hot(&self) -> usize {
+        self.hot.len()
+    }
+
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// A deadline has come.
+    pub fn handle_timer(&mut self, env: &mut Env, ring: &impl Ring, timer: Timer) {
+        match timer {
+            Timer::RumorPush => self.push_due(env, ring),
+            Timer::RumorRound => self.round_due(env, ring),
+            Timer::RumorDrip => self.drip_due(env, ring),
+            Timer::DepartureOver => self.departure_over(env),
+            _ => {}
+        }
+    }
+
+    /// A member's health changed, or it became known.
+    pub fn member_changed(
+        &mut self,
+        env: &mut Env,
+        ring: &impl Ring,
+        id: MemberId,
+        from: Option<Health>,
+        to: Health,
+    ) {
+        if to <= Health::Suspect && from.is_none_or(|from| from >= Health::Confirmed) {
+            self.greet(env, ring, id);
+        }
+        if to >= Health::Confirmed {
+            self.arrears.forget(&id);
+        }
+        if to == Health::Departed && from.is_some() {
+            self.retire_services(env, id);
+        }
+    }
+
+    /// What a rumor says is new here: it is told to others, and to who watches.
+    fn changed(&mut self, env: &mut Env, place: Place) {
+        self.hot.heat(&mut self.store, place);
+        self.push_soon(env);
+        self.reconciling.changed(env.now);
+        if let Some(entry) = self.store.get(place) {
+            env.journal.stats.rumors_adopted += 1;
+            env.journal
+                .event(Event::RumorChanged(Arc::clone(&entry.id)));
+        }
+    }
+
+    /// Takes a rumor out of the store.
+    fn retire(&mut self, env: &mut Env, place: Place) {
+        if let Some(entry) = self.store.remove(place) {
+            self.hot.forget(entry.hot);
+            env.journal.event(Event::RumorGone(entry.id));
+        }
+    }
+
+    /// The rumor with this id, if it is held.
+    pub fn find(&self, id: &RumorId) -> Option<&Entry> {
+        self.store.get(self.store.find(id)?)
+    }
+}

@@ -1,0 +1,165 @@
+//! What waits to be sent: rumors to be pushed, the urgent and small before the bulky, within so many bytes a
+//! second; and the short messages by which stores are compared.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use super::Gossip;
+use super::hot::Class;
+use crate::limits::MAX_QUEUED_PUSHES;
+use crate::member::MemberId;
+use crate::ring::Peer;
+use crate::time::Time;
+
+/// What a push holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    /// The rumor whose content has this hash.
+    Rumor(u64),
+    /// The record of this member.
+    Member(MemberId),
+}
+
+/// Names a push, for the driver to say what became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PushId {
+    pub peer: MemberId,
+    pub what: What,
+}
+
+/// Something for a peer's PULL socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Push {
+    pub id: PushId,
+    pub addr: SocketAddr,
+}
+
+/// A part of a comparison of stores, for a peer that can compare.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Talk {
+    pub to: MemberId,
+    /// Parts of `wire::reconcile`.
+    pub parts: Vec<u8>,
+}
+
+/// Comparisons that wait to be sent; who misses one compares again.
+const MAX_TALKS: usize = 1_024;
+
+pub(crate) struct Outbox {
+    pushes: [VecDeque<Push>; 2],
+    talks: VecDeque<Talk>,
+    /// Bytes a second.
+    rate: u64,
+    /// Bytes that may be sent now; negative after a big one.
+    credit: i64,
+    counted: Time,
+}
+
+impl Outbox {
+    pub fn new(rate: usize) -> Self {
+        Outbox {
+            pushes: [VecDeque::new(), VecDeque::new()],
+            talks: VecDeque::new(),
+            rate: (rate as u64).clamp(1, 1 << 40),
+            credit: rate as i64,
+            counted: Time::ZERO,
+        }
+    }
+
+    /// Queues a push; `false`: too much waits already.
+    pub fn push(&mut self, peer: &Peer, what: What, class: Class) -> bool {
+        let queue = &mut self.pushes[usize::from(class == Class::Bulky)];
+        let room = queue.len() < MAX_QUEUED_PUSHES;
+        if room {
+            let id = PushId {
+                peer: peer.id,
+                what,
+            };
+            queue.push_back(Push {
+                id,
+                addr: peer.addr,
+            });
+        }
+        room
+    }
+
+    /// Queues a part of a comparison.
+    pub fn talk(&mut self, to: MemberId, parts: Vec<u8>) {
+        if self.talks.len() < MAX_TALKS && !parts.is_empty() {
+            self.talks.push_back(Talk { to, parts });
+        }
+    }
+
+    pub fn next_talk(&mut self) -> Option<Talk> {
+        self.talks.pop_front()
+    }
+
+    pub fn has_talk(&self) -> bool {
+        !self.talks.is_empty()
+    }
+
+    /// The next push, if the budget has bytes left.
+    fn next(&mut self, now: Time) -> Option<Push> {
+        self.count(now);
+        if self.credit <= 0 {
+            return None;
+        }
+        let [small, bulky] = &mut self.pushes;
+        small.pop_front().or_else(|| bulky.pop_front())
+    }
+
+    /// Lets the credit of the time that has passed in, of at most a second.
+    fn count(&mut self, now: Time) {
+        let passed = now.since(self.counted).as_micros() as u64;
+        let earned = passed.min(1_000_000) * self.rate / 1_000_000;
+        if earned > 0 {
+            self.counted = now;
+            self.credit = (self.credit + earned as i64).min(self.rate as i64);
+        }
+    }
+
+    /// When the next push may be taken; `None`: there is none.
+    pub fn deadline(&self) -> Option<Time> {
+        if self.pushes.iter().all(VecDeque::is_empty) {
+            return None;
+        }
+        if self.credit > 0 {
+            return Some(self.counted);
+        }
+        let missing = 1 + self.credit.unsigned_abs();
+        let micros = (missing * 1_000_000).div_ceil(self.rate);
+        Some(self.counted + std::time::Duration::from_micros(micros))
+    }
+}
+
+impl Gossip {
+    /// The next push that is not out of date; `bytes` tells the size of what it holds, and `None` that it is
+    /// not held any more.
+    pub fn next_push(
+        &mut self,
+        now: Time,
+        bytes: impl Fn(&super::Store, What) -> Option<usize>,
+    ) -> Option<Push> {
+        loop {
+            let push = self.outbox.next(now)?;
+            if let Some(bytes) = bytes(&self.store, push.id.what) {
+                self.outbox.credit -= bytes as i64;
+                return Some(push);
+            }
+            self.arrears.out_of_date(&push.id.peer);
+        }
+    }
+
+    pub fn next_talk(&mut self) -> Option<Talk> {
+        self.outbox.next_talk()
+    }
+
+    pub fn has_talk(&self) -> bool {
+        self.outbox.has_talk()
+    }
+
+    /// When the next push may be taken; `None`: there is none.
+    pub fn push_deadline(&self) -> Option<Time> {
+        self.outbox.deadline()
+    }
+}

@@ -1,0 +1,74 @@
+//! What a rumor does that was heard.
+
+use super::Gossip;
+use super::store::{Put, content_hash};
+use crate::env::Env;
+use crate::error::Reject;
+use crate::member::Health;
+use crate::ring::Ring;
+use crate::rumor::{Rumor, RumorKind};
+use crate::wire::RumorFrame;
+
+impl Gossip {
+    /// A rumor of a kind that is kept was heard.
+    pub fn receive(
+        &mut self,
+        env: &mut Env,
+        ring: &impl Ring,
+        kind: RumorKind,
+        frame: &RumorFrame<'_>,
+    ) -> Result<(), Reject> {
+        // Most of what is heard is known, and then its bytes need not be read.
+        let hash = content_hash(kind, frame.payload);
+        if let Some(place) = self.store.find_hash(hash) {
+            self.heard_back(place);
+            return Ok(());
+        }
+        self.arrived(env, ring, hash);
+        if self.departures.is_buried(hash) {
+            env.journal.stats.rumors_stale += 1;
+            return Ok(());
+        }
+        let rumor = frame.rumor()?;
+        self.take(env, ring, &rumor, frame.from_id)
+    }
+
+    /// A rumor that was heard, or that the disk held.
+    pub fn take(
+        &mut self,
+        env: &mut Env,
+        ring: &impl Ring,
+        rumor: &Rumor,
+        from_id: &str,
+    ) -> Result<(), Reject> {
+        match rumor {
+            Rumor::Departure(member) => return self.departure_heard(env, ring, *member),
+            Rumor::Service(service) if ring.is_exiled(&service.member) => {
+                env.journal.stats.rumors_stale += 1;
+                self.remind_of_departure(env, service.member);
+                return Ok(());
+            }
+            Rumor::Service(service) if ring.health(&service.member) == Some(Health::Departed) => {
+                env.journal.stats.rumors_stale += 1;
+                return Ok(());
+            }
+            _ => {}
+        }
+        match self.store.merge(rumor, from_id) {
+            Put::New(place) => self.changed(env, place),
+            Put::Same(place) => self.heard_back(place),
+            Put::Older(_) => env.journal.stats.rumors_stale += 1,
+            Put::Full => return Err(Reject::StoreFull),
+        }
+        Ok(())
+    }
+
+    /// A rumor that was kept on disk: held, but not told, as who compares stores sees that it is held.
+    pub fn restore(&mut self, env: &mut Env, ring: &impl Ring, rumor: &Rumor, from_id: &str) {
+        if self.take(env, ring, rumor, from_id).is_ok()
+            && let Some(place) = self.store.find(&rumor.id())
+        {
+            self.hot.cool(&mut self.store, place);
+        }
+    }
+}

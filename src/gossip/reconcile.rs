@@ -1,0 +1,306 @@
+//! Comparing stores with a peer (slow anti-entropy, and how a newcomer gets everything): who sees in an Ack
+//! that the other one's checksum differs tells it what stands for its own contents; the two walk down to
+//! where they differ, and each asks for what it lacks. Nothing is pushed that was not asked for.
+
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::Gossip;
+use super::hot::Class;
+use super::outbox::What;
+use super::sums::{FANOUT, Node};
+use crate::env::Env;
+use crate::error::Reject;
+use crate::limits::MAX_WANTED;
+use crate::member::MemberId;
+use crate::ring::Ring;
+use crate::time::Time;
+use crate::wire::reconcile::{Part, read_parts};
+
+/// With no more hashes than this, they are told themselves and not what stands for them.
+const FEW: usize = 64;
+
+/// Hashes in one part.
+const HASHES: usize = 90;
+
+/// Bytes of parts in one datagram: with the rest of an Ack and its envelope at most what a datagram may have.
+const PARTS: usize = 780;
+
+/// Datagrams that one datagram of a comparison provokes at most, from a peer whose address is proved.
+const MOST_REPLIES: usize = 16;
+
+/// While rumors are on their way, stores differ anyway: after a change, so many intervals pass before they
+/// are compared.
+const SETTLE: u32 = 4;
+
+/// But rumors may never cease: so many periods after a comparison there may be another one, whatever changed.
+const PATIENCE: u32 = 8;
+
+/// How far comparing has got.
+pub(super) struct Reconciling {
+    /// When the store changed last.
+    changed: Time,
+    /// When this member began to compare last; `None`: never.
+    compared: Option<Time>,
+    /// What was asked for since `wanted_since`, and in the time before.
+    wanted: [BTreeSet<u64>; 2],
+    wanted_since: Time,
+    /// With whom to go on once all that was asked for is here.
+    partner: Option<MemberId>,
+}
+
+impl Reconciling {
+    pub fn new() -> Self {
+        Reconciling {
+            changed: Time::ZERO,
+            compared: None,
+            wanted: [BTreeSet::new(), BTreeSet::new()],
+            wanted_since: Time::ZERO,
+            partner: None,
+        }
+    }
+
+    pub fn changed(&mut self, now: Time) {
+        self.changed = now;
+    }
+
+    /// Whether this is to be asked for: it was not within the last one or two periods.
+    fn want(&mut self, now: Time, period: Duration, hash: u64) -> bool {
+        if now.since(self.wanted_since) >= period {
+            let [recent, old] = &mut self.wanted;
+            std::mem::swap(recent, old);
+            recent.clear();
+            self.wanted_since = now;
+        }
+        let [recent, old] = &mut self.wanted;
+        !old.contains(&hash) && recent.len() < MAX_WANTED && recent.insert(hash)
+    }
+
+    /// It came. Whether that was the last of those asked for.
+    fn arrived(&mut self, hash: u64) -> bool {
+        let [recent, old] = &mut self.wanted;
+        let asked = recent.remove(&hash) | old.remove(&hash);
+        asked && recent.is_empty() && old.is_empty()
+    }
+}
+
+/// Parts for one peer, packed into datagrams.
+struct Replies {
+    datagrams: Vec<Vec<u8>>,
+    full: bool,
+}
+
+impl Replies {
+    fn new() -> Self {
+        Replies {
+            datagrams: Vec::new(),
+            full: false,
+        }
+    }
+
+    fn add(&mut self, part: &Part) {
+        let fits = |datagram: &Vec<u8>| datagram.len() + part.len() <= PARTS;
+        if !self.datagrams.last().is_some_and(fits) {
+            if self.datagrams.len() >= MOST_REPLIES {
+                self.full = true;
+                return;
+            }
+            self.datagrams.push(Vec::with_capacity(PARTS));
+        }
+        if let Some(datagram) = self.datagrams.last_mut() {
+            part.write(datagram);
+        }
+    }
+
+    fn hashes(&mut self, hashes: &[u64], part: fn(Vec<u64>) -> Part) {
+        for hashes in hashes.chunks(HASHES) {
+            self.add(&part(hashes.to_vec()));
+        }
+    }
+}
+
+impl Gossip {
+    /// An Ack of this peer, whose address is proved, shows that it holds something else.
+    pub fn mismatch(&mut self, env: &mut Env, peer: MemberId) {
+        let quiet = self.timing.gossip_interval * SETTLE;
+        let settled = env.now.since(self.reconciling.changed) >= quiet;
+        let due = match self.reconciling.compared {
+            Some(compared) => {
+                let since = env.now.since(compared);
+                since >= self.timing.period * PATIENCE || settled && since >= quiet
+            }
+            // A newcomer.
+            None => true,
+        };
+        if due {
+            self.compare(env, peer);
+        }
+    }
+
+    fn compare(&mut self, env: &mut Env, peer: MemberId) {
+        env.journal.stats.comparisons += 1;
+        self.reconciling.compared = Some(env.now);
+        self.reconciling.partner = Some(peer);
+        let mut replies = Replies::new();
+        self.describe(Node::ROOT, &mut replies);
+        self.reply(peer, replies);
+    }
+
+    fn reply(&mut self, to: MemberId, replies: Replies) {
+        for parts in replies.datagrams {
+            self.outbox.talk(to, parts);
+        }
+    }
+
+    /// Says what is held below a node.
+    fn describe(&self, node: Node, replies: &mut Replies) {
+        if node.is_leaf() || self.store.count(node) <= FEW {
+            return self.list(node.hashes(), replies);
+        }
+        let sums = (0..FANOUT).map(|index| self.store.sums().sum(node.child(index)));
+        replies.add(&Part::Sums {
+            depth: node.depth(),
+            prefix: node.prefix(),
+            sums: sums.collect(),
+        });
+    }
+
+    /// Lists all hashes of a range, in as many parts as they need.
+    fn list(&self, range: RangeInclusive<u64>, replies: &mut Replies) {
+        let (mut first, end) = range.into_inner();
+        let mut held = self
+            .store
+            .hashes(first..=end)
+            .map(|(hash, _)| hash)
+            .peekable();
+        loop {
+            let hashes: Vec<_> = held.by_ref().take(HASHES).collect();
+            let last = match held.peek() {
+                Some(next) => next - 1,
+                None => end,
+            };
+            replies.add(&Part::All {
+                first,
+                last,
+                hashes,
+            });
+            if held.peek().is_none() || replies.full {
+                return;
+            }
+            first = last + 1;
+        }
+    }
+
+    /// A peer, whose address is proved, says something of its store.
+    pub fn compared(
+        &mut self,
+        env: &mut Env,
+        ring: &impl Ring,
+        from: MemberId,
+        parts: &[u8],
+    ) -> Result<(), Reject> {
+        let mut replies = Replies::new();
+        let mut wants = Vec::new();
+        for part in read_parts(parts)? {
+            match part {
+                Part::Sums {
+                    depth,
+                    prefix,
+                    sums,
+                } => self.compare_sums(depth, prefix, &sums, &mut replies),
+                Part::All {
+                    first,
+                    last,
+                    hashes,
+                } => {
+                    self.offer_missing(first..=last, hashes.clone(), &mut replies);
+                    self.want(env, &hashes, &mut wants);
+                }
+                Part::Have(hashes) => {
+                    for hash in &hashes {
+                        if let Some(place) = self.store.find_hash(*hash) {
+                            self.heard_back(place);
+                        }
+                    }
+                    self.want(env, &hashes, &mut wants);
+                }
+                Part::Want(hashes) => self.wanted(ring, from, &hashes),
+            }
+        }
+        replies.hashes(&wants, Part::Want);
+        self.reply(from, replies);
+        Ok(())
+    }
+
+    /// Describes what is below those children whose sums differ.
+    fn compare_sums(&self, depth: u8, prefix: u16, sums: &[u32], replies: &mut Replies) {
+        let Some(node) = Node::inner(depth, prefix) else {
+            return;
+        };
+        for (index, sum) in sums.iter().enumerate().take(FANOUT) {
+            let child = node.child(index);
+            if self.store.sums().sum(child) != *sum && !replies.full {
+                self.describe(child, replies);
+            }
+        }
+    }
+
+    /// Offers what a peer that listed all it holds in a range does not hold.
+    fn offer_missing(
+        &self,
+        range: RangeInclusive<u64>,
+        mut theirs: Vec<u64>,
+        replies: &mut Replies,
+    ) {
+        if range.is_empty() {
+            return;
+        }
+        theirs.sort_unstable();
+        let missing = self
+            .store
+            .hashes(range)
+            .map(|(hash, _)| hash)
+            .filter(|hash| theirs.binary_search(hash).is_err());
+        let offered: Vec<_> = missing.take(MOST_REPLIES * HASHES).collect();
+        replies.hashes(&offered, Part::Have);
+    }
+
+    /// Notes which of these are not held here and were not asked for.
+    fn want(&mut self, env: &Env, hashes: &[u64], wants: &mut Vec<u64>) {
+        for hash in hashes {
+            let known = self.store.find_hash(*hash).is_some() || self.departures.is_buried(*hash);
+            if !known && self.reconciling.want(env.now, self.timing.period, *hash) {
+                wants.push(*hash);
+            }
+        }
+    }
+
+    /// Pushes what a peer asked for.
+    fn wanted(&mut self, ring: &impl Ring, from: MemberId, hashes: &[u64]) {
+        let Some(peer) = ring.peer(&from) else {
+            return;
+        };
+        for hash in hashes {
+            let held = self
+                .store
+                .find_hash(*hash)
+                .and_then(|place| self.store.get(place));
+            if let Some(entry) = held {
+                let class = Class::of(entry.id.kind, entry.bytes.len());
+                // What does not fit is asked for again.
+                self.outbox.push(&peer, What::Rumor(*hash), class);
+            }
+        }
+    }
+
+    /// A rumor came that was not held. If it was the last of those asked for, there may be more.
+    pub(super) fn arrived(&mut self, env: &mut Env, ring: &impl Ring, hash: u64) {
+        if self.reconciling.arrived(hash)
+            && let Some(partner) = self.reconciling.partner
+            && ring.peer(&partner).is_some()
+        {
+            self.compare(env, partner);
+        }
+    }
+}

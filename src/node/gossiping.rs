@@ -1,0 +1,335 @@
+//! The part of a [`Node`] that has to do with rumors.
+
+use std::net::SocketAddr;
+
+use rand::RngExt;
+
+use super::{Node, canonical};
+use crate::error::{CommandError, Reject};
+use crate::event::{Cause, Event};
+use crate::gossip::{Effect, Entry, PushId, What};
+use crate::limits::MAX_RUMOR;
+use crate::member::MemberId;
+use crate::rumor::{Rumor, RumorId, RumorKind, Service, ServiceConfig, ServiceFile, ServiceGroup};
+use crate::swim::Notice;
+use crate::time::Time;
+use crate::view::RumorView;
+use crate::wire::{self, HEADROOM};
+
+/// A rumor to be pushed to a peer's PULL socket; its frame was written by [`Node::poll_push`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Push {
+    /// Where its PULL socket is: TCP.
+    pub to: SocketAddr,
+    /// Names it, for [`Node::handle_sent`].
+    pub id: PushName,
+}
+
+/// Names a push.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PushName(PushId);
+
+impl PushName {
+    /// The member that it is for.
+    pub fn peer(&self) -> MemberId {
+        self.0.peer
+    }
+}
+
+/// Rumors: looking.
+impl Node {
+    /// All rumors that are held, by kind, key and id.
+    pub fn rumors(&self) -> impl Iterator<Item = RumorView<'_>> {
+        self.gossip.store().iter().map(view)
+    }
+
+    /// Those of one kind.
+    pub fn rumors_of(&self, kind: RumorKind) -> impl Iterator<Item = RumorView<'_>> {
+        self.gossip.store().of_kind(kind).map(view)
+    }
+
+    /// The rumor with this id, if it is held.
+    pub fn rumor(&self, id: &RumorId) -> Option<RumorView<'_>> {
+        self.gossip.find(id).map(view)
+    }
+
+    /// How many rumors are held.
+    pub fn rumor_count(&self) -> usize {
+        self.gossip.store().len()
+    }
+
+    /// Bytes of all rumors that are held.
+    pub fn rumor_bytes(&self) -> usize {
+        self.gossip.store().bytes()
+    }
+
+    /// Equal at two members that hold the same rumors, but for a chance of 2⁻³².
+    pub fn rumor_checksum(&self) -> u32 {
+        self.gossip.store().checksum()
+    }
+
+    /// Rumors that are hot: still to be told to others.
+    pub fn hot_rumors(&self) -> usize {
+        self.gossip.hot()
+    }
+
+    /// The members that run a service of the group, by id.
+    pub fn members_of<'n>(
+        &'n self,
+        group: &'n ServiceGroup,
+    ) -> impl Iterator<Item = MemberId> + 'n {
+        self.gossip.store().members_of(group)
+    }
+
+    /// Whether this member was told to depart for good.
+    pub fn is_expelled(&self) -> bool {
+        self.expelled
+    }
+}
+
+fn view(entry: &Entry) -> RumorView<'_> {
+    RumorView::new(
+        &entry.id,
+        entry.version,
+        entry.bytes.len(),
+        entry.hot.is_some(),
+        &entry.bytes,
+    )
+}
+
+/// Rumors: feeding.
+impl Node {
+    /// A frame came to the PULL socket. It is decrypted where it lies; `from` is asked for only if something
+    /// is wrong with it, and may have port 0.
+    pub fn handle_rumor(&mut self, now: Time, frame: &mut [u8], from: impl FnOnce() -> SocketAddr) {
+        self.env.journal.stats.rumors_received += 1;
+        self.env.journal.stats.rumor_bytes_received += frame.len() as u64;
+        let taken = if self.paused {
+            Err(Reject::Paused)
+        } else {
+            self.advance(now);
+            self.take_frame(frame)
+        };
+        if let Err(reason) = taken {
+            let from = canonical(from());
+            self.env.journal.rejected(self.env.now, reason, from);
+        }
+        self.settle();
+    }
+
+    fn take_frame(&mut self, frame: &mut [u8]) -> Result<(), Reject> {
+        if frame.len() > MAX_RUMOR + HEADROOM {
+            return Err(Reject::Oversized);
+        }
+        let bytes = frame.len();
+        let payload = wire::open(&self.keys, frame)?;
+        let rumor = wire::read_rumor(payload)?;
+        let sender = rumor.from_id.parse().ok();
+        // Whoever is blocked does not speak for itself; what others say of it counts.
+        if sender.is_some_and(|sender| self.swim.blocked().contains(&sender)) {
+            return Err(Reject::Blocked);
+        }
+        match rumor.kind {
+            Some(kind) => {
+                self.env.journal.rumor_received(self.env.wall, &rumor);
+                self.gossip.receive(&mut self.env, &self.swim, kind, &rumor)
+            }
+            None => {
+                let sender = sender.ok_or(Reject::BadId)?;
+                let record = rumor.membership()?;
+                let from = SocketAddr::from(([127, 0, 0, 1], 0));
+                self.swim
+                    .handle_rumor(&mut self.env, from, sender, bytes, &record)
+            }
+        }
+    }
+
+    /// ZeroMQ took a push, or could not within its time.
+    pub fn handle_sent(&mut self, now: Time, push: PushName, taken: bool) {
+        if self.paused {
+            return;
+        }
+        self.advance(now);
+        let stats = &mut self.env.journal.stats;
+        if taken {
+            stats.rumors_sent += 1;
+        } else {
+            stats.rumors_not_taken += 1;
+        }
+        self.gossip
+            .handle_sent(&mut self.env, &self.swim, push.0, taken);
+        self.settle();
+    }
+
+    /// A rumor that was kept on disk. It is held, and told to nobody unasked.
+    pub(crate) fn restore(&mut self, rumor: &Rumor, from_id: &str) {
+        self.gossip
+            .restore(&mut self.env, &self.swim, rumor, from_id);
+        self.settle();
+    }
+
+    /// Lets membership and gossip know what each has to know of the other.
+    pub(super) fn settle(&mut self) {
+        loop {
+            let (env, swim, gossip) = (&mut self.env, &mut self.swim, &mut self.gossip);
+            if let Some(notice) = swim.poll_notice() {
+                match notice {
+                    Notice::Changed { id, from, to } => {
+                        gossip.member_changed(env, swim, id, from, to);
+                    }
+                    Notice::Mismatch(id) => gossip.mismatch(env, id),
+                    Notice::Compared { id, parts } => {
+                        if let Err(reason) = gossip.compared(env, swim, id, &parts) {
+                            let from = SocketAddr::from(([0, 0, 0, 0], 0));
+                            env.journal.rejected(env.now, reason, from);
+                        }
+                    }
+                    Notice::Exiled(id, addr) => gossip.tell_exiled(env, id, addr),
+                }
+            } else if let Some(effect) = gossip.poll_effect() {
+                match effect {
+                    Effect::Exile(id) => swim.exile(env, id),
+                    Effect::Pardon(id) => swim.pardon(&id),
+                    Effect::Introduce(id) => swim.introduce(&id),
+                    Effect::GiveUp(id) => swim.depart(env, id, Cause::Replaced),
+                    Effect::Expelled => {
+                        self.expelled = true;
+                        env.journal.event(Event::Expelled);
+                    }
+                }
+            } else {
+                break;
+            }
+        }
+        self.swim.set_rumors(self.gossip.store().checksum());
+        self.swim.trim_outbox(&mut self.env);
+    }
+}
+
+/// Rumors: commanding.
+impl Node {
+    /// This member runs a service. Its `member` is filled in; an incarnation of 0 stands for the next one.
+    ///
+    /// # Errors
+    /// [`CommandError::NotNewer`], [`CommandError::TooLarge`] or [`CommandError::StoreFull`]; nothing changed.
+    pub fn announce(&mut self, now: Time, service: Service) -> Result<(), CommandError> {
+        self.advance_unless_paused(now);
+        let done = self.gossip.announce(&mut self.env, &self.swim, service);
+        self.settle();
+        done
+    }
+
+    /// This member runs no service of the group any more; whether it did.
+    ///
+    /// # Errors
+    /// [`CommandError::StoreFull`]; nothing changed.
+    pub fn withdraw(&mut self, now: Time, group: &ServiceGroup) -> Result<bool, CommandError> {
+        self.advance_unless_paused(now);
+        let done = self.gossip.withdraw(&mut self.env, &self.swim, group);
+        self.settle();
+        done
+    }
+
+    /// Gives a service group this configuration.
+    ///
+    /// # Errors
+    /// [`CommandError::NotNewer`], [`CommandError::TooLarge`] or [`CommandError::StoreFull`]; nothing changed.
+    pub fn apply_config(&mut self, now: Time, config: ServiceConfig) -> Result<(), CommandError> {
+        self.advance_unless_paused(now);
+        let done = self.gossip.apply_config(&mut self.env, &self.swim, config);
+        self.settle();
+        done
+    }
+
+    /// Gives a service group this file.
+    ///
+    /// # Errors
+    /// [`CommandError::NotNewer`], [`CommandError::TooLarge`], [`CommandError::BadRumor`] or
+    /// [`CommandError::StoreFull`]; nothing changed.
+    pub fn apply_file(&mut self, now: Time, file: ServiceFile) -> Result<(), CommandError> {
+        self.advance_unless_paused(now);
+        let done = self.gossip.apply_file(&mut self.env, &self.swim, file);
+        self.settle();
+        done
+    }
+
+    /// Has a member depart for good: it stops, and its id is not accepted again. This member's own id is
+    /// allowed.
+    ///
+    /// # Errors
+    /// [`CommandError::StoreFull`]; nothing changed.
+    pub fn depart(&mut self, now: Time, member: MemberId) -> Result<(), CommandError> {
+        self.advance_unless_paused(now);
+        let done = self.gossip.depart(&mut self.env, &self.swim, member);
+        self.settle();
+        done
+    }
+}
+
+/// Rumors: draining.
+impl Node {
+    /// The next push: its frame is written into `frame`, whatever was in it.
+    pub fn poll_push(&mut self, now: Time, frame: &mut Vec<u8>) -> Option<Push> {
+        if self.paused {
+            return None;
+        }
+        self.env.wall = now;
+        let swim = &self.swim;
+        let mut member = None;
+        let push = self.gossip.next_push(now, |store, what| match what {
+            What::Rumor(hash) => Some(store.get(store.find_hash(hash)?)?.bytes.len()),
+            What::Member(id) => Some(swim.membership(&id)?.len()),
+        })?;
+        let held = match push.id.what {
+            What::Rumor(hash) => {
+                let store = self.gossip.store();
+                store.find_hash(hash).and_then(|place| store.get(place))
+            }
+            What::Member(id) => {
+                let membership = swim.membership(&id).unwrap_or_default();
+                member = Some(wire::encode_member_rumor(&membership, swim.id()));
+                None
+            }
+        };
+        let payload = match (&member, held) {
+            (Some(member), _) => &member[..],
+            (None, Some(entry)) => &entry.bytes,
+            (None, None) => &[],
+        };
+        let key = self.keys.first();
+        let key = key.map(|key| (key, self.env.rng.random()));
+        frame.clear();
+        wire::seal_into(key, payload, frame);
+        self.env.journal.stats.rumor_bytes_sent += frame.len() as u64;
+        self.env
+            .journal
+            .rumor_pushed(self.env.wall, push.id.peer, push.addr, payload);
+        Some(Push {
+            to: push.addr,
+            id: PushName(push.id),
+        })
+    }
+
+    /// When there may be something to push, by the driver's time; `None`: there is nothing.
+    pub(crate) fn push_due(&self) -> Option<Time> {
+        self.gossip.push_deadline().filter(|_| !self.paused)
+    }
+
+    /// The next part of a comparison of stores, as a datagram's payload.
+    pub(super) fn next_talk(
+        &mut self,
+        buf: &mut [u8],
+        overhead: usize,
+    ) -> Option<(SocketAddr, usize)> {
+        loop {
+            let talk = self.gossip.next_talk()?;
+            let payload = buf.get_mut(HEADROOM..)?;
+            let encoded =
+                self.swim
+                    .encode_talk(&mut self.env, &talk.to, &talk.parts, payload, overhead);
+            if encoded.is_some() {
+                return encoded;
+            }
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! What gossip sees of the membership, so that neither has to know the other.
+
+use std::net::SocketAddr;
+
+use rand::rngs::StdRng;
+
+use crate::member::{Health, MemberId};
+
+/// A member that rumors can be pushed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Peer {
+    pub id: MemberId,
+    /// Where its PULL socket is.
+    pub addr: SocketAddr,
+    /// It is known to compare stores; others have to be pushed everything.
+    pub compares: bool,
+    /// It was heard directly, so what it knows is known.
+    pub heard: bool,
+}
+
+/// The ring as one member sees it.
+pub(crate) trait Ring {
+    /// This member.
+    fn me(&self) -> MemberId;
+    /// Members that are Alive or Suspect, this one included.
+    fn living(&self) -> usize;
+    /// How a member fares; `None`: it is not known.
+    fn health(&self, id: &MemberId) -> Option<Health>;
+    /// Whether it is gone for good, by a departure rumor.
+    fn is_exiled(&self, id: &MemberId) -> bool;
+    /// A living member that may be pushed to: another one, not blocked, with a gossip port.
+    fn peer(&self, id: &MemberId) -> Option<Peer>;
+    /// Up to `most` different such members, at random.
+    fn pick(&self, most: usize, rng: &mut StdRng, chosen: &mut Vec<Peer>);
+    /// The first living member at or after this place in the table, and the place after it: for a walk in
+    /// pieces.
+    fn living_from(&self, place: u32) -> Option<(MemberId, u32)>;
+}

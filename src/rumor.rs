@@ -1,0 +1,400 @@
+//! The nouns of gossip: what members tell each other about services, their configuration and files, about
+//! elections and departures (PROTOCOL.md §3).
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::member::MemberId;
+
+/// The kinds of rumors that a member keeps. (What others gossip of members goes to the member table.)
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum RumorKind {
+    /// A member runs a service.
+    Service = 2,
+    /// Who leads a service group.
+    Election = 3,
+    /// The configuration of a service group.
+    ServiceConfig = 4,
+    /// A file of a service group.
+    ServiceFile = 5,
+    /// Who is first to update its package in a service group.
+    ElectionUpdate = 8,
+    /// A member is gone for good.
+    Departure = 9,
+}
+
+impl RumorKind {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [RumorKind; 6] = [
+        RumorKind::Service,
+        RumorKind::Election,
+        RumorKind::ServiceConfig,
+        RumorKind::ServiceFile,
+        RumorKind::ElectionUpdate,
+        RumorKind::Departure,
+    ];
+
+    /// Its lowercase name, words joined by `_`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            RumorKind::Service => "service",
+            RumorKind::Election => "election",
+            RumorKind::ServiceConfig => "service_config",
+            RumorKind::ServiceFile => "service_file",
+            RumorKind::ElectionUpdate => "election_update",
+            RumorKind::Departure => "departure",
+        }
+    }
+
+    /// Whether its merging is an election's (PROTOCOL.md §3) and not that of a version.
+    pub const fn is_election(self) -> bool {
+        matches!(self, RumorKind::Election | RumorKind::ElectionUpdate)
+    }
+}
+
+impl fmt::Display for RumorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What is no name of a kind of rumors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a rumor's kind is service, election, service_config, service_file, election_update or departure"
+)]
+pub struct ParseRumorKindError;
+
+impl FromStr for RumorKind {
+    type Err = ParseRumorKindError;
+
+    fn from_str(text: &str) -> Result<Self, ParseRumorKindError> {
+        let found = RumorKind::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == text);
+        found.ok_or(ParseRumorKindError)
+    }
+}
+
+/// Which rumor: there is at most one with the same kind, key and id (PROTOCOL.md §3, "Identity").
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RumorId {
+    /// Its kind.
+    pub kind: RumorKind,
+    /// The service group; of a departure, the constant `departure`.
+    pub key: Box<str>,
+    /// The member, or the filename, or a constant.
+    pub id: Box<str>,
+}
+
+impl RumorId {
+    /// The key of all departures.
+    pub const DEPARTURE: &'static str = "departure";
+    /// The id of a group's configuration.
+    pub const CONFIG: &'static str = "service_config";
+    /// The id of a group's election, of both kinds.
+    pub const ELECTION: &'static str = "election";
+
+    /// A member's service in a group.
+    pub fn service(group: &ServiceGroup, member: MemberId) -> Self {
+        RumorId::new(RumorKind::Service, group.as_str(), &member.to_string())
+    }
+
+    /// A group's configuration.
+    pub fn config(group: &ServiceGroup) -> Self {
+        RumorId::new(RumorKind::ServiceConfig, group.as_str(), Self::CONFIG)
+    }
+
+    /// A group's file of that name.
+    pub fn file(group: &ServiceGroup, filename: &str) -> Self {
+        RumorId::new(RumorKind::ServiceFile, group.as_str(), filename)
+    }
+
+    /// A group's election; `kind` is one of the two.
+    pub fn election(kind: RumorKind, group: &ServiceGroup) -> Self {
+        RumorId::new(kind, group.as_str(), Self::ELECTION)
+    }
+
+    /// A member's departure.
+    pub fn departure(member: MemberId) -> Self {
+        RumorId::new(RumorKind::Departure, Self::DEPARTURE, &member.to_string())
+    }
+
+    pub(crate) fn new(kind: RumorKind, key: &str, id: &str) -> Self {
+        RumorId {
+            kind,
+            key: key.into(),
+            id: id.into(),
+        }
+    }
+}
+
+impl fmt::Display for RumorId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.kind, self.key, self.id)
+    }
+}
+
+/// `service.group` or `service.group@organization`, none of the parts empty or holding `#`, `@` or `.`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServiceGroup(Box<str>);
+
+impl ServiceGroup {
+    /// As it stands on the wire.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The service's name.
+    pub fn service(&self) -> &str {
+        self.0.split('.').next().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for ServiceGroup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// A text that is no service group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a service group is service.group or service.group@organization, without other dots, @ or #"
+)]
+pub struct ParseServiceGroupError;
+
+impl FromStr for ServiceGroup {
+    type Err = ParseServiceGroupError;
+
+    /// An old prefix `application.environment#` is accepted and stripped.
+    fn from_str(text: &str) -> Result<Self, ParseServiceGroupError> {
+        let part = |part: &str| !part.is_empty() && !part.contains(['#', '@', '.']);
+        let pair = |text: &str| {
+            text.split_once('.')
+                .is_some_and(|(one, other)| part(one) && part(other))
+        };
+        let group = match text.split_once('#') {
+            Some((prefix, group)) if pair(prefix) => group,
+            Some(_) => return Err(ParseServiceGroupError),
+            None => text,
+        };
+        let well_formed = match group.split_once('@') {
+            Some((group, organization)) => pair(group) && part(organization),
+            None => pair(group),
+        };
+        if well_formed && text.len() <= crate::limits::MAX_GROUP {
+            Ok(ServiceGroup(group.into()))
+        } else {
+            Err(ParseServiceGroupError)
+        }
+    }
+}
+
+/// Where a member's service can be reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct SysInfo {
+    pub ip: String,
+    pub hostname: String,
+    pub gossip_ip: String,
+    pub gossip_port: u32,
+    pub http_gateway_ip: String,
+    pub http_gateway_port: u32,
+    pub ctl_gateway_ip: String,
+    pub ctl_gateway_port: u32,
+}
+
+/// A member runs a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// The member.
+    pub member: MemberId,
+    /// The group that its service is in.
+    pub group: ServiceGroup,
+    /// The higher one wins.
+    pub incarnation: u64,
+    /// Whether the service has been initialized.
+    pub initialized: bool,
+    /// `origin/name/version/release`
+    pub pkg: String,
+    /// What it tells the other services, in TOML.
+    pub cfg: Vec<u8>,
+    /// Where it can be reached.
+    pub sys: SysInfo,
+    /// How often its package was changed.
+    pub pkg_incarnation: u64,
+    /// Extension: the member does not run the service any more.
+    pub withdrawn: bool,
+}
+
+/// The configuration of a service group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceConfig {
+    /// The group.
+    pub group: ServiceGroup,
+    /// The higher one wins.
+    pub incarnation: u64,
+    /// Whether `config` is encrypted for the group.
+    pub encrypted: bool,
+    /// In TOML.
+    pub config: Vec<u8>,
+}
+
+/// A file of a service group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceFile {
+    /// The group.
+    pub group: ServiceGroup,
+    /// The higher one wins.
+    pub incarnation: u64,
+    /// Whether `body` is encrypted for the group.
+    pub encrypted: bool,
+    /// Its name; at most [`crate::limits::MAX_FILENAME`] bytes.
+    pub filename: String,
+    /// Its content; at most [`crate::limits::MAX_RUMOR`] bytes with all the rest.
+    pub body: Vec<u8>,
+}
+
+/// How far an election has got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum ElectionStatus {
+    /// Votes are being gathered.
+    Running = 1,
+    /// Too few members of the group are Alive to decide.
+    NoQuorum = 2,
+    /// The candidate leads.
+    Finished = 3,
+}
+
+impl ElectionStatus {
+    /// Its lowercase name, words joined by `_`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            ElectionStatus::Running => "running",
+            ElectionStatus::NoQuorum => "no_quorum",
+            ElectionStatus::Finished => "finished",
+        }
+    }
+}
+
+impl fmt::Display for ElectionStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// An election of a service group, as one member sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Election {
+    /// The candidate that is voted for: `Rumor.from_id` on the wire, and `member_id` alike.
+    pub candidate: MemberId,
+    /// The group.
+    pub group: ServiceGroup,
+    /// The higher one wins; 0 at first.
+    pub term: u64,
+    /// How fit the candidate is; the higher one wins.
+    pub suitability: u64,
+    /// How far it has got.
+    pub status: ElectionStatus,
+    /// Who votes for the candidate: sorted, none twice.
+    pub votes: Vec<MemberId>,
+}
+
+/// A rumor of a kind that members keep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // The types say it.
+pub enum Rumor {
+    Service(Service),
+    Election(Election),
+    ServiceConfig(ServiceConfig),
+    ServiceFile(ServiceFile),
+    ElectionUpdate(Election),
+    Departure(MemberId),
+}
+
+impl Rumor {
+    /// Its kind.
+    pub fn kind(&self) -> RumorKind {
+        match self {
+            Rumor::Service(_) => RumorKind::Service,
+            Rumor::Election(_) => RumorKind::Election,
+            Rumor::ServiceConfig(_) => RumorKind::ServiceConfig,
+            Rumor::ServiceFile(_) => RumorKind::ServiceFile,
+            Rumor::ElectionUpdate(_) => RumorKind::ElectionUpdate,
+            Rumor::Departure(_) => RumorKind::Departure,
+        }
+    }
+
+    /// Which rumor it is.
+    pub fn id(&self) -> RumorId {
+        match self {
+            Rumor::Service(service) => RumorId::service(&service.group, service.member),
+            Rumor::ServiceConfig(config) => RumorId::config(&config.group),
+            Rumor::ServiceFile(file) => RumorId::file(&file.group, &file.filename),
+            Rumor::Election(election) | Rumor::ElectionUpdate(election) => {
+                RumorId::election(self.kind(), &election.group)
+            }
+            Rumor::Departure(member) => RumorId::departure(*member),
+        }
+    }
+
+    /// What makes it newer than another with the same id: its incarnation; an election's term.
+    pub fn version(&self) -> u64 {
+        match self {
+            Rumor::Service(service) => service.incarnation,
+            Rumor::ServiceConfig(config) => config.incarnation,
+            Rumor::ServiceFile(file) => file.incarnation,
+            Rumor::Election(election) | Rumor::ElectionUpdate(election) => election.term,
+            Rumor::Departure(_) => 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_group_reads_as_the_contract_says() {
+        for (text, group) in [
+            ("redis.default", "redis.default"),
+            ("redis.default@acme", "redis.default@acme"),
+            ("app.env#redis.default", "redis.default"),
+            ("app.env#redis.default@acme", "redis.default@acme"),
+        ] {
+            let read: ServiceGroup = text.parse().unwrap();
+            assert_eq!((read.as_str(), read.service()), (group, "redis"));
+        }
+        for text in [
+            "",
+            "redis",
+            ".default",
+            "redis.",
+            "redis.default.more",
+            "redis.default@",
+            "redis.default@a.b",
+            "redis.default@a@b",
+            "app#redis.default",
+            "#redis.default",
+            "a.b#c.d#redis.default",
+            "app.env#",
+        ] {
+            assert_eq!(
+                text.parse::<ServiceGroup>(),
+                Err(ParseServiceGroupError),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn kinds_are_read_by_their_names() {
+        for kind in RumorKind::ALL {
+            assert_eq!(kind.as_str().parse(), Ok(kind));
+        }
+        assert_eq!("member".parse::<RumorKind>(), Err(ParseRumorKindError));
+    }
+}

@@ -1,0 +1,215 @@
+//! What gossip sees of the membership, and has it do.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use rand::rngs::StdRng;
+
+use super::merge::State;
+use super::receive::Incoming;
+use super::records::is_somewhere;
+use super::table::flag;
+use super::{Notice, Row, Swim};
+use crate::env::Env;
+use crate::error::Reject;
+use crate::event::Cause;
+use crate::journal;
+use crate::limits::{MAX_DATAGRAM_SENT, MAX_EXILED};
+use crate::member::{Health, MemberId};
+use crate::ring::{Peer, Ring};
+use crate::stats::MessageKind;
+use crate::wire::{Accusers, Encoder, MemberRecord, MembershipRecord, Message, encode_membership};
+
+impl Swim {
+    pub fn poll_notice(&mut self) -> Option<Notice> {
+        self.notices.pop_front()
+    }
+
+    /// What stands for the rumors of this member from now on.
+    pub fn set_rumors(&mut self, checksum: u32) {
+        self.rumors = checksum;
+    }
+
+    pub fn is_exiled(&self, id: &MemberId) -> bool {
+        !self.exiled.is_empty() && self.exiled.contains(id)
+    }
+
+    /// A member is gone for good, whatever it says.
+    pub fn exile(&mut self, env: &mut Env, id: MemberId) {
+        if self.exiled.len() < MAX_EXILED {
+            self.exiled.insert(id);
+        }
+        self.depart(env, id, Cause::Departure);
+    }
+
+    /// The id may be used again.
+    pub fn pardon(&mut self, id: &MemberId) {
+        self.exiled.remove(id);
+    }
+
+    /// A member counts no more. Who hears of the same cause does the same, so it is no news of its own.
+    pub fn depart(&mut self, env: &mut Env, id: MemberId, cause: Cause) {
+        let Some(key) = self.table.find(&id).filter(|key| *key != self.table.me()) else {
+            return;
+        };
+        let Some(held) = self.table.get(key).map(Row::state) else {
+            return;
+        };
+        self.end_trial(env, key);
+        let state = State {
+            health: Health::Departed,
+            left: held.left || cause == Cause::Departure,
+            ..held
+        };
+        self.change(env, key, state, cause, cause != Cause::Departure);
+    }
+
+    /// Pings a member, if it is known: its answer shows whether it compares stores.
+    pub fn introduce(&mut self, id: &MemberId) {
+        if let Some(key) = self.table.find(id) {
+            self.ping_aside(key, false);
+        }
+    }
+
+    /// A record of a member came as a rumor over ZeroMQ.
+    pub fn handle_rumor(
+        &mut self,
+        env: &mut Env,
+        from: SocketAddr,
+        sender: MemberId,
+        bytes: usize,
+        record: &MembershipRecord<'_>,
+    ) -> Result<(), Reject> {
+        if record.member.id == MemberId::OBSERVER {
+            return Err(Reject::BadId);
+        }
+        if !record.member.address.is_some_and(is_somewhere) {
+            return Err(Reject::BadAddress);
+        }
+        let sender = MemberRecord {
+            id: sender,
+            ..record.member.contact()
+        };
+        let mut incoming = Incoming::by_rumor(from, sender, bytes);
+        env.journal.stats.records_received += 1;
+        self.apply_record(env, &mut incoming, record, true);
+        Ok(())
+    }
+
+    /// The bytes of a member's record, for peers that get members by rumors; `None`: it is not known, or
+    /// peers die of it.
+    pub fn membership(&self, id: &MemberId) -> Option<Vec<u8>> {
+        let key = self.table.find(id)?;
+        let row = self.table.get(key)?;
+        if !self.may_be_told(key, None) {
+            return None;
+        }
+        Some(encode_membership(&MembershipRecord {
+            member: self.record_of(key)?,
+            health: row.health,
+            accusers: Accusers::NONE,
+        }))
+    }
+
+    /// Encodes a part of a comparison of stores for this member: an Ack that it did not ask for.
+    pub fn encode_talk(
+        &mut self,
+        env: &mut Env,
+        to: &MemberId,
+        parts: &[u8],
+        buf: &mut [u8],
+        overhead: usize,
+    ) -> Option<(SocketAddr, usize)> {
+        let member = self.table.member(self.table.find(to)?)?;
+        let ack = Message::Ack {
+            from: self.own_record(),
+            forward_to: None,
+            probe: 0,
+            table: false,
+            rumors: self.rumors,
+            reconcile: parts,
+        };
+        let most = MAX_DATAGRAM_SENT.saturating_sub(overhead);
+        let len = Encoder::new(buf, &ack)?.finish();
+        if len > most {
+            return None;
+        }
+        let peer = journal::Peer::from(&member);
+        env.journal
+            .sent(env.wall, MessageKind::Ack, len + overhead, peer, Vec::new);
+        Some((member.swim_addr(), len))
+    }
+
+    fn peer_of(&self, row: &Row) -> Option<Peer> {
+        let fits = row.health <= Health::Suspect
+            && row.id != self.id()
+            && row.gossip_port != 0
+            && !self.is_blocked(&row.id);
+        fits.then(|| Peer {
+            id: row.id,
+            addr: SocketAddr::new(self.table.ip_of(row), row.gossip_port),
+            compares: row.has(flag::OURS) && row.has(flag::PROVED),
+            heard: row.has(flag::PROVED),
+        })
+    }
+}
+
+impl Ring for Swim {
+    fn me(&self) -> MemberId {
+        self.id()
+    }
+
+    fn living(&self) -> usize {
+        self.table.living()
+    }
+
+    fn health(&self, id: &MemberId) -> Option<Health> {
+        Some(self.table.get(self.table.find(id)?)?.health)
+    }
+
+    fn is_exiled(&self, id: &MemberId) -> bool {
+        self.is_exiled(id)
+    }
+
+    fn peer(&self, id: &MemberId) -> Option<Peer> {
+        self.peer_of(self.table.get(self.table.find(id)?)?)
+    }
+
+    fn pick(&self, most: usize, rng: &mut StdRng, chosen: &mut Vec<Peer>) {
+        chosen.clear();
+        self.table.sample(most, rng, |row| {
+            chosen.extend(self.peer_of(row));
+            chosen.len()
+        });
+    }
+
+    fn living_from(&self, place: u32) -> Option<(MemberId, u32)> {
+        let mut next = place;
+        loop {
+            let key = self.table.first_from(next)?;
+            next = key + 1;
+            let row = self.table.get(key)?;
+            if row.health <= Health::Suspect && self.may_be_told(key, None) {
+                return Some((row.id, next));
+            }
+        }
+    }
+}
+
+impl Incoming<'_> {
+    /// A rumor's source is no address that a datagram could come from, and no stranger.
+    fn by_rumor(from: SocketAddr, sender: MemberRecord<'_>, bytes: usize) -> Incoming<'_> {
+        let ip = match from.ip() {
+            ip if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            ip => ip,
+        };
+        Incoming {
+            from: SocketAddr::new(ip, from.port()),
+            sender,
+            row: None,
+            proved: false,
+            allowance: bytes,
+            reserved: 0,
+            overhead: 0,
+        }
+    }
+}
