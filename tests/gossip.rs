@@ -57,7 +57,11 @@ fn a_rumor_reaches_everybody() {
                 sends += (sim.pushes - pushes) as f64 / members as f64;
             }
             let seeds = seeds as f64;
-            println!("N={members} loss={loss}: mean {:.3} worst {worst:.3} s; sends/member {:.2}", sum / seeds, sends / seeds);
+            println!(
+                "N={members} loss={loss}: mean {:.3} worst {worst:.3} s; sends/member {:.2}",
+                sum / seeds,
+                sends / seeds
+            );
         }
     }
 }

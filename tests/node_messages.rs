@@ -258,6 +258,8 @@ fn the_last_receiver_of_a_forwarded_ack_keeps_the_address_in_it() {
         forward_to: Some(bench.me().contact()),
         probe: 0,
         table: false,
+        rumors: 0,
+        reconcile: &[],
     };
     bench.feed(&relay, ack, &[]);
     let view = bench.node.member(target.id).unwrap();
@@ -346,6 +348,8 @@ fn a_blocked_member_is_ignored_but_for_acks_that_are_passed_on() {
         forward_to: Some(bench.me().contact()),
         probe: 0,
         table: false,
+        rumors: 0,
+        reconcile: &[],
     };
     bench.feed(&other, forwarded, &[]);
     assert_eq!(bench.held(&blocked), Some((Health::Alive, 9)));

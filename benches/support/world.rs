@@ -152,6 +152,8 @@ pub fn table(keys: &[RingKey], members: u32) -> Vec<Vec<u8>> {
         forward_to: None,
         probe: 0,
         table: true,
+        rumors: 0,
+        reconcile: &[],
     };
     let mut rest = 2..members;
     let mut parts = Vec::new();
@@ -233,6 +235,8 @@ impl World {
             forward_to: None,
             probe,
             table: false,
+            rumors: 0,
+            reconcile: &[],
         };
         datagram(&self.keys, &ack, &mut (0..0), ORDINARY)
     }

@@ -39,7 +39,7 @@ const RECEIVE_BUFFER: usize = 1 << 16;
 /// [`process`](Butterfly::process) and takes the events. Whoever has none calls
 /// [`run`](Butterfly::run).
 pub struct Butterfly {
-    node: Node,
+    pub(super) node: Node,
     epoch: Instant,
     poll: Poll,
     ready: Events,
@@ -212,7 +212,7 @@ impl Butterfly {
         self.node.now()
     }
 
-    fn clock(&self) -> Time {
+    pub(super) fn clock(&self) -> Time {
         Time::from_micros(u64::try_from(self.epoch.elapsed().as_micros()).unwrap_or(u64::MAX))
     }
 
@@ -317,6 +317,11 @@ impl Butterfly {
                 self.unblock(id);
                 Ok(())
             }
+            Command::Announce(service) => self.announce(*service),
+            Command::Withdraw(group) => self.withdraw(&group).map(drop),
+            Command::ApplyConfig(config) => self.apply_config(*config),
+            Command::ApplyFile(file) => self.apply_file(*file),
+            Command::Depart(id) => self.depart(id),
             Command::SetRingKeys(keys) => {
                 self.set_ring_keys(keys);
                 Ok(())

@@ -10,6 +10,7 @@ use mio::Waker;
 
 use crate::event::SeedId;
 use crate::member::MemberId;
+use crate::rumor::{Service, ServiceConfig, ServiceFile, ServiceGroup};
 use crate::wire::RingKey;
 
 /// What another thread may ask of a [`Butterfly`](crate::Butterfly).
@@ -28,6 +29,16 @@ pub enum Command {
     Block(MemberId),
     /// See [`unblock`](crate::Butterfly::unblock).
     Unblock(MemberId),
+    /// See [`announce`](crate::Butterfly::announce).
+    Announce(Box<Service>),
+    /// See [`withdraw`](crate::Butterfly::withdraw).
+    Withdraw(ServiceGroup),
+    /// See [`apply_config`](crate::Butterfly::apply_config).
+    ApplyConfig(Box<ServiceConfig>),
+    /// See [`apply_file`](crate::Butterfly::apply_file).
+    ApplyFile(Box<ServiceFile>),
+    /// See [`depart`](crate::Butterfly::depart).
+    Depart(MemberId),
     /// See [`set_ring_keys`](crate::Butterfly::set_ring_keys).
     SetRingKeys(Vec<RingKey>),
 }

@@ -3,6 +3,7 @@
 mod butterfly;
 mod handle;
 mod pinger;
+mod rumors;
 mod socket;
 mod trace_file;
 
