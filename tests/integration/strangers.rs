@@ -319,8 +319,9 @@ fn run(mut butterfly: Butterfly) -> (thread::JoinHandle<Butterfly>, Receiver<Eve
     let (told, events) = mpsc::channel();
     let thread = thread::spawn(move || {
         let result = butterfly.run(|_, event| {
+            let left = event == Event::Left;
             told.send(event).unwrap();
-            if event == Event::Left {
+            if left {
                 ControlFlow::Break(())
             } else {
                 ControlFlow::Continue(())
