@@ -57,12 +57,12 @@
 //! | [`wire`] | bytes ⇄ messages |
 //! | `swim` | membership and failure detection |
 //! | [`node`] | the state machine, without I/O |
-//! | `net`, `disk`, [`sim`] | what drives it: sockets, files, or a virtual network |
+//! | `net`, [`disk`], [`sim`] | what drives it: sockets, files, or a virtual network |
 //!
 //! The protocol is in `docs/PROTOCOL.md` (cited as PROTOCOL.md).
 
 pub mod config;
-mod disk;
+pub mod disk;
 mod env;
 pub mod error;
 pub mod event;
