@@ -5,7 +5,7 @@ use std::io::Read;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use butterfly::disk::{DataDir, DiskError, Section, Snapshot};
@@ -64,6 +64,37 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
         assert!(Instant::now() < end, "never: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Keeps all that is logged, for the tests to look at.
+struct Log(Mutex<Vec<String>>);
+
+static LOG: Log = Log(Mutex::new(Vec::new()));
+
+impl log::Log for Log {
+    fn enabled(&self, _: &log::Metadata) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record) {
+        let line = format!("{} {}", record.level(), record.args());
+        self.0.lock().unwrap().push(line);
+    }
+
+    fn flush(&self) {}
+}
+
+/// What was logged of files in this directory so far, from the first call on.
+fn logged(dir: &TempDir) -> Vec<String> {
+    let _ = log::set_logger(&LOG);
+    log::set_max_level(log::LevelFilter::Info);
+    let dir = dir.path().to_str().unwrap();
+    let lines = LOG.0.lock().unwrap();
+    lines
+        .iter()
+        .filter(|line| line.contains(dir))
+        .cloned()
+        .collect()
 }
 
 fn is_there(path: &Path) -> bool {
@@ -135,21 +166,30 @@ fn a_slow_disk_delays_neither_the_caller_nor_the_mark() {
 }
 
 #[test]
-fn a_full_disk_keeps_the_old_snapshot_whole() {
+fn a_full_disk_keeps_the_old_snapshot_whole_and_is_said_once() {
     let dir = tempfile::tempdir().unwrap();
+    assert!(logged(&dir).is_empty());
     let data = open(&dir);
     data.store_snapshot(snapshot(1));
     until("the first is stored", || stored(&dir) == Some(snapshot(1)));
     let unfinished = file(&dir, ".tmp");
-    symlink("/dev/full", &unfinished).unwrap();
-    data.store_snapshot(large(2));
-    until("it failed, and gave its room back", || {
-        !is_there(&unfinished)
-    });
-    assert_eq!(stored(&dir), Some(snapshot(1)));
+    for mib in 1..4 {
+        symlink("/dev/full", &unfinished).unwrap();
+        data.store_snapshot(large(mib));
+        until("it failed, and gave its room back", || {
+            !is_there(&unfinished)
+        });
+        assert_eq!(stored(&dir), Some(snapshot(1)));
+    }
     data.store_snapshot(snapshot(3));
     drop(data);
     assert_eq!(stored(&dir), Some(snapshot(3)));
+    let lines = logged(&dir);
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    for part in ["ERROR", &format!("{ID}.rst"), "os error 28", "make room"] {
+        assert!(lines[0].contains(part), "{part} is not in {lines:?}");
+    }
+    assert!(lines[1].ends_with("can be written again"), "{lines:?}");
 }
 
 #[test]
@@ -175,10 +215,11 @@ fn a_directory_that_is_gone_for_a_while_ends_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (inner, moved) = (dir.path().join("data"), dir.path().join("moved"));
     let (data, _) = DataDir::open(&inner, None, ID).unwrap();
+    assert!(logged(&dir).is_empty());
     fs::rename(&inner, &moved).unwrap();
-    // This fails, and the thread says no more of it than a log line.
-    data.store_snapshot(snapshot(1));
     data.store_mark(mark(1_000));
+    data.store_snapshot(snapshot(1));
+    until("both failed", || logged(&dir).len() == 2);
     fs::rename(&moved, &inner).unwrap();
     data.store_snapshot(snapshot(2));
     drop(data);
@@ -214,6 +255,7 @@ fn a_snapshot_too_large_to_be_read_is_not_written() {
 #[test]
 fn bad_snapshots_are_kept_aside_but_not_for_ever() {
     let dir = tempfile::tempdir().unwrap();
+    assert!(logged(&dir).is_empty());
     for number in 1..=MAX_BAD_SNAPSHOTS + 2 {
         fs::write(file(&dir, ""), format!("bad {number}")).unwrap();
         let data = open(&dir);
@@ -229,6 +271,11 @@ fn bad_snapshots_are_kept_aside_but_not_for_ever() {
         assert_eq!(fs::read_to_string(file(&dir, ending)).unwrap(), content);
     }
     assert!(!is_there(&file(&dir, ".bad-4")));
+    let lines = logged(&dir);
+    assert_eq!(lines.len(), MAX_BAD_SNAPSHOTS + 2, "{lines:?}");
+    for part in ["WARN", "byte 0 says version 98", ".bad-1"] {
+        assert!(lines[0].contains(part), "{part} is not in {lines:?}");
+    }
     // What is no file at all goes the same way.
     fs::create_dir(file(&dir, "")).unwrap();
     let data = open(&dir);
@@ -241,8 +288,8 @@ fn a_bad_snapshot_that_cannot_be_moved_is_an_error_that_says_all() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(file(&dir, ""), [9; 100]).unwrap();
     // A file cannot replace a directory.
-    fs::create_dir(file(&dir, ".bad-1")).unwrap();
-    fs::create_dir_all(file(&dir, ".bad-2").join("full")).unwrap();
+    fs::write(file(&dir, ".bad-2"), "older").unwrap();
+    fs::create_dir(file(&dir, ".bad-3")).unwrap();
     let error = open(&dir).load_snapshot().unwrap_err();
     assert!(matches!(error, DiskError::BadSnapshot { .. }), "{error}");
     let text = error.to_string();
