@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Read;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -113,6 +113,8 @@ fn the_last_snapshot_and_mark_are_there_after_a_restart() {
     drop(data);
     assert_eq!(mark_on_disk(&dir), Some(1_099));
     assert_eq!(open(&dir).load_snapshot().unwrap(), Some(snapshot(99)));
+    let mode = fs::metadata(file(&dir, "")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "for its owner alone");
     assert!(!is_there(&file(&dir, ".tmp")));
 }
 

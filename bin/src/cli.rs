@@ -468,6 +468,8 @@ mod tests {
             "butterfly status --timeout -1",
             "butterfly ping 127.0.0.1:1 -c 0",
             "butterfly join",
+            "butterfly store",
+            "butterfly store show",
         ] {
             let error = Cli::try_parse_from(line.split(' ')).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{line}");

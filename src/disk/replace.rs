@@ -1,7 +1,8 @@
 //! Replaces a file, whole or not at all.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// Replaces the file's content with what `write` writes; after a crash it has either the old or the new
@@ -36,7 +37,10 @@ fn unfinished(path: &Path) -> PathBuf {
 }
 
 fn write_whole(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
-    let mut file = File::create(path)?;
+    let mut options = OpenOptions::new();
+    // For its owner alone: on a sealed ring, rumors are nobody else's business.
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = options.open(path)?;
     write(&mut file)?;
     file.sync_all()
 }

@@ -185,8 +185,12 @@ fn service(service: &Service) -> Said {
             ("pkg_incarnation", service.pkg_incarnation().into()),
             ("initialized", service.initialized().into()),
             ("cfg_bytes", service.cfg().len().into()),
-            ("ip", sys.ip().into()),
-            ("hostname", sys.hostname().into()),
+            // The defaults of these two are not what a receiver fills in: what is not there is not shown.
+            ("ip", sys.ip.as_deref().unwrap_or_default().into()),
+            (
+                "hostname",
+                sys.hostname.as_deref().unwrap_or_default().into(),
+            ),
         ],
     }
 }

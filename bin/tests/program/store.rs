@@ -201,6 +201,7 @@ fn every_entry_is_a_line() {
         }
     }
     assert!(!text.contains("secret"), "{text}");
+    assert!(!text.contains("localhost"), "a default nobody set: {text}");
 }
 
 #[test]
