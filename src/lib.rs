@@ -58,12 +58,12 @@
 //! | `swim` | membership and failure detection |
 //! | `gossip` | rumors: services, configurations, files, elections, departures |
 //! | [`node`] | the state machine, without I/O |
-//! | `net`, `disk`, [`sim`] | what drives it: sockets, files, or a virtual network |
+//! | `net`, [`disk`], [`sim`] | what drives it: sockets, files, or a virtual network |
 //!
 //! The protocol is in `docs/PROTOCOL.md` (cited as PROTOCOL.md).
 
 pub mod config;
-mod disk;
+pub mod disk;
 mod env;
 pub mod error;
 pub mod event;

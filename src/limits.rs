@@ -109,3 +109,13 @@ pub const MAX_EXILED: usize = 65_536;
 
 /// Peers that did not get all they should have, remembered at the same time.
 pub const MAX_DEBTORS: usize = 1_024;
+
+/// The largest snapshot file that is written or read, bytes: a full table of members takes some 20 MiB, and
+/// rumors may take ten times that; while it is read, twice as much memory is used.
+pub const MAX_SNAPSHOT: u64 = 1 << 28;
+
+/// Bad snapshot files that are kept for people to look at; the oldest goes first.
+pub const MAX_BAD_SNAPSHOTS: usize = 3;
+
+/// One log line at most in this time for each file that cannot be written: ten snapshots come and go in it.
+pub const WRITE_LOG_INTERVAL: Duration = Duration::from_secs(300);

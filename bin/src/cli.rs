@@ -78,6 +78,12 @@ const RING_KEY: &str = "\
 Examples:
   butterfly ring-key generate ring --dir /etc/butterfly";
 
+const STORE: &str = "\
+Examples:
+  butterfly store show /var/lib/butterfly/1a2b3c4d1a2b3c4d1a2b3c4d1a2b3c4d.rst
+  butterfly store show -s FILE.rst           how many rumors of each kind, and their bytes
+  butterfly store show -o json FILE.rst | jq '.[] | select(.key == \"web.default\")'";
+
 const EXIT_CODES: &str = "Exit codes: 0 ok, 1 failed, 2 usage.";
 const EXIT_CODES_OF_ALL: &str = "Exit codes: 0 ok, 1 failed, 2 usage, 3 not reached in time.";
 
@@ -122,6 +128,9 @@ pub enum Command {
     /// Make a ring key
     #[command(before_help = RING_KEY, after_help = EXIT_CODES)]
     RingKey(RingKeyArgs),
+    /// Look into the snapshot of rumors in a data directory
+    #[command(before_help = STORE, after_help = EXIT_CODES)]
+    Store(StoreArgs),
 }
 
 /// How a list is printed.
@@ -293,6 +302,31 @@ pub enum RingKeyCommand {
     },
 }
 
+#[derive(Debug, Args)]
+pub struct StoreArgs {
+    #[command(subcommand)]
+    pub command: StoreCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum StoreCommand {
+    /// List the rumors in a snapshot, a line each; bodies are told by their sizes
+    #[command(before_help = STORE, after_help = EXIT_CODES)]
+    Show(ShowArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// The snapshot, <member id>.rst
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Only how many entries each section has, and its bytes
+    #[arg(short, long)]
+    pub summary: bool,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
 /// What `status --wait` waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wait {
@@ -434,6 +468,8 @@ mod tests {
             "butterfly status --timeout -1",
             "butterfly ping 127.0.0.1:1 -c 0",
             "butterfly join",
+            "butterfly store",
+            "butterfly store show",
         ] {
             let error = Cli::try_parse_from(line.split(' ')).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{line}");

@@ -15,6 +15,7 @@ mod quiet;
 mod ring_key;
 mod run;
 mod seeds;
+mod store;
 mod table;
 mod view;
 
@@ -44,5 +45,6 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Unblock(args) => commands::unblock(&args),
         Command::Ping(args) => ping::ping(&args),
         Command::RingKey(args) => ring_key::run(&args),
+        Command::Store(args) => store::run(&args),
     }
 }

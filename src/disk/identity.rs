@@ -1,17 +1,23 @@
-//! The id and the incarnation of a member across restarts: `MEMBER_ID` and `INCARNATION`.
+//! A data directory, and the id and the incarnation of a member across restarts: `MEMBER_ID` and
+//! `INCARNATION`.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::writer::{Writer, replace};
+use super::replace::{remove_unfinished, replace};
+use super::snapshot::Snapshot;
+use super::snapshot_file::{SnapshotFileError, keep_aside};
+use super::writer::Writer;
 use crate::limits::INCARNATION_RESERVE;
 use crate::member::{Incarnation, MemberId};
 
-/// A data directory in use: locked for this member, with a thread that writes the incarnation.
+/// A data directory in use: locked for this member, with a thread that writes to it. Dropped, it waits until
+/// what was to be stored is.
 pub struct DataDir {
     /// Keeps the lock.
     _id_file: File,
+    snapshot: PathBuf,
     writer: Writer,
 }
 
@@ -27,7 +33,7 @@ pub struct StoredIdentity {
     pub mark: Incarnation,
 }
 
-/// What is wrong with a data directory. Nothing in it was changed.
+/// What is wrong with a data directory. What it held is still in it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DiskError {
@@ -55,6 +61,16 @@ pub enum DiskError {
         /// The id that the configuration asks for.
         asked: MemberId,
     },
+    /// The snapshot is bad, and cannot be moved out of the way.
+    #[error("{path}: {why}; it cannot be kept aside: {error}; move it and its .bad-* away")]
+    BadSnapshot {
+        /// The snapshot.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: SnapshotFileError,
+        /// Why it cannot be moved.
+        error: io::Error,
+    },
     /// Another process uses the directory.
     #[error("{0} is in use by another member; stop that one or give another directory")]
     InUse(PathBuf),
@@ -79,11 +95,14 @@ impl DataDir {
             None => Incarnation::ZERO,
         };
         let mark = incarnation.plus(INCARNATION_RESERVE);
-        replace(&path, mark.to_string().as_bytes()).map_err(at(&path))?;
-        let writer = Writer::start(path.clone()).map_err(at(&path))?;
+        replace(&path, |file| write!(file, "{mark}")).map_err(at(&path))?;
+        let snapshot = dir.join(format!("{id}.rst"));
+        remove_unfinished(&snapshot);
+        let writer = Writer::start(path.clone(), snapshot.clone()).map_err(at(&path))?;
         Ok((
             DataDir {
                 _id_file: id_file,
+                snapshot,
                 writer,
             },
             StoredIdentity {
@@ -94,9 +113,48 @@ impl DataDir {
         ))
     }
 
+    /// The snapshot of an earlier run, if there is one; to be called before one is stored. A bad one is kept
+    /// aside as `<member id>.rst.bad-1`, with a warning in the log, and the member starts without.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is bad and cannot be moved.
+    pub fn load_snapshot(&self) -> Result<Option<Snapshot>, DiskError> {
+        let path = &self.snapshot;
+        let why = match Snapshot::read_file(path) {
+            Ok(snapshot) => return Ok(Some(snapshot)),
+            Err(SnapshotFileError::Io(error)) if error.kind() == ErrorKind::NotFound => {
+                return Ok(None);
+            }
+            // The file may be good, and readable to someone else or at another time.
+            Err(SnapshotFileError::Io(error)) => return Err(at(path)(error)),
+            Err(why) => why,
+        };
+        match keep_aside(path) {
+            Ok(kept) => {
+                log::warn!(
+                    "starting without rumors: {}: {why}; it is kept as {}",
+                    path.display(),
+                    kept.display()
+                );
+                Ok(None)
+            }
+            Err(error) => Err(DiskError::BadSnapshot {
+                path: path.clone(),
+                why,
+                error,
+            }),
+        }
+    }
+
     /// Stores a new mark, soon, off the caller's thread.
     pub fn store_mark(&self, mark: Incarnation) {
-        self.writer.write(mark.get());
+        self.writer.write_mark(mark.get());
+    }
+
+    /// Stores a new snapshot, soon, off the caller's thread; one that still waits is forgotten. If it cannot
+    /// be written the log says so, and the one before stays.
+    pub fn store_snapshot(&self, snapshot: Snapshot) {
+        self.writer.write_snapshot(snapshot);
     }
 }
 

@@ -1,6 +1,14 @@
-//! What a member keeps on disk (PROTOCOL.md §4): its id and its incarnation.
+//! What a member keeps on disk (PROTOCOL.md §4): its id, its incarnation, and a snapshot of all rumors.
+//!
+//! [`Butterfly`](crate::Butterfly) keeps a [`DataDir`] by itself; who drives a [`Node`](crate::Node) with a
+//! loop of their own may use one too. A [`Snapshot`] alone is bytes ⇄ messages, and knows no directory.
 
 mod identity;
+mod replace;
+mod snapshot;
+mod snapshot_file;
 mod writer;
 
 pub use identity::{DataDir, DiskError, StoredIdentity};
+pub use snapshot::{Section, Snapshot, SnapshotError};
+pub use snapshot_file::SnapshotFileError;

@@ -4,4 +4,5 @@ mod endings;
 mod gateway;
 mod harness;
 mod membership;
+mod store;
 mod tools;

@@ -1,0 +1,66 @@
+//! The file of a snapshot: reading it, and keeping a bad one aside.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use super::snapshot::{Snapshot, SnapshotError};
+use crate::limits::{MAX_BAD_SNAPSHOTS, MAX_SNAPSHOT};
+
+/// Why a snapshot cannot be read from a file.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SnapshotFileError {
+    /// The system cannot read it, or it is not there.
+    #[error("it cannot be read: {0}")]
+    Io(#[from] io::Error),
+    /// It is a directory, a pipe, a device.
+    #[error("it is no regular file")]
+    NoFile,
+    /// It is larger than any that is written; how many bytes.
+    #[error("it has {0} bytes; at most {MAX_SNAPSHOT} are read")]
+    TooLarge(u64),
+    /// What it holds is no snapshot.
+    #[error("it is no whole snapshot: {0}")]
+    Bad(#[from] SnapshotError),
+}
+
+impl Snapshot {
+    /// Reads a file, of at most [`MAX_SNAPSHOT`] bytes.
+    ///
+    /// # Errors
+    /// Why it cannot be read, without its name; nothing in the file was changed.
+    pub fn read_file(path: &Path) -> Result<Self, SnapshotFileError> {
+        // Asked before it is opened: opening a pipe waits for a writer.
+        if !fs::metadata(path)?.is_file() {
+            return Err(SnapshotFileError::NoFile);
+        }
+        let file = File::open(path)?;
+        let len = file.metadata()?.len();
+        if len > MAX_SNAPSHOT {
+            return Err(SnapshotFileError::TooLarge(len));
+        }
+        let mut content = Vec::new();
+        file.take(MAX_SNAPSHOT).read_to_end(&mut content)?;
+        Ok(Snapshot::read(&content)?)
+    }
+}
+
+/// Moves a bad file out of the way, to `….bad-1`. Older ones move on, and the oldest is forgotten.
+pub(super) fn keep_aside(path: &Path) -> io::Result<PathBuf> {
+    for number in (1..MAX_BAD_SNAPSHOTS).rev() {
+        match fs::rename(aside(path, number), aside(path, number + 1)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    let kept = aside(path, 1);
+    fs::rename(path, &kept)?;
+    Ok(kept)
+}
+
+fn aside(path: &Path, number: usize) -> PathBuf {
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(format!(".bad-{number}"));
+    aside.into()
+}
