@@ -110,8 +110,9 @@ def faults_of_datagram(data: bytes, swim: Swim, sealed: bool) -> Iterator[str]:
     yield from faults_of_member(sender(body), may_lack_address=True)
     for name in ("forward_to", "target"):
         if name in body.DESCRIPTOR.fields_by_name and body.HasField(name):
-            # The asker's own address is filled in by the relay.
-            yield from faults_of_member(getattr(body, name), may_lack_address=False)
+            other = getattr(body, name)
+            # Who asks for itself gets the Ack without a relay that would fill in its address.
+            yield from faults_of_member(other, may_lack_address=other.id == sender(body).id)
     if sender(body).probe_ping != (swim.type == Swim.PROBEPING):
         yield "probe_ping belongs into a ProbePing, and only there"
     for membership in swim.membership:
@@ -143,10 +144,9 @@ def faults_of_rumor(data: bytes, wire_payload: bytes, rumor: Rumor, sealed: bool
 
 def faults_of_wire(data: bytes, sealed: bool) -> Iterator[str]:
     wire = read(common_pb2.Wire, data)
-    if not wire.HasField("encrypted") or wire.encrypted != sealed:
-        yield "`encrypted` does not say whether it is sealed"
-    if sealed and len(wire.nonce) != 24:
-        yield f"a nonce of {len(wire.nonce)} bytes"
+    # Who seals nothing writes neither.
+    if wire.encrypted != sealed or len(wire.nonce) != (24 if sealed else 0):
+        yield f"encrypted={wire.encrypted} and a nonce of {len(wire.nonce)} bytes"
 
 
 def faults_of_message(message: Message) -> Iterator[str]:
