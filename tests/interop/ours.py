@@ -117,10 +117,10 @@ class Ours:
             raise Failed(f"butterfly {' '.join(args)}: exit code {done.returncode}: {done.stderr.strip()[:500]}")
         return done.stdout
 
-    def shows_rumor(self, *texts: str) -> bool:
-        """Whether one of the rumors that it lists holds all of these texts."""
+    def rumors(self, *texts: str) -> list[Any]:
+        """The rumors that it lists, those that hold all of these texts, in whatever letters."""
         rows = json.loads(self.ask("rumors", "--json"))
-        return any(all(text in json.dumps(row) for text in texts) for row in rows)
+        return [row for row in rows if all(text.lower() in json.dumps(row).lower() for text in texts)]
 
     def is_running(self) -> bool:
         return self.process.poll() is None

@@ -23,7 +23,7 @@ TURN = 0.02
 class Peer:
     """Runs in its own thread; whoever looks at it or steers it holds its `lock`."""
 
-    def __init__(self, key: bytes | None = None, timing: Timing = Timing()) -> None:
+    def __init__(self, key: bytes | None = None, timing: Timing = Timing(), id: str | None = None) -> None:
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.lock = threading.RLock()
         self.envelope = Envelope(key)
@@ -34,7 +34,7 @@ class Peer:
         self.pull.linger = 0
         gossip_port = self.pull.bind_to_random_port("tcp://127.0.0.1")
         self.pushes: dict[Address, zmq.Socket] = {}
-        member = Member(id=uuid.uuid4().hex, incarnation=0, address="", swim_port=self.address[1])
+        member = Member(id=id or uuid.uuid4().hex, incarnation=0, address="", swim_port=self.address[1])
         member.gossip_port, member.persistent, member.departed, member.probe_ping = gossip_port, False, False, False
         self.heat = Heat()
         self.swim = SwimPeer(member, timing, self.heat, self.send)

@@ -36,7 +36,7 @@ def main() -> int:
     if not args.binary.is_file():
         sys.exit(f"interop: there is no program {args.binary}: build it, or run tests/interop/run")
 
-    scenarios = swim_scenarios.ALL + (gossip_scenarios.ALL if args.gossip else [])
+    scenarios = gossip_scenarios.YARDSTICK + swim_scenarios.ALL + (gossip_scenarios.ALL if args.gossip else [])
     if args.names:
         scenarios = [one for one in scenarios if any(name in one.__name__ for name in args.names)]
     if not scenarios:

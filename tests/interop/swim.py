@@ -115,7 +115,8 @@ class SwimPeer:
         was_forwarded = swim.type == Swim.ACK and body.HasField("forward_to") and not is_for_another
         if sender(body).id in self.blocked and not (is_for_another or was_forwarded):
             return
-        self.counts[f"received {Swim.Type.Name(swim.type)}"] += 1
+        what = f"received {Swim.Type.Name(swim.type)}"
+        self.counts.update([what, f"{what} from {sender(body).id}"])
         if is_for_another:
             self.forward(swim, source)
         elif swim.type == Swim.PING:

@@ -51,9 +51,9 @@ def a_peer_joins_a_ring_of_ours(ring: Ring) -> None:
     assert (row["address"], row["swim_port"]) == peer.address, row
     with peer.lock:
         assert row["gossip_port"] == peer.swim.me.gossip_port, row
-    for _ in (first, second):
-        until("ours ping the peer", lambda: count(peer, "received PING") > 10)
-        until("ours answer the peer", lambda: count(peer, "probes answered") > 2)
+    for ours in (first, second):
+        until("ours pings the peer", lambda: count(peer, f"received PING from {ours.id}") > 5)
+        until("ours answers the peer", lambda: count(peer, f"received ACK from {ours.id}") > 1)
 
 
 def ours_joins_through_a_peer(ring: Ring) -> None:
@@ -136,7 +136,7 @@ def a_peer_probes_through_ours(ring: Ring) -> None:
         assert source == ours.swim, source
         assert member.address == "127.0.0.1", "the relay fills in the acker's address"
         assert (member.swim_port, member.departed) == (target.address[1], False)
-    assert health(prober, target.id) == ALIVE
+    until("whom ours vouches for is Alive", lambda: is_alive(prober, target.id))
 
 
 def a_ping_req_for_whom_ours_does_not_know_is_harmless(ring: Ring) -> None:
@@ -249,7 +249,7 @@ def suspected_ours_refutes(ring: Ring) -> None:
             "the refutation is believed",
             lambda: is_alive(one, second.id) and one.swim.table[second.id].member.incarnation > before,
         )
-    assert first.health(second.id) == "alive"
+    until("by ours, too", lambda: first.health(second.id) == "alive")
 
 
 def a_false_death_is_checked(ring: Ring) -> None:
