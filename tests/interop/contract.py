@@ -11,8 +11,8 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 from nacl.exceptions import CryptoError
 from nacl.secret import SecretBox
-from swim_pb2 import Member, Swim
 from newscast_pb2 import Rumor
+from swim_pb2 import Member, Swim
 
 MAX_DATAGRAM = 1024
 MAX_ORDINARY = 512

@@ -1,4 +1,4 @@
-"""A member as the original is: one UDP socket, one PULL socket, and a PUSH socket to each that it tells."""
+"""A member as the original is: a UDP socket, a PULL socket, and a PUSH socket to each that it tells."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ import uuid
 from collections import Counter
 
 import zmq
-from contract import Envelope, Unreadable, faults_of_datagram, faults_of_rumor, read, sender, payload, PAYLOAD_OF_SWIM
-from contract import PAYLOAD_OF_RUMOR
+from contract import PAYLOAD_OF_RUMOR, PAYLOAD_OF_SWIM, Envelope, Unreadable
+from contract import faults_of_datagram, faults_of_rumor, payload, read, sender
 from gossip import Gossip, RumorStore
 from newscast_pb2 import Rumor
 from swim import Address, Heat, SwimPeer, Timing
 from swim_pb2 import Member, Swim
 
-TURN = 0.02
+# Milliseconds that it sleeps at most.
+TURN = 20
 
 
 class Peer:
@@ -30,10 +31,10 @@ class Peer:
         self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.udp.bind(("127.0.0.1", 0))
         self.udp.setblocking(False)
-        self.pull = zmq.Context.instance().socket(zmq.PULL)
+        self.pull: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PULL)
         self.pull.linger = 0
         gossip_port = self.pull.bind_to_random_port("tcp://127.0.0.1")
-        self.pushes: dict[Address, zmq.Socket] = {}
+        self.pushes: dict[Address, zmq.Socket[bytes]] = {}
         member = Member(id=id or uuid.uuid4().hex, incarnation=0, address="", swim_port=self.address[1])
         member.gossip_port, member.persistent, member.departed, member.probe_ping = gossip_port, False, False, False
         self.heat = Heat()
@@ -82,7 +83,7 @@ class Peer:
         poller.register(self.udp, select.POLLIN)
         poller.register(self.pull, zmq.POLLIN)
         while not self.stopping:
-            poller.poll(TURN * 1000)
+            poller.poll(TURN)
             with self.lock:
                 self.turn(time.monotonic())
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from contract import payload, sender, PAYLOAD_OF_SWIM
+from contract import PAYLOAD_OF_SWIM, payload, sender
 from newscast_pb2 import Rumor
 from swim_pb2 import Ack, Member, Membership, Ping, PingReq, ProbePing, Swim
 
