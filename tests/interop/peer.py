@@ -19,8 +19,6 @@ from swim_pb2 import Member, Swim
 
 # Milliseconds that it sleeps at most.
 TURN = 20
-# After so many seconds no answer is on its way any more that was begun before its sender knew this member.
-ACQUAINTED = 0.5
 
 
 class Peer:
@@ -52,7 +50,7 @@ class Peer:
         self.dropped = 0
         self.largest = 0
         self.violations: list[str] = []
-        self.known_by: dict[str, float] = {}
+        self.known_by: set[str] = set()
         self.stopping = False
         self.thread.start()
 
@@ -120,7 +118,7 @@ class Peer:
             swim = read(Swim, self.envelope.open(data))
             faults = list(faults_of_datagram(data, swim, self.envelope.box is not None))
             self.largest = max(self.largest, len(data))
-            faults += self.faults_of_first(swim, now)
+            faults += self.faults_of_first(swim)
             what = f"{Swim.Type.Name(swim.type)} from {sender(payload(swim, PAYLOAD_OF_SWIM)).id}"
             self.violations += [f"{what}: {fault}" for fault in faults]
             swim.DiscardUnknownFields()
@@ -128,14 +126,14 @@ class Peer:
         except Unreadable as error:
             self.violations.append(f"a datagram that cannot be read: {error}")
 
-    def faults_of_first(self, swim: Swim, now: float) -> list[str]:
-        """A Ping or an Ack tells whom its sender knows first what it holds of it; a forwarded one told the relay."""
-        if swim.type not in (Swim.PING, Swim.ACK) or not swim.membership or swim.ack.forward_to.id == self.id:
+    def faults_of_first(self, swim: Swim) -> list[str]:
+        """A Ping tells whom its sender knows first what it holds of it. (So do Acks, but parts of a table.)"""
+        if not swim.membership:
             return []
         teller = sender(payload(swim, PAYLOAD_OF_SWIM)).id
         if swim.membership[0].member.id == self.id:
-            self.known_by.setdefault(teller, now)
-        elif now > self.known_by.get(teller, now) + ACQUAINTED:
+            self.known_by.add(teller)
+        elif swim.type == Swim.PING and teller in self.known_by:
             return ["its first membership is not the receiver's own"]
         return []
 

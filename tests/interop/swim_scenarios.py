@@ -303,8 +303,8 @@ def nonsense_does_no_harm(ring: Ring) -> None:
     ours = ring.ours()
     peer, witness = ring.peer(ours), ring.peer(ours)
     ring.all_see_all()
-    for datagram in nonsense(peer):
-        with peer.lock:
+    with peer.lock:
+        for datagram in nonsense(peer):
             peer.send_raw(ours.swim, datagram)
     before = count(witness, "received PING")
     until("ours goes on", lambda: count(witness, "received PING") > before + 20)
