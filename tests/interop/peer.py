@@ -50,7 +50,6 @@ class Peer:
         self.dropped = 0
         self.largest = 0
         self.violations: list[str] = []
-        self.known_by: set[str] = set()
         self.stopping = False
         self.thread.start()
 
@@ -118,24 +117,12 @@ class Peer:
             swim = read(Swim, self.envelope.open(data))
             faults = list(faults_of_datagram(data, swim, self.envelope.box is not None))
             self.largest = max(self.largest, len(data))
-            faults += self.faults_of_first(swim)
             what = f"{Swim.Type.Name(swim.type)} from {sender(payload(swim, PAYLOAD_OF_SWIM)).id}"
             self.violations += [f"{what}: {fault}" for fault in faults]
             swim.DiscardUnknownFields()
             self.swim.receive(swim, source, now)
         except Unreadable as error:
             self.violations.append(f"a datagram that cannot be read: {error}")
-
-    def faults_of_first(self, swim: Swim) -> list[str]:
-        """A Ping tells whom its sender knows first what it holds of it. (So do Acks, but parts of a table.)"""
-        if not swim.membership:
-            return []
-        teller = sender(payload(swim, PAYLOAD_OF_SWIM)).id
-        if swim.membership[0].member.id == self.id:
-            self.known_by.add(teller)
-        elif swim.type == Swim.PING and teller in self.known_by:
-            return ["its first membership is not the receiver's own"]
-        return []
 
     def pull_in(self, frames: list[bytes]) -> None:
         """Judges a ZeroMQ message and takes in its rumor."""
