@@ -100,8 +100,8 @@ impl Guard {
         self.connections.len()
     }
 
-    /// A frame came on this connection, the last of its message or not. `drained`: no whole message that had
-    /// come in at the last look was undelivered when this one came.
+    /// A frame came on this connection, the last of its message or not. `drained`: all whole messages that had
+    /// come in at the last look were delivered before.
     pub(super) fn delivered(
         &mut self,
         fd: RawFd,
@@ -201,7 +201,8 @@ impl Guard {
         );
     }
 
-    /// Looks at all connections when it is time. `drained`: every message that is whole was delivered.
+    /// Looks at all connections when it is time, and says whether it was. `drained`: all messages that are
+    /// whole were delivered.
     pub(super) fn handle_timeout(
         &mut self,
         now: Instant,
@@ -269,5 +270,194 @@ impl Guard {
         let own = descriptor.local_addr().ok()?.as_socket()?;
         let same = own.port() == self.port && from.is_none_or(|from| from == peer);
         same.then_some((descriptor, peer))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    // Elsewhere nothing is guarded.
+    #![cfg(target_os = "linux")]
+
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+    use std::thread::{self, JoinHandle};
+    use std::time::Duration;
+
+    use mio::Poll;
+
+    use super::super::context;
+    use super::super::tests::{Member, PATIENCE, frame, member, shake_hands, stranger};
+    use super::*;
+
+    const PART: usize = 60_000;
+
+    fn guarded(change: impl FnOnce(&mut Options)) -> Member {
+        member(|options| {
+            options.max_frame = 1 << 20;
+            options.guard_interval = Duration::from_millis(10);
+            change(options);
+        })
+    }
+
+    fn greeted(to: SocketAddr) -> TcpStream {
+        let mut stream = TcpStream::connect(to).unwrap();
+        shake_hands(&mut stream, "PUSH");
+        stream
+    }
+
+    /// Sends parts of one message until it has sent so many bytes or is cut; how many it sent.
+    fn hoard(to: SocketAddr, most: usize) -> JoinHandle<(usize, TcpStream)> {
+        thread::spawn(move || {
+            let mut stream = greeted(to);
+            let part = frame(&[0; PART], true);
+            let mut sent = 0;
+            while sent < most && stream.write_all(&part).is_ok() {
+                sent += part.len();
+            }
+            (sent, stream)
+        })
+    }
+
+    #[test]
+    fn an_endless_message_is_cut_and_others_go_on() {
+        let mut member = guarded(|_| {});
+        let (addr, endless) = (member.addr(), 4 << 30);
+        let attack = hoard(addr, endless);
+        let good = thread::spawn(move || {
+            let peer = stranger(addr);
+            for _ in 0..2_000 {
+                peer.send(&[1; 500][..], 0).unwrap();
+                thread::sleep(Duration::from_micros(50));
+            }
+            peer
+        });
+        member.until("the good arrived", |it| it.received.len() == 2_000);
+        member.poll_until("it is over", |_| attack.is_finished());
+        let (sent, _) = attack.join().unwrap();
+        // What is cut has come in within an interval or two, whatever the machine is busy with.
+        assert!(sent < endless / 8, "cut after {sent} bytes");
+        assert_eq!(member.gossip.counters().cut_endless, 1);
+        drop(good.join().unwrap());
+        member.poll_until("nobody is left", |it| it.sizes().connections == 0);
+    }
+
+    #[test]
+    fn hoards_that_are_small_are_cut_by_their_sum() {
+        // Each may hold 5 MiB, and all together 4, their slacks aside.
+        let mut member = guarded(|options| {
+            options.max_frame = 4 << 20;
+            options.max_undelivered_bytes = 4 << 20;
+        });
+        let good = stranger(member.addr());
+        let mut hoards = Vec::new();
+        for _ in 0..4 {
+            let attack = hoard(member.addr(), 3 << 20);
+            good.send("good", 0).unwrap();
+            member.poll_until("it has sent", |_| attack.is_finished());
+            hoards.push(attack.join().unwrap());
+        }
+        member.poll_until("some are cut", |it| it.sizes().connections == 3);
+        assert_eq!(member.gossip.counters().cut_endless, 2);
+        good.send("good", 0).unwrap();
+        member.until("the good arrived", |it| it.received.len() == 5);
+    }
+
+    #[test]
+    fn large_messages_may_come_slowly() {
+        let mut member = guarded(|options| options.guard_slack = 600 << 10);
+        let mut peer = greeted(member.addr());
+        let message = frame(&vec![1; 1 << 20], false);
+        for count in 1..=8 {
+            for piece in message.chunks(300 << 10) {
+                peer.write_all(piece).unwrap();
+                member.turn(Duration::from_millis(15));
+            }
+            member.until("it arrived", |it| it.received.len() == count);
+        }
+        assert_eq!(member.gossip.counters().cut_endless, 0);
+    }
+
+    /// Headers that are longer than need be, and signs of life, are bytes that no message has.
+    #[test]
+    fn what_is_no_message_does_not_add_up() {
+        let mut member = guarded(|options| {
+            options.max_frame = 1_000;
+            options.guard_slack = 20_000;
+        });
+        let mut peer = greeted(member.addr());
+        let ping = b"\x04\x07\x04PING\x00\x00";
+        let small = [&frame(b"x", false)[..], ping].concat().repeat(100);
+        for burst in 1..=30 {
+            peer.write_all(&small).unwrap();
+            member.until("the burst arrived", |it| it.received.len() == 100 * burst);
+            // A look, and then a message.
+            member.turn(Duration::from_millis(12));
+        }
+        assert_eq!(member.gossip.counters().cut_endless, 0);
+    }
+
+    #[test]
+    fn too_many_connections_are_cut_as_they_come() {
+        let mut member = guarded(|options| options.max_connections = 5);
+        let addr = member.addr();
+        let streams: Vec<_> = (0..20).map(|_| TcpStream::connect(addr).unwrap()).collect();
+        member.poll_until("all came", |it| it.gossip.counters().accepted == 20);
+        assert_eq!(member.gossip.counters().cut_surplus, 15);
+        assert_eq!(member.sizes().connections, 5);
+        drop(streams);
+        member.poll_until("all are gone", |it| it.sizes().connections == 0);
+        let peer = stranger(addr);
+        peer.send("good", 0).unwrap();
+        member.until("there is room again", |it| it.received.len() == 1);
+    }
+
+    /// Between two looks, a descriptor's number may have become another's.
+    #[test]
+    fn only_the_connection_that_was_meant_is_cut() {
+        let poll = Poll::new().unwrap();
+        let registry = Arc::new(poll.registry().try_clone().unwrap());
+        let context = context::shared().unwrap();
+        let pull = context.socket(Kind::Pull).unwrap();
+        let mut guard = Guard::new(&context, &registry, Token(2), &pull).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        guard.set_port(listener.local_addr().unwrap().port());
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (server, peer) = listener.accept().unwrap();
+        use std::os::fd::AsRawFd;
+        let other = SocketAddr::new(peer.ip(), peer.port() ^ 1);
+        assert!(!guard.cut(server.as_raw_fd(), other), "another peer's");
+        assert!(
+            !guard.cut(client.as_raw_fd(), listener.local_addr().unwrap()),
+            "to another port"
+        );
+        assert!(!guard.cut(poll_fd(&poll), peer), "no connection at all");
+        assert!(!guard.cut(-1, peer), "closed");
+        assert!(guard.cut(server.as_raw_fd(), peer));
+        drop(pull);
+    }
+
+    fn poll_fd(poll: &Poll) -> RawFd {
+        use std::os::fd::AsRawFd;
+        poll.as_raw_fd()
+    }
+
+    /// The member is gone while connections come and go: it must not wait for ever.
+    #[test]
+    fn stopping_amid_a_storm_of_connections_does_not_hang() {
+        for _ in 0..5 {
+            let mut member = guarded(|_| {});
+            let addr = member.addr();
+            let storm = thread::spawn(move || {
+                let start = Instant::now();
+                while TcpStream::connect(addr).is_ok() {
+                    assert!(start.elapsed() < PATIENCE, "it still listens");
+                }
+            });
+            member.poll_until("they come", |it| it.gossip.counters().accepted > 100);
+            let start = Instant::now();
+            drop(member);
+            assert!(start.elapsed() < PATIENCE / 4);
+            storm.join().unwrap();
+        }
     }
 }

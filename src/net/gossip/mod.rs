@@ -405,12 +405,12 @@ mod tests {
     }
 
     /// Four peers send as fast as they can, while datagrams are answered in the same loop: all arrive.
-    /// `BUTTERFLY_FLOOD=1000000 cargo test --lib flood -- --nocapture` says how fast.
+    /// `cargo test --lib flood -- --nocapture` says how fast, and `BUTTERFLY_FLOOD=…` how many.
     #[test]
     fn a_flood_loses_nothing_and_starves_nobody() {
         const ECHO: Token = Token(0);
         let asked = env::var("BUTTERFLY_FLOOD").ok();
-        let count = asked.map_or(100_000, |count| count.parse().unwrap()) / 4;
+        let count = asked.map_or(1_000_000, |count| count.parse().unwrap()) / 4;
         let mut member = member(|options| options.guard_interval = NEVER);
         let mut echo = mio::net::UdpSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let echo_addr = echo.local_addr().unwrap();

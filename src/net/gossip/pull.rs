@@ -30,7 +30,7 @@ pub(super) struct Inbox {
     port: u16,
     /// There may be messages to receive.
     ready: bool,
-    /// There were none, at a moment since the guard looked last.
+    /// There were none when the guard looked last, or at a moment since.
     drained: bool,
     /// The frame that came last; kept for its memory.
     frame: Message,
@@ -157,9 +157,9 @@ impl Inbox {
             // What came since is not drained, and reading the state has used up its event.
             self.ready |= self.socket.is(zmq::POLLIN);
         }
-        let drained = self.drained && !self.ready;
+        let drained = !self.ready;
         if self.guard.handle_timeout(now, drained, options, counters) {
-            self.drained = false;
+            self.drained = drained;
         }
     }
 }
@@ -177,5 +177,118 @@ fn bound_port(socket: &zmq::Socket) -> io::Result<u16> {
     match port {
         Some(Ok(port)) => Ok(port),
         _ => Err(io::Error::other(format!("bound to {endpoint:?}?"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use rand::rngs::StdRng;
+    use rand::{Rng, SeedableRng};
+
+    use super::super::tests::{NEVER, PATIENCE, frame, member, shake_hands, stranger};
+
+    #[test]
+    fn a_budget_loses_no_message() {
+        let mut member = member(|options| options.guard_interval = NEVER);
+        member.budget = 3;
+        let peer = stranger(member.addr());
+        for burst in 1..=50 {
+            for _ in 0..100 {
+                peer.send("message", 0).unwrap();
+            }
+            // Nothing more comes that could wake it.
+            member.until("the burst arrived", |it| it.received.len() == 100 * burst);
+        }
+    }
+
+    #[test]
+    fn bytes_of_strangers_are_no_messages() {
+        let mut member = member(|_| {});
+        let addr = member.addr();
+        let mut rng = StdRng::seed_from_u64(1);
+        let mut strangers = Vec::new();
+        // ZMTP 1.0: a greeting that is an empty frame, and a message. ZMTP 2.0 says so in its greeting.
+        let old = b"\x01\x00\x06\x00hello\x06\x00hello".to_vec();
+        let less_old = b"\xff\0\0\0\0\0\0\0\x01\x7f\x01\x08\0\0\0\x05hello\0\x05hello".to_vec();
+        for number in 0..60 {
+            let mut noise = vec![0; 4_096];
+            rng.fill_bytes(&mut noise);
+            noise[0] &= 0x7f;
+            let bytes = [&noise, &old, &less_old][number % 3];
+            let mut stream = TcpStream::connect(addr).unwrap();
+            let _ = stream.write_all(bytes);
+            strangers.push(stream);
+        }
+        let good = thread::spawn(move || {
+            let peer = stranger(addr);
+            for _ in 0..300 {
+                peer.send("good", 0).unwrap();
+            }
+            peer
+        });
+        member.until("the good arrived", |it| it.received.len() >= 300);
+        let peer = good.join().unwrap();
+        member.poll_until("all strangers are gone", |it| it.sizes().connections == 1);
+        assert!(member.received.iter().all(|message| message == b"good"));
+        assert_eq!(member.received.len(), 300);
+        drop(peer);
+    }
+
+    #[test]
+    fn a_frame_that_is_too_large_ends_its_connection() {
+        let mut member = member(|options| options.max_frame = 1_000);
+        let mut huge = TcpStream::connect(member.addr()).unwrap();
+        shake_hands(&mut huge, "PUSH");
+        let mut claim = frame(b"", false);
+        claim[1..9].copy_from_slice(&(1u64 << 40).to_be_bytes());
+        huge.write_all(&claim).unwrap();
+        let over = stranger(member.addr());
+        over.send(vec![0; 1_001], 0).unwrap();
+        let good = stranger(member.addr());
+        good.send(vec![1; 1_000], 0).unwrap();
+        member.until("the legal one arrived", |it| !it.received.is_empty());
+        assert_eq!(huge.read(&mut [0]).unwrap_or(0), 0, "it was cut");
+        member.poll_until("both are cut", |it| it.gossip.counters().accepted >= 3);
+        assert_eq!(member.received, [vec![1; 1_000]]);
+    }
+
+    #[test]
+    fn messages_of_several_frames_are_dropped_whole() {
+        let mut member = member(|_| {});
+        let peer = stranger(member.addr());
+        for _ in 0..10 {
+            peer.send_multipart(["several", "frames", "good"], 0)
+                .unwrap();
+            peer.send("good", 0).unwrap();
+        }
+        member.until("the good arrived", |it| it.received.len() == 10);
+        assert!(member.received.iter().all(|message| message == b"good"));
+        assert_eq!(member.gossip.counters().multipart_dropped, 10);
+    }
+
+    #[test]
+    fn silent_connections_keep_nobody_out() {
+        let mut member = member(|options| options.handshake = Duration::from_millis(500));
+        let addr = member.addr();
+        let start = Instant::now();
+        let mut silent: Vec<_> = (0..1_000)
+            .map(|_| TcpStream::connect(addr).unwrap())
+            .collect();
+        let peer = stranger(addr);
+        peer.send("good", 0).unwrap();
+        member.until("the good arrived", |it| it.received.len() == 1);
+        // With libzmq's usual backlog, the system makes them wait for seconds.
+        assert!(start.elapsed() < PATIENCE / 10, "{:?}", start.elapsed());
+        member.poll_until("the silent are gone", |it| it.sizes().connections == 1);
+        for stream in &mut silent {
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            let mut greeting = Vec::new();
+            assert!(stream.read_to_end(&mut greeting).is_ok_and(|len| len <= 64));
+        }
     }
 }

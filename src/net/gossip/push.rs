@@ -75,8 +75,12 @@ impl PushSet {
         if frame.len() > options.max_frame {
             return Err(Refusal::TooLarge);
         }
+        let key = match self.by_addr.get(&to) {
+            Some(&key) => key,
+            None => self.open(now, to, options, counters)?,
+        };
         let queued_bytes = self.queued_bytes + frame.len();
-        let peer = self.peer(now, to, options, counters)?;
+        let peer = self.peers.get_mut(key).ok_or(Refusal::Closed)?;
         peer.last_used = now;
         if peer.offer(frame) {
             return Ok(true);
@@ -204,20 +208,6 @@ impl PushSet {
 
 /// Opening and closing.
 impl PushSet {
-    fn peer(
-        &mut self,
-        now: Instant,
-        to: SocketAddr,
-        options: &Options,
-        counters: &mut Counters,
-    ) -> Result<&mut Peer, Refusal> {
-        let key = match self.by_addr.get(&to) {
-            Some(&key) => key,
-            None => self.open(now, to, options, counters)?,
-        };
-        self.peers.get_mut(key).ok_or(Refusal::NoSocket)
-    }
-
     fn open(
         &mut self,
         now: Instant,
@@ -318,5 +308,281 @@ impl PushSet {
 
     fn wake_by(&mut self, at: Instant) {
         self.due = Some(self.due.map_or(at, |due| due.min(at)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::io::Read;
+    use std::net::{Ipv4Addr, TcpListener};
+    use std::thread;
+    use std::time::Duration;
+
+    use super::super::tests::{Member, NEVER, PATIENCE, closed_port, member, shake_hands, sink};
+    use super::*;
+
+    /// Closed ports: each one peer that is not there.
+    fn nobody(number: u8) -> SocketAddr {
+        thread_local!(static PORT: u16 = closed_port());
+        ([127, 0, 2, number], PORT.with(|port| *port)).into()
+    }
+
+    fn refused(member: &Member, why: Refusal) -> u64 {
+        member.gossip.counters().refused(why)
+    }
+
+    #[test]
+    fn a_slow_peer_blocks_and_then_gets_the_rest() {
+        let (slow, to) = sink(Ipv4Addr::LOCALHOST, |socket| {
+            socket.set_rcvhwm(1).unwrap();
+            socket.set_rcvbuf(4_096).unwrap();
+        });
+        let mut member = member(|options| {
+            options.give_up = NEVER;
+            options.guard_interval = NEVER;
+            options.max_peer_frames = 5_000;
+        });
+        let frame = |label: u64| [&label.to_be_bytes()[..], &[0; 10_000]].concat();
+        const COUNT: u64 = 800;
+        (0..COUNT).for_each(|label| member.push(to, label, &frame(label)));
+        member.until("some were taken", |it| it.taken() > 0);
+        member.turn(Duration::from_millis(100));
+        assert!(member.sizes().queued_frames > 0, "it never blocked");
+        let reader = thread::spawn(move || {
+            (0..COUNT).for_each(|label| assert_eq!(slow.recv_bytes(0).unwrap(), frame(label)));
+        });
+        member.until("all were taken", |it| it.taken() == COUNT as usize);
+        let labels = member.outcomes.iter().map(|it| it.label);
+        assert!(labels.eq(0..COUNT));
+        reader.join().unwrap();
+    }
+
+    #[test]
+    fn a_peer_that_falls_silent_is_noticed() {
+        let mut member = member(|options| {
+            options.heartbeat = Duration::from_millis(50);
+            options.heartbeat_timeout = Duration::from_millis(200);
+            options.give_up = Duration::from_millis(200);
+        });
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let to = listener.local_addr().unwrap();
+        member.push(to, 1, b"first");
+        let silent = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            shake_hands(&mut stream, "PULL");
+            let mut rest = Vec::new();
+            stream.read_to_end(&mut rest).expect("the connection ends");
+            rest
+        });
+        member.until("it was taken", |it| it.outcome(1) == Some(true));
+        member.poll_until("the connection ended", |_| silent.is_finished());
+        let rest = silent.join().unwrap();
+        assert!(rest.windows(5).any(|bytes| bytes == b"first"));
+        member.push(to, 2, b"second");
+        member.until("it was given up", |it| it.outcome(2) == Some(false));
+    }
+
+    #[test]
+    fn what_was_taken_still_leaves_when_it_stops() {
+        let (sink, to) = sink(Ipv4Addr::LOCALHOST, |_| {});
+        let mut member = member(|_| {});
+        member.push(to, 0, b"hello");
+        member.until("it is connected", |it| it.taken() == 1);
+        for label in 1..=20 {
+            member.push(to, label, &vec![0; 100_000]);
+        }
+        member.turn(Duration::ZERO);
+        assert_eq!(member.taken(), 21);
+        drop(member);
+        for _ in 0..21 {
+            sink.recv_bytes(0).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_waits_is_handed_over_when_it_stops() {
+        let (sink, to) = sink(Ipv4Addr::LOCALHOST, |_| {});
+        let mut member = member(|_| {});
+        member.push(to, 0, b"hello");
+        // Nobody looks whether it is connected meanwhile.
+        thread::sleep(Duration::from_millis(200));
+        member.gossip.close(Instant::now());
+        member.turn(Duration::ZERO);
+        assert_eq!(member.outcome(0), Some(true));
+        drop(member);
+        assert_eq!(sink.recv_bytes(0).unwrap(), b"hello");
+    }
+
+    #[test]
+    fn stopping_waits_for_nobody_longer_than_it_lingers() {
+        let (_stuck, to) = sink(Ipv4Addr::LOCALHOST, |socket| {
+            socket.set_rcvhwm(1).unwrap();
+            socket.set_rcvbuf(4_096).unwrap();
+        });
+        let mute = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let mut member = member(|_| {});
+        for label in 0..400 {
+            member.push(to, label, &[0; 20_000]);
+        }
+        member.push(nobody(0), 1_000, b"x");
+        member.push(mute.local_addr().unwrap(), 1_001, b"x");
+        member.until("the stuck one took some", |it| it.taken() > 20);
+        let start = Instant::now();
+        drop(member);
+        let linger = Options::default().linger;
+        assert!(
+            start.elapsed() >= linger / 2,
+            "nothing was stuck: {:?}",
+            start.elapsed()
+        );
+        assert!(start.elapsed() < linger * 3, "{:?}", start.elapsed());
+    }
+
+    #[test]
+    fn thousands_of_fresh_peers_use_up_no_sockets() {
+        const COUNT: u64 = 3_000;
+        let (sink, to) = sink(Ipv4Addr::UNSPECIFIED, |_| {});
+        let mut member = member(|options| options.linger = Duration::from_millis(50));
+        let fresh = |label: u64| ([127, 1, (label >> 8) as u8, label as u8], to.port()).into();
+        let mut arrived = HashSet::new();
+        let start = Instant::now();
+        while arrived.len() < COUNT as usize {
+            for label in 0..COUNT {
+                if arrived.contains(&label) {
+                    continue;
+                }
+                member.push(fresh(label), label, &label.to_be_bytes());
+                member.turn(Duration::ZERO);
+                while let Ok(frame) = sink.recv_bytes(zmq::DONTWAIT) {
+                    arrived.insert(u64::from_be_bytes(frame.try_into().unwrap()));
+                }
+            }
+            assert!(start.elapsed() < 2 * PATIENCE, "{} arrived", arrived.len());
+        }
+        assert_eq!(refused(&member, Refusal::NoSocket), 0);
+    }
+
+    #[test]
+    fn who_is_not_there_delays_nobody_else() {
+        let (sink, to) = sink(Ipv4Addr::LOCALHOST, |_| {});
+        let mute = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let mut member = member(|options| {
+            options.max_push_sockets = 4;
+            options.grace = Duration::from_millis(50);
+            options.give_up = NEVER;
+        });
+        // More than there are sockets.
+        for number in 0..10 {
+            member.push(nobody(number), number.into(), b"x");
+        }
+        member.push(mute.local_addr().unwrap(), 10, b"x");
+        assert_eq!(
+            refused(&member, Refusal::Busy),
+            7,
+            "none has waited for long"
+        );
+        let start = Instant::now();
+        let mut label = 100;
+        while member.taken() == 0 {
+            member.push(to, label, b"good");
+            label += 1;
+            member.turn(Duration::from_millis(5));
+        }
+        assert!(start.elapsed() < Duration::from_secs(2));
+        assert_eq!(sink.recv_bytes(0).unwrap(), b"good");
+        assert_eq!(refused(&member, Refusal::Closed), 1, "one gave way");
+    }
+
+    #[test]
+    fn three_hundred_peers_stay_within_the_caps() {
+        let (sink, to) = sink(Ipv4Addr::UNSPECIFIED, |_| {});
+        let mut member = member(|options| {
+            options.linger = Duration::from_millis(100);
+            options.grace = Duration::from_millis(50);
+        });
+        let cap = member.gossip.options.max_push_sockets;
+        let peer = |label: u64| match label % 6 {
+            0 => nobody((label / 6) as u8),
+            _ => ([127, 0, 1 + (label >> 8) as u8, label as u8], to.port()).into(),
+        };
+        let mut missing: HashSet<u64> = (0..300).filter(|label| label % 6 != 0).collect();
+        let (mut start, mut pushes) = (Instant::now(), 0);
+        while !missing.is_empty() {
+            assert!(start.elapsed() < PATIENCE, "{missing:?}");
+            for label in (0..300).filter(|label| label % 6 == 0 || missing.contains(label)) {
+                member.push(peer(label), label, &label.to_be_bytes());
+                pushes += 1;
+                let sizes = member.sizes();
+                assert!(sizes.push_sockets <= cap);
+                assert!(sizes.queued_frames <= cap * member.gossip.options.max_peer_frames);
+            }
+            member.turn(Duration::from_millis(20));
+            while let Ok(frame) = sink.recv_bytes(zmq::DONTWAIT) {
+                missing.remove(&u64::from_be_bytes(frame.try_into().unwrap()));
+            }
+        }
+        // What is not there has an end too.
+        start = Instant::now();
+        member.until("all have an outcome", |it| it.outcomes.len() == pushes);
+        assert!(start.elapsed() < 2 * Options::default().give_up);
+        assert_eq!(
+            (member.sizes().queued_frames, member.sizes().queued_bytes),
+            (0, 0)
+        );
+        assert_eq!(refused(&member, Refusal::NoSocket), 0);
+    }
+
+    #[test]
+    fn queues_are_bounded() {
+        let mut member = member(|options| {
+            options.max_frame = 1_000;
+            options.max_peer_frames = 10;
+            options.max_peer_bytes = 2_000;
+            options.max_push_bytes = 5_000;
+        });
+        let push = |member: &mut Member, peers: std::ops::Range<u8>, len: usize| {
+            for number in peers {
+                member.push(nobody(number), 0, &vec![0; len]);
+            }
+            let sizes = member.sizes();
+            (sizes.queued_frames, sizes.queued_bytes)
+        };
+        assert_eq!(
+            push(&mut member, 0..1, 1_001),
+            (0, 0),
+            "no frame may be so large"
+        );
+        (0..20).for_each(|_| _ = push(&mut member, 0..1, 1));
+        assert_eq!(push(&mut member, 0..0, 0), (10, 10), "so many wait for one");
+        (0..5).for_each(|_| _ = push(&mut member, 1..2, 900));
+        assert_eq!(
+            push(&mut member, 0..0, 0),
+            (12, 1_810),
+            "so much waits for one"
+        );
+        assert_eq!(
+            push(&mut member, 2..20, 1_000),
+            (15, 4_810),
+            "so much waits for all"
+        );
+        assert_eq!(refused(&member, Refusal::QueueFull), 11 + 3 + 15 - 1);
+    }
+
+    #[test]
+    fn sockets_that_are_idle_or_of_the_dead_are_closed() {
+        let (_sink, to) = sink(Ipv4Addr::LOCALHOST, |_| {});
+        let mut member = member(|options| options.idle = Duration::from_millis(300));
+        member.push(to, 0, b"x");
+        member.push(nobody(0), 1, b"x");
+        member.until("it was taken", |it| it.outcome(0) == Some(true));
+        assert_eq!(member.sizes().push_sockets, 2);
+        member.gossip.forget_peer(Instant::now(), nobody(0));
+        member.until("what waited has an outcome", |it| {
+            it.outcome(1) == Some(false)
+        });
+        assert_eq!(member.sizes().push_sockets, 1);
+        member.until("the idle one is closed", |it| it.sizes().push_sockets == 0);
+        assert_eq!(member.gossip.deadline(), None);
     }
 }
