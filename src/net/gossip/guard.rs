@@ -9,7 +9,7 @@ use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::RawFd;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mio::{Registry, Token};
 use socket2::Socket as Descriptor;
@@ -258,8 +258,12 @@ impl Guard {
 
     /// Ends a connection, if the number still stands for it; ZeroMQ notices and closes it.
     fn cut(&self, fd: RawFd, peer: SocketAddr) -> bool {
-        self.connection(fd, Some(peer))
-            .is_some_and(|(descriptor, _)| descriptor.shutdown(Shutdown::Both).is_ok())
+        let Some((descriptor, _)) = self.connection(fd, Some(peer)) else {
+            return false;
+        };
+        // Then closing resets it: a peer that waits for room in our window would wait for a minute.
+        let _ = descriptor.set_linger(Some(Duration::ZERO));
+        descriptor.shutdown(Shutdown::Both).is_ok()
     }
 
     /// The connection to our port, from this peer if one is given, that the number stands for now. Held by a
@@ -278,12 +282,10 @@ mod tests {
     // Elsewhere nothing is guarded.
     #![cfg(target_os = "linux")]
 
+    use mio::Poll;
     use std::io::Write;
     use std::net::{TcpListener, TcpStream};
     use std::thread::{self, JoinHandle};
-    use std::time::Duration;
-
-    use mio::Poll;
 
     use super::super::context;
     use super::super::tests::{Member, PATIENCE, frame, member, shake_hands, stranger};
@@ -439,6 +441,18 @@ mod tests {
     fn poll_fd(poll: &Poll) -> RawFd {
         use std::os::fd::AsRawFd;
         poll.as_raw_fd()
+    }
+
+    /// One thread of ZeroMQ serves all members of a thread of ours.
+    #[test]
+    fn a_member_that_nobody_drives_holds_up_no_other() {
+        let (idle, mut busy) = (guarded(|_| {}), guarded(|_| {}));
+        for _ in 0..3_000 {
+            drop(TcpStream::connect(idle.addr()).unwrap());
+        }
+        let peer = stranger(busy.addr());
+        peer.send("good", 0).unwrap();
+        busy.until("the good arrived", |it| it.received.len() == 1);
     }
 
     /// The member is gone while connections come and go: it must not wait for ever.
