@@ -15,6 +15,8 @@ pub(in crate::net) struct Counters {
     pub refused: [u64; Refusal::COUNT],
     /// Connections that came in.
     pub accepted: u64,
+    /// Those of them that turned out to speak ZMTP 3 and to push; the others' bytes came to nothing.
+    pub greeted: u64,
     /// Connections cut since they sent what was never delivered.
     pub cut_endless: u64,
     /// Connections cut since there were too many.

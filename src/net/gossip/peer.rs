@@ -88,11 +88,18 @@ impl Peer {
         self.queue.push_back(frame);
     }
 
-    /// The next waiting frame, if ZeroMQ has just taken it.
+    /// The next waiting frame, if ZeroMQ has just taken it. If not, an event follows when it takes more.
     pub(super) fn send_next(&mut self) -> Option<Frame> {
-        let taken = send(&self.socket, &self.queue.front()?.bytes);
-        // An event may have come for nothing but to be noticed: `send` did.
-        if taken { self.take_next() } else { None }
+        let Some(frame) = self.queue.front() else {
+            // Nobody waits for what happened, but there is no next event before this one is noticed.
+            self.is_connected();
+            return None;
+        };
+        if send(&self.socket, &frame.bytes) {
+            self.take_next()
+        } else {
+            None
+        }
     }
 
     /// The next waiting frame, if it has waited too long.
@@ -110,7 +117,7 @@ impl Peer {
         Some(frame)
     }
 
-    /// Reads the socket's state, so that the next change makes an event again.
+    /// Whether a frame would be taken. Not to be asked while frames wait: a yes uses up their event.
     pub(super) fn is_connected(&self) -> bool {
         self.socket.is(zmq::POLLOUT)
     }

@@ -236,6 +236,8 @@ mod tests {
         member.poll_until("all strangers are gone", |it| it.sizes().connections == 1);
         assert!(member.received.iter().all(|message| message == b"good"));
         assert_eq!(member.received.len(), 300);
+        let counters = member.gossip.counters();
+        assert_eq!((counters.accepted, counters.greeted), (61, 1));
         drop(peer);
     }
 
@@ -273,22 +275,29 @@ mod tests {
 
     #[test]
     fn silent_connections_keep_nobody_out() {
-        let mut member = member(|options| options.handshake = Duration::from_millis(500));
+        const COUNT: usize = 300;
+        let mut member = member(|options| options.handshake = Duration::from_millis(1_500));
         let addr = member.addr();
         let start = Instant::now();
-        let mut silent: Vec<_> = (0..1_000)
-            .map(|_| TcpStream::connect(addr).unwrap())
-            .collect();
+        // All at once, without waiting for one.
+        let connect = |_| mio::net::TcpStream::connect(addr).unwrap();
+        let mut silent: Vec<_> = (0..COUNT).map(connect).collect();
         let peer = stranger(addr);
         peer.send("good", 0).unwrap();
         member.until("the good arrived", |it| it.received.len() == 1);
-        // With libzmq's usual backlog, the system makes them wait for seconds.
-        assert!(start.elapsed() < PATIENCE / 10, "{:?}", start.elapsed());
+        member.until("all came", |it| {
+            it.gossip.counters().accepted == COUNT as u64 + 1
+        });
+        // What does not fit into the backlog tries again after a second.
+        assert!(
+            start.elapsed() < Duration::from_millis(900),
+            "{:?}",
+            start.elapsed()
+        );
         member.poll_until("the silent are gone", |it| it.sizes().connections == 1);
-        for stream in &mut silent {
-            stream.set_read_timeout(Some(PATIENCE)).unwrap();
-            let mut greeting = Vec::new();
-            assert!(stream.read_to_end(&mut greeting).is_ok_and(|len| len <= 64));
-        }
+        assert!(start.elapsed() < PATIENCE / 2);
+        let mut greeting = Vec::new();
+        let ended = |stream: &mut mio::net::TcpStream| stream.read_to_end(&mut greeting).is_ok();
+        assert!(silent.iter_mut().all(ended));
     }
 }

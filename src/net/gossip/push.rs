@@ -108,12 +108,9 @@ impl PushSet {
 
     /// Hands over what waits for a peer, as far as ZeroMQ takes it.
     fn flush(&mut self, key: usize, counters: &mut Counters) {
-        while let Some(peer) = self.peers.get_mut(key) {
-            let Some(frame) = peer.send_next() else {
-                // What nobody waits for has to be noticed all the same.
-                peer.is_connected();
-                return;
-            };
+        while let Some(peer) = self.peers.get_mut(key)
+            && let Some(frame) = peer.send_next()
+        {
             let to = peer.addr;
             self.queued_bytes -= frame.bytes.len();
             self.conclude(to, frame.label, Ok(frame.bytes.len()), counters);
@@ -138,10 +135,9 @@ impl PushSet {
 
     fn expire(&mut self, key: usize, now: Instant, options: &Options, counters: &mut Counters) {
         let mut expired = false;
-        while let Some(peer) = self.peers.get_mut(key) {
-            let Some(frame) = peer.expire_next(now, options.give_up) else {
-                break;
-            };
+        while let Some(peer) = self.peers.get_mut(key)
+            && let Some(frame) = peer.expire_next(now, options.give_up)
+        {
             let to = peer.addr;
             expired = true;
             self.queued_bytes -= frame.bytes.len();
@@ -319,6 +315,8 @@ mod tests {
     use std::thread;
     use std::time::Duration;
 
+    use crate::limits::MAX_CLOSING_SOCKETS;
+
     use super::super::tests::{Member, NEVER, PATIENCE, closed_port, member, shake_hands, sink};
     use super::*;
 
@@ -355,6 +353,24 @@ mod tests {
         member.until("all were taken", |it| it.taken() == COUNT as usize);
         let labels = member.outcomes.iter().map(|it| it.label);
         assert!(labels.eq(0..COUNT));
+        reader.join().unwrap();
+    }
+
+    #[test]
+    fn a_peer_that_keeps_up_is_never_waited_for_in_vain() {
+        const COUNT: usize = 30_000;
+        let (sink, to) = sink(Ipv4Addr::LOCALHOST, |_| {});
+        let mut member = member(|options| {
+            options.give_up = NEVER;
+            options.max_peer_frames = COUNT;
+            // So that it blocks again and again.
+            options.push_high_water = 2;
+        });
+        (0..COUNT).for_each(|label| member.push(to, label as u64, b"small"));
+        let reader = thread::spawn(move || {
+            (0..COUNT).for_each(|_| drop(sink.recv_bytes(0).unwrap()));
+        });
+        member.until("all were taken", |it| it.taken() == COUNT);
         reader.join().unwrap();
     }
 
@@ -443,7 +459,10 @@ mod tests {
     fn thousands_of_fresh_peers_use_up_no_sockets() {
         const COUNT: u64 = 3_000;
         let (sink, to) = sink(Ipv4Addr::UNSPECIFIED, |_| {});
-        let mut member = member(|options| options.linger = Duration::from_millis(50));
+        let mut member = member(|options| {
+            options.linger = Duration::from_millis(50);
+            options.max_closing_sockets = MAX_CLOSING_SOCKETS / 4;
+        });
         let fresh = |label: u64| ([127, 1, (label >> 8) as u8, label as u8], to.port()).into();
         let mut arrived = HashSet::new();
         let start = Instant::now();
@@ -498,7 +517,8 @@ mod tests {
     fn three_hundred_peers_stay_within_the_caps() {
         let (sink, to) = sink(Ipv4Addr::UNSPECIFIED, |_| {});
         let mut member = member(|options| {
-            options.linger = Duration::from_millis(100);
+            options.linger = Duration::from_millis(50);
+            options.max_closing_sockets = MAX_CLOSING_SOCKETS / 4;
             options.grace = Duration::from_millis(50);
         });
         let cap = member.gossip.options.max_push_sockets;
