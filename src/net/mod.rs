@@ -5,6 +5,7 @@ mod gossip;
 mod handle;
 mod pinger;
 mod rumors;
+mod snapshot;
 mod socket;
 mod trace_file;
 #[allow(unsafe_code)]

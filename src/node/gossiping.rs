@@ -1,6 +1,7 @@
 //! The part of a [`Node`] that has to do with rumors.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use rand::RngExt;
 
@@ -81,6 +82,17 @@ impl Node {
         self.gossip.store().members_of(group)
     }
 
+    /// All rumors in the bytes in which they are sent, shared and not copied: a picture for the disk.
+    pub(crate) fn encoded_rumors(&self) -> impl Iterator<Item = (RumorKind, Arc<[u8]>)> {
+        let entries = self.gossip.store().iter();
+        entries.map(|entry| (entry.id.kind, Arc::clone(&entry.bytes)))
+    }
+
+    /// The records of all members, as they are sent.
+    pub(crate) fn memberships(&self) -> impl Iterator<Item = Vec<u8>> {
+        self.swim.memberships()
+    }
+
     /// Whether this member was told to depart for good.
     pub fn is_expelled(&self) -> bool {
         self.expelled
@@ -139,7 +151,7 @@ impl Node {
                 let record = rumor.membership()?;
                 let from = SocketAddr::from(([127, 0, 0, 1], 0));
                 self.swim
-                    .handle_rumor(&mut self.env, from, sender, bytes, &record)
+                    .handle_rumor(&mut self.env, from, sender, bytes, &record, true)
             }
         }
     }
@@ -161,11 +173,31 @@ impl Node {
         self.settle();
     }
 
-    /// A rumor that was kept on disk. It is held, and told to nobody unasked.
-    pub(crate) fn restore(&mut self, rumor: &Rumor, from_id: &str) {
+    /// A rumor that was kept on disk: it is held, and told to nobody unasked.
+    ///
+    /// # Errors
+    /// It does not read, or there is no room.
+    pub fn restore_rumor(&mut self, bytes: &[u8]) -> Result<(), Reject> {
+        let frame = wire::read_rumor(bytes)?;
+        let rumor = frame.rumor()?;
         self.gossip
-            .restore(&mut self.env, &self.swim, rumor, from_id);
+            .restore(&mut self.env, &self.swim, &rumor, frame.from_id);
         self.settle();
+        Ok(())
+    }
+
+    /// A record of a member that was kept on disk: it is no news, but whoever it says is there is asked.
+    ///
+    /// # Errors
+    /// It does not read, or is not of a member that could be anywhere.
+    pub fn restore_member(&mut self, bytes: &[u8]) -> Result<(), Reject> {
+        let record = wire::read_membership(bytes)?;
+        let (me, from) = (self.id(), SocketAddr::from(([127, 0, 0, 1], 0)));
+        let restored = self
+            .swim
+            .handle_rumor(&mut self.env, from, me, bytes.len(), &record, false);
+        self.settle();
+        restored
     }
 
     /// Lets membership and gossip know what each has to know of the other.

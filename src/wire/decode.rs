@@ -240,7 +240,10 @@ fn check_membership(membership: &[u8]) -> Result<(), Reject> {
 }
 
 /// Reads a membership that stands alone, with every check that one in a message would get.
-pub(super) fn lone_membership(membership: &[u8]) -> Result<MembershipRecord<'_>, Reject> {
+///
+/// # Errors
+/// All that drop a message or a record in it.
+pub fn lone_membership(membership: &[u8]) -> Result<MembershipRecord<'_>, Reject> {
     check_membership(membership)?;
     read_membership(membership)
 }
