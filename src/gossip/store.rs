@@ -8,7 +8,7 @@ use dryoc::classic::crypto_generichash::crypto_generichash;
 use slab::Slab;
 
 use super::sums::{Node, Sums};
-use crate::limits::{MAX_RUMOR_BYTES, MAX_RUMORS};
+use crate::limits::{MAX_RUMOR, MAX_RUMOR_BYTES, MAX_RUMORS};
 use crate::member::MemberId;
 use crate::rumor::{Rumor, RumorId, RumorKind, ServiceGroup};
 use crate::wire::{EncodedRumor, encode_rumor, read_rumor};
@@ -82,10 +82,18 @@ pub(crate) struct Store {
     services: BTreeSet<(MemberId, Place)>,
     sums: Sums,
     bytes: usize,
+    /// Rumors, and bytes of them, that fit.
+    most: usize,
+    most_bytes: usize,
 }
 
 impl Store {
     pub fn new() -> Self {
+        Store::bounded(MAX_RUMORS, MAX_RUMOR_BYTES)
+    }
+
+    /// One that holds at most so many rumors of at most so many bytes.
+    fn bounded(most: usize, most_bytes: usize) -> Self {
         Store {
             entries: Slab::new(),
             by_id: BTreeMap::new(),
@@ -93,6 +101,8 @@ impl Store {
             services: BTreeSet::new(),
             sums: Sums::new(),
             bytes: 0,
+            most,
+            most_bytes,
         }
     }
 
@@ -221,7 +231,9 @@ impl Store {
         let before = place.and_then(|place| self.get(place));
         let freed = before.map_or(0, |held| held.bytes.len());
         let bytes = self.bytes - freed + encoded.bytes.len();
-        if bytes > MAX_RUMOR_BYTES || place.is_none() && self.len() >= MAX_RUMORS {
+        // Written canonically it may be larger than it came, and nobody takes what is too large.
+        let too_large = encoded.bytes.len() > MAX_RUMOR || bytes > self.most_bytes;
+        if too_large || place.is_none() && self.len() >= self.most {
             return Put::Full;
         }
         self.bytes = bytes;

@@ -118,7 +118,7 @@ impl Node {
     }
 
     fn take_frame(&mut self, frame: &mut [u8]) -> Result<(), Reject> {
-        if frame.len() > MAX_RUMOR + HEADROOM {
+        if frame.len() > MAX_RUMOR + wire::overhead(true, MAX_RUMOR) {
             return Err(Reject::Oversized);
         }
         let bytes = frame.len();
@@ -146,10 +146,8 @@ impl Node {
 
     /// ZeroMQ took a push, or could not within its time.
     pub fn handle_sent(&mut self, now: Time, push: PushName, taken: bool) {
-        if self.paused {
-            return;
-        }
-        self.advance(now);
+        // Also while it is paused: whoever is owed more waits for this.
+        self.advance_unless_paused(now);
         let stats = &mut self.env.journal.stats;
         if taken {
             stats.rumors_sent += 1;
