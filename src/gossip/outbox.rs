@@ -135,15 +135,15 @@ impl Outbox {
 
 impl Gossip {
     /// The next push that is not out of date; `bytes` tells the size of what it holds, and `None` that it is
-    /// not held any more.
+    /// not held any more, or not for that peer any more.
     pub fn next_push(
         &mut self,
         now: Time,
-        bytes: impl Fn(&super::Store, What) -> Option<usize>,
+        bytes: impl Fn(&super::Store, &PushId) -> Option<usize>,
     ) -> Option<Push> {
         loop {
             let push = self.outbox.next(now)?;
-            if let Some(bytes) = bytes(&self.store, push.id.what) {
+            if let Some(bytes) = bytes(&self.store, &push.id) {
                 self.outbox.credit -= bytes as i64;
                 return Some(push);
             }

@@ -67,10 +67,14 @@ impl Reconciling {
 
     /// Whether this is to be asked for: it was not within the last one or two periods.
     fn want(&mut self, now: Time, period: Duration, hash: u64) -> bool {
-        if now.since(self.wanted_since) >= period {
+        let since = now.since(self.wanted_since);
+        if since >= period {
             let [recent, old] = &mut self.wanted;
             std::mem::swap(recent, old);
             recent.clear();
+            if since >= period * 2 {
+                old.clear();
+            }
             self.wanted_since = now;
         }
         let [recent, old] = &mut self.wanted;
@@ -201,7 +205,7 @@ impl Gossip {
         parts: &[u8],
     ) -> Result<(), Reject> {
         let mut replies = Replies::new();
-        let mut wants = Vec::new();
+        let (mut wants, mut wanted) = (Vec::new(), Vec::new());
         for part in read_parts(parts)? {
             match part {
                 Part::Sums {
@@ -225,9 +229,12 @@ impl Gossip {
                     }
                     self.want(env, &hashes, &mut wants);
                 }
-                Part::Want(hashes) => self.wanted(ring, from, &hashes),
+                Part::Want(hashes) => wanted.extend(hashes),
             }
         }
+        wanted.sort_unstable();
+        wanted.dedup();
+        self.wanted(ring, from, &wanted);
         replies.hashes(&wants, Part::Want);
         self.reply(from, replies);
         Ok(())
@@ -253,7 +260,7 @@ impl Gossip {
         mut theirs: Vec<u64>,
         replies: &mut Replies,
     ) {
-        if range.is_empty() {
+        if range.is_empty() || replies.full {
             return;
         }
         theirs.sort_unstable();

@@ -274,7 +274,8 @@ impl Node {
         self.env.wall = now;
         let swim = &self.swim;
         let mut member = None;
-        let push = self.gossip.next_push(now, |store, what| match what {
+        let push = self.gossip.next_push(now, |store, id| match id.what {
+            _ if swim.blocked().contains(&id.peer) => None,
             What::Rumor(hash) => Some(store.get(store.find_hash(hash)?)?.bytes.len()),
             What::Member(id) => Some(swim.membership(&id)?.len()),
         })?;
