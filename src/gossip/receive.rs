@@ -24,13 +24,18 @@ impl Gossip {
             self.heard_back(place);
             return Ok(());
         }
-        self.arrived(env, ring, hash);
-        if self.departures.is_buried(hash) {
+        let asked = self.reconciling.arrived(hash);
+        let taken = if self.departures.is_buried(hash) {
             env.journal.stats.rumors_stale += 1;
-            return Ok(());
+            Ok(())
+        } else {
+            let rumor = frame.rumor();
+            rumor.and_then(|rumor| self.take(env, ring, &rumor, frame.from_id))
+        };
+        if asked {
+            self.asked_for(env, ring, hash);
         }
-        let rumor = frame.rumor()?;
-        self.take(env, ring, &rumor, frame.from_id)
+        taken
     }
 
     /// A rumor that was heard, or that the disk held.

@@ -81,11 +81,10 @@ impl Reconciling {
         !old.contains(&hash) && recent.len() < MAX_WANTED && recent.insert(hash)
     }
 
-    /// It came. Whether that was the last of those asked for.
-    fn arrived(&mut self, hash: u64) -> bool {
+    /// It came. Whether it was asked for.
+    pub fn arrived(&mut self, hash: u64) -> bool {
         let [recent, old] = &mut self.wanted;
-        let asked = recent.remove(&hash) | old.remove(&hash);
-        asked && recent.is_empty() && old.is_empty()
+        recent.remove(&hash) | old.remove(&hash)
     }
 }
 
@@ -301,9 +300,15 @@ impl Gossip {
         }
     }
 
-    /// A rumor came that was not held. If it was the last of those asked for, there may be more.
-    pub(super) fn arrived(&mut self, env: &mut Env, ring: &impl Ring, hash: u64) {
-        if self.reconciling.arrived(hash)
+    /// A rumor that was asked for came. If it was the last of them, there may be more.
+    pub(super) fn asked_for(&mut self, env: &mut Env, ring: &impl Ring, hash: u64) {
+        // Others may know it as well as who was asked: they are offered it, as if it had been told before,
+        // else each newcomer would push everything that there is.
+        let place = self.store.find_hash(hash);
+        if let Some(entry) = place.and_then(|place| self.store.get_mut(place)) {
+            entry.told = entry.told.max(1);
+        }
+        if self.reconciling.wanted.iter().all(BTreeSet::is_empty)
             && let Some(partner) = self.reconciling.partner
             && ring.peer(&partner).is_some()
         {
