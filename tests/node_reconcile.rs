@@ -161,6 +161,35 @@ fn all_kinds_and_sizes_come_over() {
     assert_eq!((held(&pair.nodes[1]).len(), pair.pushed), (5, [5, 0]));
 }
 
+#[test]
+fn whatever_is_lost_is_made_good() {
+    let held = |from: u32| move |node: &mut Node, now| configs(node, now, from..from + 1_000, "a");
+    let mut pair = apart(vec![], [&held(0), &held(5_000)]);
+    pair.loss = 0.25;
+    agree_within(&mut pair, 120.0);
+    assert_eq!(pair.nodes[0].rumor_count(), 2_000);
+    let pushed: usize = pair.pushed.iter().sum();
+    assert!(
+        pushed <= 3_200,
+        "{pushed} pushes, of which a quarter was lost"
+    );
+}
+
+#[test]
+fn what_is_news_while_they_know_each_other_is_pushed_at_once_and_once() {
+    let mut pair = apart(vec![key()], [&|_, _| (), &|_, _| ()]);
+    pair.meet();
+    pair.run_for(secs(20.0));
+    let before = pair.pushed;
+    configs(&mut pair.nodes[0], pair.now, 0..100, "a");
+    pair.run_for(secs(0.0));
+    assert!(pair.agree());
+    pair.run_for(secs(30.0));
+    // The other one does not know whether the first was the only one to know.
+    let pushed = [pair.pushed[0] - before[0], pair.pushed[1] - before[1]];
+    assert!(pushed[0] == 100 && pushed[1] <= 100, "{pushed:?}");
+}
+
 // ---------------------------------------------------------------- hostile peers
 
 /// A node that holds so many rumors, all cold, and one of ours that is known to answer at its address.
@@ -296,7 +325,6 @@ fn one_datagram_provokes_no_more_than_sixteen_and_each_rumor_once() {
         let pushes = bench.pushes(|_| true).len();
         assert_eq!(pushes, usize::from(number == 8), "{number}");
         assert_eq!(bench.node.rumor_checksum(), checksum);
-        println!("{number}: {datagrams} datagrams, {took:?}");
         assert!(took < Duration::from_millis(200), "{number} takes {took:?}");
     }
 }

@@ -681,6 +681,20 @@ fn a_big_rumor_holds_up_the_next_only_as_long_as_it_takes() {
 }
 
 #[test]
+fn who_cannot_compare_is_told_again_slowly() {
+    let mut bench = bench_with(|timing| timing.drip = secs(60.0));
+    let (peer, rumor) = (Peer::original(1), Rumor::Departure(id(50)));
+    bench.meet(&[peer]);
+    bench.prove(&peer, &[peer]);
+    bench.hear(&rumor, id(9));
+    bench.gossip_for(secs(10.0), &[peer], |_| true);
+    assert_eq!(bench.node.hot_rumors(), 0);
+    let pushed = bench.gossip_for(secs(300.0), &[peer], |_| true);
+    assert_eq!(pushed.len(), 5, "once a minute");
+    assert_eq!(of_rumor(&rumor, &pushed).len(), 5);
+}
+
+#[test]
 fn kinds_are_listed_in_order() {
     let mut bench = bench();
     let now = bench.now;

@@ -1,4 +1,4 @@
-//! Two nodes back to back: virtual time, and a network that loses nothing and takes no time.
+//! Two nodes back to back: virtual time, and a network that takes no time, and loses what it is told to.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,6 +7,8 @@ use butterfly::limits::MAX_DATAGRAM_SENT;
 use butterfly::node::{Node, NodeConfig, SEND_BUFFER};
 use butterfly::wire::{self, Message, RingKey};
 use butterfly::{Time, Timing};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 
 use super::{config, id};
 
@@ -18,6 +20,9 @@ pub struct Pair {
     pub compared: [usize; 2],
     /// Pushes, of each.
     pub pushed: [usize; 2],
+    /// What part of the datagrams and pushes is lost, at random.
+    pub loss: f64,
+    rng: StdRng,
 }
 
 fn ip(number: usize) -> std::net::IpAddr {
@@ -45,6 +50,8 @@ impl Pair {
             keys: keys.clone(),
             compared: [0; 2],
             pushed: [0; 2],
+            loss: 0.0,
+            rng: StdRng::seed_from_u64(1),
         }
     }
 
@@ -86,6 +93,10 @@ impl Pair {
         Some(self.now.since(start))
     }
 
+    fn is_lost(&mut self) -> bool {
+        self.rng.random_bool(self.loss)
+    }
+
     /// What one of them has to say comes to the other; whether there was anything.
     fn deliver(&mut self, from: usize) -> bool {
         let mut some = false;
@@ -105,7 +116,9 @@ impl Pair {
             }
             assert_eq!(transmit.to.ip(), ip(1 - from));
             let source = SocketAddr::new(ip(from), 9638);
-            self.nodes[1 - from].handle_datagram(self.now, source, datagram);
+            if !self.is_lost() {
+                self.nodes[1 - from].handle_datagram(self.now, source, datagram);
+            }
         }
         let mut frame = Vec::new();
         while let Some(push) = self.nodes[from].poll_push(self.now, &mut frame) {
@@ -113,7 +126,9 @@ impl Pair {
             self.pushed[from] += 1;
             assert_eq!(push.to, SocketAddr::new(ip(1 - from), 9639));
             let source = || SocketAddr::new(ip(from), 0);
-            self.nodes[1 - from].handle_rumor(self.now, &mut frame, source);
+            if !self.is_lost() {
+                self.nodes[1 - from].handle_rumor(self.now, &mut frame, source);
+            }
             self.nodes[from].handle_sent(self.now, push.id, true);
         }
         while self.nodes[from].poll_event().is_some() {}
