@@ -24,13 +24,18 @@ impl Gossip {
             self.heard_back(place);
             return Ok(());
         }
-        self.arrived(env, ring, hash);
-        if self.departures.is_buried(hash) {
+        let asked = self.reconciling.arrived(hash);
+        let taken = if self.departures.is_buried(hash) {
             env.journal.stats.rumors_stale += 1;
-            return Ok(());
+            Ok(())
+        } else {
+            let rumor = frame.rumor();
+            rumor.and_then(|rumor| self.take(env, ring, &rumor, frame.from_id))
+        };
+        if asked {
+            self.asked_for(env, ring, hash);
         }
-        let rumor = frame.rumor()?;
-        self.take(env, ring, &rumor, frame.from_id)
+        taken
     }
 
     /// A rumor that was heard, or that the disk held.
@@ -70,5 +75,54 @@ impl Gossip {
         {
             self.hot.cool(&mut self.store, place);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{NodeConfig, Timing};
+    use crate::event::Event;
+    use crate::member::{Incarnation, MemberId};
+    use crate::node::Node;
+    use crate::rumor::Rumor;
+    use crate::time::Time;
+
+    fn node() -> Node {
+        let config = NodeConfig {
+            id: MemberId::from_bytes([1; 16]),
+            name: String::new(),
+            incarnation: Incarnation::ZERO,
+            reserved: Incarnation::MAX,
+            ip: None,
+            swim_port: 1,
+            gossip_port: 2,
+            persistent: false,
+            ring_keys: Vec::new(),
+            timing: Timing::lan(),
+            random_seed: [1; 32],
+        };
+        Node::new(config, Time::ZERO)
+    }
+
+    #[test]
+    fn what_the_disk_held_is_held_and_not_told() {
+        let mut node = node();
+        let rumor = Rumor::Departure(MemberId::from_bytes([9; 16]));
+        node.restore(&rumor, "somebody");
+        assert_eq!((node.rumor_count(), node.hot_rumors()), (1, 0));
+        assert_eq!(
+            node.rumor(&rumor.id()).and_then(|held| held.rumor()),
+            Some(rumor)
+        );
+        assert!(!node.is_expelled());
+    }
+
+    #[test]
+    fn who_was_told_to_depart_before_it_stopped_still_is() {
+        let mut node = node();
+        node.restore(&Rumor::Departure(node.id()), "somebody");
+        assert!(node.is_expelled());
+        let events: Vec<_> = std::iter::from_fn(|| node.poll_event()).collect();
+        assert!(events.contains(&Event::Expelled));
     }
 }

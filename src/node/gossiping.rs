@@ -130,7 +130,7 @@ impl Node {
     }
 
     fn take_frame(&mut self, frame: &mut [u8]) -> Result<(), Reject> {
-        if frame.len() > MAX_RUMOR + HEADROOM {
+        if frame.len() > MAX_RUMOR + wire::overhead(true, MAX_RUMOR) {
             return Err(Reject::Oversized);
         }
         let bytes = frame.len();
@@ -158,10 +158,8 @@ impl Node {
 
     /// ZeroMQ took a push, or could not within its time.
     pub fn handle_sent(&mut self, now: Time, push: PushName, taken: bool) {
-        if self.paused {
-            return;
-        }
-        self.advance(now);
+        // Also while it is paused: whoever is owed more waits for this.
+        self.advance_unless_paused(now);
         let stats = &mut self.env.journal.stats;
         if taken {
             stats.rumors_sent += 1;
@@ -314,7 +312,8 @@ impl Node {
         self.env.wall = now;
         let swim = &self.swim;
         let mut member = None;
-        let push = self.gossip.next_push(now, |store, what| match what {
+        let push = self.gossip.next_push(now, |store, id| match id.what {
+            _ if swim.blocked().contains(&id.peer) => None,
             What::Rumor(hash) => Some(store.get(store.find_hash(hash)?)?.bytes.len()),
             What::Member(id) => Some(swim.membership(&id)?.len()),
         })?;

@@ -13,7 +13,7 @@ use crate::env::Env;
 use crate::error::Reject;
 use crate::event::Cause;
 use crate::journal;
-use crate::limits::{MAX_DATAGRAM_SENT, MAX_EXILED};
+use crate::limits::{MAX_DATAGRAM_SENT, MAX_EXILED, STRANGER_AMPLIFICATION};
 use crate::member::{Health, MemberId};
 use crate::ring::{Peer, Ring};
 use crate::stats::MessageKind;
@@ -228,7 +228,8 @@ impl Incoming<'_> {
             sender,
             row: None,
             proved: false,
-            allowance: bytes,
+            // As a stranger's datagram: so that a claimed death can be put on trial.
+            allowance: STRANGER_AMPLIFICATION * bytes,
             reserved: 0,
             overhead: 0,
         }
