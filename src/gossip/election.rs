@@ -199,3 +199,149 @@ fn set_status(election: Election, outlook: &Outlook) -> Election {
     };
     Election { status, ..election }
 }
+
+/// The rules as tables: `tests/tables/election_*.txt`, which anyone can read.
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(table: &str) -> Vec<Vec<&str>> {
+        let lines = table.lines().filter(|line| !line.starts_with('#'));
+        let rows: Vec<Vec<_>> = lines
+            .map(|line| line.split_whitespace().collect())
+            .filter(|cells: &Vec<_>| !cells.is_empty())
+            .collect();
+        assert!(rows.len() > 20, "only {} rows", rows.len());
+        rows
+    }
+
+    fn member(letter: char) -> MemberId {
+        MemberId::from_bytes((letter.to_ascii_lowercase() as u128).to_be_bytes())
+    }
+
+    fn members(letters: &str) -> Vec<MemberId> {
+        letters.chars().map(member).collect()
+    }
+
+    fn number(cell: &str) -> u64 {
+        match cell {
+            "max" => u64::MAX,
+            number => number.parse().unwrap(),
+        }
+    }
+
+    fn election(cell: &str) -> Election {
+        let parts: Vec<_> = cell.split(':').collect();
+        let status = match parts[3] {
+            "running" => ElectionStatus::Running,
+            "no_quorum" => ElectionStatus::NoQuorum,
+            "finished" => ElectionStatus::Finished,
+            other => panic!("{other} is no status"),
+        };
+        Election {
+            candidate: member(parts[0].chars().next().unwrap()),
+            group: "redis.default".parse().unwrap(),
+            term: number(parts[1]),
+            suitability: number(parts[2]),
+            status,
+            votes: members(parts[4]),
+        }
+    }
+
+    fn letter(id: MemberId) -> char {
+        char::from(id.as_bytes()[15])
+    }
+
+    fn cell(election: &Election) -> String {
+        let suitability = match election.suitability {
+            u64::MAX => "max".to_owned(),
+            number => number.to_string(),
+        };
+        format!(
+            "{}:{}:{suitability}:{}:{}",
+            letter(election.candidate),
+            election.term,
+            election.status,
+            election
+                .votes
+                .iter()
+                .map(|id| letter(*id))
+                .collect::<String>()
+        )
+    }
+
+    #[test]
+    fn an_election_is_merged() {
+        for row in rows(include_str!("../../tests/tables/election_merge.txt")) {
+            let (held, heard) = (election(row[0]), election(row[1]));
+            assert_eq!(cell(&merge(&held, &heard)), row[2], "{row:?}");
+            assert_eq!(cell(&merge(&heard, &held)), row[2], "exchanged: {row:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_member_does_with_an_election() {
+        for row in rows(include_str!("../../tests/tables/election_next.txt")) {
+            let held = row[5];
+            let living = |text: &str| text.starts_with(|c: char| c.is_ascii_uppercase());
+            let candidate = match living(held) {
+                true => Standing::Living,
+                false if held.contains('?') => Standing::Unknown,
+                false => Standing::Lost,
+            };
+            let leader = row[4].chars().next().filter(|letter| *letter != '-');
+            let standing = if living(row[4]) {
+                Standing::Living
+            } else {
+                Standing::Lost
+            };
+            let outlook = Outlook {
+                me: member('b'),
+                in_group: row[1] != "-",
+                electorate: members(row[2]),
+                population: row[3].parse().unwrap(),
+                suitability: row[1].parse().unwrap_or(0),
+                candidate,
+                leader: leader.map(|leader| (member(leader), standing)),
+                incumbency: row[0] == "election",
+            };
+            let done = match next(&election(held), &outlook) {
+                Next::Nothing => "-".to_owned(),
+                Next::Say(said) => cell(&said),
+                Next::Restart(said) => format!("next {}", cell(&said)),
+            };
+            assert_eq!(done, row[6..].join(" "), "{row:?}");
+        }
+    }
+
+    /// Elections of few candidates and terms, so that all cases come about. Within a term a candidate's
+    /// suitability is one, as it is in a ring.
+    fn any() -> impl proptest::strategy::Strategy<Value = Election> {
+        use proptest::prelude::*;
+        (0..4_u8, 0..3_u64, 0..3_usize, 0..32_u8).prop_map(|(who, term, status, votes)| {
+            let letter = |index: u8| char::from(b'a' + index);
+            let all = (0..5).filter(|bit| votes >> bit & 1 == 1);
+            Election {
+                candidate: member(letter(who)),
+                group: "redis.default".parse().unwrap(),
+                term,
+                suitability: u64::from(who / 2),
+                status: [
+                    ElectionStatus::Running,
+                    ElectionStatus::NoQuorum,
+                    ElectionStatus::Finished,
+                ][status],
+                votes: all.map(|index| member(letter(index))).collect(),
+            }
+        })
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_order_of_merging_does_not_matter(a in any(), b in any(), c in any()) {
+            assert_eq!(merge(&a, &a), a);
+            assert_eq!(merge(&a, &b), merge(&b, &a));
+            assert_eq!(merge(&merge(&a, &b), &c), merge(&a, &merge(&b, &c)));
+        }
+    }
+}
