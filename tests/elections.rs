@@ -363,6 +363,7 @@ fn groups_and_kinds_do_not_mix() {
     for seed in 0..SEEDS {
         let mut sim = ring(seed, 5);
         (0..3).for_each(|member| announce(&mut sim, member, &other));
+        sim.run_for(secs(2.0));
         for member in 0..5 {
             let fit = member as u64;
             start(&mut sim, member, RumorKind::Election, &group(), fit);
@@ -380,14 +381,16 @@ fn groups_and_kinds_do_not_mix() {
             assert_eq!(refused, Err(CommandError::NotInGroup));
         });
         assert_quiet(&mut sim);
-        let led = |kind, group| leader_of(&sim, 0..5, kind, group).map(|(leader, _)| leader);
+        let led = |kind, group: &ServiceGroup| {
+            leader_of(&sim, 0..5, kind, group).map(|(leader, _)| leader)
+        };
         assert_eq!(led(RumorKind::Election, &group()), Some(id_of(4)));
         // Suitability does not count in an update's.
         assert_eq!(led(RumorKind::ElectionUpdate, &group()), Some(id_of(4)));
         assert_eq!(led(RumorKind::Election, &other), Some(id_of(0)));
         sim.crash(4);
         sim.run_for(secs(15.0));
-        let led = |kind, group| leader_of(&sim, 0..4, kind, group);
+        let led = |kind, group: &ServiceGroup| leader_of(&sim, 0..4, kind, group);
         assert_eq!(
             led(RumorKind::ElectionUpdate, &group()),
             Some((id_of(3), 1))

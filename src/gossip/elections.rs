@@ -14,8 +14,9 @@ use crate::ring::Ring;
 use crate::rumor::{Election, ElectionStatus, Rumor, RumorId, RumorKind, ServiceGroup};
 use crate::time::Time;
 
-/// So many periods a leader may be unknown before it counts as lost: word of it may be on its way.
-const DOUBT: u32 = 2;
+/// So many periods a leader counts as living that this member never saw alive: word of it is on its way, as
+/// after a split, when leaders are heard of before it is heard that they live.
+const DOUBT: u32 = 4;
 
 /// So many periods after its service is up a member waits to hear of an election that its disk held.
 const HINT: u32 = 4;
@@ -31,8 +32,12 @@ struct Course {
     suitability: u64,
     /// The last leader that was elected, and its term.
     leader: Option<(u64, MemberId)>,
-    /// Since when nothing is known of who leads, or of an election that the disk held.
-    unknown_since: Option<Time>,
+    /// In which term who was seen alive, leading or voted for.
+    lived: Option<(u64, MemberId)>,
+    /// In which term who is doubted to live, and since when.
+    doubted: Option<(u64, MemberId, Time)>,
+    /// Since when this member waits to hear of an election that the disk held.
+    waiting_since: Option<Time>,
     /// This member does not begin a term before then.
     next_restart: Time,
     /// It does not tell again what it holds before then.
@@ -49,7 +54,9 @@ impl Course {
             since: now,
             suitability: 0,
             leader: None,
-            unknown_since: None,
+            lived: None,
+            doubted: None,
+            waiting_since: None,
             next_restart: Time::ZERO,
             next_telling: Time::ZERO,
             due: None,
@@ -171,26 +178,36 @@ impl Gossip {
             electorate,
             population,
             suitability,
-            candidate: self.doubt(env, key, candidate),
+            candidate: self.doubt(env, key, held, candidate),
             leader: leader.map(|leader| (leader, self.standing(ring, group, leader))),
             incumbency,
         }
     }
 
-    /// Who is unknown for long is lost.
-    fn doubt(&mut self, env: &mut Env, key: &Key, standing: Standing) -> Standing {
+    /// Who is lost, or unknown, and never was seen alive as what it is, has some time to be.
+    fn doubt(&mut self, env: &mut Env, key: &Key, held: &Election, standing: Standing) -> Standing {
         let patience = self.timing.period * DOUBT;
+        let (term, who) = (held.term, held.candidate);
         let course = self.elections.course(env, key);
-        if standing != Standing::Unknown {
-            course.unknown_since = None;
+        if standing == Standing::Living {
+            course.lived = Some((term, who));
+        }
+        let sure = standing == Standing::Lost && course.lived == Some((term, who));
+        if standing == Standing::Living || sure {
+            course.doubted = None;
             return standing;
         }
-        let over = *course.unknown_since.get_or_insert(env.now) + patience;
+        let since = match course.doubted {
+            Some((its_term, it, since)) if (its_term, it) == (term, who) => since,
+            _ => env.now,
+        };
+        course.doubted = Some((term, who, since));
+        let over = since + patience;
         if env.now >= over {
             return Standing::Lost;
         }
         self.elections.look_at(env, key, over);
-        standing
+        Standing::Unknown
     }
 }
 
@@ -310,7 +327,6 @@ impl Gossip {
                 let allowed = course.next_restart;
                 if env.now >= allowed {
                     course.next_restart = env.now + pause;
-                    course.unknown_since = None;
                     now = restarted;
                 } else {
                     self.elections.look_at(env, key, allowed);
@@ -381,10 +397,10 @@ impl Gossip {
         let in_group = self.in_group(ring, &key.1);
         let course = self.elections.course(env, key);
         if course.hint.is_none() || !in_group {
-            course.unknown_since = None;
+            course.waiting_since = None;
             return Ok(());
         }
-        let over = *course.unknown_since.get_or_insert(env.now) + patience;
+        let over = *course.waiting_since.get_or_insert(env.now) + patience;
         if env.now >= over {
             return self.start(env, ring, key);
         }
