@@ -482,3 +482,117 @@ impl Gossip {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::member::Incarnation;
+    use crate::rumor::Service;
+    use crate::sim::{Index, Sim, SimConfig, id_of};
+
+    const KIND: RumorKind = RumorKind::Election;
+
+    fn group() -> ServiceGroup {
+        "redis.default".parse().unwrap()
+    }
+
+    fn announce(sim: &mut Sim, member: Index) {
+        let service = Service {
+            member: id_of(member),
+            group: group(),
+            incarnation: 0,
+            initialized: true,
+            pkg: "core/redis/7.0.0/20260101000000".to_owned(),
+            cfg: Vec::new(),
+            sys: Default::default(),
+            pkg_incarnation: 0,
+            withdrawn: false,
+        };
+        sim.command(member, |node, now| node.announce(now, service).unwrap());
+    }
+
+    /// A ring of three that the last one leads.
+    fn led() -> Sim {
+        let mut sim = Sim::new(SimConfig::new(1));
+        sim.start_ring(3);
+        assert!(sim.run_until(Duration::from_secs(30), Sim::all_agree));
+        (0..3).for_each(|member| announce(&mut sim, member));
+        sim.run_for(Duration::from_secs(2));
+        for member in 0..3 {
+            sim.command(member, |node, now| {
+                let fit = member as u64;
+                node.start_election(now, KIND, &group(), fit).unwrap();
+            });
+        }
+        sim.run_for(Duration::from_secs(2));
+        assert_eq!(seen(&sim, 0), (Some(id_of(2)), 0, false));
+        sim
+    }
+
+    /// Who leads by this member's view, in which term, and whether it is a hint.
+    fn seen(sim: &Sim, member: Index) -> (Option<MemberId>, u64, bool) {
+        let view = sim.node(member).election(KIND, &group()).unwrap();
+        (view.leader(), view.election.term, view.is_hint)
+    }
+
+    /// Starts a crashed member again, with what its disk held.
+    fn restart(sim: &mut Sim, member: Index, incarnation: u64) {
+        let held: Vec<_> = sim
+            .node(member)
+            .rumors()
+            .filter_map(|it| it.rumor())
+            .collect();
+        sim.restart(member, Incarnation::new(incarnation).unwrap());
+        sim.command(member, |node, _| {
+            held.iter().for_each(|rumor| node.restore(rumor, "disk"));
+        });
+    }
+
+    #[test]
+    fn an_election_from_the_disk_is_a_hint_until_it_is_heard_of() {
+        let mut sim = led();
+        sim.crash(0);
+        restart(&mut sim, 0, 9);
+        assert_eq!(seen(&sim, 0), (None, 0, true));
+        sim.run_for(Duration::from_secs(1));
+        assert_eq!(seen(&sim, 0), (None, 0, true));
+        sim.join(0, 1);
+        sim.run_for(Duration::from_secs(10));
+        // Nothing began anew.
+        for member in 0..3 {
+            assert_eq!(seen(&sim, member), (Some(id_of(2)), 0, false));
+        }
+        assert!(sim.same_rumors());
+    }
+
+    #[test]
+    fn a_member_that_only_its_disk_tells_of_others_does_not_lead() {
+        let mut sim = led();
+        sim.crash(0);
+        restart(&mut sim, 0, 9);
+        sim.run_for(Duration::from_secs(30));
+        // The services of the others count, though nobody is there.
+        assert_eq!(seen(&sim, 0), (None, 1, false));
+        sim.join(0, 1);
+        sim.run_for(Duration::from_secs(10));
+        for member in 0..3 {
+            assert_eq!(seen(&sim, member), (Some(id_of(2)), 1, false));
+        }
+    }
+
+    #[test]
+    fn who_all_start_from_their_disks_elect_anew() {
+        let mut sim = led();
+        (0..3).for_each(|member| sim.crash(member));
+        (0..3).for_each(|member| restart(&mut sim, member, 9));
+        (1..3).for_each(|member| sim.join(member, 0));
+        sim.run_for(Duration::from_secs(2));
+        assert!((0..3).all(|member| seen(&sim, member) == (None, 0, true)));
+        sim.run_for(Duration::from_secs(10));
+        let (leader, term, _) = seen(&sim, 0);
+        assert!(leader.is_some() && term == 1);
+        assert!((0..3).all(|member| seen(&sim, member) == (leader, 1, false)));
+    }
+}
