@@ -571,12 +571,14 @@ mod tests {
     fn a_member_that_only_its_disk_tells_of_others_does_not_lead() {
         let mut sim = led();
         sim.crash(0);
+        sim.partition(|member| u8::from(member == 0));
         restart(&mut sim, 0, 9);
         sim.run_for(Duration::from_secs(30));
         // The services of the others count, though nobody is there.
         assert_eq!(seen(&sim, 0), (None, 1, false));
+        sim.partition(|_| 0);
         sim.join(0, 1);
-        sim.run_for(Duration::from_secs(10));
+        sim.run_for(Duration::from_secs(30));
         for member in 0..3 {
             assert_eq!(seen(&sim, member), (Some(id_of(2)), 1, false));
         }
