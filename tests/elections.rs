@@ -436,3 +436,43 @@ fn a_newcomer_takes_the_place_of_a_dead_member() {
         assert_eq!(sim.view(0, 2), Some(Health::Confirmed));
     }
 }
+
+#[test]
+fn whatever_happened_all_agree_once_it_is_quiet() {
+    let mut most = 0;
+    for seed in 0..2 * SEEDS {
+        // The last three are in no group: they pass on.
+        let mut sim = Sim::new(SimConfig::new(seed));
+        sim.start_ring(8);
+        assert!(sim.run_until(secs(60.0), Sim::all_agree));
+        (0..5).for_each(|member| announce(&mut sim, member, &group()));
+        sim.run_for(secs(1.0));
+        let mut dice = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let mut roll = |sides: u64| {
+            dice ^= dice << 13;
+            dice ^= dice >> 7;
+            dice ^= dice << 17;
+            dice % sides
+        };
+        sim.network_mut().loss = 0.1;
+        for _ in 0..8 {
+            let sides = roll(256);
+            sim.partition(|member| (sides >> member & 1) as u8);
+            let fit = roll(3);
+            start(
+                &mut sim,
+                roll(5) as Index,
+                RumorKind::Election,
+                &group(),
+                fit,
+            );
+            sim.run_for(secs(roll(80) as f64 / 10.0));
+        }
+        sim.partition(|_| 0);
+        sim.network_mut().loss = 0.0;
+        let (_, term) = assert_quiet(&mut sim);
+        most = most.max(term);
+    }
+    println!("after 8 splits: term {most} at most");
+    assert!(most < 30, "{most}");
+}
