@@ -399,6 +399,11 @@ impl Butterfly {
             Command::Withdraw(group) => self.withdraw(&group).map(drop),
             Command::ApplyConfig(config) => self.apply_config(*config),
             Command::ApplyFile(file) => self.apply_file(*file),
+            Command::StartElection {
+                kind,
+                group,
+                suitability,
+            } => self.start_election(kind, &group, suitability),
             Command::Depart(id) => self.depart(id),
             Command::SetRingKeys(keys) => {
                 self.set_ring_keys(keys);

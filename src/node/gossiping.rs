@@ -14,7 +14,7 @@ use crate::member::{Health, MemberId};
 use crate::rumor::{Rumor, RumorId, RumorKind, Service, ServiceConfig, ServiceFile, ServiceGroup};
 use crate::swim::Notice;
 use crate::time::Time;
-use crate::view::RumorView;
+use crate::view::{ElectionView, RumorView};
 use crate::wire::{self, HEADROOM};
 
 /// A rumor to be pushed to a peer's PULL socket; its frame was written by [`Node::poll_push`].
@@ -91,6 +91,12 @@ impl Node {
     /// The records of all members, as they are sent.
     pub(crate) fn memberships(&self) -> impl Iterator<Item = Vec<u8>> {
         self.swim.memberships()
+    }
+
+    /// A group's election of this kind.
+    pub fn election(&self, kind: RumorKind, group: &ServiceGroup) -> Option<ElectionView> {
+        let (election, is_hint) = self.gossip.election(kind, group)?;
+        Some(ElectionView { election, is_hint })
     }
 
     /// Whether this member was told to depart for good.
@@ -285,6 +291,32 @@ impl Node {
     pub fn apply_file(&mut self, now: Time, file: ServiceFile) -> Result<(), CommandError> {
         self.advance_unless_paused(now);
         let done = self.gossip.apply_file(&mut self.env, &self.swim, file);
+        self.settle();
+        done
+    }
+
+    /// Has a service group elect a leader, or who of it updates first; this member runs a service of the group,
+    /// and of two candidates the one with the higher suitability wins. If an election runs, this member takes
+    /// part in it; if a leader is known, all stays as it is. The suitability counts in later terms too.
+    ///
+    /// # Errors
+    /// [`CommandError::NotInGroup`], [`CommandError::NoElection`] or [`CommandError::StoreFull`]; nothing
+    /// changed.
+    pub fn start_election(
+        &mut self,
+        now: Time,
+        kind: RumorKind,
+        group: &ServiceGroup,
+        suitability: u64,
+    ) -> Result<(), CommandError> {
+        if !kind.is_election() {
+            return Err(CommandError::NoElection(kind));
+        }
+        self.advance_unless_paused(now);
+        let (env, swim) = (&mut self.env, &self.swim);
+        let done = self
+            .gossip
+            .start_election(env, swim, kind, group, suitability);
         self.settle();
         done
     }
