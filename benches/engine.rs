@@ -319,10 +319,14 @@ impl Bench {
                     world.node.handle_timeout(world.now);
                     world.hear_rumor(&mut frame);
                     while world.take_push() || world.take().is_some() {}
+                    // No deadline comes before the millisecond after it.
+                    world.now += Duration::from_millis(2);
+                    let before = world.node.stats().rumors_sent;
                     let (start, calls) = (Instant::now(), counting::calls());
                     push_tick(&mut world);
                     spent += start.elapsed();
                     allocations += counting::calls() - calls;
+                    assert_eq!(world.node.stats().rumors_sent, before + 5);
                 }
                 times.push(spent.as_nanos() as f64 / batch as f64);
             }
