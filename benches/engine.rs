@@ -326,7 +326,7 @@ impl Bench {
                     push_tick(&mut world);
                     spent += start.elapsed();
                     allocations += counting::calls() - calls;
-                    assert_eq!(world.node.stats().rumors_sent, before + 5);
+                    assert!(world.node.stats().rumors_sent > before);
                 }
                 times.push(spent.as_nanos() as f64 / batch as f64);
             }
