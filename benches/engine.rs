@@ -319,8 +319,8 @@ impl Bench {
                     world.node.handle_timeout(world.now);
                     world.hear_rumor(&mut frame);
                     while world.take_push() || world.take().is_some() {}
-                    // No deadline comes before the millisecond after it.
-                    world.now += Duration::from_millis(2);
+                    // While something else is hot, it waits for the next telling of that.
+                    world.now += Duration::from_millis(51);
                     let before = world.node.stats().rumors_sent;
                     let (start, calls) = (Instant::now(), counting::calls());
                     push_tick(&mut world);
