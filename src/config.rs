@@ -283,7 +283,7 @@ pub struct NodeConfig {
     pub ip: Option<IpAddr>,
     /// The UDP port that it tells others.
     pub swim_port: u16,
-    /// The TCP port for gossip that it tells others.
+    /// The TCP port for gossip that it tells others; 0: it does not gossip.
     pub gossip_port: u16,
     /// Whether others probe it for ever.
     pub persistent: bool,

@@ -87,7 +87,7 @@ impl Node {
             journal: Journal::default(),
         };
         let mut swim = Swim::new(&config, &mut env);
-        let gossip = Gossip::new(&config.timing, &mut env);
+        let gossip = Gossip::new(&config.timing, config.gossip_port != 0, &mut env);
         swim.set_rumors(gossip.store().checksum());
         Node {
             env,

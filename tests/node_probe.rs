@@ -5,6 +5,7 @@ mod node_support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use butterfly::node::NodeConfig;
 use butterfly::stats::MessageKind;
 use butterfly::wire::Message;
 use butterfly::{Cause, Event, Health, Timing};
@@ -14,9 +15,21 @@ fn peers(count: u32) -> Vec<Peer> {
     (1..=count).map(Peer::ours).collect()
 }
 
+/// A node that does not gossip, which would have it ping newcomers.
+fn timed(timing: Timing) -> Bench {
+    Bench::with(NodeConfig {
+        gossip_port: 0,
+        ..config(timing)
+    })
+}
+
+fn bench() -> Bench {
+    timed(plain())
+}
+
 #[test]
 fn one_ping_a_period_and_everybody_once_a_round() {
-    let mut bench = Bench::new();
+    let mut bench = bench();
     let all = peers(7);
     bench.meet(&all);
     let sent = bench.advance_with_living(secs(70.5), &all);
@@ -36,7 +49,7 @@ fn one_ping_a_period_and_everybody_once_a_round() {
 
 #[test]
 fn rounds_are_in_another_order_each_time() {
-    let mut bench = Bench::new();
+    let mut bench = bench();
     let all = peers(7);
     bench.meet(&all);
     let sent = probes(&bench.advance_with_living(secs(70.5), &all));
@@ -49,7 +62,7 @@ fn rounds_are_in_another_order_each_time() {
 
 #[test]
 fn new_members_enter_the_round() {
-    let mut bench = Bench::new();
+    let mut bench = bench();
     let mut all = peers(3);
     bench.meet(&all);
     bench.advance_with_living(secs(10.0), &all);
@@ -65,7 +78,7 @@ fn new_members_enter_the_round() {
 
 #[test]
 fn silence_is_followed_by_requests_to_others_and_then_by_suspicion() {
-    let mut bench = Bench::new();
+    let mut bench = bench();
     let all = peers(6);
     let (silent, living) = (all[0], &all[1..]);
     bench.meet(&all);
@@ -111,7 +124,7 @@ fn silence_is_followed_by_requests_to_others_and_then_by_suspicion() {
 
 #[test]
 fn a_new_suspicion_is_told_with_me_as_its_accuser() {
-    let mut bench = Bench::new();
+    let mut bench = bench();
     let all = peers(4);
     let (silent, living) = (all[0], &all[1..]);
     bench.meet(&all);
@@ -136,7 +149,7 @@ fn a_new_suspicion_is_told_with_me_as_its_accuser() {
 
 #[test]
 fn a_suspect_is_still_asked_and_told_each_time_until_it_is_confirmed_and_not_asked() {
-    let mut bench = Bench::new();
+    let mut bench = bench();
     let all = peers(3);
     let (silent, living) = (all[0], &all[1..]);
     bench.meet(&all);
@@ -168,14 +181,14 @@ fn a_suspect_is_still_asked_and_told_each_time_until_it_is_confirmed_and_not_ask
 fn a_confirmed_member_is_departed_and_then_forgotten() {
     let mut timing = plain();
     (timing.departed_after, timing.forget_after) = (secs(100.0), secs(50.0));
-    let mut bench = Bench::timed(timing);
+    let mut bench = timed(timing);
     let all = peers(3);
     let (dead, living) = (all[0], &all[1..]);
     bench.meet(&all);
     bench.learn(&all[1].clone(), &[dead.said(Health::Departed, 5)]);
     let mut timing = plain();
     (timing.departed_after, timing.forget_after) = (secs(100.0), secs(50.0));
-    let mut bench = Bench::timed(timing);
+    let mut bench = timed(timing);
     bench.meet(living);
     bench.learn(&living[0], &[dead.said(Health::Confirmed, 5)]);
     bench.advance_with_living(secs(99.0), living);
@@ -194,7 +207,7 @@ fn a_confirmed_member_is_departed_and_then_forgotten() {
 
 #[test]
 fn a_persistent_member_is_asked_whatever_its_health() {
-    let mut bench = Bench::new();
+    let mut bench = bench();
     let living = [Peer::ours(1)];
     let mut dead = Peer::ours(2);
     dead.persistent = true;
@@ -208,7 +221,7 @@ fn a_persistent_member_is_asked_whatever_its_health() {
 
 #[test]
 fn a_late_ack_with_an_old_number_ends_no_other_probe_but_proves_life() {
-    let mut bench = Bench::new();
+    let mut bench = bench();
     let peer = Peer::ours(1);
     bench.meet(&[peer]);
     let old = bench.until_pinged(&peer, &[]).probe;
@@ -227,7 +240,7 @@ fn a_late_ack_with_an_old_number_ends_no_other_probe_but_proves_life() {
 
 #[test]
 fn an_ack_without_a_number_ends_the_probe_of_a_peer_that_knows_no_numbers() {
-    let mut bench = Bench::new();
+    let mut bench = bench();
     let peer = Peer::original(1);
     bench.meet(&[peer]);
     bench.until_pinged(&peer, &[]);
@@ -241,7 +254,7 @@ fn an_ack_without_a_number_ends_the_probe_of_a_peer_that_knows_no_numbers() {
 /// answer no ping. They are proof of life, but would give a false round trip.
 #[test]
 fn an_ack_without_a_number_from_a_peer_that_knows_numbers_shows_life_and_no_round_trip() {
-    let mut bench = Bench::new();
+    let mut bench = bench();
     let peer = Peer::ours(1);
     bench.meet(&[peer]);
     bench.until_pinged(&peer, &[]);
@@ -256,7 +269,7 @@ fn an_ack_without_a_number_from_a_peer_that_knows_numbers_shows_life_and_no_roun
 #[test]
 fn a_forwarded_ack_ends_the_probe_with_its_number_or_without() {
     for numbered in [true, false] {
-        let mut bench = Bench::new();
+        let mut bench = bench();
         let (peer, relay) = (Peer::ours(1), Peer::ours(2));
         bench.meet(&[peer, relay]);
         let ping = bench.until_pinged(&peer, &[relay]);
@@ -282,7 +295,7 @@ fn a_forwarded_ack_ends_the_probe_with_its_number_or_without() {
 
 #[test]
 fn an_ack_of_somebody_else_ends_no_probe() {
-    let mut bench = Bench::new();
+    let mut bench = bench();
     let (peer, other) = (Peer::ours(1), Peer::ours(2));
     bench.meet(&[peer, other]);
     let ping = bench.until_pinged(&peer, &[other]);
@@ -293,7 +306,7 @@ fn an_ack_of_somebody_else_ends_no_probe() {
 
 #[test]
 fn the_round_trip_is_measured() {
-    let mut bench = Bench::new();
+    let mut bench = bench();
     let peer = Peer::ours(1);
     bench.meet(&[peer]);
     let ping = bench.until_pinged(&peer, &[]);
@@ -305,7 +318,7 @@ fn the_round_trip_is_measured() {
 
 #[test]
 fn an_address_that_cannot_be_reached_is_a_missed_ack_at_once() {
-    let mut bench = Bench::new();
+    let mut bench = bench();
     let all = peers(4);
     let (silent, living) = (all[0], &all[1..]);
     bench.meet(&all);
@@ -329,7 +342,7 @@ fn an_address_that_cannot_be_reached_is_a_missed_ack_at_once() {
 fn who_is_asked_to_help_changes() {
     let mut timing = plain();
     timing.suspicion_periods = 1_000.0;
-    let mut bench = Bench::timed(timing);
+    let mut bench = timed(timing);
     let all = peers(10);
     let (silent, living) = (all[0], &all[1..]);
     bench.meet(&all);
@@ -344,7 +357,7 @@ fn who_is_asked_to_help_changes() {
 
 #[test]
 fn habitats_timing_is_the_originals() {
-    let mut bench = Bench::timed(Timing::habitat());
+    let mut bench = timed(Timing::habitat());
     let all: Vec<_> = (1..=8).map(Peer::original).collect();
     let (silent, living) = (all[0], &all[1..]);
     bench.meet(&all);
@@ -367,7 +380,7 @@ fn habitats_timing_is_the_originals() {
 /// A flood can fill the socket faster than it is read; what is unread may hold the Ack.
 #[test]
 fn a_probe_that_ends_while_its_ack_may_lie_unread_accuses_nobody() {
-    let mut bench = Bench::timed(doubtful());
+    let mut bench = timed(doubtful());
     let peer = Peer::ours(1);
     bench.meet(&[peer]);
     bench.until_pinged(&peer, &[]);
@@ -382,7 +395,7 @@ fn a_probe_that_ends_while_its_ack_may_lie_unread_accuses_nobody() {
 
 #[test]
 fn a_backlog_that_was_read_before_the_probe_ends_exonerates_nobody() {
-    let mut bench = Bench::timed(doubtful());
+    let mut bench = timed(doubtful());
     let peer = Peer::ours(1);
     bench.meet(&[peer]);
     bench.until_pinged(&peer, &[]);

@@ -59,6 +59,8 @@ pub(crate) enum Effect {
 /// The rumors of one member.
 pub(crate) struct Gossip {
     timing: Timing,
+    /// Without, it has no PULL socket and pushes to nobody.
+    enabled: bool,
     store: Store,
     hot: hot::Hot,
     outbox: outbox::Outbox,
@@ -74,9 +76,10 @@ pub(crate) struct Gossip {
 }
 
 impl Gossip {
-    pub fn new(timing: &Timing, env: &mut Env) -> Self {
+    pub fn new(timing: &Timing, enabled: bool, env: &mut Env) -> Self {
         let gossip = Gossip {
             timing: timing.clone(),
+            enabled,
             store: Store::new(),
             hot: hot::Hot::new(),
             outbox: outbox::Outbox::new(timing.rumor_budget),
@@ -88,7 +91,9 @@ impl Gossip {
             pushing: false,
             chosen: Vec::new(),
         };
-        gossip.drip_later(env);
+        if enabled {
+            gossip.drip_later(env);
+        }
         gossip
     }
 
@@ -126,7 +131,8 @@ impl Gossip {
         from: Option<Health>,
         to: Health,
     ) {
-        if to <= Health::Suspect && from.is_none_or(|from| from >= Health::Confirmed) {
+        let came = to <= Health::Suspect && from.is_none_or(|from| from >= Health::Confirmed);
+        if came && self.enabled {
             self.greet(env, ring, id);
         }
         if to >= Health::Confirmed {
@@ -140,8 +146,10 @@ impl Gossip {
 
     /// What a rumor says is new here: it is told to others, and to who watches.
     fn changed(&mut self, env: &mut Env, place: Place) {
-        self.hot.heat(&mut self.store, place);
-        self.push_soon(env);
+        if self.enabled {
+            self.hot.heat(&mut self.store, place);
+            self.push_soon(env);
+        }
         self.reconciling.changed(env.now);
         if let Some(entry) = self.store.get(place) {
             let id = Arc::clone(&entry.id);

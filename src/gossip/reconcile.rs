@@ -128,14 +128,15 @@ impl Gossip {
     pub fn mismatch(&mut self, env: &mut Env, peer: MemberId) {
         let quiet = self.timing.gossip_interval * SETTLE;
         let settled = env.now.since(self.reconciling.changed) >= quiet;
-        let due = match self.reconciling.compared {
-            Some(compared) => {
-                let since = env.now.since(compared);
-                since >= self.timing.period * PATIENCE || settled && since >= quiet
-            }
-            // A newcomer.
-            None => true,
-        };
+        let due = self.enabled
+            && match self.reconciling.compared {
+                Some(compared) => {
+                    let since = env.now.since(compared);
+                    since >= self.timing.period * PATIENCE || settled && since >= quiet
+                }
+                // A newcomer.
+                None => true,
+            };
         if due {
             self.compare(env, peer);
         }

@@ -142,18 +142,18 @@ impl Node {
         let bytes = frame.len();
         let payload = wire::open(&self.keys, frame)?;
         let rumor = wire::read_rumor(payload)?;
-        let sender = rumor.from_id.parse().ok();
-        // Whoever is blocked does not speak for itself; what others say of it counts.
-        if sender.is_some_and(|sender| self.swim.blocked().contains(&sender)) {
-            return Err(Reject::Blocked);
-        }
         match rumor.kind {
             Some(kind) => {
                 self.env.journal.rumor_received(self.env.wall, &rumor);
                 self.gossip.receive(&mut self.env, &self.swim, kind, &rumor)
             }
             None => {
-                let sender = sender.ok_or(Reject::BadId)?;
+                let sender = rumor.from_id.parse().map_err(|_| Reject::BadId)?;
+                // Of other rumors, only the originator is known, and whoever is blocked is not pushed to and
+                // pushes nothing here: what comes was relayed, and counts.
+                if self.swim.blocked().contains(&sender) {
+                    return Err(Reject::Blocked);
+                }
                 let record = rumor.membership()?;
                 let from = SocketAddr::from(([127, 0, 0, 1], 0));
                 self.swim
