@@ -2,6 +2,7 @@
 
 mod butterfly;
 mod handle;
+mod injector;
 mod pinger;
 mod rumors;
 mod socket;
@@ -9,4 +10,5 @@ mod trace_file;
 
 pub use butterfly::{BindError, Butterfly};
 pub use handle::{Command, Handle};
+pub use injector::{InjectError, Injector};
 pub use pinger::{Pinger, Pong};
