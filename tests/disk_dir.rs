@@ -104,7 +104,7 @@ fn is_there(path: &Path) -> bool {
 #[test]
 fn the_last_snapshot_and_mark_are_there_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
-    let data = open(&dir);
+    let mut data = open(&dir);
     assert!(data.load_snapshot().unwrap().is_none());
     for number in 0..100 {
         data.store_snapshot(snapshot(number));
@@ -131,7 +131,7 @@ fn what_a_crash_left_unfinished_is_gone() {
 #[test]
 fn a_slow_disk_delays_neither_the_caller_nor_the_mark() {
     let dir = tempfile::tempdir().unwrap();
-    let data = open(&dir);
+    let mut data = open(&dir);
     let pipe = file(&dir, ".tmp");
     let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
     assert!(made.success());
@@ -140,7 +140,7 @@ fn a_slow_disk_delays_neither_the_caller_nor_the_mark() {
     let mut slow = File::open(&pipe).unwrap();
     slow.read_exact(&mut [0]).unwrap();
 
-    let (caller, (is_done, done)) = (data, std::sync::mpsc::channel());
+    let (mut caller, (is_done, done)) = (data, std::sync::mpsc::channel());
     let caller = std::thread::spawn(move || {
         for number in 0..1_000 {
             caller.store_snapshot(snapshot(number));
@@ -160,11 +160,10 @@ fn a_slow_disk_delays_neither_the_caller_nor_the_mark() {
     until("the mark overtakes the snapshot", || {
         mark_on_disk(&dir) == Some(1_999)
     });
-    // A pipe cannot be synced: this one fails, and none but the last that waited is written after it.
+    // A pipe cannot be synced: this one fails, and the next is written after it; then the newest.
     let rest = slow.read_to_end(&mut Vec::new()).unwrap();
     assert!(rest > 5 << 20, "{rest} bytes were still to come");
     until("a snapshot is there", || stored(&dir).is_some());
-    assert_eq!(stored(&dir), Some(snapshot(999)));
     drop(data);
     assert_eq!(stored(&dir), Some(snapshot(999)));
 }
@@ -173,7 +172,7 @@ fn a_slow_disk_delays_neither_the_caller_nor_the_mark() {
 fn a_full_disk_keeps_the_old_snapshot_whole_and_is_said_once() {
     let dir = tempfile::tempdir().unwrap();
     assert!(logged(&dir).is_empty());
-    let data = open(&dir);
+    let mut data = open(&dir);
     data.store_snapshot(snapshot(1));
     until("the first is stored", || stored(&dir) == Some(snapshot(1)));
     let unfinished = file(&dir, ".tmp");
@@ -199,7 +198,7 @@ fn a_full_disk_keeps_the_old_snapshot_whole_and_is_said_once() {
 #[test]
 fn a_mark_that_failed_is_tried_again() {
     let dir = tempfile::tempdir().unwrap();
-    let data = open(&dir);
+    let mut data = open(&dir);
     let incarnation = dir.path().join("INCARNATION");
     fs::remove_file(&incarnation).unwrap();
     fs::create_dir(&incarnation).unwrap();
@@ -218,7 +217,7 @@ fn a_mark_that_failed_is_tried_again() {
 fn a_directory_that_is_gone_for_a_while_ends_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (inner, moved) = (dir.path().join("data"), dir.path().join("moved"));
-    let (data, _) = DataDir::open(&inner, None, ID).unwrap();
+    let (mut data, _) = DataDir::open(&inner, None, ID).unwrap();
     assert!(logged(&dir).is_empty());
     fs::rename(&inner, &moved).unwrap();
     data.store_mark(mark(1_000));
@@ -235,7 +234,7 @@ fn a_directory_that_is_gone_for_a_while_ends_nothing() {
 #[test]
 fn a_target_that_cannot_be_replaced_leaves_no_litter() {
     let dir = tempfile::tempdir().unwrap();
-    let data = open(&dir);
+    let mut data = open(&dir);
     fs::create_dir(file(&dir, "")).unwrap();
     data.store_snapshot(snapshot(1));
     drop(data);
@@ -246,7 +245,7 @@ fn a_target_that_cannot_be_replaced_leaves_no_litter() {
 #[test]
 fn a_snapshot_too_large_to_be_read_is_not_written() {
     let dir = tempfile::tempdir().unwrap();
-    let data = open(&dir);
+    let mut data = open(&dir);
     data.store_snapshot(snapshot(1));
     until("the first is stored", || stored(&dir) == Some(snapshot(1)));
     let too_large = large(usize::try_from(MAX_SNAPSHOT >> 20).unwrap());

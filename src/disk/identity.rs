@@ -153,7 +153,7 @@ impl DataDir {
 
     /// Stores a new snapshot, soon, off the caller's thread; one that still waits is forgotten. If it cannot
     /// be written the log says so, and the one before stays.
-    pub fn store_snapshot(&self, snapshot: Snapshot) {
+    pub fn store_snapshot(&mut self, snapshot: Snapshot) {
         self.writer.write_snapshot(snapshot);
     }
 }

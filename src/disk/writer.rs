@@ -1,14 +1,16 @@
 //! The one thread that writes to the data directory: a slow disk never delays an Ack.
 //!
-//! It is given the incarnation mark and the snapshot of all rumors. Of each only the newest matters, so
-//! there is room for one, however slow the disk is. When both wait the mark goes first, and a snapshot
+//! It is given the incarnation mark and the snapshot of all rumors, without a lock. Of each only the newest
+//! matters, so little waits, however slow the disk is. When both wait the mark goes first, and a snapshot
 //! being written is interrupted for it: a mark waits for one [`CHUNK`] or for the sync at the snapshot's
 //! end, at most.
 
 use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
@@ -21,116 +23,91 @@ const CHUNK: usize = 1 << 18;
 
 /// Gives the thread what to write; dropped, waits until that is written.
 pub(super) struct Writer {
-    slots: Arc<Slots>,
+    mark: Arc<AtomicU64>,
+    /// Carries snapshots, and rings for marks; dropped, it ends the thread.
+    jobs: Option<SyncSender<Job>>,
+    /// The newest snapshot, if the thread still has others to write.
+    waiting: Option<Snapshot>,
     thread: Option<JoinHandle<()>>,
 }
+
+/// What the thread has to do.
+enum Job {
+    /// There is a new mark.
+    Mark,
+    Snapshot(Snapshot),
+}
+
+/// No mark waits. None has this value.
+const NO_MARK: u64 = u64::MAX;
 
 impl Writer {
     /// Starts the thread, which writes to these two files.
     pub fn start(mark: PathBuf, snapshot: PathBuf) -> io::Result<Self> {
-        let slots = Arc::new(Slots::default());
+        let waiting_mark = Arc::new(AtomicU64::new(NO_MARK));
+        // Room for one: a snapshot is a picture of everything, and the next one is as good.
+        let (jobs, work_to_do) = mpsc::sync_channel(1);
         let mut marks = Marks {
-            slots: Arc::clone(&slots),
+            waiting: Arc::clone(&waiting_mark),
             target: Target::new(mark),
             failed: None,
         };
         let mut snapshots = Target::new(snapshot);
         let thread = thread::Builder::new()
             .name("butterfly-disk".to_owned())
-            .spawn(move || work(&mut marks, &mut snapshots))?;
+            .spawn(move || work(&work_to_do, &mut marks, &mut snapshots))?;
         Ok(Writer {
-            slots,
+            mark: waiting_mark,
+            jobs: Some(jobs),
+            waiting: None,
             thread: Some(thread),
         })
     }
 
     /// Has the mark written soon.
     pub fn write_mark(&self, mark: u64) {
-        self.slots.change(|waiting| waiting.mark = Some(mark));
+        self.mark.store(mark, Ordering::Release);
+        if let Some(jobs) = &self.jobs {
+            // Full: the thread looks for a mark before it takes what is in there, and after.
+            let _ = jobs.try_send(Job::Mark);
+        }
     }
 
-    /// Has the snapshot written soon, instead of one that still waits.
-    pub fn write_snapshot(&self, snapshot: Snapshot) {
-        // The one replaced is dropped here, where nobody waits for it.
-        let _replaced = self
-            .slots
-            .change(|waiting| waiting.snapshot.replace(snapshot));
+    /// Has the snapshot written soon, or, while the disk is behind, the newest one given until then.
+    pub fn write_snapshot(&mut self, snapshot: Snapshot) {
+        let Some(jobs) = &self.jobs else {
+            return;
+        };
+        self.waiting = match jobs.try_send(Job::Snapshot(snapshot)) {
+            Err(TrySendError::Full(Job::Snapshot(snapshot))) => Some(snapshot),
+            _ => None,
+        };
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.slots.change(|waiting| waiting.is_last = true);
+        if let (Some(jobs), Some(snapshot)) = (self.jobs.take(), self.waiting.take()) {
+            // It ends only after the last sender is gone.
+            let _ = jobs.send(Job::Snapshot(snapshot));
+        }
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
 }
 
-/// Where things wait to be written. It is locked for as long as it takes to put something in or out.
-#[derive(Default)]
-struct Slots {
-    waiting: Mutex<Waiting>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct Waiting {
-    mark: Option<u64>,
-    snapshot: Option<Snapshot>,
-    /// Nothing comes any more.
-    is_last: bool,
-}
-
-enum Job {
-    Mark(u64),
-    Snapshot(Snapshot),
-}
-
-impl Slots {
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        // Nobody can leave it half changed.
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn change<T>(&self, change: impl FnOnce(&mut Waiting) -> T) -> T {
-        let result = change(&mut self.lock());
-        self.changed.notify_one();
-        result
-    }
-
-    /// Waits for the next thing to write; `None`: there is nothing, and nothing comes.
-    fn next(&self) -> Option<Job> {
-        let mut waiting = self.lock();
-        loop {
-            if let Some(mark) = waiting.mark.take() {
-                return Some(Job::Mark(mark));
-            }
-            if let Some(snapshot) = waiting.snapshot.take() {
-                return Some(Job::Snapshot(snapshot));
-            }
-            if waiting.is_last {
-                return None;
-            }
-            waiting = self
-                .changed
-                .wait(waiting)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-}
-
 /// What the thread does.
-fn work(marks: &mut Marks, snapshots: &mut Target) {
-    while let Some(job) = marks.slots.next() {
-        match job {
-            Job::Mark(mark) => marks.write(mark),
-            Job::Snapshot(snapshot) => {
-                marks.write_failed();
-                snapshots.replace(|file| write_snapshot(&snapshot, file, marks));
-            }
+fn work(jobs: &Receiver<Job>, marks: &mut Marks, snapshots: &mut Target) {
+    while let Ok(job) = jobs.recv() {
+        marks.write_waiting();
+        if let Job::Snapshot(snapshot) = job {
+            marks.write_failed();
+            snapshots.replace(|file| write_snapshot(&snapshot, file, marks));
         }
+        marks.write_waiting();
     }
+    marks.write_waiting();
     marks.write_failed();
 }
 
@@ -166,7 +143,7 @@ impl Write for MarksFirst<'_> {
 }
 
 struct Marks {
-    slots: Arc<Slots>,
+    waiting: Arc<AtomicU64>,
     target: Target,
     /// The newest mark, if it could not be written: it is tried again before the next snapshot.
     failed: Option<u64>,
@@ -179,8 +156,8 @@ impl Marks {
     }
 
     fn write_waiting(&mut self) {
-        let mark = self.slots.lock().mark.take();
-        if let Some(mark) = mark {
+        let mark = self.waiting.swap(NO_MARK, Ordering::AcqRel);
+        if mark != NO_MARK {
             self.write(mark);
         }
     }
@@ -268,21 +245,5 @@ mod tests {
             "what comes and goes does not flood it"
         );
         assert!(gate.opens(start + WRITE_LOG_INTERVAL));
-    }
-
-    #[test]
-    fn the_mark_goes_before_the_snapshot_and_both_before_the_end() {
-        let slots = Slots::default();
-        slots.change(|waiting| {
-            *waiting = Waiting {
-                mark: Some(1),
-                snapshot: Some(Snapshot::new()),
-                is_last: true,
-            };
-        });
-        slots.change(|waiting| waiting.mark = Some(2));
-        assert!(matches!(slots.next(), Some(Job::Mark(2))));
-        assert!(matches!(slots.next(), Some(Job::Snapshot(_))));
-        assert!(slots.next().is_none());
     }
 }
