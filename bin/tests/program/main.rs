@@ -4,5 +4,6 @@ mod endings;
 mod gateway;
 mod harness;
 mod membership;
+mod rumors;
 mod store;
 mod tools;
