@@ -227,8 +227,11 @@ pub struct Config {
     /// Where others reach this member, if that is not where it listens (an address translation between).
     /// Its port, if not 0, is told instead of the bound one.
     pub advertise: Option<SocketAddr>,
-    /// The TCP port of its gossip, as told to others; `None`: the same number as the SWIM port.
+    /// The TCP port of its gossip; 0 lets the system choose; `None`: the same number as the UDP port.
     pub gossip_port: Option<u16>,
+    /// Whether it gossips: without, it has no ZeroMQ sockets, tells others that its gossip port is 0, and knows
+    /// no rumors but its own.
+    pub gossip: bool,
     /// Its id; `None`: the one in `data_dir`, else a random one.
     pub id: Option<MemberId>,
     /// A name for people, at most [`crate::limits::MAX_NAME`] bytes; more is cut off.
@@ -253,6 +256,7 @@ impl Config {
             listen,
             advertise: None,
             gossip_port: None,
+            gossip: true,
             id: None,
             name: String::new(),
             persistent: false,

@@ -71,6 +71,9 @@ pub const REJECT_LOG_INTERVAL: Duration = Duration::from_secs(10);
 /// How far ahead of the incarnation in use the mark on disk lies (PROTOCOL.md §4).
 pub const INCARNATION_RESERVE: u64 = 64;
 
+/// Frames of rumors that one wake of the loop reads before timers and datagrams get their turn.
+pub const FRAMES_PER_WAKE: usize = 256;
+
 /// Datagrams that one wake of the loop reads before timers get their turn.
 pub const DATAGRAMS_PER_WAKE: usize = 256;
 
@@ -104,6 +107,9 @@ pub const MAX_WANTED: usize = 16_384;
 /// Tombstones of rumors that are gone: they are not taken again before these are forgotten.
 pub const MAX_TOMBSTONES: usize = 131_072;
 
+/// Peers that died, of which the driver has yet to be told.
+pub const MAX_GONE: usize = 1_024;
+
 /// Members that can be gone for good at the same time, as far as one member remembers.
 pub const MAX_EXILED: usize = 65_536;
 
@@ -119,3 +125,62 @@ pub const MAX_BAD_SNAPSHOTS: usize = 3;
 
 /// One log line at most in this time for each file that cannot be written: ten snapshots come and go in it.
 pub const WRITE_LOG_INTERVAL: Duration = Duration::from_secs(300);
+
+/// The largest ZeroMQ frame that is taken or sent, bytes: the largest file (8 MiB) in its envelopes.
+pub const MAX_GOSSIP_FRAME: usize = (8 << 20) + (64 << 10);
+
+/// PUSH sockets that a member keeps open: a full mesh of a small ring, and 27 kB and two or three
+/// descriptors each.
+pub const MAX_PUSH_SOCKETS: usize = 64;
+
+/// PUSH sockets closed within [`GOSSIP_LINGER`], each of which may still hold its descriptors and its place
+/// in the context.
+pub const MAX_CLOSING_SOCKETS: usize = 256;
+
+/// ZeroMQ sockets that the members of one thread have together; descriptors run out earlier.
+pub const MAX_CONTEXT_SOCKETS: u16 = 16_384;
+
+/// Frames that ZeroMQ queues for one peer: little, as it counts frames and not bytes; what does not fit
+/// waits with us, where bytes are counted.
+pub const PUSH_HIGH_WATER: u16 = 32;
+
+/// Frames that wait until ZeroMQ takes them, for one peer: what a newcomer asks for at once.
+pub const MAX_PEER_FRAMES: usize = 4_096;
+
+/// Bytes that wait until ZeroMQ takes them, for one peer: one frame of any size fits.
+pub const MAX_PEER_BYTES: usize = MAX_GOSSIP_FRAME;
+
+/// Bytes that wait until ZeroMQ takes them, for all peers.
+pub const MAX_PUSH_BYTES: usize = 64 << 20;
+
+/// How long a frame waits for a peer that is not connected or takes nothing; gossip tries others.
+pub const PUSH_GIVE_UP: Duration = Duration::from_secs(2);
+
+/// How long a peer that has frames waiting keeps its socket when a new peer wants it: many round trips.
+pub const PUSH_GRACE: Duration = Duration::from_millis(250);
+
+/// A PUSH socket that was not used for so long is closed.
+pub const PUSH_IDLE: Duration = Duration::from_secs(60);
+
+/// How long a closed socket may go on sending what it was given; stopping waits no longer than that.
+pub const GOSSIP_LINGER: Duration = Duration::from_secs(1);
+
+/// Messages that ZeroMQ queues from one connection before it stops reading it.
+pub const PULL_HIGH_WATER: u16 = 1_000;
+
+/// Connections to the gossip port: more are cut as they come.
+pub const MAX_GOSSIP_CONNECTIONS: usize = 8_192;
+
+/// How often the connections' bytes are looked at: what a stranger can send us in this time is what an
+/// endless message may cost. With more than a thousand connections it takes longer, to stay cheap.
+pub const GUARD_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Bytes that a connection may be ahead of the messages it delivered, beside one message: what the kernel
+/// and ZeroMQ buffer.
+pub const GUARD_SLACK: usize = 1 << 20;
+
+/// Bytes that all connections together may be ahead of their messages, each one's slack aside.
+pub const MAX_UNDELIVERED_BYTES: usize = 64 << 20;
+
+/// Events about connections that one wake of the loop reads before others get their turn.
+pub const CONNECTION_EVENTS_PER_WAKE: usize = 1_024;

@@ -13,6 +13,7 @@
 
 mod gossiping;
 
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::time::Duration;
@@ -44,6 +45,8 @@ pub struct Node {
     gossip: Gossip,
     /// Told to depart for good.
     expelled: bool,
+    /// Where the PULL sockets of members were that are dead.
+    gone: VecDeque<SocketAddr>,
     keys: Vec<RingKey>,
     lag_tolerance: Duration,
     /// By how much the node's time is behind the driver's: what its loop slept through.
@@ -91,6 +94,7 @@ impl Node {
             swim,
             gossip,
             expelled: false,
+            gone: VecDeque::new(),
             lag_tolerance: config.timing.lag_tolerance,
             keys: config.ring_keys,
             behind: Duration::ZERO,

@@ -173,6 +173,27 @@ fn nothing_outside_tests_can_end_a_member() {
 }
 
 #[test]
+fn unsafe_code_stands_in_one_small_room() {
+    let mut allowed = Vec::new();
+    for path in sources(&root().join("src")) {
+        let lines = code(&path);
+        let allows = |(_, line): &&(usize, String)| line.contains("(unsafe_code)");
+        allowed.extend(lines.iter().filter(allows).map(|_| path.clone()));
+    }
+    assert_eq!(
+        allowed,
+        [root().join("src/net/mod.rs")],
+        "for zmq_ffi alone"
+    );
+    let room = root().join("src/net/zmq_ffi.rs");
+    let lines = code(&room);
+    let uses = lines.iter().filter(|(_, line)| line.contains("unsafe "));
+    let text = fs::read_to_string(room).unwrap();
+    let proofs = text.matches("// SAFETY:").count();
+    assert_eq!(uses.count(), proofs, "each use has its proof");
+}
+
+#[test]
 fn files_are_short() {
     let rooms = ["src", "bin"].map(|room| root().join(room));
     for path in rooms.iter().flat_map(|room| sources(room)) {

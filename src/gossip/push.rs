@@ -103,6 +103,8 @@ impl Gossip {
         for (peer, offer) in peers.iter().zip(offers) {
             if peer.compares && (class == Class::Bulky || !first) {
                 offer.push(hash);
+            } else if class == Class::Bulky && !peer.heard {
+                // Whether it can ask shows soon; others tell it until then.
             } else if !self.outbox.push(peer, What::Rumor(hash), class) {
                 self.arrears.owe(peer, hash);
             }

@@ -9,11 +9,12 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use mio::net::UdpSocket;
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use rand::RngExt;
 use rand::rngs::StdRng;
 
 use super::handle::{Command, Handle};
+use super::rumors::Rumors;
 use super::{socket, trace_file};
 use crate::config::Config;
 use crate::disk::{DataDir, DiskError, StoredIdentity};
@@ -28,6 +29,9 @@ use crate::wire::RingKey;
 
 const UDP: Token = Token(0);
 const WAKER: Token = Token(1);
+
+/// Ports that are tried if the system chooses, until one is free for both UDP and TCP.
+const PORTS_TRIED: usize = 64;
 
 /// Room for the largest datagram, and one byte more so that a larger one shows.
 const RECEIVE_BUFFER: usize = 1 << 16;
@@ -51,6 +55,7 @@ pub struct Butterfly {
     writable: bool,
     /// A datagram that the system would not take yet: where it goes and where in `send` it stands.
     unsent: Option<(SocketAddr, Range<usize>)>,
+    pub(super) gossip: Option<Rumors>,
     receive: Box<[u8]>,
     send: Box<[u8; SEND_BUFFER]>,
     commands: Receiver<Command>,
@@ -75,6 +80,16 @@ pub enum BindError {
         /// What the system says.
         error: io::Error,
     },
+    /// The TCP address for gossip cannot be bound.
+    #[error(
+        "cannot listen on {addr} (TCP) for gossip: {error}; stop what listens there, or choose another gossip port"
+    )]
+    Gossip {
+        /// The address.
+        addr: SocketAddr,
+        /// What the system says.
+        error: io::Error,
+    },
     /// The data directory cannot be used.
     #[error(transparent)]
     Disk(#[from] DiskError),
@@ -90,20 +105,16 @@ impl Butterfly {
     /// # Errors
     /// See [`BindError`].
     pub fn bind(config: Config) -> Result<Self, BindError> {
-        let listen = |error| BindError::Listen {
-            addr: config.listen,
-            error,
-        };
-        let mut socket = socket::bind(config.listen).map_err(listen)?;
-        let local_addr = socket.local_addr().map_err(listen)?;
         let poll = Poll::new()?;
+        let (mut socket, local_addr, gossip) = bind_both(&config, poll.registry())?;
         poll.registry()
             .register(&mut socket, UDP, Interest::READABLE)?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let (sender, commands) = mpsc::channel();
         let random_seed = random_seed(config.random_seed)?;
         let (data_dir, identity) = identify(&config, &random_seed)?;
-        let node_config = node_config(&config, local_addr, identity, random_seed);
+        let gossip_port = gossip.as_ref().map(Rumors::local_port);
+        let node_config = node_config(&config, local_addr, gossip_port, identity, random_seed);
         let epoch = Instant::now();
         let mut node = Node::new(node_config, Time::ZERO);
         let traces =
@@ -113,12 +124,13 @@ impl Butterfly {
             node,
             epoch,
             poll,
-            ready: Events::with_capacity(16),
+            ready: Events::with_capacity(128),
             socket,
             local_addr,
             readable: true,
             writable: false,
             unsent: None,
+            gossip,
             receive: vec![0; RECEIVE_BUFFER].into_boxed_slice(),
             send: Box::new([0; SEND_BUFFER]),
             commands,
@@ -128,6 +140,50 @@ impl Butterfly {
             data_dir,
             traces,
         })
+    }
+}
+
+/// Binds UDP and, for gossip, TCP. If the system chooses the one port for both, it chooses until it is free
+/// for both.
+fn bind_both(
+    config: &Config,
+    registry: &Registry,
+) -> Result<(UdpSocket, SocketAddr, Option<Rumors>), BindError> {
+    let listen = |error| BindError::Listen {
+        addr: config.listen,
+        error,
+    };
+    let chosen = config.listen.port() == 0 && config.gossip_port.is_none();
+    let mut tries = if chosen && config.gossip {
+        PORTS_TRIED
+    } else {
+        1
+    };
+    loop {
+        let socket = socket::bind(config.listen).map_err(listen)?;
+        let local_addr = socket.local_addr().map_err(listen)?;
+        if !config.gossip {
+            return Ok((socket, local_addr, None));
+        }
+        let port = config.gossip_port.unwrap_or(local_addr.port());
+        let addr = SocketAddr::new(local_addr.ip(), port);
+        tries -= 1;
+        match Rumors::bind(registry, addr) {
+            Ok(gossip) => return Ok((socket, local_addr, Some(gossip))),
+            Err(_) if tries > 0 => {}
+            Err(error) => return Err(BindError::Gossip { addr, error }),
+        }
+    }
+}
+
+/// The gossip port that others are told: the bound one, unless an address translation has another, which
+/// then is that of the SWIM port.
+fn told_gossip_port(config: &Config, bound: Option<u16>, swim_port: u16) -> u16 {
+    let translated = config.advertise.is_some_and(|addr| addr.port() != 0);
+    match bound {
+        Some(_) if translated && config.gossip_port.is_none() => swim_port,
+        Some(bound) => bound,
+        None => 0,
     }
 }
 
@@ -171,6 +227,7 @@ fn identify(
 fn node_config(
     config: &Config,
     local_addr: SocketAddr,
+    gossip_port: Option<u16>,
     identity: StoredIdentity,
     random_seed: [u8; 32],
 ) -> NodeConfig {
@@ -187,7 +244,7 @@ fn node_config(
         reserved: identity.mark,
         ip: Some(told.ip().to_canonical()).filter(|ip| !ip.is_unspecified()),
         swim_port,
-        gossip_port: config.gossip_port.unwrap_or(swim_port),
+        gossip_port: told_gossip_port(config, gossip_port, swim_port),
         persistent: config.persistent,
         ring_keys: config.ring_keys.clone(),
         timing: config.timing.clone(),
@@ -339,7 +396,7 @@ impl Butterfly {
     /// work remains, so that it compares as due with any clock reading since.
     /// `None`: only when the descriptor is readable.
     pub fn deadline(&self) -> Option<Instant> {
-        if self.readable {
+        if self.readable || self.gossip.as_ref().is_some_and(Rumors::has_work) {
             return Some(self.epoch);
         }
         // What the system will not take yet is no reason to wake: it says when it can.
@@ -348,7 +405,9 @@ impl Butterfly {
         } else {
             self.node.poll_timeout()
         };
-        Some(self.epoch + Duration::from_micros(due?.as_micros()))
+        let due = due.map(|due| self.epoch + Duration::from_micros(due.as_micros()));
+        let gossip = self.gossip.as_ref().and_then(Rumors::deadline);
+        due.into_iter().chain(gossip).min()
     }
 
     /// Does what there is to do: reads and answers datagrams, up to a bound, and serves the timers.
@@ -375,8 +434,10 @@ impl Butterfly {
             self.receive_one();
             self.flush();
         }
+        self.hear_rumors();
         self.node.handle_backlog(self.readable);
         self.node.handle_timeout(self.clock());
+        self.push_rumors();
         self.store_mark();
         self.flush();
         self.write_traces();
@@ -425,9 +486,15 @@ impl Butterfly {
             Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
             result => result?,
         }
-        for event in self.ready.iter().filter(|event| event.token() == UDP) {
-            self.readable |= event.is_readable() || event.is_error();
-            self.writable |= event.is_writable();
+        for event in self.ready.iter() {
+            match (event.token(), &mut self.gossip) {
+                (UDP, _) => {
+                    self.readable |= event.is_readable() || event.is_error();
+                    self.writable |= event.is_writable();
+                }
+                (WAKER, _) | (_, None) => {}
+                (token, Some(gossip)) => gossip.wake(token),
+            }
         }
         Ok(())
     }
@@ -526,8 +593,9 @@ impl Butterfly {
 }
 
 impl Drop for Butterfly {
-    /// What happened last belongs into the traces and onto the disk too.
+    /// What happened last belongs into the traces and onto the disk too, and what was to be told leaves.
     fn drop(&mut self) {
+        self.push_rumors();
         self.store_mark();
         self.write_traces();
     }

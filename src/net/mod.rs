@@ -1,12 +1,15 @@
-//! Driver 1: one mio poll over the UDP socket and the node's deadlines, single-threaded.
+//! Driver 1: one mio poll over the UDP socket, gossip's ZeroMQ sockets and the node's deadlines, single-threaded.
 
 mod butterfly;
+mod gossip;
 mod handle;
 mod injector;
 mod pinger;
 mod rumors;
 mod socket;
 mod trace_file;
+#[allow(unsafe_code)]
+mod zmq_ffi;
 
 pub use butterfly::{BindError, Butterfly};
 pub use handle::{Command, Handle};

@@ -1,8 +1,18 @@
-//! What a [`Butterfly`] is told of rumors by its user.
+//! Rumors between the node and ZeroMQ, and what a [`Butterfly`] is told of them by its user.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Instant;
+
+use mio::{Registry, Token};
+use slab::Slab;
 
 use super::Butterfly;
+use super::gossip::{Gossip, Options};
 use crate::error::CommandError;
+use crate::limits::FRAMES_PER_WAKE;
 use crate::member::MemberId;
+use crate::node::PushName;
 use crate::rumor::{Service, ServiceConfig, ServiceFile, ServiceGroup};
 
 /// Commanding: rumors.
@@ -45,5 +55,108 @@ impl Butterfly {
     /// See [`Node::depart`](crate::Node::depart).
     pub fn depart(&mut self, member: MemberId) -> Result<(), CommandError> {
         self.node.depart(self.clock(), member)
+    }
+}
+
+/// A buffer that grew beyond this for a big rumor is given back.
+const KEEP: usize = 1 << 18;
+
+/// The ZeroMQ side of a member, and what is on its way there.
+pub(super) struct Rumors {
+    sockets: Gossip,
+    /// Pushes of which it is not known yet what became of them; their keys are the labels.
+    under_way: Slab<PushName>,
+    /// The frame that came last, or that goes next.
+    frame: Vec<u8>,
+}
+
+impl Rumors {
+    pub fn bind(registry: &Registry, addr: SocketAddr) -> io::Result<Self> {
+        Ok(Rumors {
+            sockets: Gossip::bind(registry, addr, Options::default())?,
+            under_way: Slab::new(),
+            frame: Vec::new(),
+        })
+    }
+
+    pub fn local_port(&self) -> u16 {
+        self.sockets.local_port()
+    }
+
+    pub fn wake(&mut self, token: Token) {
+        self.sockets.wake(token);
+    }
+
+    pub fn has_work(&self) -> bool {
+        self.sockets.has_work()
+    }
+
+    pub fn deadline(&self) -> Option<Instant> {
+        self.sockets.deadline()
+    }
+
+    /// The next frame, in `frame`. Whether there is one.
+    fn receive(&mut self) -> bool {
+        let Some(frame) = self.sockets.receive() else {
+            if self.frame.capacity() > KEEP {
+                self.frame = Vec::new();
+            }
+            return false;
+        };
+        self.frame.clear();
+        self.frame.extend_from_slice(frame);
+        true
+    }
+
+    fn source(&mut self) -> SocketAddr {
+        let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        SocketAddr::new(self.sockets.source().unwrap_or(unknown), 0)
+    }
+}
+
+/// Rumors between the node and ZeroMQ.
+impl Butterfly {
+    /// Reads what came to the PULL socket, up to a bound.
+    pub(super) fn hear_rumors(&mut self) {
+        for _ in 0..FRAMES_PER_WAKE {
+            let Some(gossip) = self.gossip.as_mut() else {
+                return;
+            };
+            if !gossip.receive() {
+                return;
+            }
+            let now = self.clock();
+            let Some(gossip) = self.gossip.as_mut() else {
+                return;
+            };
+            let mut frame = std::mem::take(&mut gossip.frame);
+            self.node.handle_rumor(now, &mut frame, || gossip.source());
+            gossip.frame = frame;
+        }
+    }
+
+    /// Hands ZeroMQ what the node has to push, and tells the node what became of it.
+    pub(super) fn push_rumors(&mut self) {
+        let now = self.clock();
+        let Some(gossip) = self.gossip.as_mut() else {
+            return;
+        };
+        let at = Instant::now();
+        while let Some(addr) = self.node.poll_gone() {
+            gossip.sockets.forget_peer(at, addr);
+        }
+        gossip.sockets.handle_timeout(at);
+        loop {
+            while let Some(push) = self.node.poll_push(now, &mut gossip.frame) {
+                let label = gossip.under_way.insert(push.id) as u64;
+                gossip.sockets.push(at, push.to, label, &gossip.frame);
+            }
+            let Some(outcome) = gossip.sockets.poll_outcome() else {
+                break;
+            };
+            if let Some(id) = gossip.under_way.try_remove(outcome.label as usize) {
+                self.node.handle_sent(now, id, outcome.taken);
+            }
+        }
     }
 }

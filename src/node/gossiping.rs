@@ -8,8 +8,8 @@ use super::{Node, canonical};
 use crate::error::{CommandError, Reject};
 use crate::event::{Cause, Event};
 use crate::gossip::{Effect, Entry, PushId, What};
-use crate::limits::MAX_RUMOR;
-use crate::member::MemberId;
+use crate::limits::{MAX_GONE, MAX_RUMOR};
+use crate::member::{Health, MemberId};
 use crate::rumor::{Rumor, RumorId, RumorKind, Service, ServiceConfig, ServiceFile, ServiceGroup};
 use crate::swim::Notice;
 use crate::time::Time;
@@ -181,6 +181,12 @@ impl Node {
             if let Some(notice) = swim.poll_notice() {
                 match notice {
                     Notice::Changed { id, from, to } => {
+                        if to >= Health::Confirmed && from.is_some() {
+                            self.gone.extend(swim.gossip_addr(&id));
+                            if self.gone.len() > MAX_GONE {
+                                self.gone.pop_front();
+                            }
+                        }
                         gossip.member_changed(env, swim, id, from, to);
                     }
                     Notice::Mismatch(id) => gossip.mismatch(env, id),
@@ -316,9 +322,9 @@ impl Node {
         })
     }
 
-    /// When there may be something to push, by the driver's time; `None`: there is nothing.
-    pub(crate) fn push_due(&self) -> Option<Time> {
-        self.gossip.push_deadline().filter(|_| !self.paused)
+    /// Where the PULL socket of a member was that died: what waits for it need not be sent.
+    pub fn poll_gone(&mut self) -> Option<SocketAddr> {
+        self.gone.pop_front()
     }
 
     /// The next part of a comparison of stores, as a datagram's payload.

@@ -139,6 +139,12 @@ impl Swim {
         Some((member.swim_addr(), len))
     }
 
+    /// Where a member's PULL socket is, or was.
+    pub fn gossip_addr(&self, id: &MemberId) -> Option<SocketAddr> {
+        let row = self.table.get(self.table.find(id)?)?;
+        Some(SocketAddr::new(self.table.ip_of(row), row.gossip_port))
+    }
+
     fn peer_of(&self, row: &Row) -> Option<Peer> {
         let fits = row.health <= Health::Suspect
             && row.id != self.id()
