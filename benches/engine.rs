@@ -18,7 +18,7 @@ use butterfly::timer::TimerWheel;
 use butterfly::wire::{self, RingKey};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use world::{World, addr_of, datagram, keys, ping_from, ping_with_six, table};
+use world::{World, addr_of, config_frame, datagram, keys, ping_from, ping_with_six, table};
 
 const HELP: &str = "\
 cargo bench --bench engine [-- WORD...]: what the engine costs without sockets, in nanoseconds (of the
@@ -64,6 +64,10 @@ fn main() {
             bench.probe_rounds(sealed, *members);
         }
     }
+    for sealed in [false, true] {
+        bench.hearing_rumors(sealed);
+    }
+    bench.telling_rumors();
     bench.loading(*sizes.last().unwrap());
     bench.timers();
 }
@@ -129,6 +133,14 @@ fn probe_round_begins(world: &mut World) -> Option<butterfly::node::Transmit> {
 fn probe_round_ends(world: &mut World, from: SocketAddr, ack: &mut [u8]) {
     world.end_round(from, ack);
     black_box(world.take());
+}
+
+/// What is hot is told, and what is to be pushed is taken.
+#[inline(never)]
+fn push_tick(world: &mut World) {
+    world.node.handle_timeout(world.now);
+    while world.take_push() {}
+    while world.take().is_some() {}
 }
 
 /// Pings from members of a ring of this size, some of them with six records of others.
@@ -251,6 +263,72 @@ impl Bench {
             typical(&mut times),
             allocations as f64 / (batches * batch) as f64,
         );
+    }
+
+    /// A rumor that is held already, and one that takes the place of an older one.
+    fn hearing_rumors(&self, sealed: bool) {
+        const RUMORS: u32 = 10_000;
+        let known = format!("known rumor heard, {}", name_of(sealed));
+        let news = format!("new rumor heard, {}", name_of(sealed));
+        if !self.is_wanted(&known) && !self.is_wanted(&news) {
+            return;
+        }
+        let mut world = World::holding(sealed, 10, RUMORS);
+        let (batches, batch) = self.effort(20, RUMORS as usize);
+        for (name, newer) in [(known, 0), (news, 1)] {
+            let mut incarnation = 1;
+            let mut times = Vec::new();
+            let mut allocations = 0;
+            for _ in 0..batches {
+                incarnation += newer;
+                // Opening a frame writes over it, so each is made anew, with the clock stopped.
+                let mut frames: Vec<_> = (0..batch as u32)
+                    .map(|number| config_frame(world.keys(), number, incarnation))
+                    .collect();
+                let (start, calls) = (Instant::now(), counting::calls());
+                for frame in &mut frames {
+                    world.hear_rumor(black_box(frame));
+                }
+                times.push(start.elapsed().as_nanos() as f64 / batch as f64);
+                allocations += counting::calls() - calls;
+            }
+            let each = allocations as f64 / (batches * batch) as f64;
+            print_row(&name, typical(&mut times), each);
+        }
+    }
+
+    /// What is hot is told to some members; it must not matter how much is held that is not.
+    fn telling_rumors(&self) {
+        let most = if self.args.measure { 100_000 } else { 1_000 };
+        for rumors in [10, most] {
+            let name = format!("push tick, one hot rumor, {rumors} cold");
+            if !self.is_wanted(&name) {
+                continue;
+            }
+            let mut world = World::holding(false, 10, rumors);
+            let (batches, batch) = self.effort(50, 200);
+            let mut incarnation = 1;
+            let mut times = Vec::new();
+            let mut allocations = 0;
+            for _ in 0..batches {
+                let mut spent = Duration::ZERO;
+                for _ in 0..batch {
+                    incarnation += 1;
+                    let mut frame = config_frame(&[], 0, incarnation);
+                    world.now += Duration::from_millis(50);
+                    world.node.handle_timeout(world.now);
+                    world.hear_rumor(&mut frame);
+                    while world.take_push() || world.take().is_some() {}
+                    let (start, calls) = (Instant::now(), counting::calls());
+                    push_tick(&mut world);
+                    spent += start.elapsed();
+                    allocations += counting::calls() - calls;
+                }
+                times.push(spent.as_nanos() as f64 / batch as f64);
+            }
+            let each = allocations as f64 / (batches * batch) as f64;
+            print_row(&name, typical(&mut times), each);
+        }
     }
 
     fn loading(&self, members: u32) {

@@ -37,6 +37,8 @@ pub(crate) enum Timer {
     RumorDrip,
     /// The oldest departure is to be forgotten.
     DepartureOver,
+    /// Elections are to be looked at.
+    ElectionDue,
     /// The next step of leaving.
     LeaveStep,
 }

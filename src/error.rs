@@ -171,4 +171,7 @@ pub enum CommandError {
     /// Only a member that runs a service of the group takes part in its elections.
     #[error("this member runs no service of the group; add one first")]
     NotInGroup,
+    /// Elections are of two kinds.
+    #[error("{0} is no kind of elections; say election or election_update")]
+    NoElection(crate::rumor::RumorKind),
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::error::Reject;
 use crate::member::{Health, Incarnation, MemberId};
-use crate::rumor::RumorId;
+use crate::rumor::{RumorId, RumorKind, ServiceGroup};
 
 /// Something that happened, in the order in which it did. Taken by `poll_event`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +65,17 @@ pub enum Event {
     RumorChanged(Arc<RumorId>),
     /// A rumor is held no more: its member departed.
     RumorGone(Arc<RumorId>),
+    /// A group has a leader, also if it is the one that it had, in a new term.
+    LeaderElected {
+        /// [`RumorKind::Election`] or [`RumorKind::ElectionUpdate`].
+        kind: RumorKind,
+        /// The group.
+        group: ServiceGroup,
+        /// Who leads.
+        leader: MemberId,
+        /// The term of the election.
+        term: u64,
+    },
     /// This member was told to depart for good: it has to end, and its id cannot be used again.
     Expelled,
     /// Leaving is done: others were told, and the loop may end.

@@ -99,7 +99,7 @@ pub use rumor::{
 };
 pub use stats::Stats;
 pub use time::Time;
-pub use view::{HealthCounts, MemberView, RumorView, SuspicionView};
+pub use view::{ElectionView, HealthCounts, MemberView, RumorView, SuspicionView};
 pub use wire::{RingKey, RingKeyError};
 
 /// The README's example, compiled and run.

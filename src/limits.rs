@@ -120,6 +120,9 @@ pub const MAX_DEBTORS: usize = 1_024;
 /// rumors may take ten times that; while it is read, twice as much memory is used.
 pub const MAX_SNAPSHOT: u64 = 1 << 28;
 
+/// How long after a change the next snapshot is written (PROTOCOL.md §4).
+pub const SNAPSHOT_INTERVAL: Duration = Duration::from_secs(30);
+
 /// Bad snapshot files that are kept for people to look at; the oldest goes first.
 pub const MAX_BAD_SNAPSHOTS: usize = 3;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::member::{Health, Member, MemberId};
-use crate::rumor::{Rumor, RumorId};
+use crate::rumor::{Election, ElectionStatus, Rumor, RumorId};
 use crate::time::Time;
 use crate::wire::read_rumor;
 
@@ -77,6 +77,24 @@ impl<'a> RumorView<'a> {
     /// Its bytes as they are sent, envelope aside: a `Rumor` of `protocols/newscast.proto`.
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
+    }
+}
+
+/// A service group's election as a member sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ElectionView {
+    /// What it holds.
+    pub election: Election,
+    /// The disk held it, and nobody spoke of it since: who led may lead no more.
+    pub is_hint: bool,
+}
+
+impl ElectionView {
+    /// Who leads the group, as far as this member knows.
+    pub fn leader(&self) -> Option<MemberId> {
+        let finished = self.election.status == ElectionStatus::Finished && !self.is_hint;
+        finished.then_some(self.election.candidate)
     }
 }
 

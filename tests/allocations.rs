@@ -14,7 +14,9 @@ use std::time::Duration;
 use butterfly::node::SEND_BUFFER;
 use butterfly::stats::MessageKind;
 use butterfly::{Node, Time};
-use world::{World, addr_of, datagram, keys, node, number_of, ping_from, ping_with_six};
+use world::{
+    World, addr_of, config_frame, datagram, keys, node, number_of, ping_from, ping_with_six,
+};
 
 const MEMBERS: u32 = 8;
 
@@ -131,6 +133,29 @@ fn a_ping_is_answered_without_allocating() {
             assert_eq!(world.node.stats().sent(MessageKind::Ack), acks + 1);
         }
         assert_eq!(world.node.stats().records_received, 8 + 12);
+    }
+}
+
+#[test]
+fn a_rumor_that_is_held_already_is_heard_without_allocating() {
+    for sealed in [false, true] {
+        let mut world = World::holding(sealed, 10, 100);
+        let frame = config_frame(world.keys(), 7, 1);
+        let mut again = frame.clone();
+        let adopted = world.node.stats().rumors_adopted;
+        let allocations = allocations_of(|| {
+            for _ in 0..10 {
+                // Opening it writes over it.
+                again.copy_from_slice(&frame);
+                world.hear_rumor(&mut again);
+            }
+        });
+        assert_eq!(allocations, 0, "sealed: {sealed}");
+        let stats = world.node.stats();
+        assert_eq!(
+            (stats.rumors_received, stats.rumors_adopted),
+            (110, adopted)
+        );
     }
 }
 

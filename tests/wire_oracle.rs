@@ -42,6 +42,9 @@ struct Seen {
     probe: u64,
     /// A Ping's digest, or whether an Ack holds a part of a table.
     extra: u32,
+    /// An Ack's checksum of rumors, and its parts of a comparison as the generated code writes them.
+    rumors: u32,
+    reconcile: Vec<u8>,
     memberships: Vec<Result<SeenMembership, Reject>>,
 }
 
@@ -97,6 +100,20 @@ impl SeenMember {
     }
 }
 
+/// The parts of a comparison as the generated code writes them.
+fn canonical(parts: &[u8]) -> Vec<u8> {
+    without_unknown(&pb::Reconcile::parse_from_bytes(parts).expect("ours accepted it"))
+}
+
+fn without_unknown(parts: &pb::Reconcile) -> Vec<u8> {
+    let special_fields = Default::default();
+    let parts = pb::Reconcile {
+        special_fields,
+        ..parts.clone()
+    };
+    parts.write_to_bytes().unwrap()
+}
+
 fn ip(member: &pb::Member) -> Option<IpAddr> {
     member
         .address()
@@ -131,8 +148,16 @@ impl Seen {
                 record.accusers.collect(),
             )
         };
+        let (rumors, reconcile) = match swim.message {
+            Message::Ack {
+                rumors, reconcile, ..
+            } => (rumors, canonical(reconcile)),
+            _ => (0, Vec::new()),
+        };
         Seen {
             kind,
+            rumors,
+            reconcile,
             from: SeenMember::ours(swim.message.from()),
             other: other.as_ref().map(SeenMember::ours),
             probe,
@@ -171,8 +196,18 @@ impl Seen {
             let member = SeenMember::generated(&m.member, Some(address))?;
             Ok((member, health, ids.take(MAX_ACCUSERS).collect()))
         };
+        let (rumors, reconcile) = match swim.payload.as_ref().unwrap() {
+            pb::swim::Payload::Ack(m) => {
+                let parts = m.reconcile.as_ref();
+                let parts = parts.map(without_unknown);
+                (m.rumors(), parts.unwrap_or_default())
+            }
+            _ => (0, Vec::new()),
+        };
         Seen {
             kind,
+            rumors,
+            reconcile,
             from: SeenMember::generated(from, ip(from)).unwrap(),
             other: other.map(|m| SeenMember::generated(m, ip(m)).unwrap()),
             probe,
@@ -199,8 +234,8 @@ impl Seen {
                 forward_to: other,
                 probe,
                 table: self.extra != 0,
-                rumors: 0,
-                reconcile: &[],
+                rumors: self.rumors,
+                reconcile: &self.reconcile,
             },
             3 => Message::PingReq {
                 from,
@@ -307,6 +342,22 @@ fn seen_membership() -> impl Strategy<Value = SeenMembership> {
 }
 
 prop_compose! {
+    fn pb_reconcile()(parts in [vec(part(), 0..3), vec(part(), 0..3), vec(part(), 0..3), vec(part(), 0..3)]) -> pb::Reconcile {
+        let [sums, all, have, want] = parts;
+        pb::Reconcile { sums, all, have, want, ..Default::default() }
+    }
+}
+
+/// Bytes of any part, sense or nonsense.
+fn part() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        vec(any::<u8>(), 0..20),
+        vec(any::<u64>(), 0..6)
+            .prop_map(|hashes| hashes.iter().flat_map(|hash| hash.to_le_bytes()).collect()),
+    ]
+}
+
+prop_compose! {
     fn seen()(
         kind in 1..=4u8,
         from in seen_member(),
@@ -314,6 +365,7 @@ prop_compose! {
         has_other in any::<bool>(),
         probe in number(),
         extra in any::<u32>(),
+        (rumors, reconcile) in (prop_oneof![Just(0), any::<u32>()], pb_reconcile()),
         memberships in vec(seen_membership(), 0..8),
     ) -> Seen {
         Seen {
@@ -325,6 +377,11 @@ prop_compose! {
                 1 => extra,
                 2 => extra & 1,
                 _ => 0,
+            },
+            rumors: if kind == 2 { rumors } else { 0 },
+            reconcile: match kind {
+                2 => reconcile.write_to_bytes().unwrap(),
+                _ => Vec::new(),
             },
             memberships: memberships.into_iter().map(Ok).collect(),
         }
@@ -382,13 +439,14 @@ prop_compose! {
         probe in option::of(number()),
         digest in option::of(any::<u32>()),
         table in option::of(any::<bool>()),
+        (rumors, reconcile) in (option::of(any::<u32>()), option::of(pb_reconcile())),
         membership in vec(pb_membership(), 0..6),
     ) -> pb::Swim {
         let from = MessageField::some(from);
         let special_fields = Default::default();
         let payload = match kind {
             1 => pb::swim::Payload::Ping(pb::Ping { from, forward_to: other.into(), probe, digest, special_fields }),
-            2 => pb::swim::Payload::Ack(pb::Ack { from, forward_to: other.into(), probe, table, rumors: None, reconcile: None.into(), special_fields }),
+            2 => pb::swim::Payload::Ack(pb::Ack { from, forward_to: other.into(), probe, table, rumors, reconcile: reconcile.into(), special_fields }),
             3 => {
                 let target = MessageField::some(other.unwrap_or_else(|| (*from).clone()));
                 pb::swim::Payload::Pingreq(pb::PingReq { from, target, probe, special_fields })
@@ -426,7 +484,7 @@ fn inner(level: Level, number: u32) -> Level {
     match (level, number) {
         (Level::Swim, 5) => Level::Membership,
         (Level::Swim, 2..=6) => Level::Body,
-        (Level::Body, 1 | 2) | (Level::Membership, 1) => Level::Leaf,
+        (Level::Body, 1 | 2 | 103) | (Level::Membership, 1) => Level::Leaf,
         _ => level,
     }
 }
@@ -451,7 +509,7 @@ fn get_varint(bytes: &mut &[u8]) -> u64 {
 
 /// A field that no message of ours has.
 fn unknown_field(choices: &mut Choices) -> Vec<u8> {
-    let number = [9, 15, 50, 99, 102, 12_345, (1 << 29) - 1][choices.below(7)];
+    let number = [9, 15, 50, 99, 105, 12_345, (1 << 29) - 1][choices.below(7)];
     let mut out = Vec::new();
     let wire_type = [0, 1, 2, 5][choices.below(4)];
     put_varint(&mut out, number << 3 | wire_type);
@@ -569,7 +627,7 @@ proptest! {
     #[test]
     fn a_buffer_too_small_takes_nothing(seen in seen(), size in 0..300usize) {
         let message = seen.message();
-        let mut large = [0; 1024];
+        let mut large = [0; 2048];
         let need = Encoder::new(&mut large, &message).unwrap().finish();
         let mut buf = vec![0xee; size];
         match Encoder::new(&mut buf, &message) {
@@ -633,6 +691,55 @@ proptest! {
             prop_assert_eq!(payload, wire.payload());
             prop_assert!(!wire.encrypted() && wire.nonce.is_none());
         }
+    }
+}
+
+#[test]
+fn what_an_ack_says_of_rumors_is_checked_wherever_it_stands() {
+    let mut seen = Seen {
+        kind: 2,
+        from: SeenMember {
+            id: MemberId::from_bytes([1; 16]),
+            incarnation: 1,
+            address: None,
+            ports: (1, 2),
+            flags: [false; 3],
+            features: 1,
+            name: String::new(),
+        },
+        other: None,
+        probe: 0,
+        extra: 0,
+        rumors: 7,
+        reconcile: Vec::new(),
+        memberships: Vec::new(),
+    };
+    let bytes = seen.encode(1_000);
+    assert!(check(&bytes));
+    let with = |more: &[u8]| {
+        // The type, then the body's tag and its length of one byte.
+        let mut bytes = bytes.clone();
+        bytes[3] += more.len() as u8;
+        bytes.extend(more);
+        check(&bytes).then_some(()).ok_or(decode(&bytes).err())
+    };
+    assert_eq!(
+        with(&[0xb0, 6, 9]),
+        Ok(()),
+        "of a number that stands twice the last counts"
+    );
+    assert_eq!(with(&[0xba, 6, 2, 10, 0]), Ok(()));
+    for (name, more, reason) in [
+        (
+            "no uint32",
+            &[0xb0, 6, 0x80, 0x80, 0x80, 0x80, 0x10, 0xb0, 6, 1][..],
+            Reject::Malformed,
+        ),
+        ("parts twice", &[0xba, 6, 0, 0xba, 6, 0], Reject::Malformed),
+        ("parts that are none", &[0xba, 6, 1, 10], Reject::Truncated),
+        ("a part cut off", &[0xba, 6, 2, 10, 1], Reject::Truncated),
+    ] {
+        assert_eq!(with(more), Err(Some(reason)), "{name}");
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use butterfly::member::{Health, Incarnation, MemberId};
 use butterfly::node::{Node, NodeConfig, SEND_BUFFER, Transmit};
+use butterfly::rumor::{Rumor, ServiceConfig};
 use butterfly::wire::{
     self, Accusers, Encoder, HEADROOM, MemberRecord, MembershipRecord, Message, RingKey, feature,
 };
@@ -23,6 +24,7 @@ pub struct World {
     pub now: Time,
     keys: Vec<RingKey>,
     sent: Box<[u8; SEND_BUFFER]>,
+    frame: Vec<u8>,
 }
 
 /// The ring's keys: one, or none.
@@ -145,6 +147,21 @@ pub fn ping_with_six(keys: &[RingKey], number: u32, first: u32) -> Vec<u8> {
     datagram
 }
 
+/// The configuration of the group with this number, as a frame from member 1.
+pub fn config_frame(keys: &[RingKey], number: u32, incarnation: u64) -> Vec<u8> {
+    let config = Rumor::ServiceConfig(ServiceConfig {
+        group: format!("redis.g{number}").parse().unwrap(),
+        incarnation,
+        encrypted: false,
+        config: vec![b'x'; 100],
+    });
+    let rumor = wire::encode_rumor(&config, &record(1).id.to_string());
+    let mut frame = Vec::new();
+    let key = keys.first().map(|key| (key, [4; 24]));
+    wire::seal_into(key, &rumor.bytes, &mut frame);
+    frame
+}
+
 /// The member table of a ring of that many, as member 1 tells it, in ordinary datagrams.
 pub fn table(keys: &[RingKey], members: u32) -> Vec<Vec<u8>> {
     let part = Message::Ack {
@@ -172,12 +189,23 @@ impl World {
             now,
             keys,
             sent: Box::new([0; SEND_BUFFER]),
+            frame: Vec::new(),
         }
     }
 
     /// A node in a ring of that many members, all of which it has probed, so that nothing is news.
     pub fn settled(sealed: bool, members: u32) -> Self {
+        World::holding(sealed, members, 0)
+    }
+
+    /// The same, with so many rumors that nobody has to be told any more.
+    pub fn holding(sealed: bool, members: u32, rumors: u32) -> Self {
         let mut world = World::new(sealed);
+        for number in 0..rumors {
+            let mut frame = config_frame(&world.keys, number, 1);
+            world.hear_rumor(&mut frame);
+        }
+        world.node.handle_timeout(world.now);
         let keys = world.keys.clone();
         world.hear_table(&mut table(&keys, members));
         assert_eq!(world.node.counts().alive, members as usize);
@@ -187,6 +215,11 @@ impl World {
         assert_eq!(
             (world.node.counts().alive, world.node.news()),
             (members as usize, 0)
+        );
+        while world.take_push() {}
+        assert_eq!(
+            (world.node.hot_rumors(), world.node.rumor_count()),
+            (0, rumors as usize)
         );
         world
     }
@@ -208,6 +241,23 @@ impl World {
     pub fn hear(&mut self, from: SocketAddr, datagram: &mut [u8]) {
         self.node.handle_datagram(self.now, from, datagram);
         while self.node.poll_event().is_some() {}
+    }
+
+    /// A rumor arrives, and nobody looks at what it is.
+    #[inline]
+    pub fn hear_rumor(&mut self, frame: &mut [u8]) {
+        self.node.handle_rumor(self.now, frame, || addr_of(1));
+        while self.node.poll_event().is_some() {}
+    }
+
+    /// The next push is taken; whether there was one.
+    #[inline]
+    pub fn take_push(&mut self) -> bool {
+        let push = self.node.poll_push(self.now, &mut self.frame);
+        if let Some(push) = &push {
+            self.node.handle_sent(self.now, push.id, true);
+        }
+        push.is_some()
     }
 
     /// The next datagram that the node sends.

@@ -112,7 +112,7 @@ impl Gossip {
 
     /// A member that is gone for good sent a message: it is told so, at most one such member a period.
     pub fn tell_exiled(&mut self, env: &mut Env, id: MemberId, addr: SocketAddr) {
-        if env.now < self.departures.next_answer {
+        if env.now < self.departures.next_answer || addr.port() == 0 {
             return;
         }
         self.departures.next_answer = env.now + self.timing.period;

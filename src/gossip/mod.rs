@@ -12,11 +12,14 @@
 //! | `arrears` | what peers that cannot compare have yet to get |
 //! | `outbox` | what waits to be sent, and how many bytes a second |
 //! | `departures` | members that are gone for good |
+//! | `election`, `elections` | who leads a service group: the rules, and acting on them |
 //! | `apply` | what this member's own user says |
 
 mod apply;
 mod arrears;
 mod departures;
+mod election;
+mod elections;
 mod hot;
 mod outbox;
 mod push;
@@ -32,7 +35,7 @@ use crate::env::{Env, Timer};
 use crate::event::Event;
 use crate::member::{Health, MemberId};
 use crate::ring::{Peer, Ring};
-use crate::rumor::RumorId;
+use crate::rumor::{RumorId, RumorKind};
 
 pub(crate) use outbox::{PushId, What};
 use store::Place;
@@ -62,6 +65,7 @@ pub(crate) struct Gossip {
     reconciling: reconcile::Reconciling,
     arrears: arrears::Arrears,
     departures: departures::Departures,
+    elections: elections::Elections,
     effects: std::collections::VecDeque<Effect>,
     /// Whether a push of what is hot is due.
     pushing: bool,
@@ -79,6 +83,7 @@ impl Gossip {
             reconciling: reconcile::Reconciling::new(),
             arrears: arrears::Arrears::new(),
             departures: departures::Departures::new(),
+            elections: elections::Elections::new(),
             effects: std::collections::VecDeque::new(),
             pushing: false,
             chosen: Vec::new(),
@@ -106,6 +111,7 @@ impl Gossip {
             Timer::RumorPush => self.push_due(env, ring),
             Timer::RumorRound => self.round_due(env, ring),
             Timer::RumorDrip => self.drip_due(env, ring),
+            Timer::ElectionDue => self.elections_due(env, ring),
             Timer::DepartureOver => self.departure_over(env),
             _ => {}
         }
@@ -126,6 +132,7 @@ impl Gossip {
         if to >= Health::Confirmed {
             self.arrears.forget(&id);
         }
+        self.voter_changed(env, id);
         if to == Health::Departed && from.is_some() {
             self.retire_services(env, id);
         }
@@ -137,9 +144,12 @@ impl Gossip {
         self.push_soon(env);
         self.reconciling.changed(env.now);
         if let Some(entry) = self.store.get(place) {
+            let id = Arc::clone(&entry.id);
             env.journal.stats.rumors_adopted += 1;
-            env.journal
-                .event(Event::RumorChanged(Arc::clone(&entry.id)));
+            if id.kind == RumorKind::Service {
+                self.service_changed(env, &id.key);
+            }
+            env.journal.event(Event::RumorChanged(id));
         }
     }
 
@@ -147,6 +157,9 @@ impl Gossip {
     fn retire(&mut self, env: &mut Env, place: Place) {
         if let Some(entry) = self.store.remove(place) {
             self.hot.forget(entry.hot);
+            if entry.id.kind == RumorKind::Service {
+                self.service_changed(env, &entry.id.key);
+            }
             env.journal.event(Event::RumorGone(entry.id));
         }
     }

@@ -108,13 +108,14 @@ impl Outbox {
         small.pop_front().or_else(|| bulky.pop_front())
     }
 
-    /// Lets the credit of the time that has passed in, of at most a second.
+    /// Lets in the credit of the time that has passed: what is left of it is never more than a second's.
     fn count(&mut self, now: Time) {
-        let passed = now.since(self.counted).as_micros() as u64;
-        let earned = passed.min(1_000_000) * self.rate / 1_000_000;
+        let passed = now.since(self.counted).as_micros();
+        let earned = passed.saturating_mul(self.rate.into()) / 1_000_000;
         if earned > 0 {
             self.counted = now;
-            self.credit = (self.credit + earned as i64).min(self.rate as i64);
+            let earned = i64::try_from(earned).unwrap_or(i64::MAX);
+            self.credit = self.credit.saturating_add(earned).min(self.rate as i64);
         }
     }
 
@@ -134,15 +135,15 @@ impl Outbox {
 
 impl Gossip {
     /// The next push that is not out of date; `bytes` tells the size of what it holds, and `None` that it is
-    /// not held any more.
+    /// not held any more, or not for that peer any more.
     pub fn next_push(
         &mut self,
         now: Time,
-        bytes: impl Fn(&super::Store, What) -> Option<usize>,
+        bytes: impl Fn(&super::Store, &PushId) -> Option<usize>,
     ) -> Option<Push> {
         loop {
             let push = self.outbox.next(now)?;
-            if let Some(bytes) = bytes(&self.store, push.id.what) {
+            if let Some(bytes) = bytes(&self.store, &push.id) {
                 self.outbox.credit -= bytes as i64;
                 return Some(push);
             }

@@ -30,7 +30,6 @@ impl Gossip {
         self.pushing = false;
         let mut chosen = std::mem::take(&mut self.chosen);
         ring.pick(self.timing.gossip_fanout, &mut env.rng, &mut chosen);
-        // Alone, it stays hot until somebody comes, who then gets all.
         if !chosen.is_empty() {
             self.tell(ring, &chosen);
             self.again(env);
@@ -48,7 +47,7 @@ impl Gossip {
         }
     }
 
-    /// Nobody is there: whoever comes is a newcomer, and gets everything.
+    /// Nobody is there to be told: whoever comes is a newcomer, and gets everything.
     fn cool_all(&mut self) {
         for class in Class::ALL {
             while let Some(place) = self.hot.first(class) {
@@ -98,7 +97,9 @@ impl Gossip {
             return true;
         };
         let (hash, first) = (entry.hash, entry.told == 0);
-        entry.told = entry.told.saturating_add(peers.len() as u8);
+        entry.told = entry
+            .told
+            .saturating_add(u8::try_from(peers.len()).unwrap_or(u8::MAX));
         let cold = entry.told.saturating_add(entry.heard) >= enough;
         for (peer, offer) in peers.iter().zip(offers) {
             if peer.compares && (class == Class::Bulky || !first) {

@@ -6,7 +6,7 @@ use crate::env::Env;
 use crate::error::Reject;
 use crate::member::Health;
 use crate::ring::Ring;
-use crate::rumor::{Rumor, RumorKind};
+use crate::rumor::{Rumor, RumorKind, ServiceGroup};
 use crate::wire::RumorFrame;
 
 impl Gossip {
@@ -24,13 +24,18 @@ impl Gossip {
             self.heard_back(place);
             return Ok(());
         }
-        self.arrived(env, ring, hash);
-        if self.departures.is_buried(hash) {
+        let asked = self.reconciling.arrived(hash);
+        let taken = if self.departures.is_buried(hash) {
             env.journal.stats.rumors_stale += 1;
-            return Ok(());
+            Ok(())
+        } else {
+            let rumor = frame.rumor();
+            rumor.and_then(|rumor| self.take(env, ring, &rumor, frame.from_id))
+        };
+        if asked {
+            self.asked_for(env, ring, hash);
         }
-        let rumor = frame.rumor()?;
-        self.take(env, ring, &rumor, frame.from_id)
+        taken
     }
 
     /// A rumor that was heard, or that the disk held.
@@ -52,23 +57,96 @@ impl Gossip {
                 env.journal.stats.rumors_stale += 1;
                 return Ok(());
             }
+            Rumor::Election(election) | Rumor::ElectionUpdate(election) => {
+                return self.election_heard(env, ring, rumor.kind(), election);
+            }
             _ => {}
         }
+        let newcomer = self.newcomer(rumor);
         match self.store.merge(rumor, from_id) {
             Put::New(place) => self.changed(env, place),
             Put::Same(place) => self.heard_back(place),
             Put::Older(_) => env.journal.stats.rumors_stale += 1,
             Put::Full => return Err(Reject::StoreFull),
         }
+        if let Some(group) = newcomer {
+            self.joined_group(env, ring, group);
+        }
         Ok(())
     }
 
-    /// A rumor that was kept on disk: held, but not told, as who compares stores sees that it is held.
+    /// The group in which a member is new by this rumor.
+    fn newcomer<'r>(&self, rumor: &'r Rumor) -> Option<&'r ServiceGroup> {
+        let Rumor::Service(service) = rumor else {
+            return None;
+        };
+        let new = !service.withdrawn && self.store.find(&rumor.id()).is_none();
+        new.then_some(&service.group)
+    }
+
+    /// A rumor that was kept on disk: held, but not told, as who compares stores sees that it is held. An
+    /// election is not even held, but a hint, so that who compares stores tells of the one that runs.
     pub fn restore(&mut self, env: &mut Env, ring: &impl Ring, rumor: &Rumor, from_id: &str) {
+        if let Rumor::Election(hint) | Rumor::ElectionUpdate(hint) = rumor {
+            return self.restore_election(env, rumor.kind(), hint);
+        }
         if self.take(env, ring, rumor, from_id).is_ok()
             && let Some(place) = self.store.find(&rumor.id())
         {
             self.hot.cool(&mut self.store, place);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{NodeConfig, Timing};
+    use crate::event::Event;
+    use crate::member::{Incarnation, MemberId};
+    use crate::node::Node;
+    use crate::rumor::Rumor;
+    use crate::time::Time;
+    use crate::wire::encode_rumor;
+
+    fn node() -> Node {
+        let config = NodeConfig {
+            id: MemberId::from_bytes([1; 16]),
+            name: String::new(),
+            incarnation: Incarnation::ZERO,
+            reserved: Incarnation::MAX,
+            ip: None,
+            swim_port: 1,
+            gossip_port: 2,
+            persistent: false,
+            ring_keys: Vec::new(),
+            timing: Timing::lan(),
+            random_seed: [1; 32],
+        };
+        Node::new(config, Time::ZERO)
+    }
+
+    #[test]
+    fn what_the_disk_held_is_held_and_not_told() {
+        let mut node = node();
+        let rumor = Rumor::Departure(MemberId::from_bytes([9; 16]));
+        node.restore_rumor(&encode_rumor(&rumor, "somebody").bytes)
+            .unwrap();
+        assert_eq!((node.rumor_count(), node.hot_rumors()), (1, 0));
+        assert_eq!(
+            node.rumor(&rumor.id()).and_then(|held| held.rumor()),
+            Some(rumor)
+        );
+        assert!(!node.is_expelled());
+    }
+
+    #[test]
+    fn who_was_told_to_depart_before_it_stopped_still_is() {
+        let mut node = node();
+        let departure = Rumor::Departure(node.id());
+        node.restore_rumor(&encode_rumor(&departure, "somebody").bytes)
+            .unwrap();
+        assert!(node.is_expelled());
+        let events: Vec<_> = std::iter::from_fn(|| node.poll_event()).collect();
+        assert!(events.contains(&Event::Expelled));
     }
 }

@@ -67,21 +67,24 @@ impl Reconciling {
 
     /// Whether this is to be asked for: it was not within the last one or two periods.
     fn want(&mut self, now: Time, period: Duration, hash: u64) -> bool {
-        if now.since(self.wanted_since) >= period {
+        let since = now.since(self.wanted_since);
+        if since >= period {
             let [recent, old] = &mut self.wanted;
             std::mem::swap(recent, old);
             recent.clear();
+            if since >= period * 2 {
+                old.clear();
+            }
             self.wanted_since = now;
         }
         let [recent, old] = &mut self.wanted;
         !old.contains(&hash) && recent.len() < MAX_WANTED && recent.insert(hash)
     }
 
-    /// It came. Whether that was the last of those asked for.
-    fn arrived(&mut self, hash: u64) -> bool {
+    /// It came. Whether it was asked for.
+    pub fn arrived(&mut self, hash: u64) -> bool {
         let [recent, old] = &mut self.wanted;
-        let asked = recent.remove(&hash) | old.remove(&hash);
-        asked && recent.is_empty() && old.is_empty()
+        recent.remove(&hash) | old.remove(&hash)
     }
 }
 
@@ -201,7 +204,7 @@ impl Gossip {
         parts: &[u8],
     ) -> Result<(), Reject> {
         let mut replies = Replies::new();
-        let mut wants = Vec::new();
+        let (mut wants, mut wanted) = (Vec::new(), Vec::new());
         for part in read_parts(parts)? {
             match part {
                 Part::Sums {
@@ -225,9 +228,12 @@ impl Gossip {
                     }
                     self.want(env, &hashes, &mut wants);
                 }
-                Part::Want(hashes) => self.wanted(ring, from, &hashes),
+                Part::Want(hashes) => wanted.extend(hashes),
             }
         }
+        wanted.sort_unstable();
+        wanted.dedup();
+        self.wanted(ring, from, &wanted);
         replies.hashes(&wants, Part::Want);
         self.reply(from, replies);
         Ok(())
@@ -253,7 +259,7 @@ impl Gossip {
         mut theirs: Vec<u64>,
         replies: &mut Replies,
     ) {
-        if range.is_empty() {
+        if range.is_empty() || replies.full {
             return;
         }
         theirs.sort_unstable();
@@ -294,9 +300,15 @@ impl Gossip {
         }
     }
 
-    /// A rumor came that was not held. If it was the last of those asked for, there may be more.
-    pub(super) fn arrived(&mut self, env: &mut Env, ring: &impl Ring, hash: u64) {
-        if self.reconciling.arrived(hash)
+    /// A rumor that was asked for came. If it was the last of them, there may be more.
+    pub(super) fn asked_for(&mut self, env: &mut Env, ring: &impl Ring, hash: u64) {
+        // Others may know it as well as who was asked: they are offered it, as if it had been told before,
+        // else each newcomer would push everything that there is.
+        let place = self.store.find_hash(hash);
+        if let Some(entry) = place.and_then(|place| self.store.get_mut(place)) {
+            entry.told = entry.told.max(1);
+        }
+        if self.reconciling.wanted.iter().all(BTreeSet::is_empty)
             && let Some(partner) = self.reconciling.partner
             && ring.peer(&partner).is_some()
         {

@@ -8,7 +8,7 @@ use dryoc::classic::crypto_generichash::crypto_generichash;
 use slab::Slab;
 
 use super::sums::{Node, Sums};
-use crate::limits::{MAX_RUMOR_BYTES, MAX_RUMORS};
+use crate::limits::{MAX_RUMOR, MAX_RUMOR_BYTES, MAX_RUMORS};
 use crate::member::MemberId;
 use crate::rumor::{Rumor, RumorId, RumorKind, ServiceGroup};
 use crate::wire::{EncodedRumor, encode_rumor, read_rumor};
@@ -82,10 +82,18 @@ pub(crate) struct Store {
     services: BTreeSet<(MemberId, Place)>,
     sums: Sums,
     bytes: usize,
+    /// Rumors, and bytes of them, that fit.
+    most: usize,
+    most_bytes: usize,
 }
 
 impl Store {
     pub fn new() -> Self {
+        Store::bounded(MAX_RUMORS, MAX_RUMOR_BYTES)
+    }
+
+    /// One that holds at most so many rumors of at most so many bytes.
+    fn bounded(most: usize, most_bytes: usize) -> Self {
         Store {
             entries: Slab::new(),
             by_id: BTreeMap::new(),
@@ -93,6 +101,8 @@ impl Store {
             services: BTreeSet::new(),
             sums: Sums::new(),
             bytes: 0,
+            most,
+            most_bytes,
         }
     }
 
@@ -228,7 +238,9 @@ impl Store {
         let before = place.and_then(|place| self.get(place));
         let freed = before.map_or(0, |held| held.bytes.len());
         let bytes = self.bytes - freed + encoded.bytes.len();
-        if bytes > MAX_RUMOR_BYTES || place.is_none() && self.len() >= MAX_RUMORS {
+        // Written canonically it may be larger than it came, and nobody takes what is too large.
+        let too_large = encoded.bytes.len() > MAX_RUMOR || bytes > self.most_bytes;
+        if too_large || place.is_none() && self.len() >= self.most {
             return Put::Full;
         }
         self.bytes = bytes;
@@ -286,5 +298,263 @@ impl Store {
             self.services.remove(&(member, place));
         }
         Some(entry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::gossip::sums::FANOUT;
+    use crate::rumor::{Service, ServiceConfig, ServiceFile, SysInfo};
+
+    fn member(number: u8) -> MemberId {
+        MemberId::from_bytes([number; 16])
+    }
+
+    fn service(group: u8, number: u8, incarnation: u64, cfg: Vec<u8>) -> Rumor {
+        Rumor::Service(Service {
+            member: member(number),
+            group: format!("redis.g{group}").parse().unwrap(),
+            incarnation,
+            initialized: cfg.is_empty(),
+            pkg: "core/redis/1/1".to_owned(),
+            withdrawn: cfg.len() == 2,
+            cfg,
+            sys: SysInfo::default(),
+            pkg_incarnation: 0,
+        })
+    }
+
+    fn config(group: u8, incarnation: u64, config: Vec<u8>) -> Rumor {
+        Rumor::ServiceConfig(ServiceConfig {
+            group: format!("redis.g{group}").parse().unwrap(),
+            incarnation,
+            encrypted: false,
+            config,
+        })
+    }
+
+    fn file(group: u8, number: u8, incarnation: u64, body: Vec<u8>) -> Rumor {
+        Rumor::ServiceFile(ServiceFile {
+            group: format!("redis.g{group}").parse().unwrap(),
+            incarnation,
+            encrypted: false,
+            filename: format!("file-{number}"),
+            body,
+        })
+    }
+
+    /// Of few groups, members, incarnations and contents, so that many meet.
+    fn rumor() -> impl Strategy<Value = Rumor> {
+        let content = || vec(0..3u8, 0..3);
+        prop_oneof![
+            (0..2u8, 0..3u8, 0..3u64, content()).prop_map(|(g, m, i, c)| service(g, m, i, c)),
+            (0..2u8, 0..3u64, content()).prop_map(|(g, i, c)| config(g, i, c)),
+            (0..2u8, 0..3u8, 0..3u64, content()).prop_map(|(g, f, i, c)| file(g, f, i, c)),
+            (0..4u8).prop_map(|m| Rumor::Departure(member(m))),
+        ]
+    }
+
+    fn holding(rumors: &[Rumor]) -> Store {
+        let mut store = Store::new();
+        for rumor in rumors {
+            store.merge(rumor, "somebody");
+        }
+        store
+    }
+
+    fn contents(store: &Store) -> Vec<Rumor> {
+        store.iter().map(|entry| entry.rumor().unwrap()).collect()
+    }
+
+    /// Everything that is kept beside the entries follows from them.
+    fn check(store: &Store) {
+        let mut sums = Sums::new();
+        let mut bytes = 0;
+        for entry in store.iter() {
+            assert_eq!(entry.hash, content_hash(entry.id.kind, entry.payload()));
+            let place = store.find_hash(entry.hash).unwrap();
+            assert_eq!(store.find(&entry.id), Some(place));
+            assert_eq!(store.get(place).unwrap().hash, entry.hash);
+            let rumor = entry.rumor().unwrap();
+            assert_eq!(
+                (rumor.id(), rumor.version()),
+                ((*entry.id).clone(), entry.version)
+            );
+            assert_eq!(entry.withdrawn, is_withdrawn(&rumor));
+            if let Rumor::Service(service) = rumor {
+                assert!(store.services_of(service.member).any(|at| at == place));
+            }
+            sums.add(entry.hash);
+            bytes += entry.bytes.len();
+        }
+        let of_kinds = RumorKind::ALL.map(|kind| store.of_kind(kind).count());
+        assert_eq!(of_kinds.iter().sum::<usize>(), store.len());
+        let services = store.of_kind(RumorKind::Service).count();
+        assert_eq!((store.services.len(), store.bytes()), (services, bytes));
+        assert_eq!(store.hashes(0..=u64::MAX).count(), store.len());
+        assert_eq!(store.sums().all(), sums.all());
+        for index in 0..FANOUT {
+            let child = Node::ROOT.child(index);
+            assert_eq!(store.sums().sum(child), sums.sum(child));
+            assert_eq!(store.count(child), store.hashes(child.hashes()).count());
+            for index in 0..FANOUT {
+                let leaf = child.child(index);
+                assert_eq!(store.sums().sum(leaf), sums.sum(leaf));
+                assert_eq!(store.count(leaf), store.hashes(leaf.hashes()).count());
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_order_of_the_same_rumors_ends_in_the_same_contents(
+            (rumors, shuffled) in vec(rumor(), 0..24).prop_flat_map(|rumors| (Just(rumors.clone()), Just(rumors).prop_shuffle())),
+            again in vec(any::<prop::sample::Index>(), 0..24),
+        ) {
+            let one = holding(&rumors);
+            let mut other = holding(&shuffled);
+            for index in again {
+                if !rumors.is_empty() {
+                    let put = other.merge(index.get(&rumors), "somebody else");
+                    prop_assert!(matches!(put, Put::Same(_) | Put::Older(_)), "nothing comes of a duplicate");
+                }
+            }
+            prop_assert_eq!(contents(&one), contents(&other));
+            prop_assert_eq!(one.checksum(), other.checksum());
+            check(&one);
+        }
+
+        #[test]
+        fn what_two_hold_is_the_same_whoever_tells_the_other(
+            ours in vec(rumor(), 0..12), theirs in vec(rumor(), 0..12), thirds in vec(rumor(), 0..12),
+        ) {
+            let told = |to: &[Rumor], by: &[Rumor]| {
+                let (mut to, by) = (holding(to), holding(by));
+                for rumor in contents(&by) {
+                    to.merge(&rumor, "somebody");
+                }
+                contents(&to)
+            };
+            prop_assert_eq!(told(&ours, &theirs), told(&theirs, &ours), "commutative");
+            let (left, right) = (told(&ours, &theirs), told(&theirs, &thirds));
+            prop_assert_eq!(told(&left, &thirds), told(&ours, &right), "associative");
+            prop_assert_eq!(told(&left, &left), left, "idempotent");
+        }
+
+        #[test]
+        fn all_books_are_kept_whatever_comes_and_goes(steps in vec((rumor(), 0..4u8), 1..60)) {
+            let mut store = Store::new();
+            for (rumor, step) in steps {
+                match (step, store.find(&rumor.id())) {
+                    (0, Some(place)) => {
+                        let removed = store.remove(place).unwrap();
+                        prop_assert_eq!(removed.rumor().map(|rumor| rumor.id()), Some(rumor.id()));
+                        prop_assert!(store.remove(place).is_none());
+                        prop_assert_eq!(store.find(&rumor.id()), None);
+                    }
+                    (1, _) => {
+                        store.replace(&rumor, "somebody");
+                        let place = store.find(&rumor.id()).unwrap();
+                        prop_assert_eq!(store.get(place).unwrap().rumor(), Some(rumor));
+                    }
+                    _ => {
+                        store.merge(&rumor, "somebody");
+                    }
+                }
+                check(&store);
+            }
+            for place in store.hashes(0..=u64::MAX).map(|(_, place)| place).collect::<Vec<_>>() {
+                store.remove(place);
+            }
+            check(&store);
+            prop_assert_eq!((store.len(), store.bytes(), store.checksum()), (0, 0, Store::new().checksum()));
+        }
+
+        #[test]
+        fn a_full_store_loses_nothing_and_stays_within_its_bounds(
+            rumors in vec(rumor(), 1..60), most in 0..6usize, most_bytes in 0..800usize,
+        ) {
+            let mut store = Store::bounded(most, most_bytes);
+            for rumor in rumors {
+                let before = contents(&store);
+                let put = store.merge(&rumor, "somebody");
+                prop_assert!(store.len() <= most && store.bytes() <= most_bytes);
+                let held = store.find(&rumor.id()).and_then(|place| store.get(place)?.rumor());
+                match put {
+                    Put::New(_) | Put::Same(_) => prop_assert_eq!(held, Some(rumor)),
+                    Put::Older(_) | Put::Full => prop_assert_eq!(contents(&store), before),
+                }
+            }
+            check(&store);
+        }
+    }
+
+    #[test]
+    fn the_higher_incarnation_wins_and_of_equal_ones_the_greater_content() {
+        for (weaker, stronger) in [
+            (service(0, 1, 1, vec![2, 2]), service(0, 1, 2, vec![])),
+            (service(0, 1, 1, vec![1]), service(0, 1, 1, vec![2])),
+            (config(0, 4, vec![9; 99]), config(0, 5, vec![])),
+            (config(0, 4, vec![1]), config(0, 4, vec![2])),
+            (file(0, 1, 0, vec![7]), file(0, 1, 1, vec![])),
+            (file(0, 1, 0, vec![7]), file(0, 1, 0, vec![8])),
+        ] {
+            let mut store = holding(&[weaker.clone(), stronger.clone()]);
+            assert_eq!(contents(&store), [stronger.clone()]);
+            assert!(matches!(store.merge(&weaker, ""), Put::Older(_)));
+            assert!(matches!(store.merge(&stronger, "another"), Put::Same(_)));
+        }
+    }
+
+    #[test]
+    fn another_bit_kind_group_or_id_is_another_checksum() {
+        let differing = [
+            config(0, 1, vec![0]),
+            config(0, 1, vec![1]),
+            config(0, 2, vec![0]),
+            config(1, 1, vec![0]),
+            file(0, 1, 1, vec![0]),
+            file(0, 2, 1, vec![0]),
+            service(0, 1, 1, vec![0]),
+            service(0, 2, 1, vec![0]),
+            Rumor::Departure(member(1)),
+            Rumor::Departure(member(2)),
+        ];
+        let checksum = |rumor: &Rumor| holding(std::slice::from_ref(rumor)).checksum();
+        let mut checksums: Vec<_> = differing.iter().map(checksum).collect();
+        checksums.push(Store::new().checksum());
+        checksums.sort_unstable();
+        checksums.dedup();
+        assert_eq!(checksums.len(), differing.len() + 1);
+        assert_ne!(
+            content_hash(RumorKind::Election, b"same"),
+            content_hash(RumorKind::ElectionUpdate, b"same")
+        );
+        // Who applied it is no part of what it says.
+        let (mut one, mut other) = (Store::new(), Store::new());
+        one.merge(&differing[0], "me");
+        other.merge(&differing[0], "you");
+        assert_eq!(one.checksum(), other.checksum());
+    }
+
+    #[test]
+    fn what_is_larger_than_any_may_be_is_not_held() {
+        let mut store = Store::new();
+        let overhead = encode_rumor(&file(0, 1, 1, vec![0; MAX_RUMOR]), "me")
+            .bytes
+            .len()
+            - MAX_RUMOR;
+        let largest = file(0, 1, 1, vec![0; MAX_RUMOR - overhead]);
+        assert!(matches!(store.merge(&largest, "me"), Put::New(_)));
+        assert_eq!(store.bytes(), MAX_RUMOR);
+        let larger = file(0, 1, 2, vec![0; MAX_RUMOR - overhead + 1]);
+        assert_eq!(store.merge(&larger, "me"), Put::Full);
+        assert_eq!(contents(&store), [largest]);
     }
 }

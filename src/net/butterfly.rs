@@ -15,7 +15,7 @@ use rand::rngs::StdRng;
 
 use super::handle::{Command, Handle};
 use super::rumors::Rumors;
-use super::{socket, trace_file};
+use super::{snapshot, socket, trace_file};
 use crate::config::Config;
 use crate::disk::{DataDir, DiskError, StoredIdentity};
 use crate::error::CommandError;
@@ -62,7 +62,8 @@ pub struct Butterfly {
     sender: Sender<Command>,
     waker: Arc<Waker>,
     stopped: bool,
-    data_dir: Option<DataDir>,
+    pub(super) data_dir: Option<DataDir>,
+    pub(super) snapshots: snapshot::Schedule,
     traces: Option<trace_file::Writer>,
 }
 
@@ -93,6 +94,14 @@ pub enum BindError {
     /// The data directory cannot be used.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// The data directory's member departed for good.
+    #[error(
+        "member {id} departed for good, by a departure rumor; start with another data directory, and so another id"
+    )]
+    Departed {
+        /// The id that cannot be used again.
+        id: MemberId,
+    },
     /// The system gives no poll, waker or randomness.
     #[error("the system refuses what a loop needs: {0}")]
     System(#[from] io::Error),
@@ -117,6 +126,17 @@ impl Butterfly {
         let node_config = node_config(&config, local_addr, gossip_port, identity, random_seed);
         let epoch = Instant::now();
         let mut node = Node::new(node_config, Time::ZERO);
+        if let Some(kept) = data_dir
+            .as_ref()
+            .map(DataDir::load_snapshot)
+            .transpose()?
+            .flatten()
+        {
+            snapshot::restore(&mut node, &kept);
+        }
+        if node.is_expelled() {
+            return Err(BindError::Departed { id: identity.id });
+        }
         let traces =
             trace_file::Writer::from_env(&config.name, identity.id, local_addr, epoch.elapsed());
         node.set_tracing(traces.is_some());
@@ -138,6 +158,7 @@ impl Butterfly {
             waker,
             stopped: false,
             data_dir,
+            snapshots: snapshot::Schedule::default(),
             traces,
         })
     }
@@ -378,6 +399,11 @@ impl Butterfly {
             Command::Withdraw(group) => self.withdraw(&group).map(drop),
             Command::ApplyConfig(config) => self.apply_config(*config),
             Command::ApplyFile(file) => self.apply_file(*file),
+            Command::StartElection {
+                kind,
+                group,
+                suitability,
+            } => self.start_election(kind, &group, suitability),
             Command::Depart(id) => self.depart(id),
             Command::SetRingKeys(keys) => {
                 self.set_ring_keys(keys);
@@ -407,7 +433,8 @@ impl Butterfly {
         };
         let due = due.map(|due| self.epoch + Duration::from_micros(due.as_micros()));
         let gossip = self.gossip.as_ref().and_then(Rumors::deadline);
-        due.into_iter().chain(gossip).min()
+        let snapshot = self.snapshots.deadline();
+        due.into_iter().chain(gossip).chain(snapshot).min()
     }
 
     /// Does what there is to do: reads and answers datagrams, up to a bound, and serves the timers.
@@ -439,6 +466,7 @@ impl Butterfly {
         self.node.handle_timeout(self.clock());
         self.push_rumors();
         self.store_mark();
+        self.store_snapshot();
         self.flush();
         self.write_traces();
     }
@@ -597,6 +625,7 @@ impl Drop for Butterfly {
     fn drop(&mut self) {
         self.push_rumors();
         self.store_mark();
+        self.store_snapshot_now();
         self.write_traces();
     }
 }

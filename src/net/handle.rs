@@ -10,7 +10,7 @@ use mio::Waker;
 
 use crate::event::SeedId;
 use crate::member::MemberId;
-use crate::rumor::{Service, ServiceConfig, ServiceFile, ServiceGroup};
+use crate::rumor::{RumorKind, Service, ServiceConfig, ServiceFile, ServiceGroup};
 use crate::wire::RingKey;
 
 /// What another thread may ask of a [`Butterfly`](crate::Butterfly).
@@ -37,6 +37,15 @@ pub enum Command {
     ApplyConfig(Box<ServiceConfig>),
     /// See [`apply_file`](crate::Butterfly::apply_file).
     ApplyFile(Box<ServiceFile>),
+    /// See [`start_election`](crate::Butterfly::start_election).
+    StartElection {
+        /// [`RumorKind::Election`] or [`RumorKind::ElectionUpdate`].
+        kind: RumorKind,
+        /// The group.
+        group: ServiceGroup,
+        /// How fit this member is to lead.
+        suitability: u64,
+    },
     /// See [`depart`](crate::Butterfly::depart).
     Depart(MemberId),
     /// See [`set_ring_keys`](crate::Butterfly::set_ring_keys).

@@ -6,6 +6,7 @@ mod handle;
 mod injector;
 mod pinger;
 mod rumors;
+mod snapshot;
 mod socket;
 mod trace_file;
 #[allow(unsafe_code)]

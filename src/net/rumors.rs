@@ -13,7 +13,7 @@ use crate::error::CommandError;
 use crate::limits::FRAMES_PER_WAKE;
 use crate::member::MemberId;
 use crate::node::PushName;
-use crate::rumor::{Service, ServiceConfig, ServiceFile, ServiceGroup};
+use crate::rumor::{RumorKind, Service, ServiceConfig, ServiceFile, ServiceGroup};
 
 /// Commanding: rumors.
 impl Butterfly {
@@ -47,6 +47,20 @@ impl Butterfly {
     /// See [`Node::apply_file`](crate::Node::apply_file).
     pub fn apply_file(&mut self, file: ServiceFile) -> Result<(), CommandError> {
         self.node.apply_file(self.clock(), file)
+    }
+
+    /// Has a service group elect a leader.
+    ///
+    /// # Errors
+    /// See [`Node::start_election`](crate::Node::start_election).
+    pub fn start_election(
+        &mut self,
+        kind: RumorKind,
+        group: &ServiceGroup,
+        suitability: u64,
+    ) -> Result<(), CommandError> {
+        let now = self.clock();
+        self.node.start_election(now, kind, group, suitability)
     }
 
     /// Has a member depart for good: it stops, and its id is not accepted again.

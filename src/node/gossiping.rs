@@ -1,6 +1,7 @@
 //! The part of a [`Node`] that has to do with rumors.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use rand::RngExt;
 
@@ -13,7 +14,7 @@ use crate::member::{Health, MemberId};
 use crate::rumor::{Rumor, RumorId, RumorKind, Service, ServiceConfig, ServiceFile, ServiceGroup};
 use crate::swim::Notice;
 use crate::time::Time;
-use crate::view::RumorView;
+use crate::view::{ElectionView, RumorView};
 use crate::wire::{self, HEADROOM};
 
 /// A rumor to be pushed to a peer's PULL socket; its frame was written by [`Node::poll_push`].
@@ -87,6 +88,23 @@ impl Node {
         self.gossip.store().members_of(group)
     }
 
+    /// All rumors in the bytes in which they are sent, shared and not copied: a picture for the disk.
+    pub(crate) fn encoded_rumors(&self) -> impl Iterator<Item = (RumorKind, Arc<[u8]>)> {
+        let entries = self.gossip.store().iter();
+        entries.map(|entry| (entry.id.kind, Arc::clone(&entry.bytes)))
+    }
+
+    /// The records of all members, as they are sent.
+    pub(crate) fn memberships(&self) -> impl Iterator<Item = Vec<u8>> {
+        self.swim.memberships()
+    }
+
+    /// A group's election of this kind.
+    pub fn election(&self, kind: RumorKind, group: &ServiceGroup) -> Option<ElectionView> {
+        let (election, is_hint) = self.gossip.election(kind, group)?;
+        Some(ElectionView { election, is_hint })
+    }
+
     /// Whether this member was told to depart for good.
     pub fn is_expelled(&self) -> bool {
         self.expelled
@@ -124,7 +142,7 @@ impl Node {
     }
 
     fn take_frame(&mut self, frame: &mut [u8]) -> Result<(), Reject> {
-        if frame.len() > MAX_RUMOR + HEADROOM {
+        if frame.len() > MAX_RUMOR + wire::overhead(true, MAX_RUMOR) {
             return Err(Reject::Oversized);
         }
         let bytes = frame.len();
@@ -145,17 +163,15 @@ impl Node {
                 let record = rumor.membership()?;
                 let from = SocketAddr::from(([127, 0, 0, 1], 0));
                 self.swim
-                    .handle_rumor(&mut self.env, from, sender, bytes, &record)
+                    .handle_rumor(&mut self.env, from, sender, bytes, &record, true)
             }
         }
     }
 
     /// ZeroMQ took a push, or could not within its time.
     pub fn handle_sent(&mut self, now: Time, push: PushName, taken: bool) {
-        if self.paused {
-            return;
-        }
-        self.advance(now);
+        // Also while it is paused: whoever is owed more waits for this.
+        self.advance_unless_paused(now);
         let stats = &mut self.env.journal.stats;
         if taken {
             stats.rumors_sent += 1;
@@ -167,11 +183,31 @@ impl Node {
         self.settle();
     }
 
-    /// A rumor that was kept on disk. It is held, and told to nobody unasked.
-    pub(crate) fn restore(&mut self, rumor: &Rumor, from_id: &str) {
+    /// A rumor that was kept on disk: it is held, and told to nobody unasked.
+    ///
+    /// # Errors
+    /// It does not read, or there is no room.
+    pub fn restore_rumor(&mut self, bytes: &[u8]) -> Result<(), Reject> {
+        let frame = wire::read_rumor(bytes)?;
+        let rumor = frame.rumor()?;
         self.gossip
-            .restore(&mut self.env, &self.swim, rumor, from_id);
+            .restore(&mut self.env, &self.swim, &rumor, frame.from_id);
         self.settle();
+        Ok(())
+    }
+
+    /// A record of a member that was kept on disk: it is no news, but whoever it says is there is asked.
+    ///
+    /// # Errors
+    /// It does not read, or is not of a member that could be anywhere.
+    pub fn restore_member(&mut self, bytes: &[u8]) -> Result<(), Reject> {
+        let record = wire::read_membership(bytes)?;
+        let (me, from) = (self.id(), SocketAddr::from(([127, 0, 0, 1], 0)));
+        let restored = self
+            .swim
+            .handle_rumor(&mut self.env, from, me, bytes.len(), &record, false);
+        self.settle();
+        restored
     }
 
     /// Lets membership and gossip know what each has to know of the other.
@@ -265,6 +301,32 @@ impl Node {
         done
     }
 
+    /// Has a service group elect a leader, or who of it updates first; this member runs a service of the group,
+    /// and of two candidates the one with the higher suitability wins. If an election runs, this member takes
+    /// part in it; if a leader is known, all stays as it is. The suitability counts in later terms too.
+    ///
+    /// # Errors
+    /// [`CommandError::NotInGroup`], [`CommandError::NoElection`] or [`CommandError::StoreFull`]; nothing
+    /// changed.
+    pub fn start_election(
+        &mut self,
+        now: Time,
+        kind: RumorKind,
+        group: &ServiceGroup,
+        suitability: u64,
+    ) -> Result<(), CommandError> {
+        if !kind.is_election() {
+            return Err(CommandError::NoElection(kind));
+        }
+        self.advance_unless_paused(now);
+        let (env, swim) = (&mut self.env, &self.swim);
+        let done = self
+            .gossip
+            .start_election(env, swim, kind, group, suitability);
+        self.settle();
+        done
+    }
+
     /// Has a member depart for good: it stops, and its id is not accepted again. This member's own id is
     /// allowed.
     ///
@@ -288,7 +350,8 @@ impl Node {
         self.env.wall = now;
         let swim = &self.swim;
         let mut member = None;
-        let push = self.gossip.next_push(now, |store, what| match what {
+        let push = self.gossip.next_push(now, |store, id| match id.what {
+            _ if swim.blocked().contains(&id.peer) => None,
             What::Rumor(hash) => Some(store.get(store.find_hash(hash)?)?.bytes.len()),
             What::Member(id) => Some(swim.membership(&id)?.len()),
         })?;

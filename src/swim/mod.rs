@@ -203,7 +203,11 @@ impl Swim {
             Timer::PushDue => self.push_due(env),
             Timer::SyncDue => self.sync_due(env),
             Timer::LeaveStep => self.leave_step(env),
-            Timer::RumorPush | Timer::RumorRound | Timer::RumorDrip | Timer::DepartureOver => {}
+            Timer::RumorPush
+            | Timer::RumorRound
+            | Timer::RumorDrip
+            | Timer::DepartureOver
+            | Timer::ElectionDue => {}
         }
     }
 

@@ -13,7 +13,7 @@ use crate::env::Env;
 use crate::error::Reject;
 use crate::event::Cause;
 use crate::journal;
-use crate::limits::{MAX_DATAGRAM_SENT, MAX_EXILED};
+use crate::limits::{MAX_DATAGRAM_SENT, MAX_EXILED, STRANGER_AMPLIFICATION};
 use crate::member::{Health, MemberId};
 use crate::ring::{Peer, Ring};
 use crate::stats::MessageKind;
@@ -70,7 +70,7 @@ impl Swim {
         }
     }
 
-    /// A record of a member came as a rumor over ZeroMQ.
+    /// A record of a member came as a rumor over ZeroMQ, or from the disk, where it is no `news`.
     pub fn handle_rumor(
         &mut self,
         env: &mut Env,
@@ -78,6 +78,7 @@ impl Swim {
         sender: MemberId,
         bytes: usize,
         record: &MembershipRecord<'_>,
+        news: bool,
     ) -> Result<(), Reject> {
         if record.member.id == MemberId::OBSERVER {
             return Err(Reject::BadId);
@@ -91,7 +92,7 @@ impl Swim {
         };
         let mut incoming = Incoming::by_rumor(from, sender, bytes);
         env.journal.stats.records_received += 1;
-        self.apply_record(env, &mut incoming, record, true);
+        self.apply_record(env, &mut incoming, record, news);
         Ok(())
     }
 
@@ -108,6 +109,20 @@ impl Swim {
             health: row.health,
             accusers: Accusers::NONE,
         }))
+    }
+
+    /// The records of all members, as they are sent.
+    pub fn memberships(&self) -> impl Iterator<Item = Vec<u8>> {
+        let told = |key| key != self.table.me() || self.addressed;
+        let rows = self.table.iter().filter(move |(key, _)| told(*key));
+        rows.filter_map(|(key, row)| {
+            let member = self.record_of(key)?;
+            Some(encode_membership(&MembershipRecord {
+                member,
+                health: row.health,
+                accusers: Accusers::NONE,
+            }))
+        })
     }
 
     /// Encodes a part of a comparison of stores for this member: an Ack that it did not ask for.
@@ -213,7 +228,8 @@ impl Incoming<'_> {
             sender,
             row: None,
             proved: false,
-            allowance: bytes,
+            // As a stranger's datagram: so that a claimed death can be put on trial.
+            allowance: STRANGER_AMPLIFICATION * bytes,
             reserved: 0,
             overhead: 0,
         }

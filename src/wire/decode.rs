@@ -74,9 +74,9 @@ struct Body<'a> {
     probe: u64,
     /// A Ping's `digest`, or an Ack's `table`.
     extra: u64,
-    /// An Ack's `rumors` and `reconcile`.
-    rumors: u64,
-    reconcile: &'a [u8],
+    /// An Ack's `rumors`, which is a uint32 wherever it stands, and its `reconcile`.
+    rumors: Result<u32, Reject>,
+    reconcile: Option<&'a [u8]>,
     /// A number stood there that is no uint32, which a digest has to be, also if another follows.
     wide: bool,
 }
@@ -85,7 +85,7 @@ impl<'a> Body<'a> {
     /// In a ProbePing, the only one that has no `other`, its number is that of an unknown field.
     fn read(body: &'a [u8], has_other: bool) -> Result<Self, Reject> {
         let (mut from, mut other, mut probe, mut extra) = (None, None, 0, 0);
-        let (mut rumors, mut reconcile): (_, &[u8]) = (0, &[]);
+        let (mut rumors, mut reconcile) = (Ok(0), None);
         let mut wide = false;
         let mut fields = Fields::new(body);
         while let Some(field) = fields.next()? {
@@ -97,8 +97,8 @@ impl<'a> Body<'a> {
                     extra = number;
                     wide |= uint32(number).is_err();
                 }
-                (102, Value::Varint(number)) => rumors = number,
-                (103, Value::Bytes(parts)) => reconcile = parts,
+                (102, Value::Varint(number)) => rumors = rumors.and_then(|_| uint32(number)),
+                (103, Value::Bytes(parts)) => once(&mut reconcile, parts)?,
                 _ => {}
             }
         }
@@ -136,9 +136,17 @@ impl<'a> Body<'a> {
             forward_to: self.other()?,
             probe: self.probe,
             table: self.extra != 0,
-            rumors: uint32(self.rumors)?,
-            reconcile: self.reconcile,
+            rumors: self.rumors?,
+            reconcile: self.reconcile()?,
         })
+    }
+
+    /// What is in it is read by whoever compares; here only that it is a message.
+    fn reconcile(&self) -> Result<&'a [u8], Reject> {
+        let parts = self.reconcile.unwrap_or_default();
+        let mut fields = Fields::new(parts);
+        while fields.next()?.is_some() {}
+        Ok(parts)
     }
 
     fn ping_req(&self) -> Result<Message<'a>, Reject> {
@@ -240,7 +248,10 @@ fn check_membership(membership: &[u8]) -> Result<(), Reject> {
 }
 
 /// Reads a membership that stands alone, with every check that one in a message would get.
-pub(super) fn lone_membership(membership: &[u8]) -> Result<MembershipRecord<'_>, Reject> {
+///
+/// # Errors
+/// All that drop a message or a record in it.
+pub fn lone_membership(membership: &[u8]) -> Result<MembershipRecord<'_>, Reject> {
     check_membership(membership)?;
     read_membership(membership)
 }

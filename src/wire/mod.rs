@@ -20,6 +20,7 @@ mod rumor;
 pub mod swim;
 mod text;
 
+pub use decode::lone_membership as read_membership;
 pub use envelope::{HEADROOM, open, overhead, seal, seal_into};
 pub use ring_key::{RingKey, RingKeyError};
 pub use rumor::{CLIENT, EncodedRumor, RumorFrame, encode_member_rumor, encode_rumor, read_rumor};

@@ -43,6 +43,7 @@ pub fn read_rumor(bytes: &[u8]) -> Result<RumorFrame<'_>, Reject> {
     while let Some(field) = fields.next()? {
         match field {
             (1, Value::Varint(number)) => kind = Some(int32(number)?),
+            (2, Value::Bytes(tag)) => drop(text(tag)?),
             (3, Value::Bytes(id)) => from_id = Some(text(id)?),
             (number @ 4..=9, Value::Bytes(payload)) => once(&mut body, (number, payload))?,
             _ => {}
@@ -102,11 +103,13 @@ impl<'a> RumorFrame<'a> {
         let mut fields = Fields::new(self.payload);
         while let Some(field) = fields.next()? {
             match field {
-                (2, Value::Bytes(name)) => group = Some(name),
+                // The candidate is who it comes from.
+                (1, Value::Bytes(id)) => drop(text(id)?),
+                (2, Value::Bytes(name)) => group = Some(text(name)?),
                 (3, Value::Varint(number)) => term = number,
                 (4, Value::Varint(number)) => suitability = number,
                 (5, Value::Varint(number)) => status = status_of(int32(number)?),
-                (6, Value::Bytes(id)) => votes.push(member_id(id)?),
+                (6, Value::Bytes(id)) => votes.push(member_id(text(id)?)?),
                 _ => {}
             }
             if votes.len() > MAX_VOTES {
@@ -116,7 +119,7 @@ impl<'a> RumorFrame<'a> {
         votes.sort_unstable();
         votes.dedup();
         Ok(Election {
-            candidate: member_id(self.from_id.as_bytes())?,
+            candidate: member_id(self.from_id)?,
             group: service_group(group)?,
             term,
             suitability,
@@ -143,8 +146,8 @@ fn service(payload: &[u8]) -> Result<Service, Reject> {
     let mut fields = Fields::new(payload);
     while let Some(field) = fields.next()? {
         match field {
-            (1, Value::Bytes(id)) => member = Some(id),
-            (2, Value::Bytes(name)) => group = Some(name),
+            (1, Value::Bytes(id)) => member = Some(text(id)?),
+            (2, Value::Bytes(name)) => group = Some(text(name)?),
             (3, Value::Varint(number)) => incarnation = number,
             (8, Value::Varint(number)) => initialized = number != 0,
             (9, Value::Bytes(name)) => pkg = Some(text(name)?),
@@ -204,7 +207,7 @@ fn config(payload: &[u8]) -> Result<ServiceConfig, Reject> {
     let mut fields = Fields::new(payload);
     while let Some(field) = fields.next()? {
         match field {
-            (1, Value::Bytes(name)) => group = Some(name),
+            (1, Value::Bytes(name)) => group = Some(text(name)?),
             (2, Value::Varint(number)) => incarnation = number,
             (3, Value::Varint(number)) => encrypted = number != 0,
             (4, Value::Bytes(bytes)) => config = bytes,
@@ -225,7 +228,7 @@ fn file(payload: &[u8]) -> Result<ServiceFile, Reject> {
     let mut fields = Fields::new(payload);
     while let Some(field) = fields.next()? {
         match field {
-            (1, Value::Bytes(name)) => group = Some(name),
+            (1, Value::Bytes(name)) => group = Some(text(name)?),
             (2, Value::Varint(number)) => incarnation = number,
             (3, Value::Varint(number)) => encrypted = number != 0,
             (4, Value::Bytes(name)) => filename = Some(text(name)?),
@@ -253,7 +256,7 @@ fn departure(payload: &[u8]) -> Result<MemberId, Reject> {
     let mut fields = Fields::new(payload);
     while let Some(field) = fields.next()? {
         if let (1, Value::Bytes(id)) = field {
-            member = Some(id);
+            member = Some(text(id)?);
         }
     }
     member_id(member.ok_or(Reject::MissingField)?)
@@ -263,13 +266,12 @@ fn text(bytes: &[u8]) -> Result<&str, Reject> {
     std::str::from_utf8(bytes).map_err(|_| Reject::BadUtf8)
 }
 
-fn member_id(hex: &[u8]) -> Result<MemberId, Reject> {
-    text(hex)?;
-    MemberId::from_hex(hex).ok_or(Reject::BadId)
+fn member_id(hex: &str) -> Result<MemberId, Reject> {
+    hex.parse().map_err(|_| Reject::BadId)
 }
 
-fn service_group(name: Option<&[u8]>) -> Result<ServiceGroup, Reject> {
-    let name = text(name.ok_or(Reject::MissingField)?)?;
+fn service_group(name: Option<&str>) -> Result<ServiceGroup, Reject> {
+    let name = name.ok_or(Reject::MissingField)?;
     name.parse().map_err(|_| Reject::BadGroup)
 }
 

@@ -4,6 +4,9 @@
 //! the incarnation in it lies below a mark that was announced before.
 #![allow(dead_code)] // Each test file uses its part.
 
+pub mod pair;
+pub mod rumors;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -204,6 +207,8 @@ pub struct Sent {
     pub probe: u64,
     pub digest: u32,
     pub table: bool,
+    /// An Ack's parts of a comparison of stores.
+    pub reconcile: Vec<u8>,
     pub records: Vec<Record>,
 }
 
@@ -211,6 +216,10 @@ impl Sent {
     fn read(at: Time, to: SocketAddr, bytes: usize, payload: &[u8]) -> Sent {
         let swim = wire::decode(payload).expect("what a node sends can be read");
         let from = Record::of(swim.message.from(), Health::Alive, Accusers::NONE);
+        let reconcile = match swim.message {
+            Message::Ack { reconcile, .. } => reconcile.to_vec(),
+            _ => Vec::new(),
+        };
         let (kind, other, probe, digest, table) = match swim.message {
             Message::Ping {
                 forward_to,
@@ -243,6 +252,7 @@ impl Sent {
             probe,
             digest,
             table,
+            reconcile,
             records: records.collect(),
         }
     }
@@ -453,8 +463,8 @@ impl Bench {
             let payload = wire::open(&self.keys, &mut datagram).expect("what a node sends opens");
             let mut sent = Sent::read(self.now, transmit.to, bytes, payload);
             if sent.from.id == self.node.id() {
-                // A part of the table goes in the largest that there are.
-                let limit = if sent.table {
+                // Parts of the table and of a comparison go in the largest that there are.
+                let limit = if sent.table || !sent.reconcile.is_empty() {
                     MAX_DATAGRAM_SENT
                 } else {
                     ORDINARY_DATAGRAM

@@ -1,0 +1,604 @@
+//! Elections: what a member does when it hears of one, and when members or services change
+//! (PROTOCOL.md §3; the rules themselves are in `election`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::election::{self, Next, Outlook, Standing};
+use super::store::{Place, Put};
+use super::{Effect, Entry, Gossip};
+use crate::env::{Env, Timer};
+use crate::error::{CommandError, Reject};
+use crate::event::Event;
+use crate::member::{Health, MemberId};
+use crate::ring::Ring;
+use crate::rumor::{Election, ElectionStatus, Rumor, RumorId, RumorKind, ServiceGroup};
+use crate::time::Time;
+
+/// So many periods a leader counts as living that this member never saw alive: word of it is on its way, as
+/// after a split, when leaders are heard of before it is heard that they live.
+const DOUBT: u32 = 4;
+
+/// So many periods after its service is up a member waits to hear of an election that its disk held.
+const HINT: u32 = 4;
+
+/// Which election.
+pub(super) type Key = (RumorKind, ServiceGroup);
+
+/// What a member knows of an election beside what it holds.
+struct Course {
+    /// Held since then.
+    since: Time,
+    /// This member's suitability.
+    suitability: u64,
+    /// The last leader that was elected, and its term.
+    leader: Option<(u64, MemberId)>,
+    /// In which term who was seen alive, leading or voted for.
+    lived: Option<(u64, MemberId)>,
+    /// In which term who is doubted to live, and since when.
+    doubted: Option<(u64, MemberId, Time)>,
+    /// Since when this member waits to hear of an election that the disk held.
+    waiting_since: Option<Time>,
+    /// This member does not begin a term before then.
+    next_restart: Time,
+    /// It does not tell again what it holds before then.
+    next_telling: Time,
+    /// It will look at it then.
+    due: Option<Time>,
+    /// What the disk held, until something is heard.
+    hint: Option<Election>,
+}
+
+impl Course {
+    fn new(now: Time) -> Self {
+        Course {
+            since: now,
+            suitability: 0,
+            leader: None,
+            lived: None,
+            doubted: None,
+            waiting_since: None,
+            next_restart: Time::ZERO,
+            next_telling: Time::ZERO,
+            due: None,
+            hint: None,
+        }
+    }
+}
+
+/// The elections that a member knows.
+pub(super) struct Elections {
+    courses: BTreeMap<Key, Course>,
+    due: BTreeSet<(Time, Key)>,
+}
+
+impl Elections {
+    pub fn new() -> Self {
+        Elections {
+            courses: BTreeMap::new(),
+            due: BTreeSet::new(),
+        }
+    }
+
+    fn course(&mut self, env: &Env, key: &Key) -> &mut Course {
+        let new = || Course::new(env.now);
+        self.courses.entry(key.clone()).or_insert_with(new)
+    }
+
+    /// There was no room for it.
+    fn forget(&mut self, key: &Key) {
+        if self.courses.get(key).is_some_and(|it| it.hint.is_none()) {
+            self.courses.remove(key);
+        }
+    }
+
+    /// It is to be looked at then, or earlier.
+    fn look_at(&mut self, env: &mut Env, key: &Key, at: Time) {
+        let Some(course) = self.courses.get_mut(key) else {
+            return;
+        };
+        if course.due.is_some_and(|due| due <= at) {
+            return;
+        }
+        if let Some(before) = course.due.replace(at) {
+            self.due.remove(&(before, key.clone()));
+        }
+        self.due.insert((at, key.clone()));
+        env.timers.insert(at, Timer::ElectionDue);
+    }
+
+    fn next_due(&mut self, now: Time) -> Option<Key> {
+        let (at, _) = self.due.first()?;
+        if *at > now {
+            return None;
+        }
+        let (_, key) = self.due.pop_first()?;
+        if let Some(course) = self.courses.get_mut(&key) {
+            course.due = None;
+        }
+        Some(key)
+    }
+}
+
+/// Looking.
+impl Gossip {
+    fn held(&self, (kind, group): &Key) -> Option<Election> {
+        match self.find(&RumorId::election(*kind, group))?.rumor()? {
+            Rumor::Election(election) | Rumor::ElectionUpdate(election) => Some(election),
+            _ => None,
+        }
+    }
+
+    /// A group's election, and whether it is but a hint: the disk held it, and nobody spoke of it since.
+    pub fn election(&self, kind: RumorKind, group: &ServiceGroup) -> Option<(Election, bool)> {
+        let key = (kind, group.clone());
+        let hint = || self.elections.courses.get(&key)?.hint.clone();
+        match self.held(&key) {
+            Some(election) => Some((election, false)),
+            None => hint().map(|hint| (hint, true)),
+        }
+    }
+
+    /// Whether this member is Alive and runs a service of the group.
+    fn in_group(&self, ring: &impl Ring, group: &ServiceGroup) -> bool {
+        let service = self.find(&RumorId::service(group, ring.me()));
+        service.is_some_and(|service| !service.withdrawn)
+            && ring.health(&ring.me()) == Some(Health::Alive)
+    }
+
+    fn standing(&self, ring: &impl Ring, group: &ServiceGroup, member: MemberId) -> Standing {
+        let service = self.find(&RumorId::service(group, member));
+        match (
+            service.map(|service| service.withdrawn),
+            ring.health(&member),
+        ) {
+            (Some(true), _) | (_, Some(Health::Confirmed | Health::Departed)) => Standing::Lost,
+            (Some(false), Some(Health::Alive | Health::Suspect)) => Standing::Living,
+            (None, _) | (_, None) => Standing::Unknown,
+        }
+    }
+
+    fn outlook(&mut self, env: &mut Env, ring: &impl Ring, key: &Key, held: &Election) -> Outlook {
+        let (kind, group) = key;
+        let (mut electorate, mut population) = (Vec::new(), 0);
+        for member in self.store.members_of(group) {
+            let health = ring.health(&member);
+            population += usize::from(health != Some(Health::Departed));
+            if health == Some(Health::Alive) {
+                electorate.push(member);
+            }
+        }
+        let candidate = self.standing(ring, group, held.candidate);
+        let incumbency = *kind == RumorKind::Election;
+        let course = self.elections.course(env, key);
+        let (suitability, leader) = (course.suitability, course.leader);
+        let leader = leader.filter(|_| incumbency).map(|(_, leader)| leader);
+        Outlook {
+            me: ring.me(),
+            in_group: self.in_group(ring, group),
+            electorate,
+            population,
+            suitability,
+            candidate: self.doubt(env, key, held, candidate),
+            leader: leader.map(|leader| (leader, self.standing(ring, group, leader))),
+            incumbency,
+        }
+    }
+
+    /// Who is lost, or unknown, and never was seen alive as what it is, has some time to be.
+    fn doubt(&mut self, env: &mut Env, key: &Key, held: &Election, standing: Standing) -> Standing {
+        let patience = self.timing.period * DOUBT;
+        let (term, who) = (held.term, held.candidate);
+        let course = self.elections.course(env, key);
+        if standing == Standing::Living {
+            course.lived = Some((term, who));
+        }
+        let sure = standing == Standing::Lost && course.lived == Some((term, who));
+        if standing == Standing::Living || sure {
+            course.doubted = None;
+            return standing;
+        }
+        let since = match course.doubted {
+            Some((its_term, it, since)) if (its_term, it) == (term, who) => since,
+            _ => env.now,
+        };
+        course.doubted = Some((term, who, since));
+        let over = since + patience;
+        if env.now >= over {
+            return Standing::Lost;
+        }
+        self.elections.look_at(env, key, over);
+        Standing::Unknown
+    }
+}
+
+/// Hearing, and acting.
+impl Gossip {
+    /// A group is to elect a leader; this member is as fit for it as that. If an election is under way, it
+    /// takes part in that, and if a leader is known, the group has what it wants.
+    pub fn start_election(
+        &mut self,
+        env: &mut Env,
+        ring: &impl Ring,
+        kind: RumorKind,
+        group: &ServiceGroup,
+        suitability: u64,
+    ) -> Result<(), CommandError> {
+        if !self.in_group(ring, group) {
+            return Err(CommandError::NotInGroup);
+        }
+        let key = (kind, group.clone());
+        let course = self.elections.course(env, &key);
+        // An election for an update has no better and worse candidates.
+        course.suitability = if kind == RumorKind::Election {
+            suitability
+        } else {
+            0
+        };
+        match self.held(&key) {
+            Some(held) => self.review(env, ring, &key, Some(&held), held.clone()),
+            None => self.start(env, ring, &key),
+        }
+        .map_err(|_| CommandError::StoreFull)
+    }
+
+    /// Begins the first term that is known of.
+    fn start(&mut self, env: &mut Env, ring: &impl Ring, key: &Key) -> Result<(), Reject> {
+        let course = self.elections.course(env, key);
+        let suitability = course.suitability;
+        let term = match course.hint.take() {
+            Some(hint) => hint.term.saturating_add(1),
+            None => 0,
+        };
+        let blank = Election {
+            candidate: ring.me(),
+            group: key.1.clone(),
+            term,
+            suitability,
+            status: ElectionStatus::Running,
+            votes: vec![ring.me()],
+        };
+        let outlook = self.outlook(env, ring, key, &blank);
+        let started = election::start(&blank, term, suitability, &outlook);
+        self.review(env, ring, key, None, started)
+    }
+
+    /// An election was heard of.
+    pub(super) fn election_heard(
+        &mut self,
+        env: &mut Env,
+        ring: &impl Ring,
+        kind: RumorKind,
+        heard: &Election,
+    ) -> Result<(), Reject> {
+        let key = (kind, heard.group.clone());
+        let Some(held) = self.held(&key) else {
+            let taken = self.review(env, ring, &key, None, heard.clone());
+            match taken {
+                Ok(()) => self.elections.course(env, &key).hint = None,
+                Err(_) => self.elections.forget(&key),
+            }
+            return taken;
+        };
+        let merged = election::merge(&held, heard);
+        if !election::same(&merged, &held) {
+            return self.review(env, ring, &key, Some(&held), merged);
+        }
+        if let Some(place) = self.store.find(&RumorId::election(kind, &heard.group)) {
+            if election::same(&held, heard) {
+                self.heard_back(place);
+            } else {
+                env.journal.stats.rumors_stale += 1;
+                self.tell_again(env, &key, place);
+            }
+        }
+        Ok(())
+    }
+
+    /// Somebody knows less of an election than this member: it is told again, at most once a period.
+    fn tell_again(&mut self, env: &mut Env, key: &Key, place: Place) {
+        let next = env.now + self.timing.period;
+        let course = self.elections.course(env, key);
+        let told = self.store.get(place).is_none_or(|held| held.hot.is_some());
+        if !told && env.now >= course.next_telling {
+            course.next_telling = next;
+            self.hot.heat(&mut self.store, place);
+            self.push_soon(env);
+        }
+    }
+
+    /// Does what is to be done with an election that says `now`, and was held as `held`.
+    fn review(
+        &mut self,
+        env: &mut Env,
+        ring: &impl Ring,
+        key: &Key,
+        held: Option<&Election>,
+        mut now: Election,
+    ) -> Result<(), Reject> {
+        // A leader is known as soon as it is heard of, also one that is lost at once.
+        self.know_leader(env, key, &now);
+        let outlook = self.outlook(env, ring, key, &now);
+        match election::next(&now, &outlook) {
+            Next::Nothing => {}
+            Next::Say(said) => now = said,
+            Next::Restart(restarted) => {
+                let pause = self.timing.period;
+                let course = self.elections.course(env, key);
+                let allowed = course.next_restart;
+                if env.now >= allowed {
+                    course.next_restart = env.now + pause;
+                    now = restarted;
+                } else {
+                    self.elections.look_at(env, key, allowed);
+                }
+            }
+        }
+        if held == Some(&now) {
+            return Ok(());
+        }
+        self.hold(env, key, held, &now)
+    }
+
+    /// Puts an election into the store. What only this member's view has changed is no news for others.
+    fn hold(
+        &mut self,
+        env: &mut Env,
+        key: &Key,
+        held: Option<&Election>,
+        now: &Election,
+    ) -> Result<(), Reject> {
+        let rumor = match key.0 {
+            RumorKind::ElectionUpdate => Rumor::ElectionUpdate(now.clone()),
+            _ => Rumor::Election(now.clone()),
+        };
+        match self.store.replace(&rumor, "") {
+            Put::New(place) if held.is_some_and(|held| election::same(held, now)) => {
+                if let Some(entry) = self.store.get(place) {
+                    let id = std::sync::Arc::clone(&entry.id);
+                    env.journal.event(Event::RumorChanged(id));
+                }
+            }
+            Put::New(place) => self.changed(env, place),
+            Put::Same(_) | Put::Older(_) => {}
+            Put::Full => return Err(Reject::StoreFull),
+        }
+        self.know_leader(env, key, now);
+        Ok(())
+    }
+
+    fn know_leader(&mut self, env: &mut Env, key: &Key, election: &Election) {
+        let elected = Some((election.term, election.candidate));
+        let course = self.elections.course(env, key);
+        if election::is_finished(election) && course.leader != elected {
+            course.leader = elected;
+            env.journal.event(Event::LeaderElected {
+                kind: key.0,
+                group: key.1.clone(),
+                leader: election.candidate,
+                term: election.term,
+            });
+        }
+    }
+
+    /// Elections that members or services made it worth to look at, or that were to be looked at now.
+    pub(super) fn elections_due(&mut self, env: &mut Env, ring: &impl Ring) {
+        while let Some(key) = self.elections.next_due(env.now) {
+            // Without room it stays as it is, and is looked at again when something changes.
+            let _ = match self.held(&key) {
+                Some(held) => self.review(env, ring, &key, Some(&held), held.clone()),
+                None => self.review_hint(env, ring, &key),
+            };
+        }
+    }
+
+    /// Nobody speaks of an election that the disk held: the group elects anew.
+    fn review_hint(&mut self, env: &mut Env, ring: &impl Ring, key: &Key) -> Result<(), Reject> {
+        let patience = self.timing.period * HINT;
+        let in_group = self.in_group(ring, &key.1);
+        let course = self.elections.course(env, key);
+        if course.hint.is_none() || !in_group {
+            course.waiting_since = None;
+            return Ok(());
+        }
+        let over = *course.waiting_since.get_or_insert(env.now) + patience;
+        if env.now >= over {
+            return self.start(env, ring, key);
+        }
+        self.elections.look_at(env, key, over);
+        Ok(())
+    }
+
+    /// An election that the disk held.
+    pub(super) fn restore_election(&mut self, env: &mut Env, kind: RumorKind, hint: &Election) {
+        let key = (kind, hint.group.clone());
+        if self.held(&key).is_none() {
+            self.elections.course(env, &key).hint = Some(hint.clone());
+            self.look_soon(env, &hint.group);
+        }
+    }
+}
+
+/// Members and services change.
+impl Gossip {
+    /// A group's elections are to be looked at, together with what else changes until then.
+    pub(super) fn look_soon(&mut self, env: &mut Env, group: &ServiceGroup) {
+        let soon = env.now + self.timing.gossip_interval;
+        for kind in [RumorKind::Election, RumorKind::ElectionUpdate] {
+            self.elections.look_at(env, &(kind, group.clone()), soon);
+        }
+    }
+
+    /// A service of a group has come, changed or gone.
+    pub(super) fn service_changed(&mut self, env: &mut Env, group: &str) {
+        if !self.elections.courses.is_empty()
+            && let Ok(group) = group.parse()
+        {
+            self.look_soon(env, &group);
+        }
+    }
+
+    /// A member's health changed: the groups in which it runs services have another electorate.
+    pub(super) fn voter_changed(&mut self, env: &mut Env, member: MemberId) {
+        if self.elections.courses.is_empty() {
+            return;
+        }
+        let services = self.store.services_of(member);
+        let entries: Vec<&Entry> = services.filter_map(|at| self.store.get(at)).collect();
+        let groups: Vec<_> = entries
+            .iter()
+            .filter_map(|e| e.id.key.parse().ok())
+            .collect();
+        for group in &groups {
+            self.look_soon(env, group);
+        }
+    }
+
+    /// A member is new in a group. If the group has no quorum, the newcomer takes the place of a dead member:
+    /// the Confirmed one with the smallest id is given up (PROTOCOL.md §3, "New service member").
+    pub(super) fn joined_group(&mut self, env: &mut Env, ring: &impl Ring, group: &ServiceGroup) {
+        // To a member that is new itself, all are.
+        let settled = [RumorKind::Election, RumorKind::ElectionUpdate].map(|kind| {
+            let course = self.elections.courses.get(&(kind, group.clone()));
+            course.is_some_and(|it| {
+                it.hint.is_none() && env.now.since(it.since) >= self.timing.period
+            })
+        });
+        if !settled.contains(&true) || !self.in_group(ring, group) {
+            return;
+        }
+        let (mut alive, mut population, mut dead) = (0, 0, None);
+        for member in self.store.members_of(group) {
+            let health = ring.health(&member);
+            population += usize::from(health != Some(Health::Departed));
+            alive += usize::from(health == Some(Health::Alive));
+            if health == Some(Health::Confirmed) && dead.is_none() {
+                dead = Some(member);
+            }
+        }
+        if alive * 2 <= population
+            && let Some(dead) = dead
+        {
+            self.effects.push_back(Effect::GiveUp(dead));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::wire::encode_rumor;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::member::Incarnation;
+    use crate::rumor::Service;
+    use crate::sim::{Index, Sim, SimConfig, id_of};
+
+    const KIND: RumorKind = RumorKind::Election;
+
+    fn group() -> ServiceGroup {
+        "redis.default".parse().unwrap()
+    }
+
+    fn announce(sim: &mut Sim, member: Index) {
+        let service = Service {
+            member: id_of(member),
+            group: group(),
+            incarnation: 0,
+            initialized: true,
+            pkg: "core/redis/7.0.0/20260101000000".to_owned(),
+            cfg: Vec::new(),
+            sys: Default::default(),
+            pkg_incarnation: 0,
+            withdrawn: false,
+        };
+        sim.command(member, |node, now| node.announce(now, service).unwrap());
+    }
+
+    /// A ring of three that the last one leads.
+    fn led() -> Sim {
+        let mut sim = Sim::new(SimConfig::new(1));
+        sim.start_ring(3);
+        assert!(sim.run_until(Duration::from_secs(30), Sim::all_agree));
+        (0..3).for_each(|member| announce(&mut sim, member));
+        sim.run_for(Duration::from_secs(2));
+        for member in 0..3 {
+            sim.command(member, |node, now| {
+                let fit = member as u64;
+                node.start_election(now, KIND, &group(), fit).unwrap();
+            });
+        }
+        sim.run_for(Duration::from_secs(2));
+        assert_eq!(seen(&sim, 0), (Some(id_of(2)), 0, false));
+        sim
+    }
+
+    /// Who leads by this member's view, in which term, and whether it is a hint.
+    fn seen(sim: &Sim, member: Index) -> (Option<MemberId>, u64, bool) {
+        let view = sim.node(member).election(KIND, &group()).unwrap();
+        (view.leader(), view.election.term, view.is_hint)
+    }
+
+    /// Starts a crashed member again, with what its disk held.
+    fn restart(sim: &mut Sim, member: Index, incarnation: u64) {
+        let held: Vec<_> = sim
+            .node(member)
+            .rumors()
+            .filter_map(|it| it.rumor())
+            .collect();
+        sim.restart(member, Incarnation::new(incarnation).unwrap());
+        sim.command(member, |node, _| {
+            for rumor in held {
+                node.restore_rumor(&encode_rumor(&rumor, "disk").bytes)
+                    .unwrap();
+            }
+        });
+    }
+
+    #[test]
+    fn an_election_from_the_disk_is_a_hint_until_it_is_heard_of() {
+        let mut sim = led();
+        sim.crash(0);
+        restart(&mut sim, 0, 9);
+        assert_eq!(seen(&sim, 0), (None, 0, true));
+        sim.run_for(Duration::from_secs(1));
+        assert_eq!(seen(&sim, 0), (None, 0, true));
+        sim.join(0, 1);
+        sim.run_for(Duration::from_secs(10));
+        // Nothing began anew.
+        for member in 0..3 {
+            assert_eq!(seen(&sim, member), (Some(id_of(2)), 0, false));
+        }
+        assert!(sim.same_rumors());
+    }
+
+    #[test]
+    fn a_member_that_only_its_disk_tells_of_others_does_not_lead() {
+        let mut sim = led();
+        sim.crash(0);
+        sim.partition(|member| u8::from(member == 0));
+        restart(&mut sim, 0, 9);
+        sim.run_for(Duration::from_secs(30));
+        // The services of the others count, though nobody is there.
+        assert_eq!(seen(&sim, 0), (None, 1, false));
+        sim.partition(|_| 0);
+        sim.join(0, 1);
+        sim.run_for(Duration::from_secs(30));
+        for member in 0..3 {
+            assert_eq!(seen(&sim, member), (Some(id_of(2)), 1, false));
+        }
+    }
+
+    #[test]
+    fn who_all_start_from_their_disks_elect_anew() {
+        let mut sim = led();
+        (0..3).for_each(|member| sim.crash(member));
+        (0..3).for_each(|member| restart(&mut sim, member, 9));
+        (1..3).for_each(|member| sim.join(member, 0));
+        sim.run_for(Duration::from_secs(2));
+        assert!((0..3).all(|member| seen(&sim, member) == (None, 0, true)));
+        sim.run_for(Duration::from_secs(10));
+        let (leader, term, _) = seen(&sim, 0);
+        assert!(leader.is_some() && term == 1);
+        assert!((0..3).all(|member| seen(&sim, member) == (leader, 1, false)));
+    }
+}

@@ -1,0 +1,94 @@
+//! What a member knows, kept on disk and taken up again (PROTOCOL.md §4), off the packet path.
+
+use std::time::Instant;
+
+use super::Butterfly;
+use crate::disk::{Section, Snapshot};
+use crate::limits::SNAPSHOT_INTERVAL;
+use crate::node::Node;
+use crate::rumor::RumorKind;
+
+/// When the next snapshot is due, and what the last one held.
+#[derive(Default)]
+pub(super) struct Schedule {
+    due: Option<Instant>,
+    /// How many changes there had been at the last one.
+    changes: u64,
+}
+
+impl Schedule {
+    pub fn deadline(&self) -> Option<Instant> {
+        self.due
+    }
+}
+
+fn section_of(kind: RumorKind) -> Section {
+    match kind {
+        RumorKind::Service => Section::Service,
+        RumorKind::ServiceConfig => Section::ServiceConfig,
+        RumorKind::ServiceFile => Section::ServiceFile,
+        RumorKind::Election => Section::Election,
+        RumorKind::ElectionUpdate => Section::ElectionUpdate,
+        RumorKind::Departure => Section::Departure,
+    }
+}
+
+/// All that a node knows, as it is kept.
+fn of(node: &Node) -> Snapshot {
+    let mut snapshot = Snapshot::new();
+    for membership in node.memberships() {
+        snapshot.push(Section::Member, membership);
+    }
+    for (kind, rumor) in node.encoded_rumors() {
+        snapshot.push(section_of(kind), rumor);
+    }
+    snapshot
+}
+
+/// Gives a node that starts what was kept; what does not read is left out, and said once.
+pub(super) fn restore(node: &mut Node, snapshot: &Snapshot) {
+    let mut unreadable = 0;
+    for section in Section::ALL {
+        for message in snapshot.messages(section) {
+            let restored = match section {
+                Section::Member => node.restore_member(message),
+                _ => node.restore_rumor(message),
+            };
+            unreadable += usize::from(restored.is_err());
+        }
+    }
+    if unreadable > 0 {
+        log::warn!("{unreadable} entries of the snapshot do not read and are left out");
+    }
+}
+
+fn changes(node: &Node) -> u64 {
+    node.stats().rumors_adopted + node.stats().records_adopted
+}
+
+impl Butterfly {
+    /// Has a snapshot stored if one is due; it becomes due a while after something changed.
+    pub(super) fn store_snapshot(&mut self) {
+        if self.data_dir.is_none() || changes(&self.node) == self.snapshots.changes {
+            return;
+        }
+        let now = Instant::now();
+        match self.snapshots.due {
+            None => self.snapshots.due = Some(now + SNAPSHOT_INTERVAL),
+            Some(due) if due <= now => self.store_snapshot_now(),
+            Some(_) => {}
+        }
+    }
+
+    /// Has a snapshot stored, if anything changed since the last.
+    pub(super) fn store_snapshot_now(&mut self) {
+        let changes = changes(&self.node);
+        self.snapshots.due = None;
+        if let Some(data_dir) = &mut self.data_dir
+            && changes != self.snapshots.changes
+        {
+            self.snapshots.changes = changes;
+            data_dir.store_snapshot(of(&self.node));
+        }
+    }
+}
