@@ -231,6 +231,17 @@ impl Agent {
             }
             Event::RumorChanged(id) => self.log_rumor(&id),
             Event::RumorGone(id) => self.log_news(format_args!("{}: gone", told(&id))),
+            Event::LeaderElected {
+                kind,
+                group,
+                leader,
+                term,
+            } => {
+                let who = self.who(leader);
+                self.log_news(format_args!(
+                    "{kind} of {group}: {who} was elected, term {term}"
+                ));
+            }
             Event::Expelled => self.expelled = true,
             other => debug!("{other:?}"),
         }

@@ -3,19 +3,20 @@
 use std::fs;
 use std::path::Path;
 
+use butterfly::RumorKind;
 use serde_json::{Value, json};
 
 use crate::body;
 use crate::cli::{
     ConfigApplyArgs, ConfigCommand, ConfigShowArgs, DepartArgs, ElectionCommand, ElectionShowArgs,
-    FileCommand, FileGetArgs, FileUploadArgs, Format, RumorsArgs, ServiceAddArgs, ServiceCommand,
-    ServiceListArgs, ServiceRemoveArgs,
+    ElectionStartArgs, FileCommand, FileGetArgs, FileUploadArgs, Format, RumorsArgs,
+    ServiceAddArgs, ServiceCommand, ServiceListArgs, ServiceRemoveArgs,
 };
 use crate::client::Client;
 use crate::commands::{find, names};
 use crate::failure::Failure;
 use crate::output;
-use crate::rumor_row::{RumorRow, Says};
+use crate::rumor_row::{ElectionRow, RumorRow, Says};
 use crate::rumor_table;
 
 pub fn service(command: &ServiceCommand) -> Result<(), Failure> {
@@ -162,8 +163,27 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 
 pub fn election(command: &ElectionCommand) -> Result<(), Failure> {
     match command {
+        ElectionCommand::Start(args) => start_election(args),
         ElectionCommand::Show(args) => show_elections(args),
     }
+}
+
+fn start_election(args: &ElectionStartArgs) -> Result<(), Failure> {
+    let client = Client::new(&args.gateway)?;
+    let kind = if args.update {
+        RumorKind::ElectionUpdate
+    } else {
+        RumorKind::Election
+    };
+    let asked = json!({
+        "kind": kind.as_str(),
+        "group": args.group.as_str(),
+        "suitability": args.suitability,
+    });
+    let election: ElectionRow =
+        serde_json::from_value(client.post("/election", &asked)?).map_err(Failure::failed)?;
+    output::tell(&rumor_table::standing(kind, &election, &names(&client)?));
+    Ok(())
 }
 
 fn show_elections(args: &ElectionShowArgs) -> Result<(), Failure> {

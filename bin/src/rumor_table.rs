@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use butterfly::RumorKind;
+
 use crate::output::{count, printable};
 use crate::rumor_row::{ElectionRow, RumorRow, Says};
 use crate::table::{Table, who};
@@ -61,6 +63,22 @@ pub fn elections(rows: &[RumorRow], names: &Names) -> String {
         ]);
     }
     table.render(|_, _, cell| cell)
+}
+
+/// How far an election is, in a line.
+pub fn standing(kind: RumorKind, election: &ElectionRow, names: &Names) -> String {
+    let (group, term) = (shown(&election.group), election.term);
+    let candidate = who(&election.candidate, names);
+    match election.status.as_str() {
+        "finished" if kind == RumorKind::ElectionUpdate => {
+            format!("{candidate} is the first of {group} to update, term {term}")
+        }
+        "finished" => format!("{candidate} leads {group}, term {term}"),
+        "no_quorum" => format!(
+            "{group} has no quorum: too few of its members are alive; the election goes on when they are"
+        ),
+        _ => format!("{group} elects, term {term}: \"butterfly election show\" says how far it is"),
+    }
 }
 
 /// Rumors of all kinds, and below them how many they are.

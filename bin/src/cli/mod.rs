@@ -139,7 +139,7 @@ pub enum Command {
     /// Give a service group a file, or get it
     #[command(before_help = FILE, after_help = EXIT_CODES)]
     File(FileArgs),
-    /// Show who leads a service group
+    /// Have a service group elect a leader, or show who leads it
     #[command(before_help = ELECTION, after_help = EXIT_CODES)]
     Election(ElectionArgs),
     /// Have a member depart for good

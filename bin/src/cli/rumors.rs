@@ -28,7 +28,10 @@ Examples:
 
 pub const ELECTION: &str = "\
 Examples:
-  butterfly election show redis.default";
+  butterfly election start redis.default
+  butterfly election start redis.default --suitability 7
+  butterfly election show redis.default
+Those who run a service of the group elect, and do so again by themselves when their leader is gone.";
 
 pub const DEPART: &str = "\
 Examples:
@@ -209,9 +212,26 @@ pub struct ElectionArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum ElectionCommand {
+    /// Let a running member start the election of a leader, or take part in it
+    #[command(before_help = ELECTION, after_help = EXIT_CODES)]
+    Start(ElectionStartArgs),
     /// Show how far the elections are, and who leads
     #[command(before_help = ELECTION, after_help = EXIT_CODES)]
     Show(ElectionShowArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct ElectionStartArgs {
+    /// The service group, of which this member runs a service
+    pub group: ServiceGroup,
+    /// How fit this member is to lead: the fittest one wins
+    #[arg(long, value_name = "N", default_value = "0", conflicts_with = "update")]
+    pub suitability: u64,
+    /// Elect who updates its package first, not who leads
+    #[arg(long)]
+    pub update: bool,
+    #[command(flatten)]
+    pub gateway: GatewayArgs,
 }
 
 #[derive(Debug, Args)]

@@ -45,7 +45,7 @@ impl How {
     }
 }
 
-const ROUTES: [Route; 16] = [
+const ROUTES: [Route; 17] = [
     get("/", "this list", list),
     get(
         "/butterfly",
@@ -91,6 +91,11 @@ const ROUTES: [Route; 16] = [
         "/service/remove",
         r#"{"group": "GROUP"}: this member does not run that service any more"#,
         rumors::remove_service,
+    ),
+    post(
+        "/election",
+        r#"{"kind": "election", "group": "GROUP", "suitability": 0}: starts it, or takes part"#,
+        rumors::start_election,
     ),
     upload(
         "/config",

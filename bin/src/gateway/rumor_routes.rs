@@ -1,5 +1,8 @@
 //! What can be asked of the gateway about rumors.
 
+use std::fmt::Display;
+use std::str::FromStr;
+
 use butterfly::{Rumor, RumorId, RumorKind, Service, ServiceConfig, ServiceFile, ServiceGroup};
 use serde::Deserialize;
 use serde_json::json;
@@ -10,6 +13,7 @@ use super::params::Params;
 use super::parts::{Parts, Which};
 use super::routes::{conflict, parse};
 use crate::agent::Agent;
+use crate::rumor_row::ElectionRow;
 use crate::sys_info;
 
 /// `GET /butterfly`
@@ -146,14 +150,37 @@ struct OfGroup {
 /// `POST /service/remove`
 pub fn remove_service(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
     let asked: OfGroup = parse(request)?;
-    let group: ServiceGroup = asked
-        .group
-        .parse()
-        .map_err(|error| Answer::refusal(400, format!("{}: {error}", asked.group)))?;
+    let group: ServiceGroup = read(&asked.group)?;
     let did = agent.member.withdraw(&group).map_err(conflict)?;
     if !did {
         let message = format!("this member runs no service of {group}");
         return Err(Answer::refusal(404, message));
     }
     Ok(Answer::ok(&json!({ "withdrawn": group.as_str() })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Elect {
+    kind: String,
+    group: String,
+    suitability: u64,
+}
+
+/// `POST /election`
+pub fn start_election(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
+    let asked: Elect = parse(request)?;
+    let (kind, group) = (read(&asked.kind)?, read(&asked.group)?);
+    agent
+        .member
+        .start_election(kind, &group, asked.suitability)
+        .map_err(conflict)?;
+    let held = agent.member.node().election(kind, &group);
+    let row = held.map(|held| ElectionRow::from(held.election));
+    Ok(Answer::ok(&row))
+}
+
+fn read<T: FromStr<Err: Display>>(text: &str) -> Result<T, Answer> {
+    text.parse()
+        .map_err(|error| Answer::refusal(400, format!("{text:?}: {error}")))
 }

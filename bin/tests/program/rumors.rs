@@ -357,6 +357,39 @@ fn the_gateway_says_what_does_not_fit() {
 }
 
 #[test]
+fn a_group_of_one_elects_itself() {
+    let amber = Member::start(&["--name", "amber"]);
+    let start = ["election", "start", GROUP];
+    assert_refused(&amber, &start, 1, &["runs no service of the group"]);
+    assert_exit(&amber.ask(&["service", "add", GROUP, "--pkg", PKG]), 0);
+    let output = amber.ask(&["election", "start", GROUP, "--suitability", "7"]);
+    assert_exit(&output, 0);
+    assert!(said(&output).starts_with("amber ("), "{output:?}");
+    assert!(
+        said(&output).contains("leads redis.default, term 0"),
+        "{output:?}"
+    );
+    let row = &json(&amber, &["election", "show", GROUP])[0];
+    assert_eq!(
+        (&row["status"], &row["suitability"]),
+        (&"finished".into(), &7.into())
+    );
+    assert_eq!(row["candidate"], amber.row("amber")["id"]);
+    let output = amber.ask(&["election", "start", GROUP, "--update"]);
+    assert!(
+        said(&output).contains("is the first of redis.default to update"),
+        "{output:?}"
+    );
+    let rows = json(&amber, &["election", "show"]);
+    assert_eq!(rows[1]["kind"], "election_update");
+    let text = String::from_utf8(amber.ask(&["election", "show"]).stdout).unwrap();
+    assert!(
+        text.contains("amber (") && text.contains("update"),
+        "{text}"
+    );
+}
+
+#[test]
 fn who_departs_for_good_ends_with_code_4_and_a_way_back() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
