@@ -23,7 +23,8 @@ Examples:
   butterfly run --listen 127.0.0.1:9639 --name birch --peer 127.0.0.1:9638 --http 127.0.0.1:0
   butterfly members                                              whom the first one sees
   butterfly status --wait alive=2 --timeout 10                   wait until both are there
-  butterfly ping 127.0.0.1:9639 -c 5                             how long birch takes to answer";
+  butterfly ping 127.0.0.1:9639 -c 5                             how long birch takes to answer
+  echo 'port = 6380' | butterfly config apply redis.default now -   both know it, and all who come later";
 
 const DEMO: &str = "\
 Examples:
@@ -106,8 +107,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Watch a ring on this machine form, lose a member, get it back, and let one go
-    #[command(before_help = DEMO, after_help = EXIT_CODES)]
+    /// Watch a ring on this machine form, agree, lose its leader, get it back, and let one go
+    #[command(before_help = DEMO, after_help = EXIT_CODES_OF_WAITING)]
     Demo(DemoArgs),
     /// Run one member, until SIGINT or SIGTERM
     #[command(before_help = RUN, after_help = EXIT_CODES_OF_RUN)]
@@ -197,6 +198,10 @@ pub struct DemoArgs {
     /// How fast they probe
     #[arg(long, value_name = "PRESET", default_value = "local", value_parser = timing(&["local", "lan"]))]
     pub timing: Timing,
+    /// The TCP port for gossip of the first member, those of the others follow; else the same numbers as the
+    /// UDP ports
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..=65_472))]
+    pub gossip_port: Option<u16>,
 }
 
 #[derive(Debug, Args)]

@@ -2,6 +2,7 @@
 
 mod endings;
 mod gateway;
+mod gossip;
 mod harness;
 mod membership;
 mod rumors;

@@ -1,13 +1,12 @@
 //! Services, configurations, files and departures: what a member is told of them, and tells.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::PathBuf;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::harness::{Member, assert_exit, butterfly, program, said};
+use crate::harness::{Member, assert_exit, butterfly, free_tcp_port, program, said};
 
 const GROUP: &str = "redis.default";
 const PKG: &str = "acme/redis/7.2.1/20260101000000";
@@ -435,9 +434,7 @@ fn nobody_to_inject_to_is_said_within_seconds() {
 
 #[test]
 fn the_port_for_gossip_is_told() {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = free.local_addr().unwrap().port();
-    drop(free);
+    let port = free_tcp_port();
     let amber = Member::start(&["--gossip-port", &port.to_string()]);
     assert_eq!(amber.row("")["gossip_port"], port);
 }
