@@ -39,7 +39,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     logging::start();
     let mut program = Program::start(args)?;
     program.agent.introduce();
-    program.announce();
+    program.announce(args);
     program.turn_until_left()
 }
 
@@ -91,10 +91,15 @@ impl Program {
     }
 
     /// The chosen addresses, on standard output for scripts to read.
-    fn announce(&self) {
+    fn announce(&self, args: &RunArgs) {
         let mut lines = format!("swim {}\n", self.agent.member.local_addr());
         if let Some(gateway) = &self.gateway {
             lines += &format!("http {}\n", gateway.local_addr());
+        }
+        if args.gossip_port.is_some() {
+            let ip = self.agent.member.local_addr().ip();
+            let port = self.agent.member.node().me().member.gossip_port;
+            lines += &format!("gossip {}\n", SocketAddr::new(ip, port));
         }
         if let Err(failure) = output::print(&lines) {
             warn!("nobody reads the addresses: {failure}");

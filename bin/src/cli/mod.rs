@@ -198,8 +198,8 @@ pub struct DemoArgs {
     /// How fast they probe
     #[arg(long, value_name = "PRESET", default_value = "local", value_parser = timing(&["local", "lan"]))]
     pub timing: Timing,
-    /// The TCP port for gossip of the first member, those of the others follow; else the same numbers as the
-    /// UDP ports
+    /// The TCP port for gossip of the first member, those of the others follow [default: the
+    /// numbers of the UDP ports]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..=65_472))]
     pub gossip_port: Option<u16>,
 }
@@ -212,8 +212,8 @@ pub struct RunArgs {
     /// Where others reach it, if not where it listens
     #[arg(long, value_name = "IP:PORT")]
     pub advertise: Option<String>,
-    /// The TCP port for gossip; the same number as the UDP port, unless said otherwise
-    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    /// The TCP port for gossip; 0: the system chooses [default: the number of the UDP port]
+    #[arg(long, value_name = "PORT")]
     pub gossip_port: Option<u16>,
     /// A member of the ring to join; as often as you like
     #[arg(long, value_name = "HOST:PORT")]

@@ -1,12 +1,13 @@
 //! Services, configurations, files and departures: what a member is told of them, and tells.
 
 use std::fs;
+use std::net::TcpListener;
 use std::path::PathBuf;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::harness::{Member, assert_exit, butterfly, free_tcp_port, program, said};
+use crate::harness::{Member, assert_exit, butterfly, program, said};
 
 const GROUP: &str = "redis.default";
 const PKG: &str = "acme/redis/7.2.1/20260101000000";
@@ -433,8 +434,15 @@ fn nobody_to_inject_to_is_said_within_seconds() {
 }
 
 #[test]
-fn the_port_for_gossip_is_told() {
-    let port = free_tcp_port();
-    let amber = Member::start(&["--gossip-port", &port.to_string()]);
-    assert_eq!(amber.row("")["gossip_port"], port);
+fn a_port_for_gossip_that_is_taken_is_said() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let free = "127.0.0.1:0";
+    let run = ["run", "--listen", free, "--http", free, "--gossip-port"];
+    let output = butterfly(&[&run[..], &[&port]].concat());
+    assert_exit(&output, 1);
+    assert!(
+        said(&output).contains(&port) && said(&output).trim_end().lines().count() == 1,
+        "{output:?}"
+    );
 }
