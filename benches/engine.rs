@@ -67,7 +67,6 @@ fn main() {
     for sealed in [false, true] {
         bench.hearing_rumors(sealed);
     }
-    bench.telling_rumors();
     bench.loading(*sizes.last().unwrap());
     bench.timers();
 }
@@ -133,14 +132,6 @@ fn probe_round_begins(world: &mut World) -> Option<butterfly::node::Transmit> {
 fn probe_round_ends(world: &mut World, from: SocketAddr, ack: &mut [u8]) {
     world.end_round(from, ack);
     black_box(world.take());
-}
-
-/// What is hot is told, and what is to be pushed is taken.
-#[inline(never)]
-fn push_tick(world: &mut World) {
-    world.node.handle_timeout(world.now);
-    while world.take_push() {}
-    while world.take().is_some() {}
 }
 
 /// Pings from members of a ring of this size, some of them with six records of others.
@@ -291,40 +282,6 @@ impl Bench {
                 }
                 times.push(start.elapsed().as_nanos() as f64 / batch as f64);
                 allocations += counting::calls() - calls;
-            }
-            let each = allocations as f64 / (batches * batch) as f64;
-            print_row(&name, typical(&mut times), each);
-        }
-    }
-
-    /// What is hot is told to some members; it must not matter how much is held that is not.
-    fn telling_rumors(&self) {
-        let most = if self.args.measure { 100_000 } else { 1_000 };
-        for rumors in [10, most] {
-            let name = format!("push tick, one hot rumor, {rumors} cold");
-            if !self.is_wanted(&name) {
-                continue;
-            }
-            let mut world = World::holding(false, 10, rumors);
-            let (batches, batch) = self.effort(50, 200);
-            let mut incarnation = 1;
-            let mut times = Vec::new();
-            let mut allocations = 0;
-            for _ in 0..batches {
-                let mut spent = Duration::ZERO;
-                for _ in 0..batch {
-                    incarnation += 1;
-                    let mut frame = config_frame(&[], 0, incarnation);
-                    world.now += Duration::from_millis(50);
-                    world.node.handle_timeout(world.now);
-                    world.hear_rumor(&mut frame);
-                    while world.take_push() || world.take().is_some() {}
-                    let (start, calls) = (Instant::now(), counting::calls());
-                    push_tick(&mut world);
-                    spent += start.elapsed();
-                    allocations += counting::calls() - calls;
-                }
-                times.push(spent.as_nanos() as f64 / batch as f64);
             }
             let each = allocations as f64 / (batches * batch) as f64;
             print_row(&name, typical(&mut times), each);

@@ -26,8 +26,11 @@ fn key() -> RingKey {
     RingKey::new("ring", "20260101000000", [7; 32]).unwrap()
 }
 
+/// Has a node hold something.
+type Fill<'f> = &'f dyn Fn(&mut Node, butterfly::Time);
+
 /// Two that hold these, long since, and do not know each other.
-fn apart(keys: Vec<RingKey>, held: [&dyn Fn(&mut Node, butterfly::Time); 2]) -> Pair {
+fn apart(keys: Vec<RingKey>, held: [Fill<'_>; 2]) -> Pair {
     let mut pair = Pair::new(timing(), keys);
     for (node, held) in pair.nodes.iter_mut().zip(held) {
         held(node, pair.now);

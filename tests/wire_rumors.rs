@@ -642,7 +642,8 @@ fn a_service_lacking_something_it_needs_is_refused() {
         refusal(&rumor_of(2, Some(pb::rumor::Payload::Service(service))))
     };
     assert_eq!(with(&|_| ()), None);
-    let rows: [(&str, &dyn Fn(&mut pb::Service), Reject); 12] = [
+    type Change<'c> = &'c dyn Fn(&mut pb::Service);
+    let rows: [(&str, Change<'_>, Reject); 12] = [
         ("no member", &|s| s.member_id = None, Reject::MissingField),
         (
             "no group",

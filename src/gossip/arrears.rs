@@ -129,8 +129,8 @@ impl Gossip {
             return;
         }
         if self.arrears.newcomers.len() < MAX_DEBTORS {
+            // It is not asked at once: a stranger's ping must not provoke more than its answer.
             self.arrears.newcomers.push_back((newcomer, DOUBT));
-            self.effects.push_back(Effect::Introduce(newcomer));
             self.round_soon(env);
         }
     }

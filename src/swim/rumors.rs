@@ -65,8 +65,11 @@ impl Swim {
 
     /// Pings a member, if it is known: its answer shows whether it compares stores.
     pub fn introduce(&mut self, id: &MemberId) {
-        if let Some(key) = self.table.find(id) {
-            self.ping_aside(key, false);
+        let key = self.table.find(id);
+        if let Some(member) = key.and_then(|key| self.table.member(key)) {
+            // Bare, as the address may be made up.
+            let limit = self.bare_datagram();
+            self.ask(member.swim_addr(), Some(*id), None, limit, false);
         }
     }
 
