@@ -1,12 +1,16 @@
 //! A running member with what the program adds to the library's: its log, its seeds' names, its key
 //! files, and what the gateway says and does.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use butterfly::{Butterfly, Cause, CommandError, Event, Health, Incarnation, MemberId, RingKey};
+use butterfly::{
+    Butterfly, Cause, CommandError, Event, Health, Incarnation, MemberId, RingKey, RumorId,
+    RumorKind,
+};
 use log::{Level, debug, error, info, log, log_enabled, warn};
 
 use crate::address::Peer;
@@ -14,7 +18,7 @@ use crate::output::{printable, short_id, who};
 use crate::quiet::{Solitude, Throttle};
 use crate::ring_key;
 use crate::seeds::{self, Seeds};
-use crate::view::{Counts, Status};
+use crate::view::{Counts, Rumors, Status};
 
 /// How many changes of members are logged in a second.
 const MOST_CHANGES: u32 = 50;
@@ -26,12 +30,15 @@ const MOST_PEERS: usize = 5;
 /// A running member.
 pub struct Agent {
     pub member: Butterfly,
+    /// Where its gateway is.
+    pub gateway: Option<SocketAddr>,
     seeds: Seeds,
     key_files: Vec<PathBuf>,
     key_names: Vec<String>,
     started: Instant,
     leaving: bool,
     left: bool,
+    expelled: bool,
     changes: Throttle,
     refuted: Throttle,
     lagged: Throttle,
@@ -43,12 +50,14 @@ impl Agent {
     pub fn new(member: Butterfly, seeds: Seeds, key_files: Vec<PathBuf>, keys: &[RingKey]) -> Self {
         Agent {
             member,
+            gateway: None,
             seeds,
             key_files,
             key_names: names(keys),
             started: Instant::now(),
             leaving: false,
             left: false,
+            expelled: false,
             changes: Throttle::new(MOST_CHANGES, Duration::from_secs(1)),
             refuted: Throttle::new(1, SELDOM),
             lagged: Throttle::new(1, SELDOM),
@@ -116,6 +125,11 @@ impl Agent {
         self.left
     }
 
+    /// It was told to depart for good.
+    pub fn is_expelled(&self) -> bool {
+        self.expelled
+    }
+
     /// Reads the ring keys again; if that fails, the old ones stay.
     pub fn reload_keys(&mut self) {
         match ring_key::read_all(&self.key_files) {
@@ -147,6 +161,7 @@ impl Agent {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_ms: self.started.elapsed().as_millis() as u64,
             members: Counts::of(&self.member),
+            rumors: Rumors::of(&self.member),
             local_health: node.local_health(),
             leaving: self.leaving,
             sealed: !self.key_names.is_empty(),
@@ -214,6 +229,20 @@ impl Agent {
                 info!("left: the others were told");
                 self.left = true;
             }
+            Event::RumorChanged(id) => self.log_rumor(&id),
+            Event::RumorGone(id) => self.log_news(format_args!("{}: gone", told(&id))),
+            Event::LeaderElected {
+                kind,
+                group,
+                leader,
+                term,
+            } => {
+                let who = self.who(leader);
+                self.log_news(format_args!(
+                    "{kind} of {group}: {who} was elected, term {term}"
+                ));
+            }
+            Event::Expelled => self.expelled = true,
             other => debug!("{other:?}"),
         }
     }
@@ -246,6 +275,31 @@ impl Agent {
             level,
             "{who} {addr}: {change}, incarnation {incarnation}: {why}"
         );
+    }
+
+    /// One line for a rumor that is new or was changed.
+    fn log_rumor(&mut self, id: &RumorId) {
+        let version = self.member.node().rumor(id).map(|held| held.version);
+        match (id.kind, version) {
+            (RumorKind::Departure, _) | (_, None) => self.log_news(format_args!("{}", told(id))),
+            (kind, Some(version)) => {
+                let version_of = if kind.is_election() {
+                    "term"
+                } else {
+                    "incarnation"
+                };
+                self.log_news(format_args!("{}: {version_of} {version}", told(id)));
+            }
+        }
+    }
+
+    /// One line, unless there are too many.
+    fn log_news(&mut self, news: fmt::Arguments<'_>) {
+        let now = Instant::now();
+        self.log_unshown_changes(now);
+        if log_enabled!(Level::Info) && self.changes.admit(now) {
+            info!("{news}");
+        }
     }
 
     /// One line for all changes that were too many.
@@ -293,7 +347,7 @@ impl Agent {
     }
 
     /// The lines at the start: who it is and where.
-    pub fn introduce(&self, gateway: Option<SocketAddr>) {
+    pub fn introduce(&self) {
         let me = self.member.node().me();
         let listening = self.member.local_addr();
         info!("member {} listens on {listening}", me.member.id);
@@ -303,7 +357,7 @@ impl Agent {
         if me.member.swim_addr() != listening {
             info!("it tells others that it is at {}", me.member.swim_addr());
         }
-        match gateway {
+        match self.gateway {
             Some(gateway) => info!("its gateway is http://{gateway}"),
             None => info!("it has no gateway"),
         }
@@ -326,6 +380,17 @@ fn names(keys: &[RingKey]) -> Vec<String> {
         }
     }
     names
+}
+
+/// A rumor as people are told of it.
+fn told(id: &RumorId) -> String {
+    match id.kind {
+        RumorKind::Service => format!("service {} of {:.8}", id.key, id.id),
+        RumorKind::ServiceFile => format!("file {} of {}", printable(&id.id), id.key),
+        RumorKind::ServiceConfig => format!("configuration of {}", id.key),
+        RumorKind::Election | RumorKind::ElectionUpdate => format!("{} of {}", id.kind, id.key),
+        RumorKind::Departure => format!("departure for good of {:.8}", id.id),
+    }
 }
 
 /// The first ones, and how many there are besides.

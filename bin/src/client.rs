@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use ureq::{Agent, Body, http::Response};
+use ureq::{Agent, Body, RequestBuilder, http::Response};
 
 use crate::address;
 use crate::cli::GatewayArgs;
@@ -19,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const LEAST_PATIENCE: Duration = Duration::from_millis(100);
 /// More than any answer takes, bytes: a hundred thousand members at less than a kilobyte each.
 const MAX_ANSWER: u64 = 128 * 1024 * 1024;
+const JSON: &str = "application/json";
+const BYTES: &str = "application/octet-stream";
 
 /// The gateway of a running member.
 pub struct Client {
@@ -76,11 +78,17 @@ impl Client {
     }
 
     fn get_text_within(&self, path: &str, patience: Duration) -> Result<String, Trouble> {
-        let mut request = self.agent.get(self.url(path));
-        if let Some(authorization) = &self.authorization {
-            request = request.header("Authorization", authorization);
-        }
-        let request = request.config().timeout_global(Some(patience)).build();
+        let bytes = self.get_bytes_within(path, patience)?;
+        self.text(bytes)
+    }
+
+    /// What the gateway has there, which need not be text.
+    pub fn get_bytes(&self, path: &str) -> Result<Vec<u8>, Trouble> {
+        self.get_bytes_within(path, PATIENCE)
+    }
+
+    fn get_bytes_within(&self, path: &str, patience: Duration) -> Result<Vec<u8>, Trouble> {
+        let request = self.prepare(self.agent.get(self.url(path)), patience);
         self.read(request.call(), patience)
     }
 
@@ -96,25 +104,38 @@ impl Client {
 
     /// Lets the gateway do something.
     pub fn post(&self, path: &str, body: &Value) -> Result<Value, Trouble> {
-        self.post_within(path, body, PATIENCE)
+        self.post_within(path, JSON, body.to_string().as_bytes(), PATIENCE)
     }
 
     /// Lets the gateway do something, before there is no time left.
     pub fn post_until(&self, path: &str, body: &Value, end: Instant) -> Result<Value, Trouble> {
-        self.post_within(path, body, patience_until(end))
+        let patience = patience_until(end);
+        self.post_within(path, JSON, body.to_string().as_bytes(), patience)
     }
 
-    fn post_within(&self, path: &str, body: &Value, patience: Duration) -> Result<Value, Trouble> {
-        let mut request = self
-            .agent
-            .post(self.url(path))
-            .header("Content-Type", "application/json");
+    /// Lets the gateway do something with these bytes.
+    pub fn upload(&self, path: &str, bytes: &[u8]) -> Result<Value, Trouble> {
+        self.post_within(path, BYTES, bytes, PATIENCE)
+    }
+
+    fn post_within(
+        &self,
+        path: &str,
+        content_type: &str,
+        body: &[u8],
+        patience: Duration,
+    ) -> Result<Value, Trouble> {
+        let request = self.prepare(self.agent.post(self.url(path)), patience);
+        let sent = request.header("Content-Type", content_type).send(body);
+        let bytes = self.read(sent, patience)?;
+        self.understand(&self.text(bytes)?)
+    }
+
+    fn prepare<B>(&self, mut request: RequestBuilder<B>, patience: Duration) -> RequestBuilder<B> {
         if let Some(authorization) = &self.authorization {
             request = request.header("Authorization", authorization);
         }
-        let request = request.config().timeout_global(Some(patience)).build();
-        let text = self.read(request.send(body.to_string()), patience)?;
-        self.understand(&text)
+        request.config().timeout_global(Some(patience)).build()
     }
 
     fn url(&self, path: &str) -> String {
@@ -130,25 +151,30 @@ impl Client {
         })
     }
 
+    fn text(&self, bytes: Vec<u8>) -> Result<String, Trouble> {
+        String::from_utf8(bytes)
+            .map_err(|_| Trouble::Other(format!("what {} answers is no text", self.gateway)))
+    }
+
     fn read(
         &self,
         response: Result<Response<Body>, ureq::Error>,
         patience: Duration,
-    ) -> Result<String, Trouble> {
+    ) -> Result<Vec<u8>, Trouble> {
         let mut response = response.map_err(|error| self.trouble(&error, patience))?;
         let body = response
             .body_mut()
             .with_config()
             .limit(MAX_ANSWER)
-            .read_to_string();
-        let text = body.map_err(|error| self.trouble(&error, patience))?;
+            .read_to_vec();
+        let bytes = body.map_err(|error| self.trouble(&error, patience))?;
         if response.status().is_success() {
-            return Ok(text);
+            return Ok(bytes);
         }
         Err(Trouble::Other(format!(
             "{} says: {}",
             self.gateway,
-            refusal(&text, response.status().as_u16())
+            refusal(&bytes, response.status().as_u16())
         )))
     }
 
@@ -203,8 +229,8 @@ fn is_timeout(error: &ureq::Error) -> bool {
 }
 
 /// The gateway's own words, if they are.
-fn refusal(text: &str, status: u16) -> String {
-    let value: Value = serde_json::from_str(text).unwrap_or(json!({}));
+fn refusal(text: &[u8], status: u16) -> String {
+    let value: Value = serde_json::from_slice(text).unwrap_or(json!({}));
     match value.get("error").and_then(Value::as_str) {
         Some(message) => crate::output::printable(message).into_owned(),
         None => format!("HTTP status {status}"),

@@ -49,9 +49,14 @@ fn blocked_names(client: &Client, status: &Status) -> Result<HashMap<String, Str
         return Ok(HashMap::new());
     }
     let blocked: HashSet<&String> = status.blocked.iter().collect();
-    let members: Vec<MemberRow> = client.get("/members")?;
-    let names = members.into_iter().map(|row| (row.id, row.name));
+    let names = names(client)?.into_iter();
     Ok(names.filter(|(id, _)| blocked.contains(id)).collect())
+}
+
+/// The members' names as the asked one knows them, by id.
+pub fn names(client: &Client) -> Result<HashMap<String, String>, Failure> {
+    let members: Vec<MemberRow> = client.get("/members")?;
+    Ok(members.into_iter().map(|row| (row.id, row.name)).collect())
 }
 
 /// Looks until it is so.
@@ -161,7 +166,7 @@ pub fn unblock(args: &BlockArgs) -> Result<(), Failure> {
 }
 
 /// The member that is meant: by its id, the beginning of it, or its name.
-fn find(client: &Client, text: &str) -> Result<MemberId, Failure> {
+pub fn find(client: &Client, text: &str) -> Result<MemberId, Failure> {
     if let Ok(id) = text.parse() {
         return Ok(id);
     }

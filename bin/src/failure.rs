@@ -11,6 +11,8 @@ const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 /// What was waited for did not come in time.
 const NOT_REACHED: u8 = 3;
+/// This member was told to depart for good.
+const EXPELLED: u8 = 4;
 
 /// Why the program ends, and with which code.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,6 +36,11 @@ impl Failure {
     /// What was waited for did not come in time: exit code 3.
     pub fn not_reached(message: impl Display) -> Self {
         Failure::new(NOT_REACHED, message)
+    }
+
+    /// This member was told to depart for good: exit code 4.
+    pub fn expelled(message: impl Display) -> Self {
+        Failure::new(EXPELLED, message)
     }
 
     /// Who read standard output has seen enough (`butterfly members | head -1`): a quiet end.

@@ -2,20 +2,26 @@
 
 mod address;
 mod agent;
+mod body;
 mod cli;
 mod client;
 mod commands;
 mod demo;
 mod failure;
 mod gateway;
+mod gossip;
+mod inject;
 mod logging;
 mod output;
 mod ping;
 mod quiet;
 mod ring_key;
+mod rumor_row;
+mod rumor_table;
 mod run;
 mod seeds;
 mod store;
+mod sys_info;
 mod table;
 mod view;
 
@@ -43,6 +49,13 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Leave(args) => commands::leave(&args),
         Command::Block(args) => commands::block(&args),
         Command::Unblock(args) => commands::unblock(&args),
+        Command::Service(args) => gossip::service(&args.command),
+        Command::Config(args) => gossip::config(&args.command),
+        Command::File(args) => gossip::file(&args.command),
+        Command::Election(args) => gossip::election(&args.command),
+        Command::Depart(args) => gossip::depart(&args),
+        Command::Rumors(args) => gossip::rumors(&args),
+        Command::Inject(args) => inject::inject(&args),
         Command::Ping(args) => ping::ping(&args),
         Command::RingKey(args) => ring_key::run(&args),
         Command::Store(args) => store::run(&args),

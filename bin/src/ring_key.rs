@@ -31,7 +31,8 @@ pub fn read_all(files: &[PathBuf]) -> Result<Vec<RingKey>, Failure> {
     files.iter().map(|file| read(file)).collect()
 }
 
-fn read(path: &Path) -> Result<RingKey, Failure> {
+/// The key in this file.
+pub fn read(path: &Path) -> Result<RingKey, Failure> {
     let fail = |why: &dyn std::fmt::Display| {
         Failure::failed(format_args!(
             "cannot read the ring key {}: {why}",

@@ -29,7 +29,7 @@ const RESOLVED: Token = Token(2);
 /// The gateway's tokens begin here.
 const GATEWAY: Token = Token(3);
 
-/// How long the gateway may take to send its last answers when all else is done.
+/// How long it may take at the end to tell others what they are still to be told.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// A second signal to leave within this time is no second wish: `timeout` and terminals signal the process
 /// and its group.
@@ -38,10 +38,8 @@ const ECHO: Duration = Duration::from_millis(500);
 pub fn run(args: &RunArgs) -> Result<(), Failure> {
     logging::start();
     let mut program = Program::start(args)?;
-    program
-        .agent
-        .introduce(program.gateway.as_ref().map(Gateway::local_addr));
-    program.announce();
+    program.agent.introduce();
+    program.announce(args);
     program.turn_until_left()
 }
 
@@ -52,6 +50,8 @@ struct Program {
     gateway: Option<Gateway>,
     /// When the first signal to leave came.
     told_to_leave: Option<Instant>,
+    /// What is to be done should it be told to depart for good.
+    way_back: String,
 }
 
 impl Program {
@@ -73,6 +73,7 @@ impl Program {
             .map_err(no_loop)?;
 
         let mut agent = Agent::new(member, seeds, args.ring_key.clone(), &keys);
+        agent.gateway = gateway.as_ref().map(Gateway::local_addr);
         for peer in &peers {
             if let Some(why) = agent.unreachable(peer) {
                 warn!("{why}");
@@ -85,14 +86,20 @@ impl Program {
             agent,
             gateway,
             told_to_leave: None,
+            way_back: way_back(args),
         })
     }
 
     /// The chosen addresses, on standard output for scripts to read.
-    fn announce(&self) {
+    fn announce(&self, args: &RunArgs) {
         let mut lines = format!("swim {}\n", self.agent.member.local_addr());
         if let Some(gateway) = &self.gateway {
             lines += &format!("http {}\n", gateway.local_addr());
+        }
+        if args.gossip_port.is_some() {
+            let ip = self.agent.member.local_addr().ip();
+            let port = self.agent.member.node().me().member.gossip_port;
+            lines += &format!("gossip {}\n", SocketAddr::new(ip, port));
         }
         if let Err(failure) = output::print(&lines) {
             warn!("nobody reads the addresses: {failure}");
@@ -107,14 +114,33 @@ impl Program {
                 Err(error) if error.kind() != ErrorKind::Interrupted => return Err(no_loop(error)),
                 _ => self.turn(&events)?,
             }
-            if self.agent.has_left() {
+            if self.agent.has_left() || self.agent.is_expelled() {
                 let end = *end.get_or_insert_with(|| Instant::now() + LAST_WORDS);
-                let unsent = self.gateway.as_ref().is_some_and(Gateway::has_unsent);
-                if !unsent || Instant::now() >= end {
-                    return Ok(());
+                if !self.has_last_words() || Instant::now() >= end {
+                    return self.outcome();
                 }
             }
         }
+    }
+
+    /// Whether others are still to be told something before the end.
+    fn has_last_words(&self) -> bool {
+        let unsent = self.gateway.as_ref().is_some_and(Gateway::has_unsent);
+        // That it is gone for good may have been said to this member alone.
+        let departing = self.agent.is_expelled() && self.agent.member.node().hot_rumors() > 0;
+        unsent || departing
+    }
+
+    /// How it ended.
+    fn outcome(&self) -> Result<(), Failure> {
+        if !self.agent.is_expelled() {
+            return Ok(());
+        }
+        let id = self.agent.member.node().me().member.id;
+        Err(Failure::expelled(format_args!(
+            "member {id} departed for good, by a departure rumor, and no ring takes its id again: {}",
+            self.way_back
+        )))
     }
 
     /// What one wake brings: the member always first, then the rest, each in small portions.
@@ -190,6 +216,7 @@ fn config(args: &RunArgs) -> Result<Config, Failure> {
     if let Some(advertise) = &args.advertise {
         config.advertise = Some(address::socket("--advertise", advertise)?);
     }
+    config.gossip_port = args.gossip_port;
     config.id = args.id;
     config.name = args.name.clone();
     config.persistent = args.permanent_peer;
@@ -197,6 +224,18 @@ fn config(args: &RunArgs) -> Result<Config, Failure> {
     config.timing = args.timing.clone();
     config.data_dir = args.data_dir.clone();
     Ok(config)
+}
+
+/// How who started this member can start one under another id.
+fn way_back(args: &RunArgs) -> String {
+    match (&args.id, &args.data_dir) {
+        (None, None) => "start it again, and it is a new member".to_owned(),
+        (Some(_), None) => "give it another --id, or none".to_owned(),
+        (None, Some(dir)) => format!("remove {} to start as a new member", dir.display()),
+        (Some(_), Some(dir)) => {
+            format!("remove {} and give it another --id, or none", dir.display())
+        }
+    }
 }
 
 /// The gateway, unless none is wanted, or the default port is somebody else's.

@@ -172,7 +172,7 @@ fn short(id: &str) -> String {
 }
 
 /// A member as people are told of it, by its whole id.
-fn who(id: &str, names: &HashMap<String, String>) -> String {
+pub fn who(id: &str, names: &HashMap<String, String>) -> String {
     match names.get(id) {
         Some(name) if !name.is_empty() => format!("{} ({})", printable(name), short(id)),
         _ => short(id),
@@ -205,6 +205,13 @@ pub fn status(status: &Status, names: &HashMap<String, String>) -> String {
             format!(
                 "{} alive, {} suspect, {} confirmed, {} departed",
                 counts.alive, counts.suspect, counts.confirmed, counts.departed
+            ),
+        ),
+        (
+            "rumors",
+            format!(
+                "{}, {} bytes, {} still being told; checksum {:08x}",
+                status.rumors.count, status.rumors.bytes, status.rumors.hot, status.rumors.checksum
             ),
         ),
         (
@@ -258,7 +265,7 @@ pub mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::view::Counts;
+    use crate::view::{Counts, Rumors};
 
     pub fn row(id: &str, name: &str, health: &str) -> MemberRow {
         MemberRow {
@@ -288,6 +295,7 @@ pub mod tests {
             version: "1".into(),
             uptime_ms: 0,
             members: Counts::default(),
+            rumors: Rumors::default(),
             local_health,
             leaving: false,
             sealed: false,

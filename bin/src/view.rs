@@ -93,6 +93,30 @@ impl Counts {
     }
 }
 
+/// The rumors that the asked member holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rumors {
+    pub count: usize,
+    pub bytes: usize,
+    /// Those that it is still telling others of.
+    pub hot: usize,
+    /// The same at two members that hold the same.
+    pub checksum: u32,
+}
+
+impl Rumors {
+    /// Those of this member.
+    pub fn of(member: &Butterfly) -> Self {
+        let node = member.node();
+        Rumors {
+            count: node.rumor_count(),
+            bytes: node.rumor_bytes(),
+            hot: node.hot_rumors(),
+            checksum: node.rumor_checksum(),
+        }
+    }
+}
+
 /// How the asked member fares.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Status {
@@ -106,6 +130,7 @@ pub struct Status {
     pub version: String,
     pub uptime_ms: u64,
     pub members: Counts,
+    pub rumors: Rumors,
     /// 0 is best, 8 worst.
     pub local_health: u8,
     /// It is telling the others, and will end.

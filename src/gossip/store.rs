@@ -1,7 +1,7 @@
 //! All rumors that a member holds, of all kinds: found by what they are, and by what they say.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::RangeInclusive;
+use std::ops::{Bound, RangeInclusive};
 use std::sync::Arc;
 
 use dryoc::classic::crypto_generichash::crypto_generichash;
@@ -144,6 +144,13 @@ impl Store {
     /// All of them, by kind, key and id.
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.by_id.values().filter_map(|place| self.get(*place))
+    }
+
+    /// Those that come after this id, which need not be held.
+    pub fn after(&self, id: &RumorId) -> impl Iterator<Item = &Entry> {
+        self.by_id
+            .range::<RumorId, _>((Bound::Excluded(id), Bound::Unbounded))
+            .filter_map(|(_, place)| self.get(*place))
     }
 
     /// Those of a kind and key, by id.

@@ -3,6 +3,7 @@
 mod butterfly;
 mod gossip;
 mod handle;
+mod injector;
 mod pinger;
 mod rumors;
 mod snapshot;
@@ -13,4 +14,5 @@ mod zmq_ffi;
 
 pub use butterfly::{BindError, Butterfly};
 pub use handle::{Command, Handle};
+pub use injector::{InjectError, Injector};
 pub use pinger::{Pinger, Pong};

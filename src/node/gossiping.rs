@@ -49,6 +49,12 @@ impl Node {
         self.gossip.store().of_kind(kind).map(view)
     }
 
+    /// Those that come after this id, by kind, key and id: to look at a large store in several goes. The id
+    /// need not be held.
+    pub fn rumors_after(&self, id: &RumorId) -> impl Iterator<Item = RumorView<'_>> {
+        self.gossip.store().after(id).map(view)
+    }
+
     /// The rumor with this id, if it is held.
     pub fn rumor(&self, id: &RumorId) -> Option<RumorView<'_>> {
         self.gossip.find(id).map(view)

@@ -23,7 +23,7 @@ mod text;
 pub use decode::lone_membership as read_membership;
 pub use envelope::{HEADROOM, open, overhead, seal, seal_into};
 pub use ring_key::{RingKey, RingKeyError};
-pub use rumor::{EncodedRumor, RumorFrame, encode_member_rumor, encode_rumor, read_rumor};
+pub use rumor::{CLIENT, EncodedRumor, RumorFrame, encode_member_rumor, encode_rumor, read_rumor};
 pub use swim::{
     Accusers, Encoder, MemberRecord, MembershipRecord, Memberships, Message, Swim, decode,
     encode_membership, feature, membership_len,

@@ -14,8 +14,9 @@ use crate::rumor::{
     SysInfo,
 };
 
-/// Who a departure comes from, as today's senders have it; nobody relies on it.
-const DEPARTURE_FROM: &str = "butterflyclient";
+/// Who a rumor comes from that no member sent, as today's senders have it, and every departure; nobody relies
+/// on it.
+pub const CLIENT: &str = "butterflyclient";
 
 /// `Service.withdrawn`, true.
 const WITHDRAWN: [u8; 3] = [0xa0, 0x06, 1];
@@ -323,7 +324,7 @@ pub fn encode_rumor(rumor: &Rumor, from_id: &str) -> EncodedRumor {
     let hex = about.map(MemberId::to_hex);
     let from = match (&hex, rumor) {
         (Some(hex), _) => &hex[..],
-        (None, Rumor::Departure(_)) => DEPARTURE_FROM.as_bytes(),
+        (None, Rumor::Departure(_)) => CLIENT.as_bytes(),
         (None, _) => from_id.as_bytes(),
     };
     frame(rumor.kind() as u64, from, number, &payload)

@@ -1,6 +1,7 @@
 //! `butterfly demo`: a real ring, what happens to it, and how long that takes.
 
 mod board;
+mod gossip;
 pub mod ring;
 
 use std::time::{Duration, Instant};
@@ -24,32 +25,23 @@ const FIRST: usize = 0;
 /// Who leaves.
 const LEAVER: usize = 1;
 
-/// How long the phases may take at most: they end as soon as all have seen what is waited for.
-struct Limits {
-    form: Duration,
-    confirm: Duration,
-    come_back: Duration,
-    leave: Duration,
-}
+/// How long it may take at most with the timing `local`: each phase ends as soon as all have seen what is
+/// waited for.
+const LONGEST: Duration = Duration::from_secs(14);
 
-impl Limits {
-    /// Less than 15 s in all with the timing `local`; with a slower one that much more.
-    fn of(timing: &Timing) -> Self {
-        let scale = timing.period.as_secs_f64() / Timing::local().period.as_secs_f64();
-        let limit = |seconds: f64| Duration::from_secs_f64(seconds * scale.max(1.0));
-        Limits {
-            form: limit(4.0),
-            confirm: limit(5.0),
-            come_back: limit(3.0),
-            leave: limit(2.0),
-        }
-    }
+/// The same with this timing.
+fn longest(timing: &Timing) -> Duration {
+    let scale = timing.period.as_secs_f64() / Timing::local().period.as_secs_f64();
+    LONGEST.mul_f64(scale.max(1.0))
 }
 
 pub fn demo(args: &DemoArgs) -> Result<(), Failure> {
     let mut demo = Demo::new(args)?;
     demo.form()?;
-    demo.lose_one()?;
+    demo.share()?;
+    demo.elect()?;
+    let killed = demo.lose_one()?;
+    demo.elect_again(killed)?;
     demo.take_it_back()?;
     demo.let_one_go()?;
     demo.sum_up()
@@ -58,8 +50,8 @@ pub fn demo(args: &DemoArgs) -> Result<(), Failure> {
 struct Demo {
     ring: Ring,
     board: Board,
-    limits: Limits,
-    /// Who is killed.
+    limit: Duration,
+    /// Who leads, and is killed.
     victim: usize,
     /// What was measured: what, when the first saw it, when all had.
     measured: Vec<(String, Option<Duration>, Duration)>,
@@ -75,9 +67,9 @@ impl Demo {
             args.members, names[FIRST]
         ))?;
         Ok(Demo {
-            ring: Ring::new(names, args.timing.clone())?,
+            ring: Ring::new(names, args.timing.clone())?.with_gossip_ports(args.gossip_port),
             board,
-            limits: Limits::of(&args.timing),
+            limit: longest(&args.timing),
             victim: args.members - 1,
             measured: Vec::new(),
             began: Instant::now(),
@@ -95,7 +87,7 @@ impl Demo {
         for place in 1..count {
             self.ring.start(place, Some(seed))?;
         }
-        let took = self.watch(start, self.limits.form, "see each other alive", |ring| {
+        let took = self.watch(start, "see each other alive", |ring| {
             ring.running()
                 .all(|(_, member)| member.node().counts().alive == count)
         })?;
@@ -103,17 +95,15 @@ impl Demo {
         print_line(&format!("   All see all {count} after {}.", span(took)))
     }
 
-    fn lose_one(&mut self) -> Result<(), Failure> {
+    /// Returns when it was killed.
+    fn lose_one(&mut self) -> Result<Instant, Failure> {
         let (victim, name) = (self.victim, self.name(self.victim));
-        self.headline(&format!("2. {name} is killed, without a word"))?;
+        self.headline(&format!("4. {name} is killed, without a word"))?;
         let start = Instant::now();
         self.ring.kill(victim);
-        self.watch(
-            start,
-            self.limits.confirm,
-            &format!("find out that {name} is dead"),
-            |ring| ring.all_see(victim, Health::Confirmed),
-        )?;
+        self.watch(start, &format!("find out that {name} is dead"), |ring| {
+            ring.all_see(victim, Health::Confirmed)
+        })?;
         let verdicts: Vec<Verdict> = self
             .ring
             .running()
@@ -124,13 +114,13 @@ impl Demo {
         self.measure(&format!("{name} is suspected"), suspicions);
         let confirmations = verdicts.iter().filter_map(|verdict| verdict.confirms);
         self.measure(&format!("{name} is confirmed dead"), confirmations);
-        Ok(())
+        Ok(start)
     }
 
     fn take_it_back(&mut self) -> Result<(), Failure> {
         let (victim, name) = (self.victim, self.name(self.victim));
         self.headline(&format!(
-            "3. {name} comes back: its old id, a new port, and no memory of what was"
+            "5. {name} comes back: its old id, a new port, and no memory of what was"
         ))?;
         let count = self.ring.seats().len();
         let seed = self
@@ -140,33 +130,26 @@ impl Demo {
             .map(|(_, member)| member.local_addr());
         let start = Instant::now();
         self.ring.start(victim, seed)?;
-        let took = self.watch(
-            start,
-            self.limits.come_back,
-            &format!("see {name} alive again"),
-            |ring| {
-                ring.running()
-                    .all(|(_, member)| member.node().counts().alive == count)
-            },
-        )?;
+        let took = self.watch(start, &format!("see {name} alive again"), |ring| {
+            ring.running()
+                .all(|(_, member)| member.node().counts().alive == count)
+        })?;
         self.measure_sights(&format!("{name} is back"), victim, start, Health::Alive);
         print_line(&format!(
             "   All see all {count} again after {}.",
             span(took)
-        ))
+        ))?;
+        self.remember(victim, start)
     }
 
     fn let_one_go(&mut self) -> Result<(), Failure> {
         let name = self.name(LEAVER);
-        self.headline(&format!("4. {name} leaves, and says so"))?;
+        self.headline(&format!("6. {name} leaves, and says so"))?;
         let start = Instant::now();
         self.ring.leave(LEAVER);
-        let took = self.watch(
-            start,
-            self.limits.leave,
-            &format!("hear that {name} left"),
-            |ring| ring.all_see(LEAVER, Health::Departed),
-        )?;
+        let took = self.watch(start, &format!("hear that {name} left"), |ring| {
+            ring.all_see(LEAVER, Health::Departed)
+        })?;
         self.measure_sights(&format!("{name} has left"), LEAVER, start, Health::Departed);
         print_line(&format!("   All others know after {}.", span(took)))
     }
@@ -191,16 +174,15 @@ impl Demo {
     fn watch(
         &mut self,
         start: Instant,
-        limit: Duration,
         what: &str,
         is_so: impl Fn(&Ring) -> bool,
     ) -> Result<Duration, Failure> {
-        let end = start + limit;
+        let end = self.began + self.limit;
         while !is_so(&self.ring) {
             if Instant::now() >= end {
                 return Err(Failure::not_reached(format_args!(
                     "not all members {what} within {}: is this machine very busy?",
-                    span(limit)
+                    span(start.elapsed())
                 )));
             }
             let changed = self.ring.turn(end)?.iter().any(|seen| seen.by == FIRST);
@@ -242,10 +224,15 @@ impl Demo {
         format!("\n{}{more}", table.render(|_, _, cell| cell))
     }
 
+    /// A headline with a board below it.
     fn headline(&mut self, text: &str) -> Result<(), Failure> {
-        self.ring.forget();
-        print_line(&format!("\n{text}\n"))?;
+        self.title(text)?;
         output::print(&self.board.head())
+    }
+
+    fn title(&mut self, text: &str) -> Result<(), Failure> {
+        self.ring.forget();
+        print_line(&format!("\n{text}\n"))
     }
 
     fn name(&self, place: usize) -> String {
@@ -303,8 +290,7 @@ mod tests {
 
     #[test]
     fn with_the_timing_local_it_ends_in_under_15_seconds() {
-        let limits = Limits::of(&Timing::local());
-        let sum = limits.form + limits.confirm + limits.come_back + limits.leave;
-        assert!(sum < Duration::from_secs(15));
+        assert!(longest(&Timing::local()) < Duration::from_secs(15));
+        assert!(longest(&Timing::lan()) > LONGEST);
     }
 }

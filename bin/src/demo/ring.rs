@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::time::Instant;
 
-use butterfly::{Butterfly, Config, Event, Health, MemberId, Timing};
+use butterfly::{Butterfly, Config, Event, Health, MemberId, Node, Timing};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
@@ -32,6 +32,8 @@ pub struct Seat {
 pub struct Ring {
     poll: Poll,
     timing: Timing,
+    /// The port for gossip of the first place; those of the others follow.
+    gossip_port: Option<u16>,
     seats: Vec<Seat>,
     sightings: Vec<Sighting>,
 }
@@ -47,9 +49,16 @@ impl Ring {
         Ok(Ring {
             poll: Poll::new().map_err(failed)?,
             timing,
+            gossip_port: None,
             seats: names.into_iter().map(seat).collect(),
             sightings: Vec::new(),
         })
+    }
+
+    /// The same with ports for gossip from this one on, a place after the other; `None`: those of SWIM.
+    pub fn with_gossip_ports(mut self, first: Option<u16>) -> Self {
+        self.gossip_port = first;
+        self
     }
 
     /// Starts the member of this place, which knows nothing but its id and a peer to ask.
@@ -59,6 +68,7 @@ impl Ring {
         config.id = Some(seat.id);
         config.name = seat.name.clone();
         config.timing = self.timing.clone();
+        config.gossip_port = self.gossip_port.map(|first| first + place as u16);
         let mut member = Butterfly::bind(config).map_err(Failure::failed)?;
         if let Some(peer) = peer {
             member.join(peer).map_err(Failure::failed)?;
@@ -84,6 +94,16 @@ impl Ring {
         if let Some(member) = &mut self.seats[place].member {
             member.leave();
         }
+    }
+
+    /// The member of this place, to be told something.
+    pub fn member(&mut self, place: usize) -> Option<&mut Butterfly> {
+        self.seats[place].member.as_mut()
+    }
+
+    /// Whether it is so at all that run.
+    pub fn all(&self, is_so: impl Fn(&Node) -> bool) -> bool {
+        self.running().all(|(_, member)| is_so(member.node()))
     }
 
     pub fn seats(&self) -> &[Seat] {

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 
-use super::answer::{Answer, Body, MemberList};
+use super::answer::{Answer, Body};
 use super::guard::Guard;
-use super::http::{self, Framing, MAX_REQUEST, Parsed, Request};
+use super::http::{self, Framing, Parsed, Request};
+use super::parts::Parts;
 use super::routes;
 use crate::agent::Agent;
 
@@ -34,8 +35,8 @@ pub enum Step {
 enum State {
     /// Read requests and answer them.
     Serving,
-    /// Write the rest of a list of members; then go on, or end.
-    Listing(MemberList, Framing, Then),
+    /// Write the rest of an answer in parts; then go on, or end.
+    Writing(Parts, Framing, Then),
     /// End as soon as all is sent.
     Ending,
     /// All is sent and said so; whatever still comes in is thrown away, so that the client gets to read it.
@@ -90,8 +91,8 @@ impl Connection {
             return self.send(now);
         }
         match &mut self.state {
-            State::Listing(list, framing, then) => {
-                match list.next_part(&agent.member) {
+            State::Writing(parts, framing, then) => {
+                match parts.next_part(&agent.member) {
                     Some(part) => http::write_part(&mut self.output, &part, *framing),
                     None => {
                         http::write_end(&mut self.output, *framing);
@@ -100,19 +101,21 @@ impl Connection {
                 }
                 Ok(Step::More)
             }
-            State::Serving => match http::parse(&self.input) {
-                Parsed::Partial => self.receive(now),
-                Parsed::Whole(request, length) => {
-                    self.input.drain(..length);
-                    self.request_began = (!self.input.is_empty()).then_some(now);
-                    self.answer(agent, guard, &request);
-                    Ok(Step::More)
+            State::Serving => {
+                match http::parse(&self.input, |request| routes::room(guard, request)) {
+                    Parsed::Partial => self.receive(now),
+                    Parsed::Whole(request, length) => {
+                        self.input.drain(..length);
+                        self.request_began = (!self.input.is_empty()).then_some(now);
+                        self.answer(agent, guard, &request);
+                        Ok(Step::More)
+                    }
+                    Parsed::Refused(refusal) => {
+                        self.refuse(&refusal);
+                        Ok(Step::More)
+                    }
                 }
-                Parsed::Refused(refusal) => {
-                    self.refuse(&refusal);
-                    Ok(Step::More)
-                }
-            },
+            }
             State::Ending => {
                 self.stream.shutdown(Shutdown::Write)?;
                 self.state = State::Lingering;
@@ -134,7 +137,7 @@ impl Connection {
         let then = if keep_alive { Then::GoOn } else { Then::End };
         self.state = match answer.body {
             _ if request.method == "HEAD" => then.into(),
-            Body::Members(list) => State::Listing(list, framing, then),
+            Body::Parts(parts) => State::Writing(parts, framing, then),
             Body::Whole(body) => {
                 http::write_part(&mut self.output, &body, framing);
                 then.into()
@@ -178,12 +181,7 @@ impl Connection {
 
     fn receive(&mut self, now: Instant) -> io::Result<Step> {
         let mut buffer = [0; 4096];
-        let room = buffer
-            .len()
-            .min(MAX_REQUEST.saturating_sub(self.input.len()));
-        let count = self
-            .stream
-            .read(buffer.get_mut(..room).unwrap_or_default())?;
+        let count = self.stream.read(&mut buffer)?;
         if count == 0 {
             return Ok(Step::Over);
         }

@@ -12,7 +12,7 @@ use std::path::Path;
 use subtle::ConstantTimeEq;
 
 use super::answer::Answer;
-use super::http::Request;
+use super::http::{Content, Request};
 use crate::failure::Failure;
 
 /// More than any token file holds, bytes.
@@ -97,15 +97,16 @@ fn check_host(request: &Request) -> Result<(), Answer> {
     Err(Answer::refusal(403, message.into()))
 }
 
-/// What changes something has to be what no web page can send.
+/// What changes something has to be what no web page can send: of these types only if it is allowed to.
 fn check_change(request: &Request) -> Result<(), Answer> {
     if request.has_origin {
         let message =
             "requests with an Origin header come from web pages, and those may change nothing";
         return Err(Answer::refusal(403, message.into()));
     }
-    if !request.is_json {
-        let message = "send JSON, with Content-Type: application/json";
+    if request.content == Content::Other {
+        let message = "send a body with Content-Type: application/json, or application/octet-stream where \
+                       GET / says that bytes are taken";
         return Err(Answer::refusal(415, message.into()));
     }
     Ok(())
@@ -136,10 +137,11 @@ mod tests {
         Request {
             method: "POST".into(),
             path: "/leave".into(),
+            query: String::new(),
             host: Some("127.0.0.1:9631".into()),
             bearer: None,
             has_origin: false,
-            is_json: true,
+            content: Content::Json,
             keep_alive: true,
             takes_chunks: true,
             body: Vec::new(),
@@ -211,7 +213,7 @@ mod tests {
             status(
                 &guard,
                 &Request {
-                    is_json: false,
+                    content: Content::Other,
                     ..post()
                 }
             ),

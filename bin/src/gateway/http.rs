@@ -1,11 +1,13 @@
 //! HTTP/1.1 as far as the gateway needs it: bytes in, a request or a refusal out; an answer in, bytes out.
 
+use std::ops::Range;
+
 use httparse::Status;
 
 use super::answer::{Answer, Body};
 
-/// The largest request that is read, head and body together, bytes.
-pub const MAX_REQUEST: usize = 16 * 1024;
+/// The largest request that is read without asking whether there is room, head and body together, bytes.
+const MAX_REQUEST: usize = 16 * 1024;
 /// The most header lines in a request.
 const MAX_HEADERS: usize = 64;
 
@@ -15,18 +17,30 @@ pub struct Request {
     pub method: String,
     /// Without the query.
     pub path: String,
+    /// What follows the `?`, encoded.
+    pub query: String,
     pub host: Option<String>,
     /// What follows `Authorization: Bearer`.
     pub bearer: Option<String>,
     /// A browser says on behalf of which page it asks.
     pub has_origin: bool,
-    /// Its body is said to be JSON.
-    pub is_json: bool,
+    /// What its body is said to be.
+    pub content: Content,
     /// The connection is meant to stay open.
     pub keep_alive: bool,
     /// It can take a body in chunks (HTTP/1.1).
     pub takes_chunks: bool,
     pub body: Vec<u8>,
+}
+
+/// What a body is said to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    Json,
+    /// `application/octet-stream`
+    Bytes,
+    /// Nothing is said, or something else.
+    Other,
 }
 
 /// What the bytes at hand amount to.
@@ -40,8 +54,9 @@ pub enum Parsed {
     Refused(Answer),
 }
 
-/// Reads the request at the beginning of these bytes.
-pub fn parse(bytes: &[u8]) -> Parsed {
+/// Reads the request at the beginning of these bytes. If its body is not a small one, `room` says how many
+/// bytes the body may have, or why the request is refused, as soon as its head is there.
+pub fn parse(bytes: &[u8], room: impl FnOnce(&Request) -> Result<usize, Answer>) -> Parsed {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut head = httparse::Request::new(&mut headers);
     let head_length = match head.parse(bytes) {
@@ -59,20 +74,32 @@ pub fn parse(bytes: &[u8]) -> Parsed {
     };
     match read_head(&head) {
         Err(refusal) => Parsed::Refused(refusal),
-        Ok((request, body_length)) => take_body(request, bytes, head_length, body_length),
+        Ok((request, body_length)) => {
+            let end = head_length.saturating_add(body_length);
+            if end > MAX_REQUEST
+                && let Err(refusal) = check_room(room(&request), body_length)
+            {
+                return Parsed::Refused(refusal);
+            }
+            take_body(request, bytes, head_length..end)
+        }
+    }
+}
+
+fn check_room(room: Result<usize, Answer>, body_length: usize) -> Result<(), Answer> {
+    match room? {
+        most if body_length <= most => Ok(()),
+        most => Err(Answer::refusal(
+            413,
+            format!("too large: the body may take {most} bytes, this takes {body_length}"),
+        )),
     }
 }
 
 /// Completes a request by its body, if that is there.
-fn take_body(mut request: Request, bytes: &[u8], head_length: usize, body_length: usize) -> Parsed {
-    let end = head_length.saturating_add(body_length);
-    if end > MAX_REQUEST {
-        return Parsed::Refused(Answer::refusal(
-            413,
-            format!("too large: head and body may take {MAX_REQUEST} bytes, this takes {end}"),
-        ));
-    }
-    match bytes.get(head_length..end) {
+fn take_body(mut request: Request, bytes: &[u8], body: Range<usize>) -> Parsed {
+    let end = body.end;
+    match bytes.get(body) {
         None => Parsed::Partial,
         Some(body) => {
             request.body = body.to_vec();
@@ -95,15 +122,16 @@ fn read_head(head: &httparse::Request<'_, '_>) -> Result<(Request, usize), Answe
         return Err(Answer::refusal(400, "HTTP/1.1 needs a Host header".into()));
     }
     let target = head.path.unwrap_or_default();
-    let path = target.split('?').next().unwrap_or_default();
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let connection = only(head, "connection")?.unwrap_or_default();
     let request = Request {
         method: head.method.unwrap_or_default().to_owned(),
         path: path.to_owned(),
+        query: query.to_owned(),
         host: host.map(str::to_owned),
         bearer: only(head, "authorization")?.and_then(bearer),
         has_origin: values(head, "origin").next().is_some(),
-        is_json: only(head, "content-type")?.is_some_and(is_json),
+        content: only(head, "content-type")?.map_or(Content::Other, content),
         keep_alive: takes_chunks && !lists(connection, "close"),
         takes_chunks,
         body: Vec::new(),
@@ -161,9 +189,15 @@ fn bearer(value: &str) -> Option<String> {
         .then(|| token.trim().to_owned())
 }
 
-fn is_json(content_type: &str) -> bool {
-    let kind = content_type.split(';').next().unwrap_or_default();
-    kind.trim().eq_ignore_ascii_case("application/json")
+fn content(content_type: &str) -> Content {
+    let kind = content_type.split(';').next().unwrap_or_default().trim();
+    if kind.eq_ignore_ascii_case("application/json") {
+        Content::Json
+    } else if kind.eq_ignore_ascii_case("application/octet-stream") {
+        Content::Bytes
+    } else {
+        Content::Other
+    }
 }
 
 fn lists(value: &str, word: &str) -> bool {
@@ -188,8 +222,8 @@ impl Framing {
     pub fn of(answer: &Answer, takes_chunks: bool) -> Self {
         match &answer.body {
             Body::Whole(bytes) => Framing::Length(bytes.len()),
-            Body::Members(_) if takes_chunks => Framing::Chunked,
-            Body::Members(_) => Framing::UntilClose,
+            Body::Parts(_) if takes_chunks => Framing::Chunked,
+            Body::Parts(_) => Framing::UntilClose,
         }
     }
 }
@@ -197,8 +231,9 @@ impl Framing {
 /// Writes the head of an answer.
 pub fn write_head(out: &mut Vec<u8>, answer: &Answer, framing: Framing, keep_alive: bool) {
     let (status, reason) = (answer.status, reason(answer.status));
+    let content_type = answer.content_type;
     let mut head = format!(
-        "HTTP/1.1 {status} {reason}\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n\
+        "HTTP/1.1 {status} {reason}\r\nContent-Type: {content_type}\r\nCache-Control: no-store\r\n\
          X-Content-Type-Options: nosniff\r\n"
     );
     match framing {
@@ -258,14 +293,14 @@ mod tests {
     use super::*;
 
     fn whole(text: &str) -> (Request, usize) {
-        match parse(text.as_bytes()) {
+        match parse(text.as_bytes(), |_| Ok(10)) {
             Parsed::Whole(request, length) => (request, length),
             other => panic!("{text:?}: {other:?}"),
         }
     }
 
     fn refused(text: &str) -> u16 {
-        match parse(text.as_bytes()) {
+        match parse(text.as_bytes(), |_| Ok(10)) {
             Parsed::Refused(answer) => answer.status,
             other => panic!("{text:?}: {other:?}"),
         }
@@ -273,7 +308,7 @@ mod tests {
 
     #[test]
     fn a_request_is_read_and_the_next_one_is_left() {
-        let first = "POST /join?x HTTP/1.1\r\nhOsT: localhost\r\nContent-Type: application/json; charset=utf-8\r\n\
+        let first = "POST /join?x?y=1 HTTP/1.1\r\nhOsT: localhost\r\nContent-Type: application/json; charset=utf-8\r\n\
                      Authorization: bearer abc\r\nContent-Length: 2\r\n\r\n{}";
         let (request, length) = whole(&format!("{first}GET / HTTP/1.1\r\n"));
         assert_eq!(length, first.len());
@@ -281,12 +316,12 @@ mod tests {
             (request.method.as_str(), request.path.as_str()),
             ("POST", "/join")
         );
+        assert_eq!(request.query, "x?y=1");
         assert_eq!(request.host.as_deref(), Some("localhost"));
         assert_eq!(request.bearer.as_deref(), Some("abc"));
         assert_eq!(request.body, b"{}");
-        assert!(
-            request.is_json && request.keep_alive && request.takes_chunks && !request.has_origin
-        );
+        assert_eq!(request.content, Content::Json);
+        assert!(request.keep_alive && request.takes_chunks && !request.has_origin);
     }
 
     #[test]
@@ -294,7 +329,7 @@ mod tests {
         let text = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nabc";
         for end in 0..text.len() {
             assert!(
-                matches!(parse(&text.as_bytes()[..end]), Parsed::Partial),
+                matches!(parse(&text.as_bytes()[..end], |_| Ok(10)), Parsed::Partial),
                 "{end}"
             );
         }
@@ -344,6 +379,32 @@ mod tests {
             (431, &format!("GET / HTTP/1.1\r\n{many}\r\n")),
         ] {
             assert_eq!(refused(text), status, "{text:.60}");
+        }
+    }
+
+    #[test]
+    fn a_large_body_is_read_where_there_is_room_for_it() {
+        let body = "x".repeat(2 * MAX_REQUEST);
+        let length = body.len();
+        let head = format!("POST /file HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
+        let text = head.clone() + &body;
+        let with_room = |text: &str, room: usize| parse(text.as_bytes(), |_| Ok(room));
+        assert!(matches!(with_room(&head, length), Parsed::Partial));
+        match with_room(&text, length) {
+            Parsed::Whole(request, end) => {
+                assert_eq!((request.body.len(), end), (length, text.len()));
+            }
+            other => panic!("{other:?}"),
+        }
+        // It is refused as soon as its head is there.
+        for (status, room) in [
+            (413, Ok(length - 1)),
+            (401, Err(Answer::refusal(401, String::new()))),
+        ] {
+            match parse(head.as_bytes(), |_| room) {
+                Parsed::Refused(answer) => assert_eq!(answer.status, status),
+                other => panic!("{other:?}"),
+            }
         }
     }
 

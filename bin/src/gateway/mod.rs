@@ -7,7 +7,10 @@ mod answer;
 mod connection;
 mod guard;
 mod http;
+mod params;
+mod parts;
 mod routes;
+mod rumor_routes;
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};

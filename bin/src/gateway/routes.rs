@@ -1,63 +1,129 @@
 //! What can be asked of the gateway.
 
+use butterfly::limits::MAX_RUMOR;
 use butterfly::{CommandError, MemberId};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::answer::Answer;
-use super::http::Request;
+use super::guard::Guard;
+use super::http::{Content, Request};
+use super::parts::Parts;
+use super::rumor_routes as rumors;
 use crate::address::{self, Peer};
 use crate::agent::Agent;
 
+/// The largest body that is JSON, bytes.
+const MAX_JSON: usize = 15 * 1024;
+
 /// What answers a request, or why not.
-type Handler = fn(&mut Agent, &[u8]) -> Result<Answer, Answer>;
+type Handler = fn(&mut Agent, &Request) -> Result<Answer, Answer>;
 
 struct Route {
-    method: &'static str,
+    how: How,
     path: &'static str,
     about: &'static str,
     handler: Handler,
 }
 
-const ROUTES: [Route; 7] = [
-    route("GET", "/", "this list", list),
-    route("GET", "/members", "the members that this one sees", members),
-    route("GET", "/status", "how this member fares", status),
-    route(
-        "POST",
+/// By which method, and with which body.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum How {
+    Get,
+    PostJson,
+    /// `application/octet-stream`
+    PostBytes,
+}
+
+impl How {
+    fn method(self) -> &'static str {
+        match self {
+            How::Get => "GET",
+            How::PostJson | How::PostBytes => "POST",
+        }
+    }
+}
+
+const ROUTES: [Route; 17] = [
+    get("/", "this list", list),
+    get(
+        "/butterfly",
+        "everything: me, members, rumors by kind",
+        rumors::everything,
+    ),
+    get("/members", "the members that this one sees", members),
+    get("/status", "how this member fares", status),
+    get(
+        "/rumors",
+        "the rumors that this member holds; those of ?kind=KIND&group=GROUP, or one of both",
+        rumors::rumors,
+    ),
+    get(
+        "/config",
+        "?group=GROUP: its configuration, as it was given",
+        rumors::config,
+    ),
+    get("/file", "?group=GROUP&name=NAME: that file", rumors::file),
+    post(
         "/join",
         r#"{"peers": ["HOST:PORT"]}: asks them for their ring"#,
         join,
     ),
-    route(
-        "POST",
-        "/leave",
-        "{}: leaves the ring, and the program ends",
-        leave,
-    ),
-    route(
-        "POST",
-        "/block",
-        r#"{"id": "ID"}: ignores that member"#,
-        block,
-    ),
-    route(
-        "POST",
+    post("/leave", "{}: leaves the ring, and the program ends", leave),
+    post("/block", r#"{"id": "ID"}: ignores that member"#, block),
+    post(
         "/unblock",
         r#"{"id": "ID"}: listens to that member again"#,
         unblock,
     ),
+    post(
+        "/depart",
+        r#"{"id": "ID"}: that member stops, and cannot come back"#,
+        depart,
+    ),
+    upload(
+        "/service",
+        "?group=GROUP&pkg=PKG&initialized=false, and bytes of TOML: this member runs that service",
+        rumors::add_service,
+    ),
+    post(
+        "/service/remove",
+        r#"{"group": "GROUP"}: this member does not run that service any more"#,
+        rumors::remove_service,
+    ),
+    post(
+        "/election",
+        r#"{"kind": "election", "group": "GROUP", "suitability": 0}: starts it, or takes part"#,
+        rumors::start_election,
+    ),
+    upload(
+        "/config",
+        "?group=GROUP&incarnation=NUMBER, and bytes of TOML: configures that group",
+        rumors::apply_config,
+    ),
+    upload(
+        "/file",
+        "?group=GROUP&name=NAME&incarnation=NUMBER, and bytes: gives that group a file",
+        rumors::apply_file,
+    ),
 ];
 
-const fn route(
-    method: &'static str,
-    path: &'static str,
-    about: &'static str,
-    handler: Handler,
-) -> Route {
+const fn get(path: &'static str, about: &'static str, handler: Handler) -> Route {
+    route(How::Get, path, about, handler)
+}
+
+const fn post(path: &'static str, about: &'static str, handler: Handler) -> Route {
+    route(How::PostJson, path, about, handler)
+}
+
+const fn upload(path: &'static str, about: &'static str, handler: Handler) -> Route {
+    route(How::PostBytes, path, about, handler)
+}
+
+const fn route(how: How, path: &'static str, about: &'static str, handler: Handler) -> Route {
     Route {
-        method,
+        how,
         path,
         about,
         handler,
@@ -66,36 +132,72 @@ const fn route(
 
 /// Answers a request that was let through.
 pub fn answer(agent: &mut Agent, request: &Request) -> Answer {
-    let Some(route) = ROUTES.iter().find(|route| route.path == request.path) else {
-        return Answer::refusal(
-            404,
-            format!("there is no {}; GET / lists what there is", request.path),
-        );
-    };
+    find(request)
+        .and_then(|route| (route.handler)(agent, request))
+        .unwrap_or_else(|refusal| refusal)
+}
+
+/// How many bytes the body of this request may have, or why it is refused.
+pub fn room(guard: &Guard, request: &Request) -> Result<usize, Answer> {
+    guard.check(request)?;
+    Ok(match find(request)?.how {
+        How::Get | How::PostJson => MAX_JSON,
+        How::PostBytes => MAX_RUMOR,
+    })
+}
+
+fn find(request: &Request) -> Result<&'static Route, Answer> {
+    let mut at_path = ROUTES.iter().filter(|route| route.path == request.path);
     let wanted = match request.method.as_str() {
         "HEAD" => "GET",
         method => method,
     };
-    if route.method != wanted {
-        let message = format!("{} takes {}", route.path, route.method);
-        return Answer::refusal(405, message).with_header("Allow", route.method);
+    let Some(route) = at_path.clone().find(|route| route.how.method() == wanted) else {
+        return Err(match (at_path.next(), at_path.next()) {
+            (None, _) => Answer::refusal(
+                404,
+                format!("there is no {}; GET / lists what there is", request.path),
+            ),
+            (Some(only), None) => not_allowed(request, only.how.method()),
+            (Some(_), Some(_)) => not_allowed(request, "GET, POST"),
+        });
+    };
+    let takes = match route.how {
+        How::Get => request.content,
+        How::PostJson => Content::Json,
+        How::PostBytes => Content::Bytes,
+    };
+    if request.content != takes {
+        let kind = if takes == Content::Json {
+            "json"
+        } else {
+            "octet-stream"
+        };
+        let message = format!("{} takes Content-Type: application/{kind}", route.path);
+        return Err(Answer::refusal(415, message));
     }
-    (route.handler)(agent, &request.body).unwrap_or_else(|refusal| refusal)
+    Ok(route)
 }
 
-fn list(_: &mut Agent, _: &[u8]) -> Result<Answer, Answer> {
+fn not_allowed(request: &Request, methods: &'static str) -> Answer {
+    let message = format!("{} takes {methods}", request.path);
+    Answer::refusal(405, message).with_header("Allow", methods)
+}
+
+fn list(_: &mut Agent, _: &Request) -> Result<Answer, Answer> {
     let routes: Vec<_> = ROUTES
         .iter()
-        .map(|route| json!({ "method": route.method, "path": route.path, "about": route.about }))
+        .map(|route| json!({ "method": route.how.method(), "path": route.path, "about": route.about }))
         .collect();
     Ok(Answer::ok(&json!({ "routes": routes })))
 }
 
-fn members(agent: &mut Agent, _: &[u8]) -> Result<Answer, Answer> {
-    Ok(Answer::members(&agent.member))
+fn members(agent: &mut Agent, _: &Request) -> Result<Answer, Answer> {
+    let parts = Parts::default().members(&agent.member);
+    Ok(Answer::parts(parts.text("\n")))
 }
 
-fn status(agent: &mut Agent, _: &[u8]) -> Result<Answer, Answer> {
+fn status(agent: &mut Agent, _: &Request) -> Result<Answer, Answer> {
     Ok(Answer::ok(&agent.status()))
 }
 
@@ -105,8 +207,8 @@ struct Join {
     peers: Vec<String>,
 }
 
-fn join(agent: &mut Agent, body: &[u8]) -> Result<Answer, Answer> {
-    let asked: Join = parse(body)?;
+fn join(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
+    let asked: Join = parse(request)?;
     let peers: Result<Vec<Peer>, String> =
         asked.peers.iter().map(|peer| address::peer(peer)).collect();
     let peers = peers.map_err(|error| Answer::refusal(400, error))?;
@@ -123,8 +225,8 @@ fn join(agent: &mut Agent, body: &[u8]) -> Result<Answer, Answer> {
 #[serde(deny_unknown_fields)]
 struct Nothing {}
 
-fn leave(agent: &mut Agent, body: &[u8]) -> Result<Answer, Answer> {
-    let Nothing {} = parse(body)?;
+fn leave(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
+    let Nothing {} = parse(request)?;
     agent.leave();
     Ok(Answer::ok(&json!({ "leaving": true })))
 }
@@ -136,34 +238,40 @@ struct Whom {
 }
 
 impl Whom {
-    fn parse(body: &[u8]) -> Result<MemberId, Answer> {
-        let whom: Whom = parse(body)?;
+    fn parse(request: &Request) -> Result<MemberId, Answer> {
+        let whom: Whom = parse(request)?;
         whom.id
             .parse()
             .map_err(|error| Answer::refusal(400, format!("{}: {error}", whom.id)))
     }
 }
 
-fn block(agent: &mut Agent, body: &[u8]) -> Result<Answer, Answer> {
-    let id = Whom::parse(body)?;
+fn block(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
+    let id = Whom::parse(request)?;
     agent.member.block(id).map_err(conflict)?;
     Ok(Answer::ok(&json!({ "blocked": id.to_string() })))
 }
 
-fn unblock(agent: &mut Agent, body: &[u8]) -> Result<Answer, Answer> {
-    let id = Whom::parse(body)?;
+fn unblock(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
+    let id = Whom::parse(request)?;
     let was_blocked = agent.member.unblock(id);
     Ok(Answer::ok(
         &json!({ "unblocked": id.to_string(), "was_blocked": was_blocked }),
     ))
 }
 
-fn conflict(error: CommandError) -> Answer {
+fn depart(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
+    let id = Whom::parse(request)?;
+    agent.member.depart(id).map_err(conflict)?;
+    Ok(Answer::ok(&json!({ "departing": id.to_string() })))
+}
+
+pub fn conflict(error: CommandError) -> Answer {
     Answer::refusal(409, error.to_string())
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Answer> {
-    serde_json::from_slice(body).map_err(|error| {
+pub fn parse<T: DeserializeOwned>(request: &Request) -> Result<T, Answer> {
+    serde_json::from_slice(&request.body).map_err(|error| {
         Answer::refusal(
             400,
             format!("the body does not fit: {error}; GET / says what does"),

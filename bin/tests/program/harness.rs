@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -36,6 +37,20 @@ pub fn assert_exit(output: &Output, code: i32) {
 /// What it said on standard error.
 pub fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A new ring key's file in this directory.
+#[track_caller]
+pub fn generate_key(dir: &Path) -> PathBuf {
+    let output = butterfly(&[
+        "ring-key",
+        "generate",
+        "ring",
+        "--dir",
+        dir.to_str().unwrap(),
+    ]);
+    assert_exit(&output, 0);
+    PathBuf::from(String::from_utf8(output.stdout).unwrap().trim_end())
 }
 
 /// Waits until it is so.

@@ -2,7 +2,9 @@
 
 mod endings;
 mod gateway;
+mod gossip;
 mod harness;
 mod membership;
+mod rumors;
 mod store;
 mod tools;

@@ -1,25 +1,11 @@
 //! Ring keys, `ping` and `demo`.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::harness::{Member, assert_exit, butterfly, pair, until};
-
-#[track_caller]
-fn generate_key(dir: &Path) -> PathBuf {
-    let output = butterfly(&[
-        "ring-key",
-        "generate",
-        "ring",
-        "--dir",
-        dir.to_str().unwrap(),
-    ]);
-    assert_exit(&output, 0);
-    PathBuf::from(String::from_utf8(output.stdout).unwrap().trim_end())
-}
+use crate::harness::{Member, assert_exit, butterfly, generate_key, pair, until};
 
 #[test]
 fn a_ring_key_lets_in_those_who_have_it() {
@@ -127,6 +113,11 @@ fn the_demo_shows_a_ring_and_ends_by_itself() {
         "ember is confirmed dead",
         "ember is back",
         "birch has left",
+        "services are known",
+        "a configuration is known",
+        "a leader is elected",
+        "All agree on dune as their next leader",
+        "ember knows the configuration again",
         "Done in",
     ] {
         assert!(text.contains(part), "{part} is not in {text}");

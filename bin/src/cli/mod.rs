@@ -1,5 +1,7 @@
 //! The command line. What it means is with the commands.
 
+mod rumors;
+
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -8,6 +10,8 @@ use butterfly::limits::MAX_NAME;
 use butterfly::{MemberId, Timing};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use rumors::*;
 
 /// Where a member's gateway is, unless said otherwise.
 pub const DEFAULT_GATEWAY: &str = "127.0.0.1:9631";
@@ -19,7 +23,8 @@ Examples:
   butterfly run --listen 127.0.0.1:9639 --name birch --peer 127.0.0.1:9638 --http 127.0.0.1:0
   butterfly members                                              whom the first one sees
   butterfly status --wait alive=2 --timeout 10                   wait until both are there
-  butterfly ping 127.0.0.1:9639 -c 5                             how long birch takes to answer";
+  butterfly ping 127.0.0.1:9639 -c 5                             how long birch takes to answer
+  echo 'port = 6380' | butterfly config apply redis.default now -   both know it, and all who come later";
 
 const DEMO: &str = "\
 Examples:
@@ -85,7 +90,11 @@ Examples:
   butterfly store show -o json FILE.rst | jq '.[] | select(.key == \"web.default\")'";
 
 const EXIT_CODES: &str = "Exit codes: 0 ok, 1 failed, 2 usage.";
-const EXIT_CODES_OF_ALL: &str = "Exit codes: 0 ok, 1 failed, 2 usage, 3 not reached in time.";
+const EXIT_CODES_OF_WAITING: &str = "Exit codes: 0 ok, 1 failed, 2 usage, 3 not reached in time.";
+const EXIT_CODES_OF_RUN: &str =
+    "Exit codes: 0 ok, 1 failed, 2 usage, 4 this member was told to depart for good.";
+const EXIT_CODES_OF_ALL: &str =
+    "Exit codes: 0 ok, 1 failed, 2 usage, 3 not reached in time, 4 told to depart for good.";
 
 /// Members of a ring that find each other, and find out who is dead.
 #[derive(Debug, Parser)]
@@ -98,23 +107,23 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Watch a ring on this machine form, lose a member, get it back, and let one go
-    #[command(before_help = DEMO, after_help = EXIT_CODES)]
+    /// Watch a ring on this machine form, agree, lose its leader, get it back, and let one go
+    #[command(before_help = DEMO, after_help = EXIT_CODES_OF_WAITING)]
     Demo(DemoArgs),
     /// Run one member, until SIGINT or SIGTERM
-    #[command(before_help = RUN, after_help = EXIT_CODES)]
+    #[command(before_help = RUN, after_help = EXIT_CODES_OF_RUN)]
     Run(Box<RunArgs>),
     /// List the members that a running member sees
     #[command(before_help = MEMBERS, after_help = EXIT_CODES)]
     Members(MembersArgs),
     /// Show how a running member fares, or wait until its ring is as large as it should be
-    #[command(before_help = STATUS, after_help = EXIT_CODES_OF_ALL)]
+    #[command(before_help = STATUS, after_help = EXIT_CODES_OF_WAITING)]
     Status(StatusArgs),
     /// Let a running member ask peers for their ring
     #[command(before_help = JOIN, after_help = EXIT_CODES)]
     Join(JoinArgs),
     /// Let a running member leave its ring and end
-    #[command(before_help = LEAVE, after_help = EXIT_CODES_OF_ALL)]
+    #[command(before_help = LEAVE, after_help = EXIT_CODES_OF_WAITING)]
     Leave(LeaveArgs),
     /// Let a running member ignore another one
     #[command(before_help = BLOCK, after_help = EXIT_CODES)]
@@ -122,6 +131,27 @@ pub enum Command {
     /// Let a running member listen to another one again
     #[command(before_help = UNBLOCK, after_help = EXIT_CODES)]
     Unblock(BlockArgs),
+    /// Let a running member say which services it runs; list those of all
+    #[command(before_help = SERVICE, after_help = EXIT_CODES)]
+    Service(ServiceArgs),
+    /// Give a service group a configuration, or show it
+    #[command(before_help = CONFIG, after_help = EXIT_CODES)]
+    Config(ConfigArgs),
+    /// Give a service group a file, or get it
+    #[command(before_help = FILE, after_help = EXIT_CODES)]
+    File(FileArgs),
+    /// Have a service group elect a leader, or show who leads it
+    #[command(before_help = ELECTION, after_help = EXIT_CODES)]
+    Election(ElectionArgs),
+    /// Have a member depart for good
+    #[command(before_help = DEPART, after_help = EXIT_CODES)]
+    Depart(DepartArgs),
+    /// List all rumors that a running member holds
+    #[command(before_help = RUMORS, after_help = EXIT_CODES)]
+    Rumors(RumorsArgs),
+    /// Push a rumor straight to a member of a ring, without being one
+    #[command(before_help = INJECT, after_help = EXIT_CODES)]
+    Inject(InjectArgs),
     /// Ping a member as its peers do, without becoming one
     #[command(before_help = PING, after_help = EXIT_CODES)]
     Ping(PingArgs),
@@ -168,6 +198,10 @@ pub struct DemoArgs {
     /// How fast they probe
     #[arg(long, value_name = "PRESET", default_value = "local", value_parser = timing(&["local", "lan"]))]
     pub timing: Timing,
+    /// The TCP port for gossip of the first member, those of the others follow [default: the
+    /// numbers of the UDP ports]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..=65_472))]
+    pub gossip_port: Option<u16>,
 }
 
 #[derive(Debug, Args)]
@@ -178,6 +212,9 @@ pub struct RunArgs {
     /// Where others reach it, if not where it listens
     #[arg(long, value_name = "IP:PORT")]
     pub advertise: Option<String>,
+    /// The TCP port for gossip; 0: the system chooses [default: the number of the UDP port]
+    #[arg(long, value_name = "PORT")]
+    pub gossip_port: Option<u16>,
     /// A member of the ring to join; as often as you like
     #[arg(long, value_name = "HOST:PORT")]
     pub peer: Vec<String>,

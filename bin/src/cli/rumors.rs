@@ -1,0 +1,319 @@
+//! The command line of what has to do with rumors.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use butterfly::{MemberId, RumorKind, ServiceGroup};
+use clap::{Args, Subcommand};
+
+use super::{EXIT_CODES, GatewayArgs, OutputArgs};
+
+pub const SERVICE: &str = "\
+Examples:
+  butterfly service add redis.default --pkg acme/redis/7.2.1/20260101000000 --cfg redis.toml
+  butterfly service list
+  butterfly service remove redis.default";
+
+pub const CONFIG: &str = "\
+Examples:
+  butterfly config apply redis.default 1 redis.toml
+  echo 'port = 6380' | butterfly config apply redis.default now -
+  butterfly config show redis.default";
+
+pub const FILE: &str = "\
+Examples:
+  butterfly file upload redis.default 1 users.acl
+  butterfly file get redis.default users.acl --output users.acl";
+
+pub const ELECTION: &str = "\
+Examples:
+  butterfly election start redis.default
+  butterfly election start redis.default --suitability 7
+  butterfly election show redis.default
+Those who run a service of the group elect, and do so again by themselves when their leader is gone.";
+
+pub const DEPART: &str = "\
+Examples:
+  butterfly depart web-2         by its name
+  butterfly depart 1a2b3c4d      by the beginning of its id
+It stops, and cannot come back under its id.";
+
+pub const RUMORS: &str = "\
+Examples:
+  butterfly rumors
+  butterfly rumors --kind service_config -o json
+  butterfly rumors --group redis.default";
+
+pub const INJECT: &str = "\
+Examples:
+  butterfly inject --to 10.0.0.7:9638 config redis.default now redis.toml
+  butterfly inject --to 10.0.0.7:9638 --ring-key ring-20261123120000.sym.key depart 1a2b3c4d5e6f708192a3b4c5d6e7f809
+Gossip is never confirmed: \"butterfly rumors\", asked of a member, shows what came of it.";
+
+#[derive(Debug, Args)]
+pub struct ServiceArgs {
+    #[command(subcommand)]
+    pub command: ServiceCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ServiceCommand {
+    /// Let a running member announce that it runs a service; once more to change what it said
+    #[command(before_help = SERVICE, after_help = EXIT_CODES)]
+    Add(ServiceAddArgs),
+    /// Let a running member announce that it does not run a service any more
+    #[command(before_help = SERVICE, after_help = EXIT_CODES)]
+    Remove(ServiceRemoveArgs),
+    /// List the services that members run
+    #[command(before_help = SERVICE, after_help = EXIT_CODES)]
+    List(ServiceListArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct ServiceAddArgs {
+    /// The service group: service.group or service.group@organization
+    pub group: ServiceGroup,
+    /// The package: origin/name/version/release
+    #[arg(long)]
+    pub pkg: String,
+    /// What it tells the other services, in TOML; - is standard input
+    #[arg(long, value_name = "FILE")]
+    pub cfg: Option<PathBuf>,
+    /// The service has been initialized
+    #[arg(long)]
+    pub initialized: bool,
+    #[command(flatten)]
+    pub gateway: GatewayArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct ServiceRemoveArgs {
+    /// The service group
+    pub group: ServiceGroup,
+    #[command(flatten)]
+    pub gateway: GatewayArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct ServiceListArgs {
+    /// Those of this service group alone
+    #[arg(long)]
+    pub group: Option<ServiceGroup>,
+    #[command(flatten)]
+    pub output: OutputArgs,
+    #[command(flatten)]
+    pub gateway: GatewayArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    #[command(subcommand)]
+    pub command: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Give a service group a configuration
+    #[command(before_help = CONFIG, after_help = EXIT_CODES)]
+    Apply(ConfigApplyArgs),
+    /// Print the configuration of a service group
+    #[command(before_help = CONFIG, after_help = EXIT_CODES)]
+    Show(ConfigShowArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct ConfigApplyArgs {
+    #[command(flatten)]
+    pub config: ConfigBody,
+    #[command(flatten)]
+    pub gateway: GatewayArgs,
+}
+
+/// A configuration as it is given.
+#[derive(Debug, Args)]
+pub struct ConfigBody {
+    /// The service group: service.group or service.group@organization
+    pub group: ServiceGroup,
+    /// Higher than what is held; `now` is the time, in seconds since 1970
+    #[arg(value_parser = incarnation)]
+    pub incarnation: u64,
+    /// The configuration, in TOML; - is standard input
+    pub file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct ConfigShowArgs {
+    /// The service group
+    pub group: ServiceGroup,
+    #[command(flatten)]
+    pub output: OutputArgs,
+    #[command(flatten)]
+    pub gateway: GatewayArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct FileArgs {
+    #[command(subcommand)]
+    pub command: FileCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum FileCommand {
+    /// Give a service group a file
+    #[command(before_help = FILE, after_help = EXIT_CODES)]
+    Upload(FileUploadArgs),
+    /// Print a file of a service group, or write it to another file
+    #[command(before_help = FILE, after_help = EXIT_CODES)]
+    Get(FileGetArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct FileUploadArgs {
+    #[command(flatten)]
+    pub file: FileBody,
+    #[command(flatten)]
+    pub gateway: GatewayArgs,
+}
+
+/// A file as it is given.
+#[derive(Debug, Args)]
+pub struct FileBody {
+    /// The service group: service.group or service.group@organization
+    pub group: ServiceGroup,
+    /// Higher than what is held; `now` is the time, in seconds since 1970
+    #[arg(value_parser = incarnation)]
+    pub incarnation: u64,
+    /// The file, 8 MiB at most; - is standard input
+    pub file: PathBuf,
+    /// Its name in the group, if not that of FILE
+    #[arg(long)]
+    pub name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct FileGetArgs {
+    /// The service group
+    pub group: ServiceGroup,
+    /// The file's name
+    pub name: String,
+    /// Where to write it, if not to standard output
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub gateway: GatewayArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct ElectionArgs {
+    #[command(subcommand)]
+    pub command: ElectionCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ElectionCommand {
+    /// Let a running member start the election of a leader, or take part in it
+    #[command(before_help = ELECTION, after_help = EXIT_CODES)]
+    Start(ElectionStartArgs),
+    /// Show how far the elections are, and who leads
+    #[command(before_help = ELECTION, after_help = EXIT_CODES)]
+    Show(ElectionShowArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct ElectionStartArgs {
+    /// The service group, of which this member runs a service
+    pub group: ServiceGroup,
+    /// How fit this member is to lead: the fittest one wins
+    #[arg(long, value_name = "N", default_value = "0", conflicts_with = "update")]
+    pub suitability: u64,
+    /// Elect who updates its package first, not who leads
+    #[arg(long)]
+    pub update: bool,
+    #[command(flatten)]
+    pub gateway: GatewayArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct ElectionShowArgs {
+    /// The service group; without it, all of them
+    pub group: Option<ServiceGroup>,
+    #[command(flatten)]
+    pub output: OutputArgs,
+    #[command(flatten)]
+    pub gateway: GatewayArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct DepartArgs {
+    /// Its id, the beginning of it, or its name
+    #[arg(value_name = "ID")]
+    pub id: String,
+    #[command(flatten)]
+    pub gateway: GatewayArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct RumorsArgs {
+    /// Those of one kind: service, election, service_config, service_file, election_update or departure
+    #[arg(long)]
+    pub kind: Option<RumorKind>,
+    /// Those of one service group
+    #[arg(long)]
+    pub group: Option<ServiceGroup>,
+    #[command(flatten)]
+    pub output: OutputArgs,
+    #[command(flatten)]
+    pub gateway: GatewayArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct InjectArgs {
+    /// The member's address for gossip, over TCP: the SWIM port, unless it has a --gossip-port
+    #[arg(long, value_name = "IP:PORT")]
+    pub to: SocketAddr,
+    /// The key of the ring, if it has one
+    #[arg(long, value_name = "FILE")]
+    pub ring_key: Option<PathBuf>,
+    #[command(subcommand)]
+    pub what: Injected,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Injected {
+    /// The configuration of a service group
+    #[command(after_help = EXIT_CODES)]
+    Config(ConfigBody),
+    /// A file of a service group
+    #[command(after_help = EXIT_CODES)]
+    File(FileBody),
+    /// A member's departure for good
+    #[command(after_help = EXIT_CODES)]
+    Depart {
+        /// Its whole id
+        id: MemberId,
+    },
+}
+
+fn incarnation(text: &str) -> Result<u64, String> {
+    if text == "now" {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        return Ok(now.map_or(0, |since| since.as_secs()));
+    }
+    text.parse()
+        .map_err(|_| "write a whole number, or now for the seconds since 1970".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_incarnation_is_a_number_or_the_time() {
+        assert_eq!(incarnation("18446744073709551615"), Ok(u64::MAX));
+        assert!(incarnation("now").unwrap() > 1_700_000_000);
+        for text in ["", "-1", "1.5", "later", "18446744073709551616"] {
+            assert!(incarnation(text).is_err(), "{text}");
+        }
+    }
+}

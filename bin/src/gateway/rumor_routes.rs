@@ -1,0 +1,186 @@
+//! What can be asked of the gateway about rumors.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use butterfly::{Rumor, RumorId, RumorKind, Service, ServiceConfig, ServiceFile, ServiceGroup};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::answer::Answer;
+use super::http::Request;
+use super::params::Params;
+use super::parts::{Parts, Which};
+use super::routes::{conflict, parse};
+use crate::agent::Agent;
+use crate::rumor_row::ElectionRow;
+use crate::sys_info;
+
+/// `GET /butterfly`
+pub fn everything(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
+    Params::of(request, &[])?;
+    let me = serde_json::to_vec(&agent.status())
+        .map_err(|error| Answer::refusal(500, error.to_string()))?;
+    let mut parts = Parts::default()
+        .text("{\"me\":")
+        .text(me)
+        .text(",\n\"members\":")
+        .members(&agent.member)
+        .text(",\n\"rumors\":{");
+    for (number, kind) in RumorKind::ALL.into_iter().enumerate() {
+        let comma = if number == 0 { "" } else { "," };
+        let which = Which {
+            kind: Some(kind),
+            group: None,
+        };
+        parts = parts.text(format!("{comma}\n\"{kind}\":")).rumors(which);
+    }
+    Ok(Answer::parts(parts.text("}}\n")))
+}
+
+/// `GET /rumors`
+pub fn rumors(_: &mut Agent, request: &Request) -> Result<Answer, Answer> {
+    let params = Params::of(request, &["kind", "group"])?;
+    let which = Which {
+        kind: params.get("kind")?,
+        group: params.get("group")?,
+    };
+    Ok(Answer::parts(Parts::default().rumors(which).text("\n")))
+}
+
+/// `GET /config`
+pub fn config(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
+    let params = Params::of(request, &["group"])?;
+    let group: ServiceGroup = params.need("group")?;
+    match held(agent, &RumorId::config(&group)) {
+        Some(Rumor::ServiceConfig(config)) => Ok(Answer::bytes(config.config)),
+        _ => Err(Answer::refusal(
+            404,
+            format!("no configuration of {group} is held here"),
+        )),
+    }
+}
+
+/// `GET /file`
+pub fn file(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
+    let params = Params::of(request, &["group", "name"])?;
+    let (group, name): (ServiceGroup, String) = (params.need("group")?, params.need("name")?);
+    match held(agent, &RumorId::file(&group, &name)) {
+        Some(Rumor::ServiceFile(file)) => Ok(Answer::bytes(file.body)),
+        _ => Err(Answer::refusal(
+            404,
+            format!("no file {name:?} of {group} is held here"),
+        )),
+    }
+}
+
+fn held(agent: &Agent, id: &RumorId) -> Option<Rumor> {
+    agent.member.node().rumor(id)?.rumor()
+}
+
+/// `POST /config`
+pub fn apply_config(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
+    let params = Params::of(request, &["group", "incarnation"])?;
+    let config = ServiceConfig {
+        group: params.need("group")?,
+        incarnation: params.need("incarnation")?,
+        encrypted: false,
+        config: request.body.clone(),
+    };
+    let done = json!({ "group": config.group.as_str(), "incarnation": config.incarnation });
+    agent.member.apply_config(config).map_err(conflict)?;
+    Ok(Answer::ok(&done))
+}
+
+/// `POST /file`
+pub fn apply_file(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
+    let params = Params::of(request, &["group", "name", "incarnation"])?;
+    let file = ServiceFile {
+        group: params.need("group")?,
+        incarnation: params.need("incarnation")?,
+        encrypted: false,
+        filename: params.need("name")?,
+        body: request.body.clone(),
+    };
+    let done = json!({
+        "group": file.group.as_str(),
+        "name": file.filename,
+        "incarnation": file.incarnation,
+    });
+    agent.member.apply_file(file).map_err(conflict)?;
+    Ok(Answer::ok(&done))
+}
+
+/// `POST /service`
+pub fn add_service(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
+    let params = Params::of(request, &["group", "pkg", "initialized"])?;
+    let pkg: String = params.need("pkg")?;
+    if pkg.split('/').count() != 4 || pkg.split('/').any(str::is_empty) {
+        return Err(Answer::refusal(
+            400,
+            format!("{pkg:?} is no package: write origin/name/version/release"),
+        ));
+    }
+    let service = Service {
+        member: agent.member.node().me().member.id,
+        group: params.need("group")?,
+        incarnation: 0,
+        initialized: params.get("initialized")?.unwrap_or(false),
+        pkg,
+        cfg: request.body.clone(),
+        sys: sys_info::of(agent),
+        pkg_incarnation: 0,
+        withdrawn: false,
+    };
+    let id = RumorId::service(&service.group, service.member);
+    let group = service.group.clone();
+    agent.member.announce(service).map_err(conflict)?;
+    let incarnation = agent.member.node().rumor(&id).map(|held| held.version);
+    Ok(Answer::ok(
+        &json!({ "group": group.as_str(), "incarnation": incarnation }),
+    ))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfGroup {
+    group: String,
+}
+
+/// `POST /service/remove`
+pub fn remove_service(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
+    let asked: OfGroup = parse(request)?;
+    let group: ServiceGroup = read(&asked.group)?;
+    let did = agent.member.withdraw(&group).map_err(conflict)?;
+    if !did {
+        let message = format!("this member runs no service of {group}");
+        return Err(Answer::refusal(404, message));
+    }
+    Ok(Answer::ok(&json!({ "withdrawn": group.as_str() })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Elect {
+    kind: String,
+    group: String,
+    suitability: u64,
+}
+
+/// `POST /election`
+pub fn start_election(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
+    let asked: Elect = parse(request)?;
+    let (kind, group) = (read(&asked.kind)?, read(&asked.group)?);
+    agent
+        .member
+        .start_election(kind, &group, asked.suitability)
+        .map_err(conflict)?;
+    let held = agent.member.node().election(kind, &group);
+    let row = held.map(|held| ElectionRow::from(held.election));
+    Ok(Answer::ok(&row))
+}
+
+fn read<T: FromStr<Err: Display>>(text: &str) -> Result<T, Answer> {
+    text.parse()
+        .map_err(|error| Answer::refusal(400, format!("{text:?}: {error}")))
+}

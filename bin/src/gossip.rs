@@ -1,0 +1,250 @@
+//! The commands about rumors, which ask a running member through its gateway.
+
+use std::fs;
+use std::path::Path;
+
+use butterfly::RumorKind;
+use serde_json::{Value, json};
+
+use crate::body;
+use crate::cli::{
+    ConfigApplyArgs, ConfigCommand, ConfigShowArgs, DepartArgs, ElectionCommand, ElectionShowArgs,
+    ElectionStartArgs, FileCommand, FileGetArgs, FileUploadArgs, Format, RumorsArgs,
+    ServiceAddArgs, ServiceCommand, ServiceListArgs, ServiceRemoveArgs,
+};
+use crate::client::Client;
+use crate::commands::{find, names};
+use crate::failure::Failure;
+use crate::output;
+use crate::rumor_row::{ElectionRow, RumorRow, Says};
+use crate::rumor_table;
+
+pub fn service(command: &ServiceCommand) -> Result<(), Failure> {
+    match command {
+        ServiceCommand::Add(args) => add_service(args),
+        ServiceCommand::Remove(args) => remove_service(args),
+        ServiceCommand::List(args) => list_services(args),
+    }
+}
+
+fn add_service(args: &ServiceAddArgs) -> Result<(), Failure> {
+    let cfg = args.cfg.as_deref().map(body::read).transpose()?;
+    let client = Client::new(&args.gateway)?;
+    let path = path(
+        "/service",
+        &[
+            ("group", args.group.as_str()),
+            ("pkg", &args.pkg),
+            ("initialized", &args.initialized.to_string()),
+        ],
+    );
+    let answer = client.upload(&path, &cfg.unwrap_or_default())?;
+    output::tell(&format!(
+        "{} says that it runs a service of {}, incarnation {}",
+        client.gateway(),
+        args.group,
+        answer.get("incarnation").unwrap_or(&Value::Null)
+    ));
+    Ok(())
+}
+
+fn remove_service(args: &ServiceRemoveArgs) -> Result<(), Failure> {
+    let client = Client::new(&args.gateway)?;
+    client.post("/service/remove", &json!({ "group": args.group.as_str() }))?;
+    output::tell(&format!(
+        "{} says that it runs no service of {} any more",
+        client.gateway(),
+        args.group
+    ));
+    Ok(())
+}
+
+fn list_services(args: &ServiceListArgs) -> Result<(), Failure> {
+    let client = Client::new(&args.gateway)?;
+    let group = args.group.as_ref().map(|group| group.as_str());
+    let rows: Vec<RumorRow> = client.get(&rumors_path(Some("service"), group))?;
+    let runs = |row: &RumorRow| matches!(&row.says, Says::Service(service) if !service.withdrawn);
+    let rows: Vec<RumorRow> = rows.into_iter().filter(runs).collect();
+    match args.output.output {
+        Format::Json => print_json(&rows),
+        Format::Table => output::print(&rumor_table::services(&rows, &names(&client)?)),
+    }
+}
+
+pub fn config(command: &ConfigCommand) -> Result<(), Failure> {
+    match command {
+        ConfigCommand::Apply(args) => apply_config(args),
+        ConfigCommand::Show(args) => show_config(args),
+    }
+}
+
+fn apply_config(args: &ConfigApplyArgs) -> Result<(), Failure> {
+    let config = &args.config;
+    let text = body::read(&config.file)?;
+    let client = Client::new(&args.gateway)?;
+    let incarnation = config.incarnation.to_string();
+    let path = path(
+        "/config",
+        &[
+            ("group", config.group.as_str()),
+            ("incarnation", &incarnation),
+        ],
+    );
+    client.upload(&path, &text)?;
+    output::tell(&format!(
+        "{} tells the ring: configuration of {}, incarnation {incarnation}",
+        client.gateway(),
+        config.group
+    ));
+    Ok(())
+}
+
+fn show_config(args: &ConfigShowArgs) -> Result<(), Failure> {
+    let client = Client::new(&args.gateway)?;
+    let group = args.group.as_str();
+    // This one first: it says so if there is none.
+    let text = client.get_bytes(&path("/config", &[("group", group)]))?;
+    match args.output.output {
+        Format::Table => output::print_bytes(&text),
+        Format::Json => {
+            let rows: Vec<RumorRow> =
+                client.get(&rumors_path(Some("service_config"), Some(group)))?;
+            print_json(&rows)
+        }
+    }
+}
+
+pub fn file(command: &FileCommand) -> Result<(), Failure> {
+    match command {
+        FileCommand::Upload(args) => upload_file(args),
+        FileCommand::Get(args) => get_file(args),
+    }
+}
+
+fn upload_file(args: &FileUploadArgs) -> Result<(), Failure> {
+    let file = &args.file;
+    let name = body::name(&file.file, file.name.as_deref())?;
+    let bytes = body::read(&file.file)?;
+    let client = Client::new(&args.gateway)?;
+    let incarnation = file.incarnation.to_string();
+    let path = path(
+        "/file",
+        &[
+            ("group", file.group.as_str()),
+            ("name", &name),
+            ("incarnation", &incarnation),
+        ],
+    );
+    client.upload(&path, &bytes)?;
+    output::tell(&format!(
+        "{} tells the ring: file {} of {}, {}, incarnation {incarnation}",
+        client.gateway(),
+        output::printable(&name),
+        file.group,
+        output::count(bytes.len(), "byte")
+    ));
+    Ok(())
+}
+
+fn get_file(args: &FileGetArgs) -> Result<(), Failure> {
+    let client = Client::new(&args.gateway)?;
+    let of = [("group", args.group.as_str()), ("name", &args.name)];
+    let bytes = client.get_bytes(&path("/file", &of))?;
+    match &args.output {
+        None => output::print_bytes(&bytes),
+        Some(path) => write(path, &bytes),
+    }
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    fs::write(path, bytes)
+        .map_err(|error| Failure::failed(format_args!("cannot write {}: {error}", path.display())))
+}
+
+pub fn election(command: &ElectionCommand) -> Result<(), Failure> {
+    match command {
+        ElectionCommand::Start(args) => start_election(args),
+        ElectionCommand::Show(args) => show_elections(args),
+    }
+}
+
+fn start_election(args: &ElectionStartArgs) -> Result<(), Failure> {
+    let client = Client::new(&args.gateway)?;
+    let kind = if args.update {
+        RumorKind::ElectionUpdate
+    } else {
+        RumorKind::Election
+    };
+    let asked = json!({
+        "kind": kind.as_str(),
+        "group": args.group.as_str(),
+        "suitability": args.suitability,
+    });
+    let election: ElectionRow =
+        serde_json::from_value(client.post("/election", &asked)?).map_err(Failure::failed)?;
+    output::tell(&rumor_table::standing(kind, &election, &names(&client)?));
+    Ok(())
+}
+
+fn show_elections(args: &ElectionShowArgs) -> Result<(), Failure> {
+    let client = Client::new(&args.gateway)?;
+    let group = args.group.as_ref().map(|group| group.as_str());
+    let mut rows: Vec<RumorRow> = client.get(&rumors_path(Some("election"), group))?;
+    rows.extend(client.get::<Vec<_>>(&rumors_path(Some("election_update"), group))?);
+    if let (Some(group), true) = (group, rows.is_empty()) {
+        return Err(Failure::failed(format_args!(
+            "{} has heard of no election of {group}",
+            client.gateway()
+        )));
+    }
+    match args.output.output {
+        Format::Json => print_json(&rows),
+        Format::Table => output::print(&rumor_table::elections(&rows, &names(&client)?)),
+    }
+}
+
+pub fn depart(args: &DepartArgs) -> Result<(), Failure> {
+    let client = Client::new(&args.gateway)?;
+    let id = find(&client, &args.id)?;
+    client.post("/depart", &json!({ "id": id.to_string() }))?;
+    output::tell(&format!(
+        "{} tells the ring that {id} departed for good",
+        client.gateway()
+    ));
+    Ok(())
+}
+
+pub fn rumors(args: &RumorsArgs) -> Result<(), Failure> {
+    let client = Client::new(&args.gateway)?;
+    let kind = args.kind.map(|kind| kind.as_str());
+    let path = rumors_path(kind, args.group.as_ref().map(|group| group.as_str()));
+    match args.output.output {
+        Format::Json => output::print(&client.get_text(&path)?),
+        Format::Table => {
+            let rows: Vec<RumorRow> = client.get(&path)?;
+            output::print(&rumor_table::rumors(&rows, &names(&client)?))
+        }
+    }
+}
+
+/// Where the gateway has these rumors.
+fn rumors_path(kind: Option<&str>, group: Option<&str>) -> String {
+    let kind = kind.map(|kind| ("kind", kind));
+    let group = group.map(|group| ("group", group));
+    let params: Vec<_> = kind.into_iter().chain(group).collect();
+    path("/rumors", &params)
+}
+
+/// A path with a query.
+fn path(path: &str, params: &[(&str, &str)]) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(params);
+    format!("{path}?{}", query.finish())
+}
+
+/// A row a line, as the gateway writes them.
+fn print_json(rows: &[RumorRow]) -> Result<(), Failure> {
+    let rows: Result<Vec<_>, _> = rows.iter().map(serde_json::to_string).collect();
+    let rows = rows.map_err(Failure::failed)?;
+    output::print_line(&format!("[\n{}\n]", rows.join(",\n")))
+}

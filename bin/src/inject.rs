@@ -1,0 +1,49 @@
+//! `butterfly inject`: a rumor pushed straight into a member's PULL socket, by one who is no member.
+
+use std::time::Duration;
+
+use butterfly::{Injector, Rumor, ServiceConfig, ServiceFile};
+
+use crate::body;
+use crate::cli::{ConfigBody, FileBody, InjectArgs, Injected};
+use crate::failure::Failure;
+use crate::output;
+use crate::ring_key;
+
+/// How long a member may take to answer as ZeroMQ does.
+const CONNECT: Duration = Duration::from_secs(2);
+/// How long it may take to take the rumor.
+const TAKE: Duration = Duration::from_secs(10);
+
+pub fn inject(args: &InjectArgs) -> Result<(), Failure> {
+    let rumor = match &args.what {
+        Injected::Config(config) => Rumor::ServiceConfig(read_config(config)?),
+        Injected::File(file) => Rumor::ServiceFile(read_file(file)?),
+        Injected::Depart { id } => Rumor::Departure(*id),
+    };
+    let key = args.ring_key.as_deref().map(ring_key::read).transpose()?;
+    let mut injector = Injector::connect(args.to, key, CONNECT).map_err(Failure::failed)?;
+    injector.push(&rumor).map_err(Failure::failed)?;
+    injector.finish(TAKE).map_err(Failure::failed)?;
+    output::tell(&format!("pushed to {}: {}", args.to, rumor.id()));
+    Ok(())
+}
+
+fn read_config(config: &ConfigBody) -> Result<ServiceConfig, Failure> {
+    Ok(ServiceConfig {
+        group: config.group.clone(),
+        incarnation: config.incarnation,
+        encrypted: false,
+        config: body::read(&config.file)?,
+    })
+}
+
+fn read_file(file: &FileBody) -> Result<ServiceFile, Failure> {
+    Ok(ServiceFile {
+        group: file.group.clone(),
+        incarnation: file.incarnation,
+        encrypted: false,
+        filename: body::name(&file.file, file.name.as_deref())?,
+        body: body::read(&file.file)?,
+    })
+}

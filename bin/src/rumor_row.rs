@@ -1,0 +1,259 @@
+//! What the gateway tells of a rumor, as JSON: written by `run`, read by the others.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use butterfly::{Election, Rumor, RumorView, Service, ServiceConfig, ServiceFile, SysInfo};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// One rumor, as the asked member holds it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RumorRow {
+    #[serde(flatten)]
+    pub says: Says,
+    /// Its size as it is sent, bytes.
+    pub size: usize,
+    /// The asked member is still telling others of it.
+    pub hot: bool,
+}
+
+/// What it says, by its kind.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Says {
+    Service(ServiceRow),
+    Election(ElectionRow),
+    ServiceConfig(ConfigRow),
+    ServiceFile(FileRow),
+    ElectionUpdate(ElectionRow),
+    Departure { member: String },
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ServiceRow {
+    pub group: String,
+    pub member: String,
+    pub incarnation: u64,
+    pub initialized: bool,
+    pub pkg: String,
+    pub pkg_incarnation: u64,
+    /// The member does not run it any more.
+    pub withdrawn: bool,
+    /// What it tells the other services, in TOML.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cfg: Option<String>,
+    /// The same where it is no text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cfg_base64: Option<String>,
+    pub sys: SysRow,
+}
+
+/// Where a service can be reached.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SysRow {
+    pub ip: String,
+    pub hostname: String,
+    pub gossip_ip: String,
+    pub gossip_port: u32,
+    pub http_gateway_ip: String,
+    pub http_gateway_port: u32,
+    pub ctl_gateway_ip: String,
+    pub ctl_gateway_port: u32,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ConfigRow {
+    pub group: String,
+    pub incarnation: u64,
+    pub encrypted: bool,
+    /// The configuration, in TOML.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<String>,
+    /// The same where it is no text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_base64: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FileRow {
+    pub group: String,
+    pub filename: String,
+    pub incarnation: u64,
+    pub encrypted: bool,
+    /// Bytes.
+    pub length: usize,
+    pub sha256: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ElectionRow {
+    pub group: String,
+    pub term: u64,
+    /// `running`, `no_quorum` or `finished`.
+    pub status: String,
+    /// Who leads, once it is finished.
+    pub candidate: String,
+    pub suitability: u64,
+    pub votes: Vec<String>,
+}
+
+impl RumorRow {
+    /// The row of a rumor; `None`: it does not read, which is never seen.
+    pub fn of(view: &RumorView<'_>) -> Option<Self> {
+        Some(RumorRow {
+            says: Says::from(view.rumor()?),
+            size: view.size,
+            hot: view.hot,
+        })
+    }
+}
+
+impl From<Rumor> for Says {
+    fn from(rumor: Rumor) -> Self {
+        match rumor {
+            Rumor::Service(service) => Says::Service(service.into()),
+            Rumor::Election(election) => Says::Election(election.into()),
+            Rumor::ServiceConfig(config) => Says::ServiceConfig(config.into()),
+            Rumor::ServiceFile(file) => Says::ServiceFile(file.into()),
+            Rumor::ElectionUpdate(election) => Says::ElectionUpdate(election.into()),
+            Rumor::Departure(member) => Says::Departure {
+                member: member.to_string(),
+            },
+        }
+    }
+}
+
+impl From<Service> for ServiceRow {
+    fn from(service: Service) -> Self {
+        let (cfg, cfg_base64) = text_or_base64(service.cfg);
+        ServiceRow {
+            group: service.group.to_string(),
+            member: service.member.to_string(),
+            incarnation: service.incarnation,
+            initialized: service.initialized,
+            pkg: service.pkg,
+            pkg_incarnation: service.pkg_incarnation,
+            withdrawn: service.withdrawn,
+            cfg,
+            cfg_base64,
+            sys: service.sys.into(),
+        }
+    }
+}
+
+impl From<SysInfo> for SysRow {
+    fn from(sys: SysInfo) -> Self {
+        SysRow {
+            ip: sys.ip,
+            hostname: sys.hostname,
+            gossip_ip: sys.gossip_ip,
+            gossip_port: sys.gossip_port,
+            http_gateway_ip: sys.http_gateway_ip,
+            http_gateway_port: sys.http_gateway_port,
+            ctl_gateway_ip: sys.ctl_gateway_ip,
+            ctl_gateway_port: sys.ctl_gateway_port,
+        }
+    }
+}
+
+impl From<ServiceConfig> for ConfigRow {
+    fn from(config: ServiceConfig) -> Self {
+        let (text, base64) = text_or_base64(config.config);
+        ConfigRow {
+            group: config.group.to_string(),
+            incarnation: config.incarnation,
+            encrypted: config.encrypted,
+            config: text,
+            config_base64: base64,
+        }
+    }
+}
+
+impl From<ServiceFile> for FileRow {
+    fn from(file: ServiceFile) -> Self {
+        let hash = Sha256::digest(&file.body);
+        FileRow {
+            group: file.group.to_string(),
+            filename: file.filename,
+            incarnation: file.incarnation,
+            encrypted: file.encrypted,
+            length: file.body.len(),
+            sha256: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+        }
+    }
+}
+
+impl From<Election> for ElectionRow {
+    fn from(election: Election) -> Self {
+        ElectionRow {
+            group: election.group.to_string(),
+            term: election.term,
+            status: election.status.to_string(),
+            candidate: election.candidate.to_string(),
+            suitability: election.suitability,
+            votes: election.votes.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+/// Bytes for JSON: as they are where they are text.
+fn text_or_base64(bytes: Vec<u8>) -> (Option<String>, Option<String>) {
+    match String::from_utf8(bytes) {
+        Ok(text) => (Some(text), None),
+        Err(error) => (None, Some(BASE64_STANDARD.encode(error.as_bytes()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json(rumor: Rumor) -> serde_json::Value {
+        let row = RumorRow {
+            says: rumor.into(),
+            size: 9,
+            hot: true,
+        };
+        let text = serde_json::to_string(&row).unwrap();
+        let read: RumorRow = serde_json::from_str(&text).unwrap();
+        assert_eq!(serde_json::to_string(&read).unwrap(), text);
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn a_body_is_text_where_it_can_be() {
+        let config = |bytes: &[u8]| {
+            json(Rumor::ServiceConfig(ServiceConfig {
+                group: "redis.default".parse().unwrap(),
+                incarnation: u64::MAX,
+                encrypted: false,
+                config: bytes.to_vec(),
+            }))
+        };
+        let row = config(b"port = 1");
+        assert_eq!(
+            (&row["kind"], &row["config"]),
+            (&"service_config".into(), &"port = 1".into())
+        );
+        assert_eq!(row["incarnation"], u64::MAX);
+        assert!(row.get("config_base64").is_none() && row["hot"] == true);
+        let row = config(&[0xff, 0]);
+        assert!(row.get("config").is_none());
+        assert_eq!(row["config_base64"], "/wA=");
+    }
+
+    #[test]
+    fn a_file_is_told_by_its_length_and_hash() {
+        let row = json(Rumor::ServiceFile(ServiceFile {
+            group: "redis.default".parse().unwrap(),
+            incarnation: 1,
+            encrypted: false,
+            filename: "a".into(),
+            body: b"abc".to_vec(),
+        }));
+        assert_eq!(row["length"], 3);
+        // FIPS 180-2's example.
+        let hash = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(row["sha256"], hash);
+    }
+}

@@ -1,0 +1,241 @@
+//! Tables of rumors, for people.
+
+use std::collections::HashMap;
+
+use butterfly::RumorKind;
+
+use crate::output::{count, printable};
+use crate::rumor_row::{ElectionRow, RumorRow, Says};
+use crate::table::{Table, who};
+
+/// The members' names, by id.
+type Names = HashMap<String, String>;
+
+/// The services that members run.
+pub fn services(rows: &[RumorRow], names: &Names) -> String {
+    let mut table = Table::new(&["GROUP", "MEMBER", "INC", "PACKAGE", "ADDRESS", "NOTE"]);
+    for row in rows {
+        let Says::Service(service) = &row.says else {
+            continue;
+        };
+        let mut notes = Vec::new();
+        if service.initialized {
+            notes.push("initialized");
+        }
+        notes.extend(still_told(row));
+        table.row(vec![
+            shown(&service.group),
+            who(&service.member, names),
+            service.incarnation.to_string(),
+            shown(&service.pkg),
+            shown(&service.sys.ip),
+            notes.join(", "),
+        ]);
+    }
+    table.render(|_, _, cell| cell)
+}
+
+/// How far elections are.
+pub fn elections(rows: &[RumorRow], names: &Names) -> String {
+    let mut table = Table::new(&[
+        "GROUP",
+        "FOR",
+        "TERM",
+        "STATUS",
+        "CANDIDATE",
+        "SUITABILITY",
+        "VOTES",
+    ]);
+    for row in rows {
+        let (purpose, election) = match &row.says {
+            Says::Election(election) => ("leader", election),
+            Says::ElectionUpdate(election) => ("update", election),
+            _ => continue,
+        };
+        table.row(vec![
+            shown(&election.group),
+            purpose.into(),
+            election.term.to_string(),
+            shown(&election.status),
+            who(&election.candidate, names),
+            election.suitability.to_string(),
+            election.votes.len().to_string(),
+        ]);
+    }
+    table.render(|_, _, cell| cell)
+}
+
+/// How far an election is, in a line.
+pub fn standing(kind: RumorKind, election: &ElectionRow, names: &Names) -> String {
+    let (group, term) = (shown(&election.group), election.term);
+    let candidate = who(&election.candidate, names);
+    match election.status.as_str() {
+        "finished" if kind == RumorKind::ElectionUpdate => {
+            format!("{candidate} is the first of {group} to update, term {term}")
+        }
+        "finished" => format!("{candidate} leads {group}, term {term}"),
+        "no_quorum" => format!(
+            "{group} has no quorum: too few of its members are alive; the election goes on when they are"
+        ),
+        _ => format!("{group} elects, term {term}: \"butterfly election show\" says how far it is"),
+    }
+}
+
+/// Rumors of all kinds, and below them how many they are.
+pub fn rumors(rows: &[RumorRow], names: &Names) -> String {
+    let mut table = Table::new(&["KIND", "GROUP", "WHAT", "INC", "SIZE", "NOTE"]);
+    for row in rows {
+        let mut cells = cells(row, names);
+        let mut note = cells.pop().unwrap_or_default();
+        if let Some(told) = still_told(row) {
+            note = if note.is_empty() {
+                told.into()
+            } else {
+                format!("{note}, {told}")
+            };
+        }
+        cells.extend([row.size.to_string(), note]);
+        table.row(cells);
+    }
+    let bytes: usize = rows.iter().map(|row| row.size).sum();
+    format!(
+        "{}\n{}, {}\n",
+        table.render(|_, _, cell| cell),
+        count(rows.len(), "rumor"),
+        count(bytes, "byte")
+    )
+}
+
+/// Its kind, group, what it is of that group, its incarnation and what is to be said besides.
+fn cells(row: &RumorRow, names: &Names) -> Vec<String> {
+    let cells = |kind: &str, group: &str, what: String, version: u64, note: String| {
+        vec![
+            kind.to_owned(),
+            shown(group),
+            what,
+            version.to_string(),
+            note,
+        ]
+    };
+    match &row.says {
+        Says::Service(service) => cells(
+            "service",
+            &service.group,
+            who(&service.member, names),
+            service.incarnation,
+            if service.withdrawn {
+                "withdrawn".into()
+            } else {
+                shown(&service.pkg)
+            },
+        ),
+        Says::ServiceConfig(config) => cells(
+            "service_config",
+            &config.group,
+            "-".into(),
+            config.incarnation,
+            encrypted(config.encrypted),
+        ),
+        Says::ServiceFile(file) => cells(
+            "service_file",
+            &file.group,
+            shown(&file.filename),
+            file.incarnation,
+            encrypted(file.encrypted),
+        ),
+        Says::Election(election) => election_cells("election", election, names),
+        Says::ElectionUpdate(election) => election_cells("election_update", election, names),
+        Says::Departure { member } => cells("departure", "-", who(member, names), 0, String::new()),
+    }
+}
+
+fn election_cells(kind: &str, election: &ElectionRow, names: &Names) -> Vec<String> {
+    vec![
+        kind.to_owned(),
+        shown(&election.group),
+        who(&election.candidate, names),
+        election.term.to_string(),
+        format!(
+            "{}, {}",
+            shown(&election.status),
+            count(election.votes.len(), "vote")
+        ),
+    ]
+}
+
+fn encrypted(is: bool) -> String {
+    if is {
+        "encrypted".into()
+    } else {
+        String::new()
+    }
+}
+
+fn still_told(row: &RumorRow) -> Option<&'static str> {
+    row.hot.then_some("still being told")
+}
+
+fn shown(text: &str) -> String {
+    printable(text).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rumor_row::ConfigRow;
+
+    #[test]
+    fn a_table_of_rumors_says_what_each_is_and_how_many_there_are() {
+        let id = "1a".repeat(16);
+        let row = |says, hot| RumorRow {
+            says,
+            size: 40,
+            hot,
+        };
+        let election = ElectionRow {
+            group: "redis.default".into(),
+            term: 2,
+            status: "finished".into(),
+            candidate: id.clone(),
+            suitability: 0,
+            votes: vec![id.clone(), "2b".repeat(16)],
+        };
+        let config = ConfigRow {
+            group: "redis.default\x1b".into(),
+            incarnation: 7,
+            encrypted: false,
+            config: Some("a = 1".into()),
+            config_base64: None,
+        };
+        let rows = [
+            row(Says::Election(election), false),
+            row(Says::ServiceConfig(config), true),
+            row(
+                Says::Departure {
+                    member: "3c".repeat(16),
+                },
+                false,
+            ),
+        ];
+        let names = Names::from([(id, "web".into())]);
+        assert_eq!(
+            rumors(&rows, &names),
+            "\
+KIND            GROUP           WHAT            INC  SIZE  NOTE
+election        redis.default   web (1a1a1a1a)  2    40    finished, 2 votes
+service_config  redis.default?  -               7    40    still being told
+departure       -               3c3c3c3c        0    40
+
+3 rumors, 120 bytes
+"
+        );
+        let text = elections(&rows, &names);
+        assert!(
+            text.contains(
+                "redis.default  leader  2     finished  web (1a1a1a1a)  0            2\n"
+            ),
+            "{text}"
+        );
+        assert_eq!(text.lines().count(), 2);
+    }
+}
