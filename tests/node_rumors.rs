@@ -427,6 +427,21 @@ fn services_of_who_left_are_retired_and_stale() {
     );
 }
 
+#[test]
+fn services_of_whom_nobody_speaks_are_swept_away_in_time() {
+    let mut bench = bench_with(|timing| timing.drip = secs(10.0));
+    let known = Peer::original(1);
+    bench.meet(&[known]);
+    let its = Rumor::Service(service(known.id, "default", 1));
+    let stray = Rumor::Service(service(Peer::original(2).id, "default", 1));
+    bench.hear(&its, known.id);
+    bench.hear(&stray, known.id);
+    bench.advance_with_living(secs(15.0), &[known]);
+    assert!(bench.holds(&stray), "it may still become known");
+    bench.advance_with_living(secs(15.0), &[known]);
+    assert!(bench.holds(&its) && !bench.holds(&stray));
+}
+
 // ---------------------------------------------------------------- telling
 
 #[test]

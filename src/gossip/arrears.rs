@@ -270,6 +270,7 @@ impl Gossip {
     /// Tells a random peer that cannot compare some of the rumors again.
     pub(super) fn drip_due(&mut self, env: &mut Env, ring: &impl Ring) {
         self.drip_later(env);
+        self.sweep_services(env, ring);
         let mut chosen = std::mem::take(&mut self.chosen);
         ring.pick(1, &mut env.rng, &mut chosen);
         for peer in chosen.iter().filter(|peer| !peer.compares && peer.heard) {

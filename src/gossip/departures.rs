@@ -23,6 +23,8 @@ pub(super) struct Departures {
     /// have not forgotten them yet.
     buried: VecDeque<u64>,
     among_buried: BTreeSet<u64>,
+    /// Members of which services are held, but nothing else is known, as of the last sweep.
+    strays: BTreeSet<MemberId>,
     /// No departure is told again before then.
     next_reminder: Time,
     /// No member that is gone for good is answered before then.
@@ -36,6 +38,7 @@ impl Departures {
             held: VecDeque::new(),
             buried: VecDeque::new(),
             among_buried: BTreeSet::new(),
+            strays: BTreeSet::new(),
             next_reminder: Time::ZERO,
             next_answer: Time::ZERO,
             timer: false,
@@ -95,6 +98,27 @@ impl Gossip {
         let services: Vec<Place> = self.store.services_of(member).collect();
         for place in services {
             self.retire(env, place);
+        }
+    }
+
+    /// Services of members that nobody speaks of any more are gone too: who came after they left would hold
+    /// them for ever, and everybody else not. A member has from one sweep to the next to become known.
+    pub(super) fn sweep_services(&mut self, env: &mut Env, ring: &impl Ring) {
+        let me = ring.me();
+        let lost: BTreeSet<MemberId> = self
+            .store
+            .service_members()
+            .filter(|member| *member != me && ring.health(member).is_none())
+            .collect();
+        let before = std::mem::replace(&mut self.departures.strays, lost);
+        let gone: Vec<MemberId> = self
+            .departures
+            .strays
+            .intersection(&before)
+            .copied()
+            .collect();
+        for member in gone {
+            self.retire_services(env, member);
         }
     }
 

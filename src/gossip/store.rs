@@ -185,6 +185,11 @@ impl Store {
             .filter_map(|entry| entry.id.id.parse().ok())
     }
 
+    /// The members of which services are held, each as often as it has services.
+    pub fn service_members(&self) -> impl Iterator<Item = MemberId> {
+        self.services.iter().map(|(member, _)| *member)
+    }
+
     /// The services that a member runs.
     pub fn services_of(&self, member: MemberId) -> impl Iterator<Item = Place> {
         self.services
