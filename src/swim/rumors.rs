@@ -172,7 +172,7 @@ impl Swim {
             id: row.id,
             addr: SocketAddr::new(self.table.ip_of(row), row.gossip_port),
             compares: row.has(flag::OURS) && row.has(flag::PROVED),
-            heard: row.has(flag::PROVED),
+            heard: row.has(flag::PROVED | flag::OURS) || row.rtt().is_some(),
         })
     }
 }
