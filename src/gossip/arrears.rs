@@ -101,11 +101,11 @@ impl Arrears {
     }
 
     /// The peer did not get this rumor. Who compares finds out by itself.
-    pub fn owe(&mut self, peer: &Peer, hash: u64) {
+    pub fn owe(&mut self, peer: &Peer, what: What) {
         if !peer.compares
             && let Some(debt) = self.debt(peer.id, Duration::ZERO)
         {
-            debt.add(What::Rumor(hash));
+            debt.add(what);
         }
     }
 }
@@ -200,11 +200,8 @@ impl Gossip {
     fn class_of(&self, what: What) -> Class {
         match what {
             What::Member(_) => Class::Urgent,
-            What::Rumor(hash) => {
-                let held = self
-                    .store
-                    .find_hash(hash)
-                    .and_then(|place| self.store.get(place));
+            What::Rumor(place, hash) => {
+                let held = self.store.get_if(place, hash);
                 held.map_or(Class::Ordinary, |entry| {
                     Class::of(entry.id.kind, entry.bytes.len())
                 })
@@ -228,7 +225,7 @@ impl Gossip {
         if let Some(Tour::Rumors(from)) = debt.tour {
             let next = self.store.hashes(from..=u64::MAX).next();
             debt.tour = next.and_then(|(hash, _)| hash.checked_add(1).map(Tour::Rumors));
-            return next.map(|(hash, _)| What::Rumor(hash));
+            return next.map(|(hash, place)| What::Rumor(place, hash));
         }
         None
     }
@@ -276,13 +273,13 @@ impl Gossip {
         for peer in chosen.iter().filter(|peer| !peer.compares && peer.heard) {
             let from = self.arrears.drip;
             let next = self.store.hashes(from..=u64::MAX).take(BATCH);
-            let hashes: Vec<_> = next.map(|(hash, _)| hash).collect();
-            for hash in &hashes {
-                let what = What::Rumor(*hash);
+            let rumors: Vec<_> = next.collect();
+            for (hash, place) in &rumors {
+                let what = What::Rumor(*place, *hash);
                 self.outbox.push(peer, what, self.class_of(what));
             }
-            let last = hashes.last().filter(|_| hashes.len() == BATCH);
-            self.arrears.drip = last.map_or(0, |last| last.saturating_add(1));
+            let last = rumors.last().filter(|_| rumors.len() == BATCH);
+            self.arrears.drip = last.map_or(0, |(last, _)| last.saturating_add(1));
         }
         self.chosen = chosen;
     }
