@@ -102,7 +102,7 @@ impl Arrears {
 
     /// The peer did not get this rumor. Who compares finds out by itself.
     pub fn owe(&mut self, peer: &Peer, what: What) {
-        if !peer.compares
+        if !peer.ours
             && let Some(debt) = self.debt(peer.id, Duration::ZERO)
         {
             debt.add(what);
@@ -163,7 +163,7 @@ impl Gossip {
 
     /// A newcomer that compares gets what it lacks by itself; any other is owed everything.
     fn sort_newcomer(&mut self, ring: &impl Ring, id: MemberId, rounds: u8) {
-        let Some(peer) = ring.peer(&id).filter(|peer| !peer.compares) else {
+        let Some(peer) = ring.peer(&id).filter(|peer| !peer.ours) else {
             return;
         };
         if !peer.heard && rounds > 0 {
@@ -176,7 +176,7 @@ impl Gossip {
 
     /// Pushes the next batch of what a peer is owed.
     fn pay(&mut self, env: &mut Env, ring: &impl Ring, id: MemberId) {
-        let Some(peer) = ring.peer(&id).filter(|peer| !peer.compares) else {
+        let Some(peer) = ring.peer(&id).filter(|peer| !peer.ours) else {
             return self.arrears.forget(&id);
         };
         let Some(mut debt) = self.arrears.debts.remove(&id) else {
@@ -232,7 +232,7 @@ impl Gossip {
 
     /// ZeroMQ took something for a peer, or did not.
     pub(super) fn arrears_settled(&mut self, env: &mut Env, peer: &Peer, what: What, taken: bool) {
-        if peer.compares {
+        if peer.ours {
             return self.arrears.forget(&peer.id);
         }
         let (least, most) = (self.timing.period, self.timing.retry_max);
@@ -270,7 +270,7 @@ impl Gossip {
         self.sweep_services(env, ring);
         let mut chosen = std::mem::take(&mut self.chosen);
         ring.pick(1, &mut env.rng, &mut chosen);
-        for peer in chosen.iter().filter(|peer| !peer.compares && peer.heard) {
+        for peer in chosen.iter().filter(|peer| !peer.ours && peer.heard) {
             let from = self.arrears.drip;
             let next = self.store.hashes(from..=u64::MAX).take(BATCH);
             let rumors: Vec<_> = next.collect();

@@ -146,6 +146,7 @@ impl Gossip {
             let peer = Peer {
                 id,
                 addr,
+                ours: false,
                 compares: false,
                 heard: false,
             };

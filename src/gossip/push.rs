@@ -5,7 +5,7 @@
 use super::Gossip;
 use super::hot::{Class, tellings};
 use super::outbox::{PushId, What};
-use super::store::Place;
+use super::store::{Entry, Place};
 use crate::env::{Env, Timer};
 use crate::ring::{Peer, Ring};
 use crate::wire::reconcile::Part;
@@ -107,12 +107,17 @@ impl Gossip {
         let Some(entry) = self.store.get_mut(place) else {
             return true;
         };
+        let is_cold = |entry: &Entry| entry.told.saturating_add(entry.heard) >= enough;
+        if entry.told > 0 && is_cold(entry) {
+            self.hot.cool(&mut self.store, place);
+            return true;
+        }
         let (hash, first) = (entry.hash, entry.told == 0);
         let what = What::Rumor(place, hash);
         entry.told = entry
             .told
             .saturating_add(u8::try_from(peers.len()).unwrap_or(u8::MAX));
-        let cold = entry.told.saturating_add(entry.heard) >= enough;
+        let cold = is_cold(entry);
         for (peer, offer) in peers.iter().zip(offers) {
             if peer.compares && (class == Class::Bulky || !first) {
                 offer.push(hash);
