@@ -26,7 +26,7 @@ impl Gossip {
     }
 
     /// Tells what is hot to some members, and goes on until nothing is.
-    pub(super) fn push_due(&mut self, env: &mut Env, ring: &impl Ring) {
+    pub fn push_due(&mut self, env: &mut Env, ring: &impl Ring) {
         self.pushing = false;
         let mut chosen = std::mem::take(&mut self.chosen);
         ring.pick(self.timing.gossip_fanout, &mut env.rng, &mut chosen);

@@ -477,6 +477,7 @@ impl Butterfly {
 impl Drop for Butterfly {
     /// What happened last belongs into the traces and onto the disk too, and what was to be told leaves.
     fn drop(&mut self) {
+        self.node.hurry_rumors(self.clock());
         self.push_rumors();
         self.store_mark();
         self.store_snapshot_now();

@@ -388,6 +388,14 @@ impl Node {
         })
     }
 
+    /// The driver ends: what is hot is told now, and not when it is due.
+    pub(crate) fn hurry_rumors(&mut self, now: Time) {
+        if !self.paused {
+            self.advance(now);
+            self.gossip.push_due(&mut self.env, &self.swim);
+        }
+    }
+
     /// Where the PULL socket of a member was that died: what waits for it need not be sent.
     pub fn poll_gone(&mut self) -> Option<SocketAddr> {
         self.gone.pop_front()

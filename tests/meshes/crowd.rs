@@ -1,0 +1,1 @@
+//! A member with more peers than sockets.
