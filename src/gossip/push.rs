@@ -26,7 +26,7 @@ impl Gossip {
     }
 
     /// Tells what is fresh to some members, at once.
-    pub(super) fn push_due(&mut self, env: &mut Env, ring: &impl Ring) {
+    pub fn push_due(&mut self, env: &mut Env, ring: &impl Ring) {
         self.pushing = false;
         self.tell_some(env, ring, true);
         if self.hot.has_fresh() {

@@ -340,7 +340,7 @@ mod tests {
         let (sent, _) = attack.join().unwrap();
         // What is cut has come in within an interval or two, whatever the machine is busy with.
         assert!(sent < endless / 8, "cut after {sent} bytes");
-        assert_eq!(member.gossip.counters().cut_endless, 1);
+        assert_eq!(member.gossip.counters.cut_endless, 1);
         drop(good.join().unwrap());
         member.poll_until("nobody is left", |it| it.sizes().connections == 0);
     }
@@ -362,7 +362,7 @@ mod tests {
             hoards.push(attack.join().unwrap());
         }
         member.poll_until("some are cut", |it| it.sizes().connections == 3);
-        assert_eq!(member.gossip.counters().cut_endless, 2);
+        assert_eq!(member.gossip.counters.cut_endless, 2);
         good.send("good", 0).unwrap();
         member.until("the good arrived", |it| it.received.len() == 5);
     }
@@ -379,7 +379,7 @@ mod tests {
             }
             member.until("it arrived", |it| it.received.len() == count);
         }
-        assert_eq!(member.gossip.counters().cut_endless, 0);
+        assert_eq!(member.gossip.counters.cut_endless, 0);
     }
 
     /// Headers that are longer than need be, and signs of life, are bytes that no message has.
@@ -398,7 +398,7 @@ mod tests {
             // A look, and then a message.
             member.turn(Duration::from_millis(12));
         }
-        assert_eq!(member.gossip.counters().cut_endless, 0);
+        assert_eq!(member.gossip.counters.cut_endless, 0);
     }
 
     #[test]
@@ -406,8 +406,8 @@ mod tests {
         let mut member = guarded(|options| options.max_connections = 5);
         let addr = member.addr();
         let streams: Vec<_> = (0..20).map(|_| TcpStream::connect(addr).unwrap()).collect();
-        member.poll_until("all came", |it| it.gossip.counters().accepted == 20);
-        assert_eq!(member.gossip.counters().cut_surplus, 15);
+        member.poll_until("all came", |it| it.gossip.counters.accepted == 20);
+        assert_eq!(member.gossip.counters.cut_surplus, 15);
         assert_eq!(member.sizes().connections, 5);
         drop(streams);
         member.poll_until("all are gone", |it| it.sizes().connections == 0);
@@ -470,7 +470,7 @@ mod tests {
                     assert!(start.elapsed() < PATIENCE, "it still listens");
                 }
             });
-            member.poll_until("they come", |it| it.gossip.counters().accepted > 100);
+            member.poll_until("they come", |it| it.gossip.counters.accepted > 100);
             let start = Instant::now();
             drop(member);
             assert!(start.elapsed() < PATIENCE / 4);
