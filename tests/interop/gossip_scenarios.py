@@ -410,9 +410,9 @@ def a_peer_departs_ours(ring: Ring) -> None:
 
 
 def ring_with_rumors(ring: Ring) -> tuple[Ours, Ours, list[Key]]:
-    """Two of ours, and what they know."""
-    first = ring.ours(gossip=True)
-    second = ring.ours(first, gossip=True)
+    """Two of ours, not in a hurry to tell anything again, and what they know."""
+    first = ring.ours(gossip=True, timing="lan")
+    second = ring.ours(first, gossip=True, timing="lan")
     ring.all_see_all()
     path = ring.directory / "settings.toml"
     path.write_bytes(b"port = 6379\n")
@@ -433,6 +433,7 @@ def a_peer_restarts(ring: Ring) -> None:
     first, second, keys = ring_with_rumors(ring)
     peer = ring.peer(first)
     until("a peer gets everything", lambda: all(held(peer, key) for key in keys))
+    until("nothing is told any more", lambda: not any(row["hot"] for ours in (first, second) for row in ours.rumors()))
     # At once, so that nobody misses it; it remembers its id and incarnation, and nothing else.
     peer.stop()
     ring.peers.remove(peer)
