@@ -587,6 +587,55 @@ fn a_newcomer_of_the_originals_is_told_all_members_and_rumors_once() {
     assert_eq!((records, told.len()), (4, 154), "all members, itself too");
 }
 
+/// What is pushed to a peer.
+fn pushed_to(peer: &Peer, pushed: &[Pushed]) -> usize {
+    pushed.iter().filter(|push| push.to == peer.pull()).count()
+}
+
+#[test]
+fn who_cannot_compare_is_told_everything_again_after_a_restart() {
+    let mut bench = bench_with(|timing| timing.retry_max = secs(60.0));
+    let (peer, other) = (Peer::original(1), Peer::original(2));
+    bench.meet(&[peer, other]);
+    for number in 0..150 {
+        bench.hear(
+            &Rumor::ServiceConfig(config(&format!("g{number}"), 1, "a")),
+            id(9),
+        );
+    }
+    bench.gossip_for(secs(30.0), &[peer, other], |_| true);
+    assert_eq!(bench.node.hot_rumors(), 0);
+
+    // So fast that nobody missed it.
+    let peer = peer.incarnated(6);
+    bench.feed(&peer, peer.ping(0), &[]);
+    let pushed = bench.gossip_for(secs(30.0), &[peer, other], |_| true);
+    assert_eq!(pushed_to(&peer, &pushed), 153, "all members and rumors");
+    assert_eq!(pushed_to(&other, &pushed), 0);
+
+    // Others noticed, and then saw it first.
+    bench.hear_of(&other, &peer.said(Health::Suspect, 6));
+    assert_eq!(bench.health(&peer), Some(Health::Suspect));
+    let peer = peer.incarnated(7);
+    bench.hear_of(&other, &peer.said(Health::Alive, 7));
+    let soon = bench.gossip_for(secs(25.0), &[peer, other], |_| true);
+    assert_eq!(pushed_to(&peer, &soon), 0, "not that soon after the last");
+    let later = bench.gossip_for(secs(60.0), &[peer, other], |_| true);
+    assert_eq!(pushed_to(&peer, &later), 153, "once more");
+}
+
+#[test]
+fn who_compares_is_not_told_everything_after_a_restart() {
+    let mut bench = bench();
+    let peer = met_and_proved(&mut bench, 1);
+    bench.hear(&Rumor::ServiceConfig(config("default", 1, "a")), id(9));
+    bench.gossip_for(secs(30.0), &[peer], |_| true);
+    let peer = peer.incarnated(6);
+    bench.feed(&peer, peer.ping(0), &[]);
+    let pushed = bench.gossip_for(secs(30.0), &[peer], |_| true);
+    assert_eq!(pushed_to(&peer, &pushed), 0);
+}
+
 #[test]
 fn a_big_rumor_is_offered_to_who_can_ask_and_pushed_to_who_cannot() {
     let mut bench = bench();

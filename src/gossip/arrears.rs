@@ -1,5 +1,5 @@
 //! What peers that cannot compare stores have yet to get: what ZeroMQ did not take for them, and everything
-//! for those that are new, told by a few responsible members; and one rumor after the other again, slowly, so
+//! for those that are new or started again, told by a few responsible members; and one rumor after the other again, slowly, so
 //! that whatever was lost is made good.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -62,10 +62,20 @@ impl Debt {
     }
 }
 
+/// Who may have to be told everything.
+struct Newcomer {
+    id: MemberId,
+    /// Rounds that are left to find out whether it compares.
+    rounds: u8,
+    /// It was greeted of late.
+    not_before: Time,
+}
+
 pub(super) struct Arrears {
     debts: BTreeMap<MemberId, Debt>,
-    /// Newcomers of which it is not known whether they compare, with the rounds that are left to find out.
-    newcomers: VecDeque<(MemberId, u8)>,
+    newcomers: VecDeque<Newcomer>,
+    /// Until when members that were greeted again are not greeted once more.
+    greeted: BTreeMap<MemberId, Time>,
     round: bool,
     /// From where on rumors are told again, slowly.
     drip: u64,
@@ -76,6 +86,7 @@ impl Arrears {
         Arrears {
             debts: BTreeMap::new(),
             newcomers: VecDeque::new(),
+            greeted: BTreeMap::new(),
             round: false,
             drip: 0,
         }
@@ -128,9 +139,33 @@ impl Gossip {
         if newcomer == ring.me() || !is_responsible(ring.me(), newcomer, ring.living()) {
             return;
         }
+        self.greet_from(env, newcomer, env.now);
+    }
+
+    /// A member may have started again. Whoever keeps raising its incarnation is not told everything each time.
+    pub(super) fn greet_again(&mut self, env: &mut Env, ring: &impl Ring, id: MemberId) {
+        let waits = self.arrears.newcomers.iter().any(|one| one.id == id);
+        if waits || !is_responsible(ring.me(), id, ring.living()) {
+            return;
+        }
+        let greeted = &mut self.arrears.greeted;
+        greeted.retain(|_, until| *until > env.now);
+        // Who finds no room here is told everything again slowly.
+        if greeted.len() < MAX_DEBTORS || greeted.contains_key(&id) {
+            let not_before = greeted.get(&id).copied().unwrap_or(env.now);
+            greeted.insert(id, not_before + self.timing.retry_max);
+            self.greet_from(env, id, not_before);
+        }
+    }
+
+    fn greet_from(&mut self, env: &mut Env, id: MemberId, not_before: Time) {
         if self.arrears.newcomers.len() < MAX_DEBTORS {
             // It is not asked at once: a stranger's ping must not provoke more than its answer.
-            self.arrears.newcomers.push_back((newcomer, DOUBT));
+            self.arrears.newcomers.push_back(Newcomer {
+                id,
+                rounds: DOUBT,
+                not_before,
+            });
             self.round_soon(env);
         }
     }
@@ -147,10 +182,14 @@ impl Gossip {
     pub(super) fn round_due(&mut self, env: &mut Env, ring: &impl Ring) {
         self.arrears.round = false;
         for _ in 0..self.arrears.newcomers.len() {
-            let Some((id, rounds)) = self.arrears.newcomers.pop_front() else {
+            let Some(newcomer) = self.arrears.newcomers.pop_front() else {
                 break;
             };
-            self.sort_newcomer(ring, id, rounds);
+            if newcomer.not_before > env.now {
+                self.arrears.newcomers.push_back(newcomer);
+            } else {
+                self.sort_newcomer(ring, newcomer);
+            }
         }
         let debtors: Vec<_> = self.arrears.debts.keys().copied().collect();
         for id in debtors {
@@ -162,12 +201,16 @@ impl Gossip {
     }
 
     /// A newcomer that compares gets what it lacks by itself; any other is owed everything.
-    fn sort_newcomer(&mut self, ring: &impl Ring, id: MemberId, rounds: u8) {
+    fn sort_newcomer(&mut self, ring: &impl Ring, newcomer: Newcomer) {
+        let Newcomer { id, rounds, .. } = newcomer;
         let Some(peer) = ring.peer(&id).filter(|peer| !peer.ours) else {
             return;
         };
         if !peer.heard && rounds > 0 {
-            self.arrears.newcomers.push_back((id, rounds - 1));
+            let rounds = rounds - 1;
+            self.arrears
+                .newcomers
+                .push_back(Newcomer { rounds, ..newcomer });
             self.effects.push_back(Effect::Introduce(id));
         } else if let Some(debt) = self.arrears.debt(id, Duration::ZERO) {
             debt.tour = Some(Tour::Members(0));

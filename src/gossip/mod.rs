@@ -148,6 +148,14 @@ impl Gossip {
         }
     }
 
+    /// A living member has a higher incarnation. Who started again has lost what came while it was away, and
+    /// who refuted looks the same.
+    pub fn member_raised(&mut self, env: &mut Env, ring: &impl Ring, id: MemberId) {
+        if self.enabled && ring.peer(&id).is_some_and(|peer| !peer.compares) {
+            self.greet_again(env, ring, id);
+        }
+    }
+
     /// What a rumor says is new here: it is told to others, and to who watches.
     fn changed(&mut self, env: &mut Env, place: Place) {
         if self.enabled {

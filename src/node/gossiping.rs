@@ -234,6 +234,7 @@ impl Node {
                         }
                         gossip.member_changed(env, swim, id, from, to);
                     }
+                    Notice::Raised(id) => gossip.member_raised(env, swim, id),
                     Notice::Mismatch(id) => gossip.mismatch(env, id),
                     Notice::Compared { id, parts } => {
                         if let Err(reason) = gossip.compared(env, swim, id, &parts) {

@@ -72,6 +72,8 @@ pub(crate) enum Notice {
         from: Option<Health>,
         to: Health,
     },
+    /// A living member has a higher incarnation: it refuted something, or started again.
+    Raised(MemberId),
     /// A peer that can compare holds other rumors.
     Mismatch(MemberId),
     /// A peer says something of its store of rumors.
@@ -288,6 +290,13 @@ impl Swim {
                 .member_changed(env.wall, &member, Some(before.health), state.health, cause);
             self.dead_or_back(env, before.health, state.health);
             self.notice_change(member.id, Some(before.health), state.health);
+        }
+        let lived = before.health <= Health::Suspect && state.health == Health::Alive;
+        if lived
+            && state.incarnation > before.incarnation
+            && let Some(member) = self.table.member(key)
+        {
+            self.notices.push_back(Notice::Raised(member.id));
         }
         if rumor {
             env.journal.stats.records_adopted += 1;

@@ -133,7 +133,9 @@ def faults_of_rumor(data: bytes, wire_payload: bytes, rumor: Rumor, sealed: bool
         yield from faults_of_member(body.member, may_lack_address=False)
     elif rumor.type != Rumor.DEPARTURE and group_of(body.service_group) != body.service_group:
         yield f"the service group {body.service_group!r}"
-    if rumor.type != Rumor.DEPARTURE and not ID.fullmatch(rumor.from_id):
+    # Who is no member may say some things, too.
+    may_be_anybody = rumor.type in (Rumor.SERVICE_CONFIG, Rumor.SERVICE_FILE, Rumor.DEPARTURE)
+    if not (ID.fullmatch(rumor.from_id) or (may_be_anybody and rumor.from_id)):
         yield f"from_id {rumor.from_id!r}"
     if rumor.type in (Rumor.SERVICE, Rumor.DEPARTURE, Rumor.ELECTION, Rumor.ELECTION_UPDATE):
         if not ID.fullmatch(body.member_id):

@@ -125,7 +125,9 @@ class RumorStore:
         if held is None:
             self.start_election(rumor.type, other.service_group, other.term)
         elif other.term > held.election.term and other.status != FINISHED and is_mine:
-            if held.election.member_id == me:
+            if rumor.type == Rumor.ELECTION_UPDATE:
+                self.start_election(rumor.type, other.service_group, other.term)
+            elif held.election.member_id == me:
                 self.start_election(rumor.type, other.service_group, other.term, HIGHEST)
             elif held.election.member_id == other.member_id:
                 self.start_election(rumor.type, other.service_group, other.term)
@@ -182,7 +184,8 @@ class RumorStore:
             if me not in self.members_of(group):
                 continue
             if leader == me and not self.has_quorum(group):
-                self.start_election(key[0], group, rumor.election.term + 1, HIGHEST)
+                suitability = HIGHEST if key[0] == Rumor.ELECTION else 0
+                self.start_election(key[0], group, rumor.election.term + 1, suitability)
             elif leader != me and self.swim.health(leader) in (None, CONFIRMED, DEPARTED):
                 self.start_election(key[0], group, rumor.election.term + 1)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import random
 import socket
+import time
 import uuid
 
 from contract import faults_of_datagram, faults_of_rumor, read
@@ -11,7 +13,7 @@ from gossip import ELECTIONS, FINISHED, key_of, service
 from newscast_pb2 import Election, Rumor, ServiceConfig, ServiceFile
 from ours import Ours, until
 from peer import Peer
-from ring import Ring, Scenario, health
+from ring import Ring, Scenario, alive, health
 from swim import DEPARTED, Key
 from swim_pb2 import Member, Membership, Ping, Swim
 from swim_scenarios import seal, stranger
@@ -27,7 +29,7 @@ LOWEST, HIGHEST = "00000000000040008000000000000001", "ffffffffffff4fffbffffffff
 
 
 def add_service(ours: Ours, group: str) -> None:
-    ours.ask("service", "add", group, PKG)
+    ours.ask("service", "add", group, "--pkg", PKG)
 
 
 def apply_config(ours: Ours, group: str, incarnation: int, file: str) -> None:
@@ -38,17 +40,25 @@ def upload_file(ours: Ours, group: str, incarnation: int, file: str) -> None:
     ours.ask("file", "upload", group, str(incarnation), file)
 
 
+def start_election(ours: Ours, suitability: int = 0) -> None:
+    ours.ask("election", "start", GROUP, "--suitability", str(suitability))
+
+
+def depart(ours: Ours, member: str) -> None:
+    ours.ask("depart", member)
+
+
 def inject(ring: Ring, to: Peer, *what: str) -> None:
     """Pushes a rumor to a member without being one."""
     with to.lock:
         address = f"127.0.0.1:{to.swim.me.gossip_port}"
-    keys = ring.arguments
-    ring.all_ours[0].ask("inject", "--to", address, *keys, *what, gateway=False)
+    ring.all_ours[0].ask("inject", "--to", address, *ring.arguments, *what, gateway=False)
 
 
-def elected(ours: Ours, leader: str) -> bool:
-    """Whether it shows that one as the leader."""
-    return any("finished" in str(row).lower() and leader in str(row) for row in ours.rumors("election", GROUP))
+def elected(ours: Ours, leader: str, kind: int = Rumor.ELECTION) -> bool:
+    """Whether it holds that one for the leader."""
+    name = Rumor.Type.Name(kind).lower()
+    return bool(ours.rumors(kind=name, group=GROUP, status="finished", candidate=leader))
 
 
 # What a peer is asked.
@@ -86,6 +96,13 @@ def held(peer: Peer, key: Key) -> Rumor | None:
         return rumor and Rumor.FromString(rumor.SerializeToString())
 
 
+def same(one: Rumor, other: Rumor) -> bool:
+    """Whether both say the same: who says a Departure does not count."""
+    if one.type == Rumor.DEPARTURE:
+        return one.departure == other.departure
+    return one == other
+
+
 def says_every_kind(peer: Peer) -> list[Key]:
     """Has a peer say one of each kind but Member."""
     keys = [announce(peer, SERVICE), config(peer, CONFIG, b"port = 6379\n"), file(peer, FILE, "motd", bytes(range(256)))]
@@ -109,9 +126,9 @@ def group_size(peer: Peer) -> int:
         return len(peer.store.members_of(GROUP))
 
 
-def leader(peer: Peer) -> str | None:
+def leader(peer: Peer, kind: int = Rumor.ELECTION) -> str | None:
     """Whom a peer holds for the leader of the group."""
-    rumor = held(peer, (Rumor.ELECTION, GROUP, "election"))
+    rumor = held(peer, (kind, GROUP, "election"))
     return rumor.election.member_id if rumor and rumor.election.status == FINISHED else None
 
 
@@ -193,14 +210,21 @@ def ours_takes_every_kind(ring: Ring) -> None:
         peer.push(first.gossip, rumor)
     until("ours knows the member that it heard of by ZeroMQ", lambda: first.row(whisper.member.id))
     for ours in (first, second):
-        for incarnation in (CONFIG, FILE, SERVICE):
-            until("ours shows the rumor", lambda: ours.rumors(GROUP, str(incarnation)))
-        until("ours shows the departure", lambda: ours.rumors(departure_of(peer)[2]))
-        until("ours shows both elections", lambda: len(ours.rumors("election", GROUP, peer.id)) >= 2)
+        for wanted in (
+            {"kind": "service", "group": GROUP, "member": peer.id, "incarnation": SERVICE, "pkg": PKG},
+            {"kind": "service_config", "group": GROUP, "incarnation": CONFIG, "config": "port = 6379\n"},
+            {"kind": "service_file", "group": GROUP, "incarnation": FILE, "filename": "motd", "length": 256},
+            {"kind": "election", "group": GROUP, "candidate": peer.id},
+            {"kind": "election_update", "group": GROUP, "candidate": peer.id},
+            {"kind": "departure", "member": departure_of(peer)[2]},
+        ):
+            until(f"ours holds {wanted}", lambda: ours.rumors(**wanted))
+        printed = json.loads(ours.ask("rumors", "-o", "json"))
+        assert len(printed) == 6, f"a command prints other rumors than it holds: {printed}"
     # What ours passes on is what came in.
     late = ring.peer(second)
     for key in keys:
-        until(f"a newcomer holds the same under {key}", lambda: held(late, key) and held(late, key) == held(peer, key))
+        until(f"a newcomer holds the same under {key}", lambda: held(late, key) and same(held(late, key), held(peer, key)))
 
 
 def sealed_ours_takes_every_kind(ring: Ring) -> None:
@@ -218,12 +242,12 @@ def a_newcomer_pulls_every_kind(ring: Ring) -> None:
     add_service(first, GROUP)
     apply_config(first, GROUP, CONFIG, str(path))
     upload_file(first, GROUP, FILE, str(path))
-    first.ask("election", "start", GROUP)
-    first.ask("depart", gone)
+    start_election(first)
+    depart(first, gone)
     helper = ring.peer(first)
     with helper.lock:
         helper.store.start_election(Rumor.ELECTION_UPDATE, "other.default")
-    until("ours has the update", lambda: second.rumors("other.default", helper.id))
+    until("ours has the update", lambda: second.rumors(kind="election_update", group="other.default"))
     helper.silent = True
     ring.peers.remove(helper)
     try:
@@ -244,7 +268,7 @@ def the_newer_incarnation_wins(ring: Ring) -> None:
     peer, reader = ring.peer(ours), ring.peer(ours)
     ring.all_see_all()
     key = config(peer, CONFIG + 1, b"new = true\n")
-    until("ours shows it", lambda: ours.rumors(GROUP, str(CONFIG + 1)))
+    until("ours shows it", lambda: ours.rumors(kind="service_config", incarnation=CONFIG + 1))
     until("it is passed on", lambda: held(reader, key))
     # Straight into ours: an older one, then something newer of another kind as the sign that both arrived.
     config(peer, CONFIG, b"old = true\n")
@@ -252,9 +276,9 @@ def the_newer_incarnation_wins(ring: Ring) -> None:
         peer.push(ours.gossip, peer.store.rumors[key])
         sign = peer.store.rumors[file(peer, FILE, "sign", b"")]
         peer.push(ours.gossip, sign)
-    until("the sign arrives", lambda: ours.rumors("sign"))
-    assert ours.rumors(GROUP, str(CONFIG + 1))
-    assert not [row for row in ours.rumors(GROUP, str(CONFIG)) if str(CONFIG + 1) not in str(row)]
+    until("the sign arrives", lambda: ours.rumors(filename="sign"))
+    rows = ours.rumors(kind="service_config")
+    assert [row["incarnation"] for row in rows] == [CONFIG + 1], rows
 
 
 def whoever_is_no_member_injects(ring: Ring) -> None:
@@ -279,8 +303,8 @@ def sealed_whoever_is_no_member_injects(ring: Ring) -> None:
     whoever_is_no_member_injects(ring)
 
 
-def elect(ring: Ring, peer_id: str) -> tuple[Ours, Ours, Peer]:
-    """An election of two of ours and a peer; returns the three."""
+def a_group(ring: Ring, peer_id: str) -> tuple[Ours, Ours, Peer]:
+    """Two of ours and a peer that run a service of one group, and know it of each other."""
     first = ring.ours(gossip=True)
     second = ring.ours(first, gossip=True)
     peer = ring.peer(first, id=peer_id)
@@ -291,23 +315,49 @@ def elect(ring: Ring, peer_id: str) -> tuple[Ours, Ours, Peer]:
     for ours in (first, second):
         until(
             "ours knows all of the group",
-            lambda: all(ours.rumors("service", GROUP, one.id) for one in (first, second, peer)),
+            lambda: all(ours.rumors(kind="service", group=GROUP, member=one.id) for one in (first, second, peer)),
         )
     until("the peer knows all of the group", lambda: group_size(peer) == 3)
-    first.ask("election", "start", GROUP)
+    return first, second, peer
+
+
+def elect(ring: Ring, peer_id: str) -> tuple[Ours, Ours, Peer]:
+    """Elections of both kinds among two of ours and a peer: the highest id wins. Returns the three."""
+    first, second, peer = a_group(ring, peer_id)
+    start_election(first)
+    with peer.lock:
+        peer.store.start_election(Rumor.ELECTION_UPDATE, GROUP)
     agree_on(max(first.id, second.id, peer.id), [first, second], peer)
     return first, second, peer
 
 
-def agree_on(winner: str, all_ours: list[Ours], peer: Peer) -> None:
+def agree_on(winner: str, all_ours: list[Ours], peer: Peer, kinds: tuple[int, ...] = ELECTIONS) -> None:
     """Waits until all hold that one for the leader."""
-    for ours in all_ours:
-        until("ours holds the winner for the leader", lambda: elected(ours, winner))
-    until("the peer holds the winner for the leader", lambda: leader(peer) == winner)
+    for kind in kinds:
+        for ours in all_ours:
+            until(f"ours holds the winner for the leader, {kind=}", lambda: elected(ours, winner, kind))
+        until(f"the peer holds the winner for the leader, {kind=}", lambda: leader(peer, kind) == winner)
 
 
 def a_peer_is_elected(ring: Ring) -> None:
     elect(ring, HIGHEST)
+
+
+def a_fitter_peer_is_elected(ring: Ring) -> None:
+    first, second, peer = a_group(ring, LOWEST)
+    # The peer first: unasked it would stand as the least fit.
+    with peer.lock:
+        peer.store.start_election(Rumor.ELECTION, GROUP, suitability=70)
+    for ours in (first, second):
+        start_election(ours, 7)
+    agree_on(peer.id, [first, second], peer, (Rumor.ELECTION,))
+
+
+def fitter_ours_is_elected(ring: Ring) -> None:
+    first, second, peer = a_group(ring, HIGHEST)
+    start_election(first, 70)
+    agree_on(first.id, [first, second], peer, (Rumor.ELECTION,))
+    until("a command shows it", lambda: first.id[:8] in second.ask("election", "show", GROUP))
 
 
 def ours_is_elected_and_dies(ring: Ring) -> None:
@@ -316,7 +366,8 @@ def ours_is_elected_and_dies(ring: Ring) -> None:
     ring.all_ours.remove(dead)
     dead.kill()
     agree_on(other.id, [other], peer)
-    assert held(peer, (Rumor.ELECTION, GROUP, "election")).election.term > 0
+    for kind in ELECTIONS:
+        assert held(peer, (kind, GROUP, "election")).election.term > 0
 
 
 def an_elected_peer_dies(ring: Ring) -> None:
@@ -332,11 +383,16 @@ def ours_departs_a_peer(ring: Ring) -> None:
     second = ring.ours(first, gossip=True)
     peer, witness = ring.peer(first), ring.peer(first)
     ring.all_see_all()
-    second.ask("depart", peer.id)
+    depart(second, peer.id)
     until("the peer hears of its own departure", lambda: peer.swim.me.departed)
     for ours in (first, second):
         until("ours holds it for Departed", lambda: ours.health(peer.id) == "departed")
     until("so does another peer", lambda: health(witness, peer.id) == DEPARTED)
+    # It comes back under its id: no ping undoes that, and ours tell it again.
+    again = ring.peer(first, second, id=peer.id)
+    until("it hears of its departure again", lambda: again.swim.me.departed)
+    for ours in (first, second):
+        assert ours.health(peer.id) == "departed"
 
 
 def a_peer_departs_ours(ring: Ring) -> None:
@@ -353,6 +409,78 @@ def a_peer_departs_ours(ring: Ring) -> None:
     until("the other one knows", lambda: first.health(second.id) == "departed")
 
 
+def ring_with_rumors(ring: Ring) -> tuple[Ours, Ours, list[Key]]:
+    """Two of ours, not in a hurry to tell anything again, and what they know."""
+    first = ring.ours(gossip=True, timing="lan")
+    second = ring.ours(first, gossip=True, timing="lan")
+    ring.all_see_all()
+    path = ring.directory / "settings.toml"
+    path.write_bytes(b"port = 6379\n")
+    gone = uuid.uuid4().hex
+    add_service(first, GROUP)
+    apply_config(second, GROUP, CONFIG, str(path))
+    upload_file(first, GROUP, FILE, str(path))
+    depart(second, gone)
+    return first, second, [
+        (Rumor.SERVICE, GROUP, first.id),
+        (Rumor.SERVICE_CONFIG, GROUP, "service_config"),
+        (Rumor.SERVICE_FILE, GROUP, path.name),
+        (Rumor.DEPARTURE, "departure", gone),
+    ]
+
+
+def a_peer_restarts(ring: Ring) -> None:
+    first, second, keys = ring_with_rumors(ring)
+    peer = ring.peer(first)
+    until("a peer gets everything", lambda: all(held(peer, key) for key in keys))
+    until("nothing is told any more", lambda: not any(row["hot"] for ours in (first, second) for row in ours.rumors()))
+    # At once, so that nobody misses it; it remembers its id and incarnation, and nothing else.
+    peer.stop()
+    ring.peers.remove(peer)
+    again = ring.peer(second, id=peer.id, incarnation=peer.swim.me.incarnation + 1)
+    until("it gets everything again", lambda: all(held(again, key) for key in keys))
+    until("and the members", lambda: {first.id, second.id} <= set(alive(again)))
+
+
+def a_peer_cannot_be_pushed_to_for_a_while(ring: Ring) -> None:
+    first, second, keys = ring_with_rumors(ring)
+    peer = ring.peer(first)
+    until("a peer gets everything", lambda: all(held(peer, key) for key in keys))
+    peer.hears_gossip = False
+    until("its socket is closed", lambda: peer.pull is None)
+    path = ring.directory / "more.toml"
+    path.write_bytes(b"more = true\n")
+    apply_config(first, GROUP, CONFIG + 1, str(path))
+    for number in range(20):
+        apply_config(second, f"more{number}.default", CONFIG, str(path))
+    time.sleep(1.5)
+    assert first.health(peer.id) == "alive"
+    peer.hears_gossip = True
+    until("its socket is open again", lambda: peer.pull is not None)
+
+    def incarnation() -> int:
+        return held(peer, (Rumor.SERVICE_CONFIG, GROUP, "service_config")).service_config.incarnation
+
+    until("it hears what is newer", lambda: incarnation() == CONFIG + 1)
+    missed = [(Rumor.SERVICE_CONFIG, f"more{number}.default", "service_config") for number in range(20)]
+    until("it hears what it missed", lambda: all(held(peer, key) for key in missed))
+
+
+def a_peer_joins_a_crowd(ring: Ring) -> None:
+    crowd = [ring.ours(gossip=True, timing="lan")]
+    while len(crowd) < 30:
+        crowd.append(ring.ours(crowd[0], gossip=True, timing="lan"))
+    until("the last one sees all", lambda: len(crowd[-1].members()) == len(crowd))
+    peer = ring.peer(crowd[0])
+    everybody = {ours.id for ours in crowd}
+    until("it hears of everybody by ZeroMQ", lambda: everybody <= peer.pulled_members)
+    until("it holds everybody for Alive", lambda: everybody <= set(alive(peer)))
+    key = config(peer, CONFIG, b"port = 1\n")
+    for ours in crowd:
+        until("all hear of its rumor", lambda: ours.rumors(kind="service_config", incarnation=CONFIG))
+    assert held(peer, key)
+
+
 def nonsense_by_zeromq_does_no_harm(ring: Ring) -> None:
     ours = ring.ours(gossip=True)
     peer = ring.peer(ours)
@@ -366,10 +494,11 @@ def nonsense_by_zeromq_does_no_harm(ring: Ring) -> None:
             raw.sendall(text)
     with peer.lock:
         peer.push(ours.gossip, peer.store.rumors[file(peer, FILE, "after", b"all")])
-    until("ours still takes rumors", lambda: ours.rumors("after", str(FILE)))
+    until("ours still takes rumors", lambda: ours.rumors(filename="after", incarnation=FILE))
     late = ring.peer(ours)
     until("ours still passes them on", lambda: held(late, (Rumor.SERVICE_FILE, GROUP, "after")))
-    assert not ours.rumors("spoiled"), "a rumor that is none was taken in"
+    spoiled = [row for row in ours.rumors() if "spoiled" in json.dumps(row)]
+    assert not spoiled, f"a rumor that is none was taken in: {spoiled}"
 
 
 def nonsense(peer: Peer) -> list[list[bytes]]:
@@ -408,9 +537,14 @@ ALL: list[Scenario] = [
     whoever_is_no_member_injects,
     sealed_whoever_is_no_member_injects,
     a_peer_is_elected,
+    a_fitter_peer_is_elected,
+    fitter_ours_is_elected,
     ours_is_elected_and_dies,
     an_elected_peer_dies,
     ours_departs_a_peer,
     a_peer_departs_ours,
+    a_peer_restarts,
+    a_peer_cannot_be_pushed_to_for_a_while,
+    a_peer_joins_a_crowd,
     nonsense_by_zeromq_does_no_harm,
 ]

@@ -117,10 +117,9 @@ class Ours:
             raise Failed(f"butterfly {' '.join(args)}: exit code {done.returncode}: {done.stderr.strip()[:500]}")
         return done.stdout
 
-    def rumors(self, *texts: str) -> list[Any]:
-        """The rumors that it lists, those that hold all of these texts, in whatever letters."""
-        rows = json.loads(self.ask("rumors", "--json"))
-        return [row for row in rows if all(text.lower() in json.dumps(row).lower() for text in texts)]
+    def rumors(self, **wanted: object) -> list[dict[str, Any]]:
+        """The rumors that it holds, those that say all of this."""
+        return [row for row in self.get("/rumors") if all(row.get(name) == value for name, value in wanted.items())]
 
     def is_running(self) -> bool:
         return self.process.poll() is None

@@ -21,32 +21,40 @@ from swim_pb2 import Member, Swim
 TURN = 20
 
 
+def pull_socket() -> zmq.Socket[bytes]:
+    """A PULL socket that is nowhere yet."""
+    pull: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PULL)
+    pull.linger = 0
+    return pull
+
+
 class Peer:
     """Runs in its own thread; whoever looks at it or steers it holds its `lock`."""
 
-    def __init__(self, key: bytes | None = None, timing: Timing = Timing(), id: str | None = None) -> None:
+    def __init__(self, key: bytes | None = None, timing: Timing = Timing(), id: str | None = None, incarnation: int = 0) -> None:
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.lock = threading.RLock()
         self.envelope = Envelope(key)
         self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.udp.bind(("127.0.0.1", 0))
         self.udp.setblocking(False)
-        self.pull: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PULL)
-        self.pull.linger = 0
+        self.pull: zmq.Socket[bytes] | None = pull_socket()
         gossip_port = self.pull.bind_to_random_port("tcp://127.0.0.1")
         self.pushes: dict[Address, zmq.Socket[bytes]] = {}
-        member = Member(id=id or uuid.uuid4().hex, incarnation=0, address="", swim_port=self.address[1])
+        member = Member(id=id or uuid.uuid4().hex, incarnation=incarnation, address="", swim_port=self.address[1])
         member.gossip_port, member.persistent, member.departed, member.probe_ping = gossip_port, False, False, False
         self.heat = Heat()
         self.swim = SwimPeer(member, timing, self.heat, self.send)
         self.store = RumorStore(self.swim, self.heat)
         self.gossip = Gossip(self.store, self.push)
         self.heat.start((Rumor.MEMBER, "", member.id))
-        # What a test does to it: says and hears nothing; hears nothing from there.
+        # What a test does to it: says and hears nothing; nobody can push to it; hears nothing from there.
         self.silent = False
+        self.hears_gossip = True
         self.deaf_to: set[Address] = set()
         # What a test asks it: what came, how often, and what was wrong with it.
         self.pulled: Counter[str] = Counter()
+        self.pulled_members: set[str] = set()
         self.dropped = 0
         self.largest = 0
         self.violations: list[str] = []
@@ -75,7 +83,8 @@ class Peer:
         self.thread.join()
         for push in self.pushes.values():
             push.close(linger=0)
-        self.pull.close()
+        if self.pull:
+            self.pull.close()
         self.udp.close()
 
     def run(self) -> None:
@@ -85,7 +94,25 @@ class Peer:
         while not self.stopping:
             poller.poll(TURN)
             with self.lock:
+                self.open_or_close(poller)
                 self.turn(time.monotonic())
+
+    def open_or_close(self, poller: zmq.Poller) -> None:
+        """Has a PULL socket, or none, as it should."""
+        if self.pull and not self.hears_gossip:
+            poller.unregister(self.pull)
+            self.pull.close()
+            self.pull = None
+        elif self.hears_gossip and not self.pull:
+            pull = pull_socket()
+            try:
+                pull.bind(f"tcp://127.0.0.1:{self.swim.me.gossip_port}")
+            except zmq.ZMQError:
+                # The old one is not quite gone yet.
+                pull.close()
+                return
+            self.pull = pull
+            poller.register(pull, zmq.POLLIN)
 
     def turn(self, now: float) -> None:
         """Takes in what came, then does what is due."""
@@ -104,6 +131,8 @@ class Peer:
             return None
 
     def next_frames(self) -> list[bytes] | None:
+        if self.pull is None:
+            return None
         try:
             return self.pull.recv_multipart(zmq.NOBLOCK)
         except zmq.Again:
@@ -141,6 +170,8 @@ class Peer:
             return
         self.violations += [f"{Rumor.Type.Name(rumor.type)} rumor: {fault}" for fault in faults]
         self.pulled[Rumor.Type.Name(rumor.type)] += 1
+        if rumor.type == Rumor.MEMBER:
+            self.pulled_members.add(rumor.member.member.id)
         rumor.DiscardUnknownFields()
         if rumor.from_id not in self.swim.blocked:
             self.store.insert(rumor)

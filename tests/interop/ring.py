@@ -32,9 +32,9 @@ class Ring:
         self.all_ours.append(Ours(self.binary, *arguments, gossip=gossip, timing=timing))
         return self.all_ours[-1]
 
-    def peer(self, *joins: Ours | Peer, id: str | None = None) -> Peer:
+    def peer(self, *joins: Ours | Peer, id: str | None = None, incarnation: int = 0) -> Peer:
         """Starts a peer that joins through these."""
-        peer = Peer(self.key, id=id)
+        peer = Peer(self.key, id=id, incarnation=incarnation)
         self.peers.append(peer)
         peer.join(*(other.swim if isinstance(other, Ours) else other.address for other in joins))
         return peer

@@ -29,14 +29,13 @@ def run(scenario: Scenario, binary: Path) -> str | None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--binary", type=Path, required=True, help="the program to test")
-    parser.add_argument("--gossip", action="store_true", help="the scenarios of rumors over ZeroMQ, too")
     parser.add_argument("--repeat", type=int, default=1, help="how often")
     parser.add_argument("names", nargs="*", help="only scenarios whose names hold one of these")
     args = parser.parse_args()
     if not args.binary.is_file():
         sys.exit(f"interop: there is no program {args.binary}: build it, or run tests/interop/run")
 
-    scenarios = gossip_scenarios.YARDSTICK + swim_scenarios.ALL + (gossip_scenarios.ALL if args.gossip else [])
+    scenarios = gossip_scenarios.YARDSTICK + swim_scenarios.ALL + gossip_scenarios.ALL
     if args.names:
         scenarios = [one for one in scenarios if any(name in one.__name__ for name in args.names)]
     if not scenarios:
@@ -52,8 +51,6 @@ def main() -> int:
             print("       " + wrong.strip().replace("\n", "\n       "), flush=True)
     took = time.monotonic() - began
     print(f"interop: {len(scenarios) * args.repeat - len(failed)} ok, {len(failed)} failed, {took:.0f} s")
-    if not args.gossip:
-        print("interop: without rumors over ZeroMQ (--gossip)")
     return 1 if failed else 0
 
 
