@@ -26,7 +26,7 @@ impl Gossip {
     }
 
     /// Tells what is fresh to some members, at once.
-    pub fn push_due(&mut self, env: &mut Env, ring: &impl Ring) {
+    pub(super) fn push_due(&mut self, env: &mut Env, ring: &impl Ring) {
         self.pushing = false;
         self.tell_some(env, ring, true);
         if self.hot.has_fresh() {
@@ -37,6 +37,12 @@ impl Gossip {
     /// Tells what is hot again, to others, and goes on until nothing is.
     pub(super) fn again_due(&mut self, env: &mut Env, ring: &impl Ring) {
         self.telling = false;
+        self.tell_some(env, ring, false);
+    }
+
+    /// Tells all that is hot, due or not.
+    pub fn tell_now(&mut self, env: &mut Env, ring: &impl Ring) {
+        self.tell_some(env, ring, true);
         self.tell_some(env, ring, false);
     }
 

@@ -396,7 +396,7 @@ impl Node {
     pub(crate) fn hurry_rumors(&mut self, now: Time) {
         if !self.paused {
             self.advance(now);
-            self.gossip.push_due(&mut self.env, &self.swim);
+            self.gossip.tell_now(&mut self.env, &self.swim);
         }
     }
 
