@@ -28,6 +28,11 @@ const DISCONNECTED: u16 = zmq_sys::ZMQ_EVENT_DISCONNECTED as u16;
 /// Connections that one sweep looks at in each of its intervals.
 const SWEEP: u32 = 1_000;
 
+/// If no more bytes than these came since the last look, signs of life that is, the next look has this many
+/// intervals' time: most rings are quiet for most of the time, and a look at all connections is a call each.
+const QUIET: u64 = 16 << 10;
+const IDLE: u32 = 4;
+
 pub(super) struct Guard {
     monitor: Watched,
     /// There may be events to read.
@@ -38,6 +43,8 @@ pub(super) struct Guard {
     round: u64,
     /// When the connections are looked at next.
     due: Option<Instant>,
+    /// Connections came in since: they are looked at soon.
+    newcomers: bool,
     message: Message,
 }
 
@@ -76,6 +83,7 @@ impl Guard {
             connections: HashMap::new(),
             round: 0,
             due: None,
+            newcomers: false,
             message: Message::new(),
         })
     }
@@ -190,6 +198,7 @@ impl Guard {
         let delivered = old
             .filter(|old| old.round == self.round)
             .map_or(0, |old| old.delivered_in_round);
+        self.newcomers = true;
         self.connections.insert(
             fd,
             Connection {
@@ -218,24 +227,30 @@ impl Guard {
         }
         let count = u32::try_from(self.connections.len()).unwrap_or(u32::MAX);
         let interval = options.guard_interval * (1 + count / SWEEP);
-        let due = *self.due.get_or_insert(now + interval);
+        let soon = now + interval;
+        let newcomers = std::mem::take(&mut self.newcomers);
+        let due = self.due.filter(|due| !newcomers || *due < soon);
+        let due = *self.due.insert(due.unwrap_or(soon));
         if due > now {
             return false;
         }
-        self.due = Some(now + interval);
-        self.sweep(drained, options, counters);
+        let came = self.sweep(drained, options, counters);
+        let quiet = came <= QUIET;
+        self.due = Some(if quiet { now + interval * IDLE } else { soon });
         true
     }
 
-    fn sweep(&mut self, drained: bool, options: &Options, counters: &mut Counters) {
+    /// How many bytes came since the last look.
+    fn sweep(&mut self, drained: bool, options: &Options, counters: &mut Counters) -> u64 {
         let slack = options.guard_slack as u64;
         let most = options.max_frame as u64 + slack;
         let mut held = Vec::new();
-        let mut sum = 0;
+        let (mut sum, mut came) = (0, 0);
         for (&fd, connection) in &mut self.connections {
             let Some(received) = zmq_ffi::bytes_received(fd) else {
                 continue;
             };
+            came += received.saturating_sub(connection.received);
             connection.received = received;
             connection.delivered = connection.delivered.min(received);
             let ahead = received - connection.delivered;
@@ -258,6 +273,7 @@ impl Guard {
                 log::warn!("cut off {peer}: it sent {ahead} bytes that are no whole message");
             }
         }
+        came
     }
 
     /// Ends a connection, if the number still stands for it; ZeroMQ notices and closes it.
