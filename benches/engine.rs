@@ -67,6 +67,7 @@ fn main() {
     for sealed in [false, true] {
         bench.hearing_rumors(sealed);
     }
+    bench.gossip_rounds();
     bench.loading(*sizes.last().unwrap());
     bench.timers();
 }
@@ -285,6 +286,43 @@ impl Bench {
             }
             let each = allocations as f64 / (batches * batch) as f64;
             print_row(&name, typical(&mut times), each);
+        }
+    }
+
+    /// One hot rumor is pushed to five members, beside few rumors that nobody has to be told, and many.
+    fn gossip_rounds(&self) {
+        let name_of = |held| format!("gossip round, {held} cold rumors");
+        let held = [10, 100_000];
+        if !held.iter().any(|held| self.is_wanted(&name_of(*held))) {
+            return;
+        }
+        let mut worlds = held.map(|held| World::holding(false, 10, held));
+        // Each of the rumors that are in both, once; then they cool, so that it is one that is hot.
+        let (batches, batch) = (self.effort(300, 1).0, 10);
+        let mut times = [Vec::new(), Vec::new()];
+        let mut allocations = [0; 2];
+        let mut incarnation = 1;
+        for _ in 0..batches {
+            incarnation += 1;
+            for ((world, times), allocations) in
+                worlds.iter_mut().zip(&mut times).zip(&mut allocations)
+            {
+                let (mut took, calls) = (Duration::ZERO, counting::calls());
+                for number in 0..batch {
+                    let mut frame = config_frame(world.keys(), number, incarnation);
+                    world.hear_rumor(&mut frame);
+                    let start = Instant::now();
+                    world.tell();
+                    took += start.elapsed();
+                }
+                times.push(took.as_nanos() as f64 / f64::from(batch));
+                *allocations += counting::calls() - calls;
+                world.cool();
+            }
+        }
+        for ((held, mut times), allocations) in held.iter().zip(times).zip(allocations) {
+            let each = allocations as f64 / batches as f64 / f64::from(batch);
+            print_row(&name_of(*held), typical(&mut times), each);
         }
     }
 

@@ -29,8 +29,10 @@ pub(crate) enum Timer {
     PushDue,
     /// The table is to be compared with another member's.
     SyncDue,
-    /// What is hot among the rumors is to be told.
+    /// Fresh rumors are to be pushed.
     RumorPush,
+    /// Hot rumors are to be told again.
+    RumorAgain,
     /// Newcomers and peers that are owed rumors have their turn.
     RumorRound,
     /// Some rumors are to be told again to a peer that cannot compare stores.

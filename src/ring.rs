@@ -12,9 +12,12 @@ pub(crate) struct Peer {
     pub id: MemberId,
     /// Where its PULL socket is.
     pub addr: SocketAddr,
-    /// It is known to compare stores; others have to be pushed everything.
+    /// It knows how to compare stores, so it finds out by itself what it lacks; others have to be pushed
+    /// everything.
+    pub ours: bool,
+    /// It can be asked and offered things by datagrams: it is ours, and its address is proved.
     pub compares: bool,
-    /// It was heard directly, so what it knows is known.
+    /// It was heard directly, so whether it compares is known.
     pub heard: bool,
 }
 

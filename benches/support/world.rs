@@ -260,6 +260,33 @@ impl World {
         push.is_some()
     }
 
+    /// What is hot is told at once, and taken.
+    #[inline]
+    pub fn tell(&mut self) {
+        // Timers have milliseconds.
+        self.now += Duration::from_millis(1);
+        self.node.handle_timeout(self.now);
+        let mut pushes = 0;
+        while self.take_push() {
+            pushes += 1;
+        }
+        assert_eq!(pushes, 5, "to as many members");
+    }
+
+    /// Time passes until nothing is hot any more; everybody answers pings.
+    pub fn cool(&mut self) {
+        while self.node.hot_rumors() > 0 {
+            self.now = self.node.next_timer().unwrap();
+            self.node.handle_timeout(self.now);
+            while let Some(message) = self.take() {
+                if let Some(mut ack) = self.answer(&message) {
+                    self.hear(message.to, &mut ack);
+                }
+            }
+            while self.take_push() {}
+        }
+    }
+
     /// The next datagram that the node sends.
     #[inline]
     pub fn take(&mut self) -> Option<Transmit> {
@@ -276,9 +303,14 @@ impl World {
 
     /// The Ack of a ping that the node sent, as its receiver makes it.
     pub fn ack_of(&mut self, ping: &Transmit) -> Vec<u8> {
+        self.answer(ping).expect("a ping")
+    }
+
+    /// The same; `None`: it is no ping.
+    fn answer(&mut self, ping: &Transmit) -> Option<Vec<u8>> {
         let payload = wire::open(&self.keys, &mut self.sent[ping.range.clone()]).unwrap();
         let Message::Ping { probe, .. } = wire::decode(payload).unwrap().message else {
-            panic!("no ping");
+            return None;
         };
         let ack = Message::Ack {
             from: sender(number_of(ping.to)),
@@ -288,7 +320,7 @@ impl World {
             rumors: 0,
             reconcile: &[],
         };
-        datagram(&self.keys, &ack, &mut (0..0), ORDINARY)
+        Some(datagram(&self.keys, &ack, &mut (0..0), ORDINARY))
     }
 
     /// The Ack arrives.

@@ -112,11 +112,11 @@ impl Arrears {
     }
 
     /// The peer did not get this rumor. Who compares finds out by itself.
-    pub fn owe(&mut self, peer: &Peer, hash: u64) {
-        if !peer.compares
+    pub fn owe(&mut self, peer: &Peer, what: What) {
+        if !peer.ours
             && let Some(debt) = self.debt(peer.id, Duration::ZERO)
         {
-            debt.add(What::Rumor(hash));
+            debt.add(what);
         }
     }
 }
@@ -203,7 +203,7 @@ impl Gossip {
     /// A newcomer that compares gets what it lacks by itself; any other is owed everything.
     fn sort_newcomer(&mut self, ring: &impl Ring, newcomer: Newcomer) {
         let Newcomer { id, rounds, .. } = newcomer;
-        let Some(peer) = ring.peer(&id).filter(|peer| !peer.compares) else {
+        let Some(peer) = ring.peer(&id).filter(|peer| !peer.ours) else {
             return;
         };
         if !peer.heard && rounds > 0 {
@@ -219,7 +219,7 @@ impl Gossip {
 
     /// Pushes the next batch of what a peer is owed.
     fn pay(&mut self, env: &mut Env, ring: &impl Ring, id: MemberId) {
-        let Some(peer) = ring.peer(&id).filter(|peer| !peer.compares) else {
+        let Some(peer) = ring.peer(&id).filter(|peer| !peer.ours) else {
             return self.arrears.forget(&id);
         };
         let Some(mut debt) = self.arrears.debts.remove(&id) else {
@@ -243,11 +243,8 @@ impl Gossip {
     fn class_of(&self, what: What) -> Class {
         match what {
             What::Member(_) => Class::Urgent,
-            What::Rumor(hash) => {
-                let held = self
-                    .store
-                    .find_hash(hash)
-                    .and_then(|place| self.store.get(place));
+            What::Rumor(place, hash) => {
+                let held = self.store.get_if(place, hash);
                 held.map_or(Class::Ordinary, |entry| {
                     Class::of(entry.id.kind, entry.bytes.len())
                 })
@@ -271,14 +268,14 @@ impl Gossip {
         if let Some(Tour::Rumors(from)) = debt.tour {
             let next = self.store.hashes(from..=u64::MAX).next();
             debt.tour = next.and_then(|(hash, _)| hash.checked_add(1).map(Tour::Rumors));
-            return next.map(|(hash, _)| What::Rumor(hash));
+            return next.map(|(hash, place)| What::Rumor(place, hash));
         }
         None
     }
 
     /// ZeroMQ took something for a peer, or did not.
     pub(super) fn arrears_settled(&mut self, env: &mut Env, peer: &Peer, what: What, taken: bool) {
-        if peer.compares {
+        if peer.ours {
             return self.arrears.forget(&peer.id);
         }
         let (least, most) = (self.timing.period, self.timing.retry_max);
@@ -316,16 +313,16 @@ impl Gossip {
         self.sweep_services(env, ring);
         let mut chosen = std::mem::take(&mut self.chosen);
         ring.pick(1, &mut env.rng, &mut chosen);
-        for peer in chosen.iter().filter(|peer| !peer.compares && peer.heard) {
+        for peer in chosen.iter().filter(|peer| !peer.ours && peer.heard) {
             let from = self.arrears.drip;
             let next = self.store.hashes(from..=u64::MAX).take(BATCH);
-            let hashes: Vec<_> = next.map(|(hash, _)| hash).collect();
-            for hash in &hashes {
-                let what = What::Rumor(*hash);
+            let rumors: Vec<_> = next.collect();
+            for (hash, place) in &rumors {
+                let what = What::Rumor(*place, *hash);
                 self.outbox.push(peer, what, self.class_of(what));
             }
-            let last = hashes.last().filter(|_| hashes.len() == BATCH);
-            self.arrears.drip = last.map_or(0, |last| last.saturating_add(1));
+            let last = rumors.last().filter(|_| rumors.len() == BATCH);
+            self.arrears.drip = last.map_or(0, |(last, _)| last.saturating_add(1));
         }
         self.chosen = chosen;
     }

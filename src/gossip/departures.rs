@@ -141,15 +141,17 @@ impl Gossip {
         }
         self.departures.next_answer = env.now + self.timing.period;
         let place = self.store.find(&RumorId::departure(id));
-        if let Some(entry) = place.and_then(|place| self.store.get(place)) {
+        if let Some((place, entry)) = place.and_then(|place| Some((place, self.store.get(place)?)))
+        {
             let peer = Peer {
                 id,
                 addr,
+                ours: false,
                 compares: false,
                 heard: false,
             };
             self.outbox
-                .push(&peer, What::Rumor(entry.hash), Class::Urgent);
+                .push(&peer, What::Rumor(place, entry.hash), Class::Urgent);
         }
     }
 

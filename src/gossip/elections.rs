@@ -558,10 +558,13 @@ mod tests {
     fn an_election_from_the_disk_is_a_hint_until_it_is_heard_of() {
         let mut sim = led();
         sim.crash(0);
+        // The others would ask it at once.
+        sim.partition(|member| u8::from(member == 0));
         restart(&mut sim, 0, 9);
         assert_eq!(seen(&sim, 0), (None, 0, true));
         sim.run_for(Duration::from_secs(1));
         assert_eq!(seen(&sim, 0), (None, 0, true));
+        sim.partition(|_| 0);
         sim.join(0, 1);
         sim.run_for(Duration::from_secs(10));
         // Nothing began anew.

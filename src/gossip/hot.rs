@@ -45,7 +45,7 @@ pub(crate) struct Hot {
 impl Hot {
     pub fn new() -> Self {
         Hot {
-            lists: Lists::new(Class::ALL.len()),
+            lists: Lists::new(2 * Class::ALL.len()),
         }
     }
 
@@ -53,16 +53,19 @@ impl Hot {
         self.lists.len()
     }
 
-    /// The rumor is news, again if it was so before.
+    /// The rumor is news. If it was so before, it waits until it would be told again: what changes all the
+    /// time, as an election does, is not told all the time.
     pub fn heat(&mut self, store: &mut Store, place: Place) {
         let Some(entry) = store.get_mut(place) else {
             return;
         };
-        let class = Class::of(entry.id.kind, entry.bytes.len()) as usize;
+        let class = Class::of(entry.id.kind, entry.bytes.len());
         (entry.told, entry.heard) = (0, 0);
         match entry.hot {
-            Some(node) => self.lists.move_to_back(node, class),
-            None => entry.hot = Some(self.lists.push_back(class, place)),
+            Some(node) => self
+                .lists
+                .move_to_back(node, list(class, self.is_fresh(node))),
+            None => entry.hot = Some(self.lists.push_back(list(class, true), place)),
         }
     }
 
@@ -80,23 +83,36 @@ impl Hot {
         }
     }
 
-    /// The rumor that was told the longest ago, of a class.
-    pub fn first(&self, class: Class) -> Option<Place> {
-        let node = self.lists.front(class as usize)?;
+    /// The rumor of a class that was told the longest ago, of those that were told, or of the fresh ones.
+    pub fn first(&self, class: Class, fresh: bool) -> Option<Place> {
+        let node = self.lists.front(list(class, fresh))?;
         self.lists.get(node).copied()
     }
 
     /// It was told: the others of its class are first.
-    pub fn told(&mut self, store: &Store, place: Place) {
-        if let Some(node) = store.get(place).and_then(|entry| entry.hot)
-            && let Some(class) = self.lists.list_of(node)
-        {
-            self.lists.move_to_back(node, class);
+    pub fn told(&mut self, store: &Store, place: Place, class: Class) {
+        if let Some(node) = store.get(place).and_then(|entry| entry.hot) {
+            self.lists.move_to_back(node, list(class, false));
         }
     }
 
-    /// How many there are of a class: what is told in one go is bounded by it.
+    fn is_fresh(&self, node: u32) -> bool {
+        self.lists.list_of(node).is_some_and(|list| list % 2 == 1)
+    }
+
+    /// Whether there are any that were never told.
+    pub fn has_fresh(&self) -> bool {
+        Class::ALL
+            .into_iter()
+            .any(|class| self.first(class, true).is_some())
+    }
+
     pub fn is_empty(&self) -> bool {
         self.lists.len() == 0
     }
+}
+
+/// The number of a list.
+fn list(class: Class, fresh: bool) -> usize {
+    2 * class as usize + usize::from(fresh)
 }

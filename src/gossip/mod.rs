@@ -69,8 +69,10 @@ pub(crate) struct Gossip {
     departures: departures::Departures,
     elections: elections::Elections,
     effects: std::collections::VecDeque<Effect>,
-    /// Whether a push of what is hot is due.
+    /// Whether what is fresh is about to be pushed.
     pushing: bool,
+    /// Whether what is hot is to be told again.
+    telling: bool,
     /// Peers chosen to be told; kept so that choosing allocates nothing.
     chosen: Vec<Peer>,
 }
@@ -89,6 +91,7 @@ impl Gossip {
             elections: elections::Elections::new(),
             effects: std::collections::VecDeque::new(),
             pushing: false,
+            telling: false,
             chosen: Vec::new(),
         };
         if enabled {
@@ -114,6 +117,7 @@ impl Gossip {
     pub fn handle_timer(&mut self, env: &mut Env, ring: &impl Ring, timer: Timer) {
         match timer {
             Timer::RumorPush => self.push_due(env, ring),
+            Timer::RumorAgain => self.again_due(env, ring),
             Timer::RumorRound => self.round_due(env, ring),
             Timer::RumorDrip => self.drip_due(env, ring),
             Timer::ElectionDue => self.elections_due(env, ring),
@@ -147,7 +151,7 @@ impl Gossip {
     /// A living member has a higher incarnation. Who started again has lost what came while it was away, and
     /// who refuted looks the same.
     pub fn member_raised(&mut self, env: &mut Env, ring: &impl Ring, id: MemberId) {
-        if self.enabled && ring.peer(&id).is_some_and(|peer| !peer.compares) {
+        if self.enabled && ring.peer(&id).is_some_and(|peer| !peer.ours) {
             self.greet_again(env, ring, id);
         }
     }

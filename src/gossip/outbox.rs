@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use super::Gossip;
 use super::hot::Class;
+use super::store::Place;
 use crate::limits::MAX_QUEUED_PUSHES;
 use crate::member::MemberId;
 use crate::ring::Peer;
@@ -14,8 +15,8 @@ use crate::time::Time;
 /// What a push holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum What {
-    /// The rumor whose content has this hash.
-    Rumor(u64),
+    /// The rumor in this place, as long as its content has this hash.
+    Rumor(Place, u64),
     /// The record of this member.
     Member(MemberId),
 }

@@ -5,7 +5,7 @@
 use super::Gossip;
 use super::hot::{Class, tellings};
 use super::outbox::{PushId, What};
-use super::store::Place;
+use super::store::{Entry, Place};
 use crate::env::{Env, Timer};
 use crate::ring::{Peer, Ring};
 use crate::wire::reconcile::Part;
@@ -25,53 +25,64 @@ impl Gossip {
         }
     }
 
-    /// Tells what is hot to some members, and goes on until nothing is.
+    /// Tells what is fresh to some members, at once.
     pub(super) fn push_due(&mut self, env: &mut Env, ring: &impl Ring) {
         self.pushing = false;
-        let mut chosen = std::mem::take(&mut self.chosen);
-        ring.pick(self.timing.gossip_fanout, &mut env.rng, &mut chosen);
-        if !chosen.is_empty() {
-            self.tell(ring, &chosen);
-            self.again(env);
-        } else {
-            self.cool_all();
+        self.tell_some(env, ring, true);
+        if self.hot.has_fresh() {
+            self.push_soon(env);
         }
-        self.chosen = chosen;
     }
 
-    fn again(&mut self, env: &mut Env) {
-        if !self.hot.is_empty() && !self.pushing {
-            self.pushing = true;
+    /// Tells what is hot again, to others, and goes on until nothing is.
+    pub(super) fn again_due(&mut self, env: &mut Env, ring: &impl Ring) {
+        self.telling = false;
+        self.tell_some(env, ring, false);
+    }
+
+    fn tell_some(&mut self, env: &mut Env, ring: &impl Ring, fresh: bool) {
+        let mut chosen = std::mem::take(&mut self.chosen);
+        ring.pick(self.timing.gossip_fanout, &mut env.rng, &mut chosen);
+        if chosen.is_empty() {
+            self.cool_all();
+        } else {
+            self.tell(ring, &chosen, fresh);
+        }
+        self.chosen = chosen;
+        if !self.hot.is_empty() && !self.telling {
+            self.telling = true;
             let next = env.now + self.timing.gossip_interval;
-            env.timers.insert(next, Timer::RumorPush);
+            env.timers.insert(next, Timer::RumorAgain);
         }
     }
 
     /// Nobody is there to be told: whoever comes is a newcomer, and gets everything.
     fn cool_all(&mut self) {
         for class in Class::ALL {
-            while let Some(place) = self.hot.first(class) {
-                self.hot.cool(&mut self.store, place);
+            for fresh in [true, false] {
+                while let Some(place) = self.hot.first(class, fresh) {
+                    self.hot.cool(&mut self.store, place);
+                }
             }
         }
     }
 
-    fn tell(&mut self, ring: &impl Ring, peers: &[Peer]) {
+    /// Tells rumors to these peers: each of those that are fresh, or of those that are not, once.
+    fn tell(&mut self, ring: &impl Ring, peers: &[Peer], fresh: bool) {
         let enough = tellings(self.timing.gossip_factor, ring.living());
         let mut offers = vec![Vec::new(); peers.len()];
-        let mut left = self.hot.len().min(MOST_AT_ONCE);
+        let mut left = MOST_AT_ONCE;
         for class in Class::ALL {
             let mut first = None;
-            while let Some(place) = self.hot.first(class).filter(|_| left > 0) {
-                // Once around is enough.
+            while let Some(place) = self.hot.first(class, fresh).filter(|_| left > 0) {
+                // Those that were told are behind the others: once around is enough.
                 if first == Some(place) {
                     break;
                 }
-                first = first.or(Some(place));
                 left -= 1;
-                if self.tell_one(place, class, peers, &mut offers, enough) {
-                    // It went cold: another is first now.
-                    first = first.filter(|first| *first != place);
+                let is_cold = self.tell_one(place, class, peers, &mut offers, enough);
+                if !is_cold && !fresh {
+                    first = first.or(Some(place));
                 }
             }
         }
@@ -96,24 +107,30 @@ impl Gossip {
         let Some(entry) = self.store.get_mut(place) else {
             return true;
         };
+        let is_cold = |entry: &Entry| entry.told.saturating_add(entry.heard) >= enough;
+        if entry.told > 0 && is_cold(entry) {
+            self.hot.cool(&mut self.store, place);
+            return true;
+        }
         let (hash, first) = (entry.hash, entry.told == 0);
+        let what = What::Rumor(place, hash);
         entry.told = entry
             .told
             .saturating_add(u8::try_from(peers.len()).unwrap_or(u8::MAX));
-        let cold = entry.told.saturating_add(entry.heard) >= enough;
+        let cold = is_cold(entry);
         for (peer, offer) in peers.iter().zip(offers) {
             if peer.compares && (class == Class::Bulky || !first) {
                 offer.push(hash);
             } else if class == Class::Bulky && !peer.heard {
                 // Whether it can ask shows soon; others tell it until then.
-            } else if !self.outbox.push(peer, What::Rumor(hash), class) {
-                self.arrears.owe(peer, hash);
+            } else if !self.outbox.push(peer, what, class) {
+                self.arrears.owe(peer, what);
             }
         }
         if cold {
             self.hot.cool(&mut self.store, place);
         } else {
-            self.hot.told(&self.store, place);
+            self.hot.told(&self.store, place, class);
         }
         cold
     }

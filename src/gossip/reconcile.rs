@@ -289,14 +289,12 @@ impl Gossip {
             return;
         };
         for hash in hashes {
-            let held = self
-                .store
-                .find_hash(*hash)
-                .and_then(|place| self.store.get(place));
-            if let Some(entry) = held {
+            let place = self.store.find_hash(*hash);
+            let held = place.and_then(|place| Some((place, self.store.get(place)?)));
+            if let Some((place, entry)) = held {
                 let class = Class::of(entry.id.kind, entry.bytes.len());
                 // What does not fit is asked for again.
-                self.outbox.push(&peer, What::Rumor(*hash), class);
+                self.outbox.push(&peer, What::Rumor(place, *hash), class);
             }
         }
     }

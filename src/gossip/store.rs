@@ -129,6 +129,11 @@ impl Store {
         self.entries.get(place as usize)
     }
 
+    /// The rumor in this place, if it still says what has this hash.
+    pub fn get_if(&self, place: Place, hash: u64) -> Option<&Entry> {
+        self.get(place).filter(|entry| entry.hash == hash)
+    }
+
     pub fn get_mut(&mut self, place: Place) -> Option<&mut Entry> {
         self.entries.get_mut(place as usize)
     }

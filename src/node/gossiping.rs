@@ -353,14 +353,11 @@ impl Node {
         let mut member = None;
         let push = self.gossip.next_push(now, |store, id| match id.what {
             _ if swim.blocked().contains(&id.peer) => None,
-            What::Rumor(hash) => Some(store.get(store.find_hash(hash)?)?.bytes.len()),
+            What::Rumor(place, hash) => Some(store.get_if(place, hash)?.bytes.len()),
             What::Member(id) => Some(swim.membership(&id)?.len()),
         })?;
         let held = match push.id.what {
-            What::Rumor(hash) => {
-                let store = self.gossip.store();
-                store.find_hash(hash).and_then(|place| store.get(place))
-            }
+            What::Rumor(place, hash) => self.gossip.store().get_if(place, hash),
             What::Member(id) => {
                 let membership = swim.membership(&id).unwrap_or_default();
                 member = Some(wire::encode_member_rumor(&membership, swim.id()));

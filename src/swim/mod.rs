@@ -206,6 +206,7 @@ impl Swim {
             Timer::SyncDue => self.sync_due(env),
             Timer::LeaveStep => self.leave_step(env),
             Timer::RumorPush
+            | Timer::RumorAgain
             | Timer::RumorRound
             | Timer::RumorDrip
             | Timer::DepartureOver

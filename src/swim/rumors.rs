@@ -168,11 +168,13 @@ impl Swim {
             && row.id != self.id()
             && row.gossip_port != 0
             && !self.is_blocked(&row.id);
+        let ours = row.has(flag::OURS);
         fits.then(|| Peer {
             id: row.id,
             addr: SocketAddr::new(self.table.ip_of(row), row.gossip_port),
-            compares: row.has(flag::OURS) && row.has(flag::PROVED),
-            heard: row.has(flag::PROVED | flag::OURS) || row.rtt().is_some(),
+            compares: ours && row.has(flag::PROVED),
+            ours,
+            heard: row.has(flag::PROVED) || row.rtt().is_some() && !ours,
         })
     }
 }
