@@ -151,7 +151,7 @@ impl Gossip {
     /// A living member has a higher incarnation. Who started again has lost what came while it was away, and
     /// who refuted looks the same.
     pub fn member_raised(&mut self, env: &mut Env, ring: &impl Ring, id: MemberId) {
-        if self.enabled && ring.peer(&id).is_some_and(|peer| !peer.compares) {
+        if self.enabled && ring.peer(&id).is_some_and(|peer| !peer.ours) {
             self.greet_again(env, ring, id);
         }
     }
