@@ -65,11 +65,14 @@ impl Swim {
 
     /// Pings a member, if it is known: its answer shows whether it compares stores.
     pub fn introduce(&mut self, id: &MemberId) {
+        /// Bytes of a member's own record at most.
+        const ITS_RECORD: usize = 160;
         let key = self.table.find(id);
         if let Some(member) = key.and_then(|key| self.table.member(key)) {
-            // Bare, as the address may be made up.
-            let limit = self.bare_datagram();
-            self.ask(member.swim_addr(), Some(*id), None, limit, false);
+            let told = key.and_then(|key| self.table.get(key)).map(Row::state);
+            // Little more than that, as the address may be made up.
+            let limit = self.bare_datagram() + ITS_RECORD;
+            self.ask(member.swim_addr(), Some(*id), told, limit, false);
         }
     }
 
