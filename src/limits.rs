@@ -92,8 +92,9 @@ pub const MAX_VOTES: usize = 4_096;
 /// Rumors held: one service on each of a hundred thousand members, and more.
 pub const MAX_RUMORS: usize = 131_072;
 
-/// Bytes of all rumors held, so that nobody fills the memory with files.
-pub const MAX_RUMOR_BYTES: usize = 512 << 20;
+/// Bytes of all rumors held, so that nobody fills the memory with files; with all members they fit in
+/// [`MAX_SNAPSHOT`].
+pub const MAX_RUMOR_BYTES: usize = 192 << 20;
 
 /// Rumors larger than this, bytes, are offered to peers that can ask for them, not pushed unasked.
 pub const EAGER_RUMOR: usize = 8 << 10;
