@@ -41,12 +41,12 @@ pub enum Event {
         /// The seed, as `join_named` returned it.
         seed: SeedId,
     },
-    /// A datagram, or a record in one, was dropped. At most one such event in
+    /// A datagram, a record in one, or a rumor was dropped. At most one such event in
     /// [`crate::limits::REJECT_LOG_INTERVAL`] for each reason; `stats()` counts all.
     Rejected {
         /// Why.
         reason: Reject,
-        /// Where it came from.
+        /// Where it came from; of a rumor, port 0.
         from: SocketAddr,
         /// How many of this reason were dropped without an event since the last one.
         unreported: u64,

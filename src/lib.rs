@@ -91,7 +91,9 @@ pub use disk::DiskError;
 pub use error::{CommandError, Reject};
 pub use event::{Cause, Event, SeedId};
 pub use member::{Health, Incarnation, Member, MemberId};
-pub use net::{BindError, Butterfly, Command, Handle, InjectError, Injector, Pinger, Pong};
+pub use net::{
+    BindError, Butterfly, Command, Gauge, GossipStats, Handle, InjectError, Injector, Pinger, Pong,
+};
 pub use node::Node;
 pub use rumor::{
     Election, ElectionStatus, Rumor, RumorId, RumorKind, Service, ServiceConfig, ServiceFile,

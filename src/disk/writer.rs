@@ -38,6 +38,19 @@ enum Job {
     Snapshot(Snapshot),
 }
 
+impl Job {
+    fn snapshot(self) -> Option<Snapshot> {
+        match self {
+            Job::Mark => None,
+            Job::Snapshot(snapshot) => Some(snapshot),
+        }
+    }
+}
+
+/// Jobs that wait at most, of which only the newest snapshot is written: little, but a snapshot has to find
+/// room beside the marks that came meanwhile.
+const WAITING: usize = 4;
+
 /// No mark waits. None has this value.
 const NO_MARK: u64 = u64::MAX;
 
@@ -45,8 +58,7 @@ impl Writer {
     /// Starts the thread, which writes to these two files.
     pub fn start(mark: PathBuf, snapshot: PathBuf) -> io::Result<Self> {
         let waiting_mark = Arc::new(AtomicU64::new(NO_MARK));
-        // Room for one: a snapshot is a picture of everything, and the next one is as good.
-        let (jobs, work_to_do) = mpsc::sync_channel(1);
+        let (jobs, work_to_do) = mpsc::sync_channel(WAITING);
         let mut marks = Marks {
             waiting: Arc::clone(&waiting_mark),
             target: Target::new(mark),
@@ -66,9 +78,11 @@ impl Writer {
 
     /// Has the mark written soon.
     pub fn write_mark(&self, mark: u64) {
-        self.mark.store(mark, Ordering::Release);
-        if let Some(jobs) = &self.jobs {
-            // Full: the thread looks for a mark before it takes what is in there, and after.
+        let before = self.mark.swap(mark, Ordering::AcqRel);
+        if before == NO_MARK
+            && let Some(jobs) = &self.jobs
+        {
+            // Full: the thread looks for a mark before it does what is in there, and after.
             let _ = jobs.try_send(Job::Mark);
         }
     }
@@ -101,7 +115,10 @@ impl Drop for Writer {
 fn work(jobs: &Receiver<Job>, marks: &mut Marks, snapshots: &mut Target) {
     while let Ok(job) = jobs.recv() {
         marks.write_waiting();
-        if let Job::Snapshot(snapshot) = job {
+        // Of snapshots the newest is as good as all.
+        let jobs = std::iter::once(job).chain(jobs.try_iter());
+        let newest = jobs.filter_map(Job::snapshot).last();
+        if let Some(snapshot) = newest {
             marks.write_failed();
             snapshots.replace(|file| write_snapshot(&snapshot, file, marks));
         }

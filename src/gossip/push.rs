@@ -40,6 +40,12 @@ impl Gossip {
         self.tell_some(env, ring, false);
     }
 
+    /// Tells all that is hot, due or not.
+    pub fn tell_now(&mut self, env: &mut Env, ring: &impl Ring) {
+        self.tell_some(env, ring, true);
+        self.tell_some(env, ring, false);
+    }
+
     fn tell_some(&mut self, env: &mut Env, ring: &impl Ring, fresh: bool) {
         let mut chosen = std::mem::take(&mut self.chosen);
         ring.pick(self.timing.gossip_fanout, &mut env.rng, &mut chosen);

@@ -9,29 +9,26 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use mio::net::UdpSocket;
-use mio::{Events, Interest, Poll, Registry, Token, Waker};
-use rand::RngExt;
-use rand::rngs::StdRng;
+use mio::{Events, Interest, Poll, Token, Waker};
 
+use super::bind::{self, BindError};
+use super::gossip::GossipStats;
 use super::handle::{Command, Handle};
 use super::rumors::Rumors;
 use super::{snapshot, socket, trace_file};
 use crate::config::Config;
-use crate::disk::{DataDir, DiskError, StoredIdentity};
+use crate::disk::DataDir;
 use crate::error::CommandError;
 use crate::event::{Event, SeedId};
 use crate::limits::DATAGRAMS_PER_WAKE;
-use crate::member::{Incarnation, MemberId};
-use crate::node::{Node, NodeConfig, SEND_BUFFER};
+use crate::member::MemberId;
+use crate::node::{Node, SEND_BUFFER};
 use crate::time::Time;
 use crate::trace::Trace;
 use crate::wire::RingKey;
 
 const UDP: Token = Token(0);
 const WAKER: Token = Token(1);
-
-/// Ports that are tried if the system chooses, until one is free for both UDP and TCP.
-const PORTS_TRIED: usize = 64;
 
 /// Room for the largest datagram, and one byte more so that a larger one shows.
 const RECEIVE_BUFFER: usize = 1 << 16;
@@ -67,46 +64,6 @@ pub struct Butterfly {
     traces: Option<trace_file::Writer>,
 }
 
-/// Why a member could not start. Nothing was left behind.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BindError {
-    /// The UDP address cannot be bound.
-    #[error(
-        "cannot listen on {addr}: {error}; stop what listens there, or choose another address or port"
-    )]
-    Listen {
-        /// The address.
-        addr: SocketAddr,
-        /// What the system says.
-        error: io::Error,
-    },
-    /// The TCP address for gossip cannot be bound.
-    #[error(
-        "cannot listen on {addr} (TCP) for gossip: {error}; stop what listens there, or choose another gossip port"
-    )]
-    Gossip {
-        /// The address.
-        addr: SocketAddr,
-        /// What the system says.
-        error: io::Error,
-    },
-    /// The data directory cannot be used.
-    #[error(transparent)]
-    Disk(#[from] DiskError),
-    /// The data directory's member departed for good.
-    #[error(
-        "member {id} departed for good, by a departure rumor; start with another data directory, and so another id"
-    )]
-    Departed {
-        /// The id that cannot be used again.
-        id: MemberId,
-    },
-    /// The system gives no poll, waker or randomness.
-    #[error("the system refuses what a loop needs: {0}")]
-    System(#[from] io::Error),
-}
-
 /// Starting.
 impl Butterfly {
     /// Binds the socket, reads the data directory, and is ready to be driven.
@@ -115,15 +72,16 @@ impl Butterfly {
     /// See [`BindError`].
     pub fn bind(config: Config) -> Result<Self, BindError> {
         let poll = Poll::new()?;
-        let (mut socket, local_addr, gossip) = bind_both(&config, poll.registry())?;
+        let (mut socket, local_addr, gossip) = bind::both(&config, poll.registry())?;
         poll.registry()
             .register(&mut socket, UDP, Interest::READABLE)?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let (sender, commands) = mpsc::channel();
-        let random_seed = random_seed(config.random_seed)?;
-        let (data_dir, identity) = identify(&config, &random_seed)?;
+        let random_seed = bind::random_seed(config.random_seed)?;
+        let (data_dir, identity) = bind::identify(&config, &random_seed)?;
         let gossip_port = gossip.as_ref().map(Rumors::local_port);
-        let node_config = node_config(&config, local_addr, gossip_port, identity, random_seed);
+        let node_config =
+            bind::node_config(&config, local_addr, gossip_port, identity, random_seed);
         let epoch = Instant::now();
         let mut node = Node::new(node_config, Time::ZERO);
         if let Some(kept) = data_dir
@@ -164,115 +122,6 @@ impl Butterfly {
     }
 }
 
-/// Binds UDP and, for gossip, TCP. If the system chooses the one port for both, it chooses until it is free
-/// for both.
-fn bind_both(
-    config: &Config,
-    registry: &Registry,
-) -> Result<(UdpSocket, SocketAddr, Option<Rumors>), BindError> {
-    let listen = |error| BindError::Listen {
-        addr: config.listen,
-        error,
-    };
-    let chosen = config.listen.port() == 0 && config.gossip_port.is_none();
-    let mut tries = if chosen && config.gossip {
-        PORTS_TRIED
-    } else {
-        1
-    };
-    loop {
-        let socket = socket::bind(config.listen).map_err(listen)?;
-        let local_addr = socket.local_addr().map_err(listen)?;
-        if !config.gossip {
-            return Ok((socket, local_addr, None));
-        }
-        let port = config.gossip_port.unwrap_or(local_addr.port());
-        let addr = SocketAddr::new(local_addr.ip(), port);
-        tries -= 1;
-        match Rumors::bind(registry, addr) {
-            Ok(gossip) => return Ok((socket, local_addr, Some(gossip))),
-            Err(_) if tries > 0 => {}
-            Err(error) => return Err(BindError::Gossip { addr, error }),
-        }
-    }
-}
-
-/// The gossip port that others are told: the bound one, unless an address translation has another, which
-/// then is that of the SWIM port.
-fn told_gossip_port(config: &Config, bound: Option<u16>, swim_port: u16) -> u16 {
-    let translated = config.advertise.is_some_and(|addr| addr.port() != 0);
-    match bound {
-        Some(_) if translated && config.gossip_port.is_none() => swim_port,
-        Some(bound) => bound,
-        None => 0,
-    }
-}
-
-/// The seed asked for, spread over the generator's 32 bytes, or one from the system.
-fn random_seed(asked: Option<u64>) -> io::Result<[u8; 32]> {
-    use rand::SeedableRng;
-    use rand::rngs::SysRng;
-    match asked {
-        Some(seed) => Ok(StdRng::seed_from_u64(seed).random()),
-        None => {
-            let mut rng = StdRng::try_from_rng(&mut SysRng).map_err(io::Error::other)?;
-            Ok(rng.random())
-        }
-    }
-}
-
-fn identify(
-    config: &Config,
-    random_seed: &[u8; 32],
-) -> Result<(Option<DataDir>, StoredIdentity), DiskError> {
-    use rand::SeedableRng;
-    let mut seed = *random_seed;
-    // Another stream than the node's own.
-    seed[0] ^= 0xff;
-    let fresh = MemberId::random(&mut StdRng::from_seed(seed));
-    let Some(dir) = &config.data_dir else {
-        let id = config.id.unwrap_or(fresh);
-        return Ok((
-            None,
-            StoredIdentity {
-                id,
-                incarnation: Incarnation::ZERO,
-                mark: Incarnation::MAX,
-            },
-        ));
-    };
-    let (data_dir, identity) = DataDir::open(dir, config.id, fresh)?;
-    Ok((Some(data_dir), identity))
-}
-
-fn node_config(
-    config: &Config,
-    local_addr: SocketAddr,
-    gossip_port: Option<u16>,
-    identity: StoredIdentity,
-    random_seed: [u8; 32],
-) -> NodeConfig {
-    let told = config.advertise.unwrap_or(local_addr);
-    let swim_port = if told.port() == 0 {
-        local_addr.port()
-    } else {
-        told.port()
-    };
-    NodeConfig {
-        id: identity.id,
-        name: config.name.clone(),
-        incarnation: identity.incarnation,
-        reserved: identity.mark,
-        ip: Some(told.ip().to_canonical()).filter(|ip| !ip.is_unspecified()),
-        swim_port,
-        gossip_port: told_gossip_port(config, gossip_port, swim_port),
-        persistent: config.persistent,
-        ring_keys: config.ring_keys.clone(),
-        timing: config.timing.clone(),
-        random_seed,
-    }
-}
-
 /// Looking and commanding.
 impl Butterfly {
     /// The address that it is bound to.
@@ -283,6 +132,11 @@ impl Butterfly {
     /// The state machine, to look at.
     pub fn node(&self) -> &Node {
         &self.node
+    }
+
+    /// What its gossip sockets did, and what they hold; `None`: it does not gossip.
+    pub fn gossip_stats(&self) -> Option<GossipStats> {
+        self.gossip.as_ref().map(Rumors::stats)
     }
 
     /// The node's time, by which [`MemberView::since`](crate::MemberView::since) counts.
@@ -623,6 +477,7 @@ impl Butterfly {
 impl Drop for Butterfly {
     /// What happened last belongs into the traces and onto the disk too, and what was to be told leaves.
     fn drop(&mut self) {
+        self.node.hurry_rumors(self.clock());
         self.push_rumors();
         self.store_mark();
         self.store_snapshot_now();

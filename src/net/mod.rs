@@ -1,5 +1,6 @@
 //! Driver 1: one mio poll over the UDP socket, gossip's ZeroMQ sockets and the node's deadlines, single-threaded.
 
+mod bind;
 mod butterfly;
 mod gossip;
 mod handle;
@@ -12,7 +13,9 @@ mod trace_file;
 #[allow(unsafe_code)]
 mod zmq_ffi;
 
-pub use butterfly::{BindError, Butterfly};
+pub use bind::BindError;
+pub use butterfly::Butterfly;
+pub use gossip::{Gauge, GossipStats};
 pub use handle::{Command, Handle};
 pub use injector::{InjectError, Injector};
 pub use pinger::{Pinger, Pong};

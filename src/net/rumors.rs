@@ -8,7 +8,7 @@ use mio::{Registry, Token};
 use slab::Slab;
 
 use super::Butterfly;
-use super::gossip::{Gossip, Options};
+use super::gossip::{Frame, Gossip, GossipStats, Options};
 use crate::error::CommandError;
 use crate::limits::FRAMES_PER_WAKE;
 use crate::member::MemberId;
@@ -75,6 +75,12 @@ impl Butterfly {
 /// A buffer that grew beyond this for a big rumor is given back.
 const KEEP: usize = 1 << 18;
 
+/// What the PULL socket has.
+enum Came {
+    Rumor,
+    Part { first: bool },
+}
+
 /// The ZeroMQ side of a member, and what is on its way there.
 pub(super) struct Rumors {
     sockets: Gossip,
@@ -109,17 +115,27 @@ impl Rumors {
         self.sockets.deadline()
     }
 
-    /// The next frame, in `frame`. Whether there is one.
-    fn receive(&mut self) -> bool {
-        let Some(frame) = self.sockets.receive() else {
-            if self.frame.capacity() > KEEP {
-                self.frame = Vec::new();
+    /// The next frame: a rumor, which is then in `frame`, or a part of what is none.
+    fn receive(&mut self) -> Option<Came> {
+        let came = match self.sockets.receive() {
+            Some(Frame::Whole(frame)) => {
+                self.frame.clear();
+                self.frame.extend_from_slice(frame);
+                Came::Rumor
             }
-            return false;
+            Some(Frame::Part { first }) => Came::Part { first },
+            None => {
+                if self.frame.capacity() > KEEP {
+                    self.frame = Vec::new();
+                }
+                return None;
+            }
         };
-        self.frame.clear();
-        self.frame.extend_from_slice(frame);
-        true
+        Some(came)
+    }
+
+    pub fn stats(&self) -> GossipStats {
+        self.sockets.stats()
     }
 
     fn source(&mut self) -> SocketAddr {
@@ -133,19 +149,23 @@ impl Butterfly {
     /// Reads what came to the PULL socket, up to a bound.
     pub(super) fn hear_rumors(&mut self) {
         for _ in 0..FRAMES_PER_WAKE {
-            let Some(gossip) = self.gossip.as_mut() else {
-                return;
-            };
-            if !gossip.receive() {
-                return;
-            }
             let now = self.clock();
             let Some(gossip) = self.gossip.as_mut() else {
                 return;
             };
-            let mut frame = std::mem::take(&mut gossip.frame);
-            self.node.handle_rumor(now, &mut frame, || gossip.source());
-            gossip.frame = frame;
+            match gossip.receive() {
+                Some(Came::Rumor) => {
+                    let mut frame = std::mem::take(&mut gossip.frame);
+                    self.node.handle_rumor(now, &mut frame, || gossip.source());
+                    gossip.frame = frame;
+                }
+                Some(Came::Part { first: true }) => {
+                    let from = gossip.source();
+                    self.node.handle_multipart(now, from);
+                }
+                Some(Came::Part { first: false }) => {}
+                None => return,
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use crate::event::{Cause, Event};
 use crate::gossip::{Effect, Entry, PushId, What};
 use crate::limits::{MAX_GONE, MAX_RUMOR};
 use crate::member::{Health, MemberId};
-use crate::rumor::{Rumor, RumorId, RumorKind, Service, ServiceConfig, ServiceFile, ServiceGroup};
+use crate::rumor::{RumorId, RumorKind, Service, ServiceConfig, ServiceFile, ServiceGroup};
 use crate::swim::Notice;
 use crate::time::Time;
 use crate::view::{ElectionView, RumorView};
@@ -139,6 +139,15 @@ impl Node {
             self.env.journal.rejected(self.env.now, reason, from);
         }
         self.settle();
+    }
+
+    /// A message of several frames came to the PULL socket: it is no rumor.
+    pub fn handle_multipart(&mut self, now: Time, from: SocketAddr) {
+        self.advance_unless_paused(now);
+        let from = canonical(from);
+        self.env
+            .journal
+            .rejected(self.env.now, Reject::Multipart, from);
     }
 
     fn take_frame(&mut self, frame: &mut [u8]) -> Result<(), Reject> {
@@ -381,6 +390,14 @@ impl Node {
             to: push.addr,
             id: PushName(push.id),
         })
+    }
+
+    /// The driver ends: what is hot is told now, and not when it is due.
+    pub(crate) fn hurry_rumors(&mut self, now: Time) {
+        if !self.paused {
+            self.advance(now);
+            self.gossip.tell_now(&mut self.env, &self.swim);
+        }
     }
 
     /// Where the PULL socket of a member was that died: what waits for it need not be sent.

@@ -1,5 +1,74 @@
 //! What is counted, and how large things are.
 
+use super::options::Options;
+
+/// What a member's gossip sockets did since the start, and what they hold.
+#[derive(Clone, Debug)]
+pub struct GossipStats {
+    counters: Counters,
+    gauges: [Gauge; 5],
+}
+
+/// How large something is, and how large it may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Gauge {
+    /// What it is: lowercase, words joined by `_`.
+    pub name: &'static str,
+    /// How much of it there is now.
+    pub now: u64,
+    /// How much of it there may be.
+    pub most: u64,
+}
+
+impl GossipStats {
+    pub(super) fn new(counters: Counters, sizes: Sizes, options: &Options) -> Self {
+        let gauge = |name, now: usize, most: usize| Gauge {
+            name,
+            now: now as u64,
+            most: most as u64,
+        };
+        let frames = options.max_push_sockets * options.max_peer_frames;
+        GossipStats {
+            counters,
+            gauges: [
+                gauge("push_sockets", sizes.push_sockets, options.max_push_sockets),
+                gauge("push_closing", sizes.closing, options.max_closing_sockets),
+                gauge("push_queued_frames", sizes.queued_frames, frames),
+                gauge(
+                    "push_queued_bytes",
+                    sizes.queued_bytes,
+                    options.max_push_bytes,
+                ),
+                gauge("connections", sizes.connections, options.max_connections),
+            ],
+        }
+    }
+
+    /// All counters with their names, lowercase, words joined by `_`; they only grow.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        let counters = &self.counters;
+        let plain = [
+            ("frames_received", counters.received_frames),
+            ("frame_bytes_received", counters.received_bytes),
+            ("multipart_dropped", counters.multipart_dropped),
+            ("frames_sent", counters.sent_frames),
+            ("frame_bytes_sent", counters.sent_bytes),
+            ("connections_accepted", counters.accepted),
+            ("connections_greeted", counters.greeted),
+            ("connections_cut_endless", counters.cut_endless),
+            ("connections_cut_surplus", counters.cut_surplus),
+        ];
+        let refused = Refusal::ALL.map(|why| (why.name(), counters.refused(why)));
+        plain.into_iter().chain(refused)
+    }
+
+    /// How large things are, with their caps.
+    pub fn gauges(&self) -> impl Iterator<Item = Gauge> + '_ {
+        self.gauges.iter().copied()
+    }
+}
+
 /// What happened since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::net) struct Counters {
@@ -26,8 +95,9 @@ pub(in crate::net) struct Counters {
 /// What there is now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::net) struct Sizes {
-    /// Open PUSH sockets.
+    /// Open PUSH sockets, and those closed of late that may still linger.
     pub push_sockets: usize,
+    pub closing: usize,
     /// Frames that wait until ZeroMQ takes them, and their bytes.
     pub queued_frames: usize,
     pub queued_bytes: usize,
@@ -53,7 +123,28 @@ pub(in crate::net) enum Refusal {
 }
 
 impl Refusal {
-    pub const COUNT: usize = 6;
+    pub const COUNT: usize = Refusal::ALL.len();
+
+    pub const ALL: [Refusal; 6] = [
+        Refusal::TooLarge,
+        Refusal::QueueFull,
+        Refusal::TimedOut,
+        Refusal::Busy,
+        Refusal::NoSocket,
+        Refusal::Closed,
+    ];
+
+    /// Its counter's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Refusal::TooLarge => "refused_too_large",
+            Refusal::QueueFull => "refused_queue_full",
+            Refusal::TimedOut => "refused_timed_out",
+            Refusal::Busy => "refused_busy",
+            Refusal::NoSocket => "refused_no_socket",
+            Refusal::Closed => "refused_closed",
+        }
+    }
 }
 
 impl Counters {

@@ -28,6 +28,11 @@ const DISCONNECTED: u16 = zmq_sys::ZMQ_EVENT_DISCONNECTED as u16;
 /// Connections that one sweep looks at in each of its intervals.
 const SWEEP: u32 = 1_000;
 
+/// If no more bytes than these came since the last look, signs of life that is, the next look has this many
+/// intervals' time: most rings are quiet for most of the time, and a look at all connections is a call each.
+const QUIET: u64 = 16 << 10;
+const IDLE: u32 = 4;
+
 pub(super) struct Guard {
     monitor: Watched,
     /// There may be events to read.
@@ -38,6 +43,8 @@ pub(super) struct Guard {
     round: u64,
     /// When the connections are looked at next.
     due: Option<Instant>,
+    /// Connections came in since: they are looked at soon.
+    newcomers: bool,
     message: Message,
 }
 
@@ -76,6 +83,7 @@ impl Guard {
             connections: HashMap::new(),
             round: 0,
             due: None,
+            newcomers: false,
             message: Message::new(),
         })
     }
@@ -190,6 +198,7 @@ impl Guard {
         let delivered = old
             .filter(|old| old.round == self.round)
             .map_or(0, |old| old.delivered_in_round);
+        self.newcomers = true;
         self.connections.insert(
             fd,
             Connection {
@@ -218,24 +227,30 @@ impl Guard {
         }
         let count = u32::try_from(self.connections.len()).unwrap_or(u32::MAX);
         let interval = options.guard_interval * (1 + count / SWEEP);
-        let due = *self.due.get_or_insert(now + interval);
+        let soon = now + interval;
+        let newcomers = std::mem::take(&mut self.newcomers);
+        let due = self.due.filter(|due| !newcomers || *due < soon);
+        let due = *self.due.insert(due.unwrap_or(soon));
         if due > now {
             return false;
         }
-        self.due = Some(now + interval);
-        self.sweep(drained, options, counters);
+        let came = self.sweep(drained, options, counters);
+        let quiet = came <= QUIET;
+        self.due = Some(if quiet { now + interval * IDLE } else { soon });
         true
     }
 
-    fn sweep(&mut self, drained: bool, options: &Options, counters: &mut Counters) {
+    /// How many bytes came since the last look.
+    fn sweep(&mut self, drained: bool, options: &Options, counters: &mut Counters) -> u64 {
         let slack = options.guard_slack as u64;
         let most = options.max_frame as u64 + slack;
         let mut held = Vec::new();
-        let mut sum = 0;
+        let (mut sum, mut came) = (0, 0);
         for (&fd, connection) in &mut self.connections {
             let Some(received) = zmq_ffi::bytes_received(fd) else {
                 continue;
             };
+            came += received.saturating_sub(connection.received);
             connection.received = received;
             connection.delivered = connection.delivered.min(received);
             let ahead = received - connection.delivered;
@@ -258,6 +273,7 @@ impl Guard {
                 log::warn!("cut off {peer}: it sent {ahead} bytes that are no whole message");
             }
         }
+        came
     }
 
     /// Ends a connection, if the number still stands for it; ZeroMQ notices and closes it.
@@ -340,7 +356,7 @@ mod tests {
         let (sent, _) = attack.join().unwrap();
         // What is cut has come in within an interval or two, whatever the machine is busy with.
         assert!(sent < endless / 8, "cut after {sent} bytes");
-        assert_eq!(member.gossip.counters().cut_endless, 1);
+        assert_eq!(member.gossip.counters.cut_endless, 1);
         drop(good.join().unwrap());
         member.poll_until("nobody is left", |it| it.sizes().connections == 0);
     }
@@ -362,7 +378,7 @@ mod tests {
             hoards.push(attack.join().unwrap());
         }
         member.poll_until("some are cut", |it| it.sizes().connections == 3);
-        assert_eq!(member.gossip.counters().cut_endless, 2);
+        assert_eq!(member.gossip.counters.cut_endless, 2);
         good.send("good", 0).unwrap();
         member.until("the good arrived", |it| it.received.len() == 5);
     }
@@ -379,7 +395,7 @@ mod tests {
             }
             member.until("it arrived", |it| it.received.len() == count);
         }
-        assert_eq!(member.gossip.counters().cut_endless, 0);
+        assert_eq!(member.gossip.counters.cut_endless, 0);
     }
 
     /// Headers that are longer than need be, and signs of life, are bytes that no message has.
@@ -398,7 +414,7 @@ mod tests {
             // A look, and then a message.
             member.turn(Duration::from_millis(12));
         }
-        assert_eq!(member.gossip.counters().cut_endless, 0);
+        assert_eq!(member.gossip.counters.cut_endless, 0);
     }
 
     #[test]
@@ -406,8 +422,8 @@ mod tests {
         let mut member = guarded(|options| options.max_connections = 5);
         let addr = member.addr();
         let streams: Vec<_> = (0..20).map(|_| TcpStream::connect(addr).unwrap()).collect();
-        member.poll_until("all came", |it| it.gossip.counters().accepted == 20);
-        assert_eq!(member.gossip.counters().cut_surplus, 15);
+        member.poll_until("all came", |it| it.gossip.counters.accepted == 20);
+        assert_eq!(member.gossip.counters.cut_surplus, 15);
         assert_eq!(member.sizes().connections, 5);
         drop(streams);
         member.poll_until("all are gone", |it| it.sizes().connections == 0);
@@ -470,7 +486,7 @@ mod tests {
                     assert!(start.elapsed() < PATIENCE, "it still listens");
                 }
             });
-            member.poll_until("they come", |it| it.gossip.counters().accepted > 100);
+            member.poll_until("they come", |it| it.gossip.counters.accepted > 100);
             let start = Instant::now();
             drop(member);
             assert!(start.elapsed() < PATIENCE / 4);

@@ -16,7 +16,8 @@ use std::time::Instant;
 
 use mio::{Registry, Token};
 
-pub(super) use counters::{Counters, Sizes};
+use counters::{Counters, Sizes};
+pub use counters::{Gauge, GossipStats};
 pub(super) use options::Options;
 use pull::Inbox;
 use push::PushSet;
@@ -39,6 +40,18 @@ pub(super) struct Gossip {
     counters: Counters,
     inbox: Inbox,
     push: PushSet,
+}
+
+/// What came to the PULL socket.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Frame<'f> {
+    /// A message of one frame.
+    Whole(&'f mut [u8]),
+    /// A part of a message of several, which nobody of ours sends: it is dropped.
+    Part {
+        /// Of each such message, one is.
+        first: bool,
+    },
 }
 
 /// What became of a push: exactly one for each.
@@ -82,12 +95,12 @@ impl Gossip {
         }
     }
 
-    /// The next message. `None`: there is none, and an event will tell of the next.
-    pub fn receive(&mut self) -> Option<&mut [u8]> {
+    /// The next frame. `None`: there is none, and an event will tell of the next.
+    pub fn receive(&mut self) -> Option<Frame<'_>> {
         self.inbox.receive(&self.options, &mut self.counters)
     }
 
-    /// Where the message that was received last came from.
+    /// Where the frame that was received last came from.
     pub fn source(&mut self) -> Option<IpAddr> {
         self.inbox.source()
     }
@@ -136,13 +149,12 @@ impl Gossip {
         self.push.close_all(now, &mut self.counters);
     }
 
-    /// What happened since the start.
-    pub fn counters(&self) -> &Counters {
-        &self.counters
+    /// What happened since the start, and how large things are now.
+    pub fn stats(&self) -> GossipStats {
+        GossipStats::new(self.counters, self.sizes(), &self.options)
     }
 
-    /// How large things are now.
-    pub fn sizes(&self) -> Sizes {
+    fn sizes(&self) -> Sizes {
         let mut sizes = Sizes {
             connections: self.inbox.connections(),
             ..Sizes::default()
@@ -234,10 +246,11 @@ mod tests {
                 self.gossip.wake(event.token());
             }
             for _ in 0..self.budget {
-                let Some(message) = self.gossip.receive() else {
-                    break;
-                };
-                self.received.push(message.to_vec());
+                match self.gossip.receive() {
+                    Some(Frame::Whole(message)) => self.received.push(message.to_vec()),
+                    Some(Frame::Part { .. }) => {}
+                    None => break,
+                }
             }
             self.gossip.handle_timeout(Instant::now());
             while let Some(outcome) = self.gossip.poll_outcome() {
@@ -350,10 +363,10 @@ mod tests {
             assert_eq!(sender.outcome(1_000 + label), Some(false));
             assert_eq!(receiver.received[label as usize], label.to_be_bytes());
         }
-        let counters = *sender.gossip.counters();
+        let counters = sender.gossip.counters;
         assert_eq!((counters.sent_frames, counters.sent_bytes), (200, 1_600));
         assert_eq!(counters.refused(Refusal::TimedOut), 200);
-        let counters = receiver.gossip.counters();
+        let counters = receiver.gossip.counters;
         assert_eq!(
             (counters.received_frames, counters.received_bytes),
             (200, 1_600)

@@ -14,7 +14,7 @@ use super::counters::Counters;
 use super::guard::Guard;
 use super::options::{Options, millis};
 use super::watched::Watched;
-use super::{MONITOR, PULL};
+use super::{Frame, MONITOR, PULL};
 
 /// Bytes that the kernel buffers for each connection.
 const RECEIVE_BUFFER: i32 = 256 << 10;
@@ -98,20 +98,16 @@ impl Inbox {
         self.guard.connections()
     }
 
-    /// The next message of one frame. `None`: there is none, and an event will tell of the next.
+    /// The next frame. `None`: there is none, and an event will tell of the next.
     pub(super) fn receive(
         &mut self,
         options: &Options,
         counters: &mut Counters,
-    ) -> Option<&mut [u8]> {
+    ) -> Option<Frame<'_>> {
         while self.ready {
             match self.socket.recv(&mut self.frame, zmq::DONTWAIT) {
-                Ok(()) if self.is_whole_message(options, counters) => {
-                    counters.received_frames += 1;
-                    counters.received_bytes += self.frame.len() as u64;
-                    return Some(&mut self.frame);
-                }
-                Ok(()) | Err(zmq::Error::EINTR) => {}
+                Ok(()) => return Some(self.received(options, counters)),
+                Err(zmq::Error::EINTR) => {}
                 // Nothing is there, which having tried to receive proves.
                 Err(zmq::Error::EAGAIN) => {
                     self.ready = false;
@@ -131,8 +127,8 @@ impl Inbox {
         self.frame.gets("Peer-Address")?.parse().ok()
     }
 
-    /// Whether the frame that just came is a message by itself.
-    fn is_whole_message(&mut self, options: &Options, counters: &mut Counters) -> bool {
+    /// What the frame is that just came.
+    fn received(&mut self, options: &Options, counters: &mut Counters) -> Frame<'_> {
         let more = self.frame.get_more();
         let fd: Option<RawFd> = self.frame.gets("__fd").and_then(|fd| fd.parse().ok());
         if let Some(fd) = fd {
@@ -140,12 +136,14 @@ impl Inbox {
             self.guard
                 .delivered(fd, self.frame.len(), seen, options, counters);
         }
-        let alone = !more && !self.in_message;
-        if more && !self.in_message {
-            counters.multipart_dropped += 1;
+        let first = !std::mem::replace(&mut self.in_message, more);
+        if first && !more {
+            counters.received_frames += 1;
+            counters.received_bytes += self.frame.len() as u64;
+            return Frame::Whole(&mut self.frame);
         }
-        self.in_message = more;
-        alone
+        counters.multipart_dropped += u64::from(first);
+        Frame::Part { first }
     }
 
     /// Looks after the connections.
@@ -241,7 +239,7 @@ mod tests {
         member.poll_until("all strangers are gone", |it| it.sizes().connections == 1);
         assert!(member.received.iter().all(|message| message == b"good"));
         assert_eq!(member.received.len(), 300);
-        let counters = member.gossip.counters();
+        let counters = member.gossip.counters;
         assert_eq!((counters.accepted, counters.greeted), (61, 1));
         drop(peer);
     }
@@ -260,7 +258,7 @@ mod tests {
         good.send(vec![1; 1_000], 0).unwrap();
         member.until("the legal one arrived", |it| !it.received.is_empty());
         assert_eq!(huge.read(&mut [0]).unwrap_or(0), 0, "it was cut");
-        member.poll_until("both are cut", |it| it.gossip.counters().accepted >= 3);
+        member.poll_until("both are cut", |it| it.gossip.counters.accepted >= 3);
         assert_eq!(member.received, [vec![1; 1_000]]);
     }
 
@@ -275,7 +273,7 @@ mod tests {
         }
         member.until("the good arrived", |it| it.received.len() == 10);
         assert!(member.received.iter().all(|message| message == b"good"));
-        assert_eq!(member.gossip.counters().multipart_dropped, 10);
+        assert_eq!(member.gossip.counters.multipart_dropped, 10);
     }
 
     #[test]
@@ -291,7 +289,7 @@ mod tests {
         peer.send("good", 0).unwrap();
         member.until("the good arrived", |it| it.received.len() == 1);
         member.until("all came", |it| {
-            it.gossip.counters().accepted == COUNT as u64 + 1
+            it.gossip.counters.accepted == COUNT as u64 + 1
         });
         // What does not fit into the backlog tries again after a second.
         assert!(

@@ -197,6 +197,7 @@ impl PushSet {
 
     pub(super) fn measure(&self, sizes: &mut Sizes) {
         sizes.push_sockets = self.peers.len();
+        sizes.closing = self.closing.len();
         sizes.queued_frames = self.peers.iter().map(|(_, peer)| peer.queued().0).sum();
         sizes.queued_bytes = self.queued_bytes;
     }
@@ -327,7 +328,7 @@ mod tests {
     }
 
     fn refused(member: &Member, why: Refusal) -> u64 {
-        member.gossip.counters().refused(why)
+        member.gossip.counters.refused(why)
     }
 
     #[test]

@@ -1,0 +1,16 @@
+//! Rings of real members on loopback that gossip: what one says, all hold, whatever happens on the way.
+
+#[path = "meshes/crowd.rs"]
+mod crowd;
+#[path = "meshes/disk.rs"]
+mod disk;
+#[path = "meshes/elections.rs"]
+mod elections;
+#[allow(dead_code)]
+mod harness;
+#[path = "meshes/spread.rs"]
+mod spread;
+#[path = "meshes/strangers.rs"]
+mod strangers;
+#[path = "meshes/support.rs"]
+mod support;
