@@ -35,7 +35,7 @@ impl Peer {
         (id[0], id[1]) = (high, low);
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         socket.set_nonblocking(true).unwrap();
-        let pull = (number % DEAF != 0).then(|| {
+        let pull = (!number.is_multiple_of(DEAF)).then(|| {
             let pull = context.socket(zmq::PULL).unwrap();
             pull.set_linger(0).unwrap();
             pull.bind("tcp://127.0.0.1:0").unwrap();
@@ -104,7 +104,7 @@ impl Peer {
         };
         let mut found = false;
         while let Ok(mut frame) = pull.recv_bytes(zmq::DONTWAIT) {
-            let rumor = wire::open(&[], &mut frame).and_then(|it| wire::read_rumor(it));
+            let rumor = wire::open(&[], &mut frame).and_then(wire::read_rumor);
             found |= rumor.unwrap().kind == Some(RumorKind::ServiceConfig);
         }
         found
