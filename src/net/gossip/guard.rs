@@ -361,6 +361,31 @@ mod tests {
         member.poll_until("nobody is left", |it| it.sizes().connections == 0);
     }
 
+    /// Between looks at the quiet there is more time, but they are looked at.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn who_was_quiet_for_long_is_cut_too() {
+        let (mut member, endless) = (guarded(|_| {}), 4 << 30);
+        let mut stream = greeted(member.addr());
+        member.poll_until("it came", |it| it.sizes().connections == 1);
+        let start = Instant::now();
+        member.poll_until("it is quiet for many looks", |_| {
+            start.elapsed() > Duration::from_millis(200)
+        });
+        let attack = thread::spawn(move || {
+            let part = frame(&[0; PART], true);
+            let mut sent = 0;
+            while sent < endless && stream.write_all(&part).is_ok() {
+                sent += part.len();
+            }
+            sent
+        });
+        member.poll_until("it is over", |_| attack.is_finished());
+        let sent = attack.join().unwrap();
+        assert!(sent < endless / 4, "cut after {sent} bytes");
+        assert_eq!(member.gossip.counters.cut_endless, 1);
+    }
+
     #[test]
     #[cfg(target_os = "linux")]
     fn hoards_that_are_small_are_cut_by_their_sum() {
