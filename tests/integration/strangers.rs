@@ -211,9 +211,9 @@ impl Peer {
                         reconcile: &[],
                     };
                     self.raw.send(from, &datagram(&ack, None));
-                    // A ping that only asks who it is is bare, as its address might be made up.
-                    assert!(
-                        first.is_none_or(|first| first == (self.raw.id, Health::Alive)),
+                    assert_eq!(
+                        first,
+                        Some((self.raw.id, Health::Alive)),
                         "{:?}",
                         swim.message
                     );
