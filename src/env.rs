@@ -37,8 +37,6 @@ pub(crate) enum Timer {
     RumorRound,
     /// Some rumors are to be told again to a peer that cannot compare stores.
     RumorDrip,
-    /// The oldest departure is to be forgotten.
-    DepartureOver,
     /// Elections are to be looked at.
     ElectionDue,
     /// The next step of leaving.

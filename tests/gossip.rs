@@ -249,6 +249,69 @@ fn who_was_down_gets_what_it_missed() {
 }
 
 #[test]
+fn what_others_do_not_keep_is_not_pushed_at_them_for_ever() {
+    let mut sim = ring(3, 5);
+    let stray = butterfly::Service {
+        member: butterfly::MemberId::from_bytes([9; 16]),
+        group: group("redis"),
+        incarnation: 1,
+        initialized: true,
+        pkg: "core/redis/7.0.0/20260101000000".to_owned(),
+        cfg: Vec::new(),
+        sys: butterfly::SysInfo::default(),
+        pkg_incarnation: 0,
+        withdrawn: false,
+    };
+    // Four know that a member is gone for good, and one that was not there knows its service.
+    sim.partition(|member| u8::from(member == 4));
+    let gone = stray.member;
+    sim.command(0, |node, now| node.depart(now, gone).unwrap());
+    let rumor = butterfly::Rumor::Service(stray);
+    let bytes = butterfly::wire::encode_rumor(&rumor, "").bytes;
+    sim.command(4, |node, _| node.restore_rumor(&bytes).unwrap());
+    sim.run_for(secs(1.0));
+    let pushes = sim.pushes;
+    sim.partition(|_| 0);
+    assert!(sim.run_until(secs(10.0), |sim| sim.same_rumors()));
+    sim.run_for(secs(20.0));
+    assert!(sim.pushes - pushes < 50, "{}", sim.pushes - pushes);
+}
+
+#[test]
+fn what_finds_no_agreement_is_not_pushed_for_ever_either() {
+    let mut sim = ring(3, 3);
+    sim.command(2, |node, now| {
+        let service = butterfly::Service {
+            member: node.id(),
+            group: group("redis"),
+            incarnation: 0,
+            initialized: true,
+            pkg: "core/redis/7.0.0/20260101000000".to_owned(),
+            cfg: Vec::new(),
+            sys: butterfly::SysInfo::default(),
+            pkg_incarnation: 0,
+            withdrawn: false,
+        };
+        node.announce(now, service).unwrap();
+    });
+    assert!(sim.run_until(secs(5.0), |sim| sim.same_rumors()));
+    let kept = sim.node(0).rumors().next().unwrap().bytes().to_vec();
+    sim.command(2, |node, now| node.leave(now));
+    sim.run_for(secs(2.0));
+    sim.crash(2);
+    // Who comes now knows the service from its disk, and nothing of who left.
+    let late = sim.start();
+    sim.command(late, |node, _| node.restore_rumor(&kept).unwrap());
+    sim.join(late, 0);
+    let pushes = sim.pushes;
+    sim.run_for(secs(30.0));
+    assert!(sim.pushes - pushes < 20, "{}", sim.pushes - pushes);
+    // Two sweeps of services that nobody speaks for.
+    sim.run_for(secs(120.0));
+    assert!(sim.same_rumors());
+}
+
+#[test]
 fn files_are_told_to_all_and_pushed_to_each_about_once() {
     let mut sim = ring(4, 50);
     let (start, bytes) = (sim.now(), sim.push_bytes);

@@ -368,7 +368,7 @@ fn who_departed_for_good_is_gone_with_its_services_and_cannot_come_back() {
 }
 
 #[test]
-fn who_departed_for_good_is_told_so_once_a_period_until_it_is_pardoned() {
+fn who_departed_for_good_is_told_so_once_a_period_for_ever() {
     let mut bench = bench_with(|timing| timing.forget_after = secs(60.0));
     let (gone, other) = (Peer::original(1), Peer::original(2));
     bench.meet(&[other]);
@@ -387,21 +387,29 @@ fn who_departed_for_good_is_told_so_once_a_period_until_it_is_pardoned() {
     assert!((4..=5).contains(&answers), "{answers} in 4 s");
     assert_eq!(of_rumor(&departure, &told).len(), told.len());
 
-    bench.gossip_for(secs(60.0), &[other], |_| true);
-    assert_eq!(bench.node.rumor_count(), 0);
-    assert!(
-        bench
-            .events()
-            .contains(&Event::RumorGone(std::sync::Arc::new(departure.id())))
-    );
-    bench.hear(&departure, other.id);
-    assert_eq!(
-        bench.node.rumor_count(),
-        0,
-        "from who has not forgotten it yet"
-    );
-    bench.feed(&gone, gone.ping(0), &[]);
-    assert_eq!(bench.health(&gone), Some(Health::Alive));
+    // A departure has no date, so it is not forgotten.
+    bench.gossip_for(secs(120.0), &[other], |_| true);
+    assert!(bench.holds(&departure));
+}
+
+#[test]
+fn a_member_outdoes_what_the_ring_remembers_of_its_service() {
+    let mut bench = bench();
+    let peer = Peer::original(1);
+    bench.meet(&[peer]);
+    let (now, me) = (bench.now, bench.node.id());
+    let running = service(me, "default", 0);
+    bench.node.announce(now, running.clone()).unwrap();
+    let mut past = service(me, "default", 5);
+    past.withdrawn = true;
+    bench.hear(&Rumor::Service(past.clone()), peer.id);
+    let mut outdone = running;
+    outdone.incarnation = 6;
+    assert!(bench.holds(&Rumor::Service(outdone)));
+    // What it said nothing of since it started, the ring knows better.
+    past.group = group("other");
+    bench.hear(&Rumor::Service(past.clone()), peer.id);
+    assert!(bench.holds(&Rumor::Service(past)));
 }
 
 #[test]

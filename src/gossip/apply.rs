@@ -62,7 +62,37 @@ impl Gossip {
             let held = self.find(&id).map(|entry| entry.version);
             service.incarnation = held.map_or(1, |held| held.saturating_add(1));
         }
-        self.publish(env, ring, &Rumor::Service(service))
+        self.publish(env, ring, &Rumor::Service(service.clone()))?;
+        self.announced.insert(service.group.clone(), service);
+        Ok(())
+    }
+
+    /// The ring knows something newer of a service of this member than it said itself: it goes on above that,
+    /// as it does with its own record (its store was lost, or is older). At most once a period, as two
+    /// members with one id would never end. Whether it did.
+    pub(super) fn outdo(&mut self, env: &mut Env, ring: &impl Ring, heard: &Service) -> bool {
+        let Some(mine) = self.announced.get(&heard.group) else {
+            return false;
+        };
+        let again = Service {
+            incarnation: heard.incarnation.saturating_add(1),
+            ..mine.clone()
+        };
+        let same = Service {
+            incarnation: heard.incarnation,
+            ..mine.clone()
+        };
+        if same == *heard || heard.incarnation < mine.incarnation || env.now < self.next_outdo {
+            return false;
+        }
+        self.next_outdo = env.now + self.timing.period;
+        let done = self
+            .publish(env, ring, &Rumor::Service(again.clone()))
+            .is_ok();
+        if done {
+            self.announced.insert(again.group.clone(), again);
+        }
+        done
     }
 
     /// A group's configuration.
@@ -129,7 +159,8 @@ impl Gossip {
             withdrawn: true,
             ..service
         };
-        self.publish(env, ring, &Rumor::Service(withdrawn))?;
+        self.publish(env, ring, &Rumor::Service(withdrawn.clone()))?;
+        self.announced.insert(group.clone(), withdrawn);
         Ok(true)
     }
 }

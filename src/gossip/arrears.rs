@@ -159,7 +159,8 @@ impl Gossip {
     }
 
     fn greet_from(&mut self, env: &mut Env, id: MemberId, not_before: Time) {
-        if self.arrears.newcomers.len() < MAX_DEBTORS {
+        let waits = self.arrears.newcomers.iter().any(|one| one.id == id);
+        if !waits && self.arrears.newcomers.len() < MAX_DEBTORS {
             // It is not asked at once: a stranger's ping must not provoke more than its answer.
             self.arrears.newcomers.push_back(Newcomer {
                 id,
@@ -230,9 +231,11 @@ impl Gossip {
                 let Some(what) = self.next_owed(ring, &mut debt) else {
                     break;
                 };
-                if self.outbox.push(&peer, what, self.class_of(what)) {
-                    debt.under_way += 1;
+                if !self.outbox.push(&peer, what, self.class_of(what)) {
+                    debt.owed.push_front(what);
+                    break;
                 }
+                debt.under_way += 1;
             }
         }
         if !debt.is_settled() {

@@ -8,7 +8,7 @@ use super::hot::Class;
 use super::outbox::What;
 use super::store::{Place, Put};
 use super::{Effect, Gossip};
-use crate::env::{Env, Timer};
+use crate::env::Env;
 use crate::error::Reject;
 use crate::limits::{MAX_EXILED, MAX_TOMBSTONES};
 use crate::member::MemberId;
@@ -17,8 +17,9 @@ use crate::rumor::{Rumor, RumorId};
 use crate::time::Time;
 
 pub(super) struct Departures {
-    /// Departures that are held, the oldest first, with when they were heard.
-    held: VecDeque<(Time, MemberId)>,
+    /// Departures that are held, the oldest first. They have no date, so that members could not agree on when
+    /// to forget one, and would tell it each other for ever: they are held until there are too many.
+    held: VecDeque<MemberId>,
     /// Hashes of departures that were forgotten, the oldest first: they are not taken again from those who
     /// have not forgotten them yet.
     buried: VecDeque<u64>,
@@ -29,7 +30,6 @@ pub(super) struct Departures {
     next_reminder: Time,
     /// No member that is gone for good is answered before then.
     next_answer: Time,
-    timer: bool,
 }
 
 impl Departures {
@@ -41,7 +41,6 @@ impl Departures {
             strays: BTreeSet::new(),
             next_reminder: Time::ZERO,
             next_answer: Time::ZERO,
-            timer: false,
         }
     }
 
@@ -79,11 +78,10 @@ impl Gossip {
             Put::Full => return Err(Reject::StoreFull),
         };
         self.changed(env, place);
-        self.departures.held.push_back((env.now, member));
+        self.departures.held.push_back(member);
         if self.departures.held.len() > MAX_EXILED {
             self.forget_oldest(env);
         }
-        self.departure_over_later(env);
         self.retire_services(env, member);
         self.effects.push_back(if member == ring.me() {
             Effect::Expelled
@@ -155,30 +153,9 @@ impl Gossip {
         }
     }
 
-    fn departure_over_later(&mut self, env: &mut Env) {
-        if let Some((heard, _)) = self.departures.held.front()
-            && !self.departures.timer
-        {
-            self.departures.timer = true;
-            let over = *heard + self.timing.forget_after;
-            env.timers.insert(over, Timer::DepartureOver);
-        }
-    }
-
-    /// The oldest departures are forgotten.
-    pub(super) fn departure_over(&mut self, env: &mut Env) {
-        self.departures.timer = false;
-        let horizon = self.timing.forget_after;
-        while let Some((heard, _)) = self.departures.held.front()
-            && env.now.since(*heard) >= horizon
-        {
-            self.forget_oldest(env);
-        }
-        self.departure_over_later(env);
-    }
-
+    /// There are too many: the oldest departure is forgotten.
     fn forget_oldest(&mut self, env: &mut Env) {
-        let Some((_, member)) = self.departures.held.pop_front() else {
+        let Some(member) = self.departures.held.pop_front() else {
             return;
         };
         if let Some(place) = self.store.find(&RumorId::departure(member)) {

@@ -28,6 +28,7 @@ mod reconcile;
 mod store;
 mod sums;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::config::Timing;
@@ -35,7 +36,9 @@ use crate::env::{Env, Timer};
 use crate::event::Event;
 use crate::member::{Health, MemberId};
 use crate::ring::{Peer, Ring};
-use crate::rumor::{RumorId, RumorKind};
+use crate::rumor::{RumorId, RumorKind, Service, ServiceGroup};
+
+use crate::time::Time;
 
 pub(crate) use outbox::{PushId, What};
 use store::Place;
@@ -69,6 +72,10 @@ pub(crate) struct Gossip {
     departures: departures::Departures,
     elections: elections::Elections,
     effects: std::collections::VecDeque<Effect>,
+    /// What this member said of its own services since it started.
+    announced: BTreeMap<ServiceGroup, Service>,
+    /// What the ring believes of them is not outdone before then.
+    next_outdo: Time,
     /// Whether what is fresh is about to be pushed.
     pushing: bool,
     /// Whether what is hot is to be told again.
@@ -90,6 +97,8 @@ impl Gossip {
             departures: departures::Departures::new(),
             elections: elections::Elections::new(),
             effects: std::collections::VecDeque::new(),
+            announced: BTreeMap::new(),
+            next_outdo: Time::ZERO,
             pushing: false,
             telling: false,
             chosen: Vec::new(),
@@ -121,7 +130,6 @@ impl Gossip {
             Timer::RumorRound => self.round_due(env, ring),
             Timer::RumorDrip => self.drip_due(env, ring),
             Timer::ElectionDue => self.elections_due(env, ring),
-            Timer::DepartureOver => self.departure_over(env),
             _ => {}
         }
     }
@@ -136,6 +144,9 @@ impl Gossip {
         to: Health,
     ) {
         let came = to <= Health::Suspect && from.is_none_or(|from| from >= Health::Confirmed);
+        if came {
+            self.reconciling.forget_refused();
+        }
         if came && self.enabled {
             self.greet(env, ring, id);
         }

@@ -47,7 +47,8 @@ pub(crate) struct Talk {
 const MAX_TALKS: usize = 1_024;
 
 pub(crate) struct Outbox {
-    pushes: [VecDeque<Push>; 2],
+    /// By class, the urgent first.
+    pushes: [VecDeque<Push>; 3],
     talks: VecDeque<Talk>,
     /// Bytes a second.
     rate: u64,
@@ -59,7 +60,7 @@ pub(crate) struct Outbox {
 impl Outbox {
     pub fn new(rate: usize) -> Self {
         Outbox {
-            pushes: [VecDeque::new(), VecDeque::new()],
+            pushes: Default::default(),
             talks: VecDeque::new(),
             rate: (rate as u64).clamp(1, 1 << 40),
             credit: rate as i64,
@@ -69,7 +70,7 @@ impl Outbox {
 
     /// Queues a push; `false`: too much waits already.
     pub fn push(&mut self, peer: &Peer, what: What, class: Class) -> bool {
-        let queue = &mut self.pushes[usize::from(class == Class::Bulky)];
+        let queue = &mut self.pushes[class as usize];
         let room = queue.len() < MAX_QUEUED_PUSHES;
         if room {
             let id = PushId {
@@ -105,8 +106,7 @@ impl Outbox {
         if self.credit <= 0 {
             return None;
         }
-        let [small, bulky] = &mut self.pushes;
-        small.pop_front().or_else(|| bulky.pop_front())
+        self.pushes.iter_mut().find_map(VecDeque::pop_front)
     }
 
     /// Lets in the credit of the time that has passed: what is left of it is never more than a second's.

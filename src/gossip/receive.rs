@@ -24,7 +24,6 @@ impl Gossip {
             self.heard_back(place);
             return Ok(());
         }
-        let asked = self.reconciling.arrived(hash);
         let taken = if self.departures.is_buried(hash) {
             env.journal.stats.rumors_stale += 1;
             Ok(())
@@ -32,9 +31,7 @@ impl Gossip {
             let rumor = frame.rumor();
             rumor.and_then(|rumor| self.take(env, ring, &rumor, frame.from_id))
         };
-        if asked {
-            self.asked_for(env, ring, hash);
-        }
+        self.arrived(env, ring, hash);
         taken
     }
 
@@ -48,6 +45,11 @@ impl Gossip {
     ) -> Result<(), Reject> {
         match rumor {
             Rumor::Departure(member) => return self.departure_heard(env, ring, *member),
+            Rumor::Service(service)
+                if service.member == ring.me() && self.outdo(env, ring, service) =>
+            {
+                return Ok(());
+            }
             Rumor::Service(service) if ring.is_exiled(&service.member) => {
                 env.journal.stats.rumors_stale += 1;
                 self.remind_of_departure(env, service.member);
@@ -62,7 +64,7 @@ impl Gossip {
             }
             _ => {}
         }
-        let newcomer = self.newcomer(rumor);
+        let newcomer = self.newcomer(ring, rumor);
         match self.store.merge(rumor, from_id) {
             Put::New(place) => self.changed(env, place),
             Put::Same(place) => self.heard_back(place),
@@ -75,26 +77,34 @@ impl Gossip {
         Ok(())
     }
 
-    /// The group in which a member is new by this rumor.
-    fn newcomer<'r>(&self, rumor: &'r Rumor) -> Option<&'r ServiceGroup> {
+    /// The group in which a living member is new by this rumor.
+    fn newcomer<'r>(&self, ring: &impl Ring, rumor: &'r Rumor) -> Option<&'r ServiceGroup> {
         let Rumor::Service(service) = rumor else {
             return None;
         };
-        let new = !service.withdrawn && self.store.find(&rumor.id()).is_none();
+        let lives = ring.health(&service.member) == Some(Health::Alive);
+        let new = lives && !service.withdrawn && self.store.find(&rumor.id()).is_none();
         new.then_some(&service.group)
     }
 
     /// A rumor that was kept on disk: held, but not told, as who compares stores sees that it is held. An
     /// election is not even held, but a hint, so that who compares stores tells of the one that runs.
-    pub fn restore(&mut self, env: &mut Env, ring: &impl Ring, rumor: &Rumor, from_id: &str) {
+    pub fn restore(
+        &mut self,
+        env: &mut Env,
+        ring: &impl Ring,
+        rumor: &Rumor,
+        from_id: &str,
+    ) -> Result<(), Reject> {
         if let Rumor::Election(hint) | Rumor::ElectionUpdate(hint) = rumor {
-            return self.restore_election(env, rumor.kind(), hint);
+            self.restore_election(env, rumor.kind(), hint);
+            return Ok(());
         }
-        if self.take(env, ring, rumor, from_id).is_ok()
-            && let Some(place) = self.store.find(&rumor.id())
-        {
+        self.take(env, ring, rumor, from_id)?;
+        if let Some(place) = self.store.find(&rumor.id()) {
             self.hot.cool(&mut self.store, place);
         }
+        Ok(())
     }
 }
 

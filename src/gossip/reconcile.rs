@@ -46,6 +46,10 @@ pub(super) struct Reconciling {
     /// What was asked for since `wanted_since`, and in the time before.
     wanted: [BTreeSet<u64>; 2],
     wanted_since: Time,
+    /// What came because it was asked for, and was not kept: it is not asked for again for a while, else it
+    /// would come for ever. Since `refused_since`, and in the time before.
+    refused: [BTreeSet<u64>; 2],
+    refused_since: Time,
     /// With whom to go on once all that was asked for is here.
     partner: Option<MemberId>,
 }
@@ -57,6 +61,8 @@ impl Reconciling {
             compared: None,
             wanted: [BTreeSet::new(), BTreeSet::new()],
             wanted_since: Time::ZERO,
+            refused: [BTreeSet::new(), BTreeSet::new()],
+            refused_since: Time::ZERO,
             partner: None,
         }
     }
@@ -82,9 +88,35 @@ impl Reconciling {
     }
 
     /// It came. Whether it was asked for.
-    pub fn arrived(&mut self, hash: u64) -> bool {
+    fn arrived(&mut self, hash: u64) -> bool {
         let [recent, old] = &mut self.wanted;
         recent.remove(&hash) | old.remove(&hash)
+    }
+
+    fn has_all(&self) -> bool {
+        self.wanted.iter().all(BTreeSet::is_empty)
+    }
+
+    /// It came, and was not kept.
+    fn refuse(&mut self, now: Time, pause: Duration, hash: u64) {
+        let [recent, old] = &mut self.refused;
+        if now.since(self.refused_since) >= pause {
+            std::mem::swap(recent, old);
+            recent.clear();
+            self.refused_since = now;
+        }
+        if recent.len() < MAX_WANTED {
+            recent.insert(hash);
+        }
+    }
+
+    fn is_refused(&self, hash: u64) -> bool {
+        self.refused.iter().any(|refused| refused.contains(&hash))
+    }
+
+    /// Somebody came back: what was not kept because of its absence may be kept now.
+    pub fn forget_refused(&mut self) {
+        self.refused.iter_mut().for_each(BTreeSet::clear);
     }
 }
 
@@ -276,7 +308,9 @@ impl Gossip {
     /// Notes which of these are not held here and were not asked for.
     fn want(&mut self, env: &Env, hashes: &[u64], wants: &mut Vec<u64>) {
         for hash in hashes {
-            let known = self.store.find_hash(*hash).is_some() || self.departures.is_buried(*hash);
+            let known = self.store.find_hash(*hash).is_some()
+                || self.departures.is_buried(*hash)
+                || self.reconciling.is_refused(*hash);
             if !known && self.reconciling.want(env.now, self.timing.period, *hash) {
                 wants.push(*hash);
             }
@@ -299,15 +333,21 @@ impl Gossip {
         }
     }
 
-    /// A rumor that was asked for came. If it was the last of them, there may be more.
-    pub(super) fn asked_for(&mut self, env: &mut Env, ring: &impl Ring, hash: u64) {
+    /// A rumor came that was not held. If it was the last of those asked for, there may be more.
+    pub(super) fn arrived(&mut self, env: &mut Env, ring: &impl Ring, hash: u64) {
+        if !self.reconciling.arrived(hash) {
+            return;
+        }
+        let place = self.store.find_hash(hash);
+        let Some(entry) = place.and_then(|place| self.store.get_mut(place)) else {
+            // Going on would have it come again.
+            let pause = self.timing.retry_max;
+            return self.reconciling.refuse(env.now, pause, hash);
+        };
         // Others may know it as well as who was asked: they are offered it, as if it had been told before,
         // else each newcomer would push everything that there is.
-        let place = self.store.find_hash(hash);
-        if let Some(entry) = place.and_then(|place| self.store.get_mut(place)) {
-            entry.told = entry.told.max(1);
-        }
-        if self.reconciling.wanted.iter().all(BTreeSet::is_empty)
+        entry.told = entry.told.max(1);
+        if self.reconciling.has_all()
             && let Some(partner) = self.reconciling.partner
             && ring.peer(&partner).is_some()
         {

@@ -199,10 +199,11 @@ impl Node {
     pub fn restore_rumor(&mut self, bytes: &[u8]) -> Result<(), Reject> {
         let frame = wire::read_rumor(bytes)?;
         let rumor = frame.rumor()?;
-        self.gossip
+        let restored = self
+            .gossip
             .restore(&mut self.env, &self.swim, &rumor, frame.from_id);
         self.settle();
-        Ok(())
+        restored
     }
 
     /// A record of a member that was kept on disk: it is no news, but whoever it says is there is asked.

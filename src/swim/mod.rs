@@ -209,7 +209,6 @@ impl Swim {
             | Timer::RumorAgain
             | Timer::RumorRound
             | Timer::RumorDrip
-            | Timer::DepartureOver
             | Timer::ElectionDue => {}
         }
     }

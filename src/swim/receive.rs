@@ -72,6 +72,13 @@ impl Swim {
             env.journal.rejected(env.now, reason, from);
             return;
         }
+        if self.is_exiled(&incoming.sender.id) && kind != MessageKind::ForwardedAck {
+            // It is told that it is gone, and nothing else.
+            let addr = SocketAddr::new(from.ip(), incoming.sender.gossip_port);
+            return self
+                .notices
+                .push_back(Notice::Exiled(incoming.sender.id, addr));
+        }
         match swim.message {
             Message::Ping {
                 forward_to,
@@ -442,11 +449,6 @@ impl Swim {
             return env
                 .journal
                 .rejected(env.now, Reject::BadAddress, incoming.from);
-        }
-        if self.is_exiled(&sender.id) {
-            let addr = SocketAddr::new(ip, sender.gossip_port);
-            self.notices.push_back(Notice::Exiled(sender.id, addr));
-            return;
         }
         let key = match self.table.find(&sender.id) {
             Some(key) => key,

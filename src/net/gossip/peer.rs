@@ -122,13 +122,6 @@ impl Peer {
         self.socket.is(zmq::POLLOUT)
     }
 
-    /// Closing will drop what ZeroMQ still has.
-    pub(super) fn abandon(&mut self) {
-        if let Err(error) = self.socket.set_linger(0) {
-            log::error!("a ZeroMQ socket refuses to be closed at once: {error}");
-        }
-    }
-
     /// Since when the oldest frame waits.
     pub(super) fn waiting_since(&self) -> Option<Instant> {
         self.queue.front().map(|frame| frame.since)

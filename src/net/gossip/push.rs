@@ -162,9 +162,6 @@ impl PushSet {
     /// Closes the peer's socket at once, and drops what it still has: the peer is dead.
     pub(super) fn forget(&mut self, now: Instant, addr: SocketAddr, counters: &mut Counters) {
         if let Some(&key) = self.by_addr.get(&addr) {
-            if let Some(peer) = self.peers.get_mut(key) {
-                peer.abandon();
-            }
             self.close(key, now, counters);
         }
     }
