@@ -242,7 +242,8 @@ pub struct Config {
     pub ring_keys: Vec<RingKey>,
     /// How fast it goes.
     pub timing: Timing,
-    /// Where it keeps its id and its incarnation; `None`: nowhere, so each start is a new member.
+    /// Where it keeps its id, its incarnation and a snapshot of all members and rumors; `None`: nowhere, so
+    /// each start is a new member.
     pub data_dir: Option<PathBuf>,
     /// Seeds its randomness; `None`: from the system. With the same seed, times and input, a member
     /// behaves the same.

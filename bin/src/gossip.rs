@@ -18,6 +18,7 @@ use crate::failure::Failure;
 use crate::output;
 use crate::rumor_row::{ElectionRow, RumorRow, Says};
 use crate::rumor_table;
+use crate::view::MemberRow;
 
 pub fn service(command: &ServiceCommand) -> Result<(), Failure> {
     match command {
@@ -67,7 +68,15 @@ fn list_services(args: &ServiceListArgs) -> Result<(), Failure> {
     let rows: Vec<RumorRow> = rows.into_iter().filter(runs).collect();
     match args.output.output {
         Format::Json => print_json(&rows),
-        Format::Table => output::print(&rumor_table::services(&rows, &names(&client)?)),
+        Format::Table => {
+            let members: Vec<MemberRow> = client.get("/members")?;
+            let health = members
+                .iter()
+                .map(|row| (row.id.clone(), row.health.clone()));
+            let health = health.collect();
+            let names = members.into_iter().map(|row| (row.id, row.name)).collect();
+            output::print(&rumor_table::services(&rows, &names, &health))
+        }
     }
 }
 
@@ -203,9 +212,19 @@ fn show_elections(args: &ElectionShowArgs) -> Result<(), Failure> {
     }
 }
 
+/// Digits of an id that name a member for good.
+const LEAST_OF_AN_ID: usize = 8;
+
 pub fn depart(args: &DepartArgs) -> Result<(), Failure> {
     let client = Client::new(&args.gateway)?;
     let id = find(&client, &args.id)?;
+    // It cannot be undone, so a slip of the finger must not do.
+    if args.id.len() < LEAST_OF_AN_ID && id.to_string().starts_with(&args.id) {
+        return Err(Failure::failed(format_args!(
+            "{:?} is too little to say who departs for good: give {LEAST_OF_AN_ID} digits of the id {id}, or the name",
+            args.id
+        )));
+    }
     client.post("/depart", &json!({ "id": id.to_string() }))?;
     output::tell(&format!(
         "{} tells the ring that {id} departed for good",

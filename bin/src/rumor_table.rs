@@ -11,8 +11,8 @@ use crate::table::{Table, who};
 /// The members' names, by id.
 type Names = HashMap<String, String>;
 
-/// The services that members run.
-pub fn services(rows: &[RumorRow], names: &Names) -> String {
+/// The services that members run, and how those fare that are not alive.
+pub fn services(rows: &[RumorRow], names: &Names, health: &HashMap<String, String>) -> String {
     let mut table = Table::new(&["GROUP", "MEMBER", "INC", "PACKAGE", "ADDRESS", "NOTE"]);
     for row in rows {
         let Says::Service(service) = &row.says else {
@@ -21,6 +21,11 @@ pub fn services(rows: &[RumorRow], names: &Names) -> String {
         let mut notes = Vec::new();
         if service.initialized {
             notes.push("initialized");
+        }
+        match health.get(&service.member).map(String::as_str) {
+            Some("alive") => {}
+            Some(health) => notes.push(health),
+            None => notes.push("of a member that is not known"),
         }
         notes.extend(still_told(row));
         table.row(vec![

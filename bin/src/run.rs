@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use butterfly::{Butterfly, Config};
+use butterfly::{BindError, Butterfly, Config};
 use log::warn;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -66,7 +66,10 @@ impl Program {
         let signals = signals(&poll).map_err(no_loop)?;
         let waker = Waker::new(poll.registry(), RESOLVED).map_err(no_loop)?;
         let seeds = Seeds::new(Arc::new(waker)).map_err(no_loop)?;
-        let member = Butterfly::bind(config).map_err(Failure::failed)?;
+        let member = Butterfly::bind(config).map_err(|error| match error {
+            BindError::Departed { .. } => Failure::expelled(error),
+            error => Failure::failed(error),
+        })?;
         let fd = member.as_raw_fd();
         poll.registry()
             .register(&mut SourceFd(&fd), SWIM, Interest::READABLE)

@@ -236,7 +236,7 @@ pub struct RunArgs {
     /// Its id, 32 lowercase hexadecimal digits; else that in the data directory, or a random one
     #[arg(long, value_name = "HEX")]
     pub id: Option<MemberId>,
-    /// Where it keeps its id and incarnation; without it each start is a new member
+    /// Where it keeps its id and incarnation, its members and rumors; without it each start is a new member
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// How fast it probes; all members of a ring should use the same
