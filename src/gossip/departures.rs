@@ -1,5 +1,5 @@
-//! Members that are gone for good (PROTOCOL.md §3, "Departure"): their rumors are retired, what is heard of
-//! them is answered and not adopted, and after a long time they are forgotten.
+//! Members that are gone for good (PROTOCOL.md §3, "Departure"): their services are retired, and what is heard
+//! of them is answered and not adopted.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;

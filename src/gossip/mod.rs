@@ -28,7 +28,7 @@ mod reconcile;
 mod store;
 mod sums;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::config::Timing;
@@ -37,7 +37,6 @@ use crate::event::Event;
 use crate::member::{Health, MemberId};
 use crate::ring::{Peer, Ring};
 use crate::rumor::{RumorId, RumorKind, Service, ServiceGroup};
-
 use crate::time::Time;
 
 pub(crate) use outbox::{PushId, What};
@@ -49,7 +48,7 @@ pub(crate) use store::{Entry, Store};
 pub(crate) enum Effect {
     /// A member is gone for good.
     Exile(MemberId),
-    /// Its departure is so long ago that its id may be used again.
+    /// Its departure is forgotten, as there were too many.
     Pardon(MemberId),
     /// A ping to this member shows whether it compares stores.
     Introduce(MemberId),
@@ -71,7 +70,7 @@ pub(crate) struct Gossip {
     arrears: arrears::Arrears,
     departures: departures::Departures,
     elections: elections::Elections,
-    effects: std::collections::VecDeque<Effect>,
+    effects: VecDeque<Effect>,
     /// What this member said of its own services since it started.
     announced: BTreeMap<ServiceGroup, Service>,
     /// What the ring believes of them is not outdone before then.
@@ -96,7 +95,7 @@ impl Gossip {
             arrears: arrears::Arrears::new(),
             departures: departures::Departures::new(),
             elections: elections::Elections::new(),
-            effects: std::collections::VecDeque::new(),
+            effects: VecDeque::new(),
             announced: BTreeMap::new(),
             next_outdo: Time::ZERO,
             pushing: false,

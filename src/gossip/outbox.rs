@@ -102,11 +102,19 @@ impl Outbox {
 
     /// The next push, if the budget has bytes left.
     fn next(&mut self, now: Time) -> Option<Push> {
+        // Mostly nothing waits, and then there is nothing to reckon.
+        if self.is_empty() {
+            return None;
+        }
         self.count(now);
         if self.credit <= 0 {
             return None;
         }
         self.pushes.iter_mut().find_map(VecDeque::pop_front)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.pushes.iter().all(VecDeque::is_empty)
     }
 
     /// Lets in the credit of the time that has passed: what is left of it is never more than a second's.
@@ -122,7 +130,7 @@ impl Outbox {
 
     /// When the next push may be taken; `None`: there is none.
     pub fn deadline(&self) -> Option<Time> {
-        if self.pushes.iter().all(VecDeque::is_empty) {
+        if self.is_empty() {
             return None;
         }
         if self.credit > 0 {

@@ -5,6 +5,7 @@
 use super::Gossip;
 use super::hot::{Class, tellings};
 use super::outbox::{PushId, What};
+use super::reconcile::HASHES;
 use super::store::{Entry, Place};
 use crate::env::{Env, Timer};
 use crate::ring::{Peer, Ring};
@@ -12,9 +13,6 @@ use crate::wire::reconcile::Part;
 
 /// Rumors told in one go at most; the rest is told at the next.
 const MOST_AT_ONCE: usize = 1_024;
-
-/// Hashes in one datagram.
-const HASHES: usize = 96;
 
 impl Gossip {
     /// There is something to tell: it is told soon, together with what comes until then.

@@ -22,7 +22,7 @@ use crate::wire::reconcile::{Part, read_parts};
 const FEW: usize = 64;
 
 /// Hashes in one part.
-const HASHES: usize = 90;
+pub(super) const HASHES: usize = 90;
 
 /// Bytes of parts in one datagram: with the rest of an Ack and its envelope at most what a datagram may have.
 const PARTS: usize = 780;

@@ -145,7 +145,12 @@ impl Butterfly {
     }
 
     pub(super) fn clock(&self) -> Time {
-        Time::from_micros(u64::try_from(self.epoch.elapsed().as_micros()).unwrap_or(u64::MAX))
+        self.time_of(Instant::now())
+    }
+
+    pub(super) fn time_of(&self, at: Instant) -> Time {
+        let passed = at.saturating_duration_since(self.epoch);
+        Time::from_micros(u64::try_from(passed.as_micros()).unwrap_or(u64::MAX))
     }
 
     /// Asks this address for members of the ring, from now on, ever more slowly.

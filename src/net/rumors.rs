@@ -149,33 +149,36 @@ impl Butterfly {
     /// Reads what came to the PULL socket, up to a bound.
     pub(super) fn hear_rumors(&mut self) {
         for _ in 0..FRAMES_PER_WAKE {
+            // Mostly there is nothing, and reading the clock would cost more than the question.
+            let Some(came) = self.gossip.as_mut().and_then(Rumors::receive) else {
+                return;
+            };
             let now = self.clock();
             let Some(gossip) = self.gossip.as_mut() else {
                 return;
             };
-            match gossip.receive() {
-                Some(Came::Rumor) => {
+            match came {
+                Came::Rumor => {
                     let mut frame = std::mem::take(&mut gossip.frame);
                     self.node.handle_rumor(now, &mut frame, || gossip.source());
                     gossip.frame = frame;
                 }
-                Some(Came::Part { first: true }) => {
+                Came::Part { first: true } => {
                     let from = gossip.source();
                     self.node.handle_multipart(now, from);
                 }
-                Some(Came::Part { first: false }) => {}
-                None => return,
+                Came::Part { first: false } => {}
             }
         }
     }
 
     /// Hands ZeroMQ what the node has to push, and tells the node what became of it.
     pub(super) fn push_rumors(&mut self) {
-        let now = self.clock();
+        let at = Instant::now();
+        let now = self.time_of(at);
         let Some(gossip) = self.gossip.as_mut() else {
             return;
         };
-        let at = Instant::now();
         while let Some(addr) = self.node.poll_gone() {
             gossip.sockets.forget_peer(at, addr);
         }

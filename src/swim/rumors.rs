@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use rand::rngs::StdRng;
 
 use super::merge::State;
+use super::news::RowKey;
 use super::receive::Incoming;
 use super::records::is_somewhere;
 use super::table::flag;
@@ -106,29 +107,23 @@ impl Swim {
     /// peers die of it.
     pub fn membership(&self, id: &MemberId) -> Option<Vec<u8>> {
         let key = self.table.find(id)?;
-        let row = self.table.get(key)?;
-        if !self.may_be_told(key, None) {
-            return None;
-        }
-        Some(encode_membership(&MembershipRecord {
-            member: self.record_of(key)?,
-            health: row.health,
-            accusers: Accusers::NONE,
-        }))
+        self.encode_row(key).filter(|_| self.may_be_told(key, None))
     }
 
     /// The records of all members, as they are sent.
     pub fn memberships(&self) -> impl Iterator<Item = Vec<u8>> {
         let told = |key| key != self.table.me() || self.addressed;
-        let rows = self.table.iter().filter(move |(key, _)| told(*key));
-        rows.filter_map(|(key, row)| {
-            let member = self.record_of(key)?;
-            Some(encode_membership(&MembershipRecord {
-                member,
-                health: row.health,
-                accusers: Accusers::NONE,
-            }))
-        })
+        let keys = self.table.iter().map(|(key, _)| key);
+        keys.filter(move |key| told(*key))
+            .filter_map(|key| self.encode_row(key))
+    }
+
+    fn encode_row(&self, key: RowKey) -> Option<Vec<u8>> {
+        Some(encode_membership(&MembershipRecord {
+            member: self.record_of(key)?,
+            health: self.table.get(key)?.health,
+            accusers: Accusers::NONE,
+        }))
     }
 
     /// Encodes a part of a comparison of stores for this member: an Ack that it did not ask for.
