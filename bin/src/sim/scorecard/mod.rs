@@ -7,10 +7,14 @@
 mod bootstrap;
 mod detection;
 mod first_ping;
+mod halves;
 mod joining;
+mod load;
+mod loss;
 mod plan;
 mod report;
 mod row;
+mod together;
 
 use crate::cli::ScorecardArgs;
 use crate::failure::Failure;
@@ -19,11 +23,15 @@ use plan::Plan;
 use row::{Row, RowSpec};
 
 /// All rows, in the order in which they are printed.
-const ROWS: [RowSpec; 4] = [
+const ROWS: [RowSpec; 8] = [
     joining::ROW,
+    load::ROW,
     first_ping::ROW,
     bootstrap::ROW,
+    halves::ROW,
+    loss::ROW,
     detection::ROW,
+    together::ROW,
 ];
 
 pub fn scorecard(args: &ScorecardArgs) -> Result<(), Failure> {

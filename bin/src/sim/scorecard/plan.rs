@@ -2,8 +2,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
+use std::time::Duration;
 
-use butterfly::sim::{Sim, SimConfig};
+use butterfly::ServiceConfig;
+use butterfly::sim::{Index, Sim, SimConfig};
 
 /// How much of the scorecard is run.
 pub struct Plan {
@@ -58,6 +60,34 @@ impl Plan {
 /// 0.5 ms and on average another 0.5 ms.
 pub fn network(seed: u64) -> Sim {
     Sim::new(SimConfig::new(seed))
+}
+
+/// Members on such a network that know each other, for five seconds.
+pub fn settled(seed: u64, members: usize) -> Sim {
+    let mut sim = network(seed);
+    sim.start_ring(members);
+    sim.run_until(Duration::from_secs(60), Sim::all_agree);
+    sim.run_for(Duration::from_secs(5));
+    for member in sim.up().collect::<Vec<_>>() {
+        sim.take_events(member);
+    }
+    sim
+}
+
+/// A member is given a configuration for the group `NAME.default`, a rumor to be told to all.
+pub fn apply_config(sim: &mut Sim, member: Index, name: &str) {
+    let group = format!("{name}.default").parse();
+    let Ok(group) = group else { return };
+    let config = ServiceConfig {
+        group,
+        incarnation: 1,
+        encrypted: false,
+        config: b"port = 6380\n".to_vec(),
+    };
+    sim.command(member, |node, now| {
+        // Refused only if there is no room, and then the row shows that nobody holds it.
+        let _ = node.apply_config(now, config);
+    });
 }
 
 /// How the conditions of [`network`] are printed.
