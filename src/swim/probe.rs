@@ -30,7 +30,9 @@ pub(super) struct Probe {
     /// When the direct ping left, by the driver's time.
     left: Option<Time>,
     answered: bool,
-    /// Others are to be asked then; `None`: they were.
+    /// How often others were asked.
+    asked: usize,
+    /// Others are to be asked then; `None`: they were, often enough.
     late: Option<TimerKey>,
 }
 
@@ -87,22 +89,32 @@ impl Swim {
             number,
             left: None,
             answered: false,
+            asked: 0,
             late,
         });
         env.journal.stats.probes += 1;
         env.journal
             .trace(env.wall, TraceKind::ProbeBegin, (&member).into(), Vec::new);
+        self.ping_probed(key, number, true);
+    }
+
+    /// Pings the member that is being probed, for the first time or again.
+    fn ping_probed(&mut self, key: RowKey, number: u64, first: bool) {
+        let (Some(member), Some(row)) = (self.table.member(key), self.table.get(key)) else {
+            return;
+        };
+        let told = Some(row.state());
         let body = Body::Ping {
             forward_to: self.number_to_copy(row, number),
             number,
             digest: false,
-            probe: true,
+            probe: first,
         };
         let (to, id, limit) = (member.swim_addr(), Some(member.id), ORDINARY_DATAGRAM);
         self.queue(Outgoing {
             to,
             id,
-            told: Some(held),
+            told,
             limit,
             ages: true,
             body,
@@ -134,7 +146,8 @@ impl Swim {
         }
     }
 
-    /// No Ack in time: others are asked to ping the member too.
+    /// No Ack in time: others are asked to ping the member too. If that does not help either, so they are
+    /// again, and the member is.
     pub(super) fn ack_late(&mut self, env: &mut Env) {
         let Some(probe) = &mut self.probe else { return };
         let Some(timer) = probe.late.take() else {
@@ -144,9 +157,33 @@ impl Swim {
         if probe.answered {
             return;
         }
+        let again = probe.asked > 0;
+        probe.asked += 1;
+        let rounds = self.timing.indirect_rounds;
+        if probe.asked < rounds {
+            let left = self.timing.period.saturating_sub(self.timing.timeout);
+            let next = env.now + self.local_health.stretch(left) / rounds as u32;
+            probe.late = Some(env.timers.insert(next, Timer::AckLate));
+        }
         let (target, number) = (probe.target, probe.number);
-        env.journal.stats.probes_indirect += 1;
+        if again {
+            // Which of the pings an Ack answers cannot be told, so it gives no round trip (Karn).
+            probe.left = None;
+            if let Some(key) = self.table.find(&target) {
+                self.ping_probed(key, number, false);
+            }
+        } else {
+            env.journal.stats.probes_indirect += 1;
+        }
         self.ask_others(env, target, number);
+    }
+
+    /// The direct ping did not get there: others are asked at once, unless they were.
+    fn unanswered(&mut self, env: &mut Env) {
+        let waits = |probe: &Probe| !probe.answered && probe.asked == 0;
+        if self.probe.as_ref().is_some_and(waits) {
+            self.ack_late(env);
+        }
     }
 
     /// Asks some Alive members to ping this one.
@@ -189,9 +226,7 @@ impl Swim {
 
     /// Some datagram came to nobody: if it was the probe's, others are asked.
     pub fn missed_direct_ack(&mut self, env: &mut Env) {
-        if self.probe.as_ref().is_some_and(|probe| !probe.answered) {
-            self.ack_late(env);
-        }
+        self.unanswered(env);
     }
 
     /// A datagram to this address could not be sent, or came back: that is a missed direct Ack.
@@ -204,7 +239,7 @@ impl Swim {
             .find(&probe.target)
             .and_then(|key| self.table.member(key));
         if target.is_some_and(|target| target.swim_addr() == addr) {
-            self.ack_late(env);
+            self.unanswered(env);
         }
     }
 
