@@ -20,6 +20,7 @@ mod rumor_row;
 mod rumor_table;
 mod run;
 mod seeds;
+mod sim;
 mod store;
 mod sys_info;
 mod table;
@@ -57,6 +58,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Rumors(args) => gossip::rumors(&args),
         Command::Inject(args) => inject::inject(&args),
         Command::Ping(args) => ping::ping(&args),
+        Command::Sim(args) => sim::sim(&args),
         Command::RingKey(args) => ring_key::run(&args),
         Command::Store(args) => store::run(&args),
     }

@@ -1,6 +1,7 @@
 //! The command line. What it means is with the commands.
 
 mod rumors;
+mod sim;
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -12,6 +13,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use rumors::*;
+pub use sim::*;
 
 /// Where a member's gateway is, unless said otherwise.
 pub const DEFAULT_GATEWAY: &str = "127.0.0.1:9631";
@@ -155,6 +157,9 @@ pub enum Command {
     /// Ping a member as its peers do, without becoming one
     #[command(before_help = PING, after_help = EXIT_CODES)]
     Ping(PingArgs),
+    /// Simulate a ring, or measure the protocol, on a virtual network and clock
+    #[command(before_help = SIM, after_help = EXIT_CODES)]
+    Sim(SimArgs),
     /// Make a ring key
     #[command(before_help = RING_KEY, after_help = EXIT_CODES)]
     RingKey(RingKeyArgs),
@@ -507,6 +512,8 @@ mod tests {
             "butterfly join",
             "butterfly store",
             "butterfly store show",
+            "butterfly sim scorecard --rows x",
+            "butterfly sim scorecard --seeds 0",
         ] {
             let error = Cli::try_parse_from(line.split(' ')).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{line}");

@@ -1,0 +1,79 @@
+//! `butterfly sim scorecard`: what the protocol is worth, measured on the simulator beside bounds that
+//! stand on what is published of others.
+//!
+//! A file a row; each says what is done, what is measured, and which bound it has. Nothing is written down
+//! beforehand but the bounds.
+
+mod bootstrap;
+mod detection;
+mod first_ping;
+mod joining;
+mod plan;
+mod report;
+mod row;
+
+use crate::cli::ScorecardArgs;
+use crate::failure::Failure;
+use crate::output;
+use plan::Plan;
+use row::{Row, RowSpec};
+
+/// All rows, in the order in which they are printed.
+const ROWS: [RowSpec; 4] = [
+    joining::ROW,
+    first_ping::ROW,
+    bootstrap::ROW,
+    detection::ROW,
+];
+
+pub fn scorecard(args: &ScorecardArgs) -> Result<(), Failure> {
+    let plan = Plan::new(args.quick, args.seeds);
+    let mut rows = Vec::new();
+    for spec in chosen(&args.rows)? {
+        output::tell(&format!("row {}: {} …", spec.number, spec.title));
+        rows.push(Row::measure(spec, &plan));
+    }
+    output::print(&report::render(&rows, args.output))?;
+    let missed = rows.iter().filter(|row| !row.is_met()).count();
+    if args.strict && missed > 0 {
+        let rows = output::count(missed, "row");
+        return Err(Failure::failed(format_args!("{rows} missed a bound")));
+    }
+    Ok(())
+}
+
+/// The rows of these numbers; none: all.
+fn chosen(numbers: &[u8]) -> Result<Vec<&'static RowSpec>, Failure> {
+    let known = |number: &u8| ROWS.iter().any(|row| row.number == *number);
+    if let Some(unknown) = numbers.iter().find(|number| !known(number)) {
+        let numbers: Vec<_> = ROWS.iter().map(|row| row.number.to_string()).collect();
+        return Err(Failure::usage(format_args!(
+            "there is no row {unknown}: the rows are {}",
+            numbers.join(", ")
+        )));
+    }
+    let wanted = |row: &&RowSpec| numbers.is_empty() || numbers.contains(&row.number);
+    Ok(ROWS.iter().filter(wanted).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_chosen_by_their_numbers() {
+        let numbers = |rows: &[u8]| {
+            let rows = chosen(rows).unwrap();
+            rows.iter().map(|row| row.number).collect::<Vec<_>>()
+        };
+        assert_eq!(numbers(&[]).len(), ROWS.len());
+        assert_eq!(numbers(&[11, 3, 3]), [3, 11]);
+        let error = chosen(&[3, 99]).unwrap_err().to_string();
+        assert!(error.contains("no row 99: the rows are"), "{error}");
+    }
+
+    #[test]
+    fn rows_stand_in_the_order_of_their_numbers() {
+        assert!(ROWS.is_sorted_by(|one, next| one.number < next.number));
+    }
+}

@@ -1,0 +1,77 @@
+//! How much is run: which seeds, and on how many threads.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use butterfly::sim::{Sim, SimConfig};
+
+/// How much of the scorecard is run.
+pub struct Plan {
+    /// Small rings and few seeds.
+    pub quick: bool,
+    seeds: Option<u64>,
+}
+
+impl Plan {
+    pub fn new(quick: bool, seeds: Option<u64>) -> Self {
+        Plan { quick, seeds }
+    }
+
+    /// One of two, for a full or for a quick run.
+    pub fn pick<T>(&self, full: T, quick: T) -> T {
+        if self.quick { quick } else { full }
+    }
+
+    /// Runs the experiment once with each seed, on all cores; the results in the order of the seeds. A run
+    /// depends on its seed alone, whatever runs beside it.
+    pub fn runs<T: Send>(
+        &self,
+        full: u64,
+        quick: u64,
+        experiment: impl Fn(u64) -> T + Sync,
+    ) -> Vec<T> {
+        let seeds = self.seeds.unwrap_or(self.pick(full, quick));
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let next = AtomicU64::new(0);
+        let work = || {
+            let mut done = Vec::new();
+            loop {
+                let seed = next.fetch_add(1, Ordering::Relaxed);
+                if seed >= seeds {
+                    return done;
+                }
+                done.push((seed, experiment(seed)));
+            }
+        };
+        let mut results: Vec<(u64, T)> = thread::scope(|scope| {
+            let workers: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
+            let done = workers.into_iter().map(|worker| worker.join());
+            done.flat_map(|done| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                .collect()
+        });
+        results.sort_by_key(|(seed, _)| *seed);
+        results.into_iter().map(|(_, result)| result).collect()
+    }
+}
+
+/// A network that does what every row says unless it says otherwise: `lan` timing, no loss, and a delay of
+/// 0.5 ms and on average another 0.5 ms.
+pub fn network(seed: u64) -> Sim {
+    Sim::new(SimConfig::new(seed))
+}
+
+/// How the conditions of [`network`] are printed.
+pub const NETWORK: &str = "lan, delay 0.5 ms + exp(0.5 ms)";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_come_in_the_order_of_the_seeds() {
+        let plan = Plan::new(true, None);
+        assert_eq!(plan.runs(100, 9, |seed| seed), (0..9).collect::<Vec<_>>());
+        let plan = Plan::new(false, Some(3));
+        assert_eq!(plan.runs(100, 9, |seed| seed), [0, 1, 2]);
+    }
+}
