@@ -330,3 +330,36 @@ fn the_time_of_a_pause_does_not_count() {
     assert_eq!(bench.node.counts().alive, 4);
     assert_eq!(bench.node.stats().lags, 0);
 }
+
+#[test]
+fn who_is_known_from_the_start_is_probed_and_nothing_else() {
+    let mut timing = plain();
+    (timing.push_fanout, timing.sync_max) = (3, secs(60.0));
+    let mut bench = Bench::timed(timing);
+    let all: Vec<_> = (1..=20).map(Peer::ours).collect();
+    for peer in &all {
+        let member = butterfly::Member {
+            id: peer.id,
+            incarnation: incarnation(peer.incarnation),
+            ip: peer.addr.ip(),
+            swim_port: peer.addr.port(),
+            gossip_port: peer.gossip_port,
+            persistent: false,
+            departed: false,
+        };
+        bench.node.know(&member, "one");
+        bench.node.know(&member, "again");
+    }
+    let sent = bench.advance_with_living(secs(20.0), &all);
+    assert_eq!((bench.node.counts().alive, bench.node.news()), (21, 0));
+    assert_eq!(bench.events(), []);
+    let view = bench.node.member(all[0].id).unwrap();
+    assert_eq!((view.name, view.member.swim_addr()), ("one", all[0].addr));
+    assert!((19..=20).contains(&probes(&sent).len()), "one a period");
+    let others = sent.len() - probes(&sent).len();
+    assert!(others <= 1, "the tables are compared once a minute");
+    // Their addresses are proved: news goes to them at once.
+    bench.learn(&all[0].clone(), &[Peer::ours(30).said(Health::Alive, 1)]);
+    let sent = bench.advance_with_living(secs(0.5), &all);
+    assert!(acks(&sent).len() >= 3, "{sent:?}");
+}

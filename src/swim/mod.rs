@@ -22,8 +22,10 @@
 //! | `leave` | leaving |
 //! | `meter` | bounding what strangers can provoke |
 //! | `local_health` | how far this member may trust itself |
+//! | `inspect` | how large everything is, and what stands for the state |
 
 mod graves;
+mod inspect;
 mod leave;
 mod local_health;
 pub mod merge;
@@ -59,7 +61,7 @@ use local_health::LocalHealth;
 use merge::State;
 use meter::Meter;
 use news::{News, RowKey};
-use table::{NONE, Table};
+use table::{NONE, Table, flag};
 
 pub(crate) use table::Row;
 
@@ -327,6 +329,21 @@ impl Swim {
             self.heat(env, key);
         }
         Some(key)
+    }
+
+    /// Adds a living member as if it had been in the ring for long: its address is proved, it is one of ours,
+    /// and nobody is told, asked or greeted because of it.
+    pub fn know(&mut self, env: &mut Env, member: &Member, name: &str) {
+        if self.table.find(&member.id).is_some() || !self.make_room(env) {
+            return;
+        }
+        let key = self.table.insert(member, Health::Alive, env.now);
+        self.table.set_name(key, cut(name, MAX_NAME));
+        self.table.settle(key, &mut env.rng);
+        if let Some(row) = self.table.get_mut(key) {
+            row.set(flag::PROVED | flag::OURS, true);
+        }
+        self.sync_in_time(env);
     }
 
     /// Forgets a member altogether.

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use rand::RngExt;
+
 use super::news::RowKey;
 use super::seeds::jittered;
 use super::{Row, Swim};
@@ -43,6 +45,16 @@ impl Swim {
         }
         self.sync.pause = self.timing.period / EAGER;
         self.sync_later(env);
+    }
+
+    /// This member has long known of everyone: it compares its table as seldom as it ever does.
+    pub(super) fn sync_in_time(&mut self, env: &mut Env) {
+        if self.timing.sync_max.is_zero() || self.sync.is_under_way() {
+            return;
+        }
+        self.sync.pause = self.timing.sync_max;
+        let next = env.now + self.sync.pause.mul_f64(env.rng.random::<f64>());
+        self.sync.timer = Some(env.timers.insert(next, Timer::SyncDue));
     }
 
     fn sync_later(&mut self, env: &mut Env) {
