@@ -2,10 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
 
-use butterfly::ServiceConfig;
 use butterfly::sim::{Index, Sim, SimConfig};
+use butterfly::{ServiceConfig, Timing};
 
 /// How much of the scorecard is run.
 pub struct Plan {
@@ -59,18 +58,20 @@ impl Plan {
 /// A network that does what every row says unless it says otherwise: `lan` timing, no loss, and a delay of
 /// 0.5 ms and on average another 0.5 ms.
 pub fn network(seed: u64) -> Sim {
-    Sim::new(SimConfig::new(seed))
+    timed(seed, Timing::lan())
 }
 
-/// Members on such a network that know each other, for five seconds.
+/// The same with another timing. What must always hold is for other tests to watch: here it would cost time.
+pub fn timed(seed: u64, timing: Timing) -> Sim {
+    let mut config = SimConfig::new(seed);
+    (config.timing, config.watched) = (timing, false);
+    Sim::new(config)
+}
+
+/// Members on such a network that have known each other for long.
 pub fn settled(seed: u64, members: usize) -> Sim {
     let mut sim = network(seed);
-    sim.start_ring(members);
-    sim.run_until(Duration::from_secs(60), Sim::all_agree);
-    sim.run_for(Duration::from_secs(5));
-    for member in sim.up().collect::<Vec<_>>() {
-        sim.take_events(member);
-    }
+    sim.start_settled(members);
     sim
 }
 
