@@ -5,6 +5,7 @@
 //! | file | subject |
 //! |---|---|
 //! | `table` | who is known: rows in a slab, the round, the dead |
+//! | `names` | names for people, kept small |
 //! | `merge` | the rules by which a record changes a row |
 //! | `receive` | what each message does |
 //! | `records` | what the memberships in a message do |
@@ -28,6 +29,7 @@ mod leave;
 mod local_health;
 pub mod merge;
 mod meter;
+mod names;
 mod news;
 mod probe;
 mod push;
@@ -52,6 +54,7 @@ use slab::Slab;
 use crate::config::{NodeConfig, Timing};
 use crate::env::{Env, Timer};
 use crate::event::Cause;
+use crate::growth;
 use crate::limits::{INCARNATION_RESERVE, MAX_BLOCKED, MAX_NAME};
 use crate::member::{Health, Incarnation, Member, MemberId};
 use crate::timer::TimerKey;
@@ -377,6 +380,8 @@ impl Swim {
             Health::Confirmed | Health::Departed => self.graves.try_remove(side),
             Health::Alive => None,
         };
+        growth::slim_slab(&mut self.suspicions);
+        growth::slim_slab(&mut self.graves);
         if let Some(timer) = timer {
             env.timers.cancel(timer);
         }

@@ -10,14 +10,16 @@ use rand::rngs::StdRng;
 use slab::Slab;
 
 use super::merge::State;
+use super::names::Names;
 use super::news::{COLD, RowKey};
+use crate::growth;
 use crate::member::{Health, Incarnation, Member, MemberId};
 use crate::time::Time;
 
 /// No index: of a name, a place or a side table.
 pub(crate) const NONE: u32 = u32::MAX;
 
-/// What is known of one member. One hundred thousand of them fit in 7 MB.
+/// What is known of one member, in 64 bytes.
 pub(crate) struct Row {
     pub id: MemberId,
     pub incarnation: Incarnation,
@@ -29,6 +31,7 @@ pub(crate) struct Row {
     pub rtt: u32,
     /// Its place in the list that it is in.
     place: u32,
+    /// Where its name begins.
     name: u32,
     /// Its suspicion, or its grave.
     pub side: u32,
@@ -38,6 +41,8 @@ pub(crate) struct Row {
     pub gossip_port: u16,
     pub flags: u16,
     pub health: Health,
+    /// Bytes of its name.
+    name_len: u8,
 }
 
 /// Bits of [`Row::flags`].
@@ -96,6 +101,10 @@ impl Row {
         (self.rtt != NONE).then(|| Duration::from_micros(self.rtt.into()))
     }
 
+    fn name_mut(&mut self) -> (&mut u32, u8) {
+        (&mut self.name, self.name_len)
+    }
+
     /// Whether it is to be probed in turn.
     fn belongs_in_round(&self) -> bool {
         self.health <= Health::Suspect || self.has(flag::PERSISTENT) && !self.has(flag::LEFT)
@@ -118,7 +127,7 @@ pub(crate) struct Table {
     index: HashTable<RowKey>,
     hash_key: HashKey,
     v6: Slab<Ipv6Addr>,
-    names: Slab<Box<str>>,
+    names: Names,
     me: RowKey,
     /// Those to be probed, in random order: before `visited` this round's past, after it its future.
     round: Vec<RowKey>,
@@ -138,7 +147,7 @@ impl Table {
             index: HashTable::new(),
             hash_key: HashKey(rng.random(), rng.random()),
             v6: Slab::new(),
-            names: Slab::new(),
+            names: Names::new(),
             me: 0,
             round: Vec::new(),
             visited: 0,
@@ -243,7 +252,7 @@ impl Table {
     }
 
     pub fn name_of(&self, row: &Row) -> &str {
-        self.names.get(row.name as usize).map_or("", |name| name)
+        self.names.get(row.name, row.name_len)
     }
 
     /// Adds a member that is not in the table yet.
@@ -255,14 +264,16 @@ impl Table {
             ip: 0,
             rtt: NONE,
             place: NONE,
-            name: NONE,
+            name: 0,
             side: NONE,
             news: COLD,
             swim_port: member.swim_port,
             gossip_port: member.gossip_port,
             flags: 0,
             health,
+            name_len: 0,
         };
+        growth::make_room_in_slab(&mut self.rows);
         let key = self.rows.insert(row) as RowKey;
         let (rows, hash_key) = (&self.rows, &self.hash_key);
         let rehash = |key: &RowKey| {
@@ -285,7 +296,8 @@ impl Table {
         let Some(row) = self.rows.get(key as usize).filter(|_| key != self.me) else {
             return;
         };
-        let (id, health, name, ip, v6) = (row.id, row.health, row.name, row.ip, row.has(flag::V6));
+        let (id, health, ip, v6) = (row.id, row.health, row.ip, row.has(flag::V6));
+        self.set_name(key, "");
         self.leave_lists(key);
         if let Ok(entry) = self
             .index
@@ -293,7 +305,6 @@ impl Table {
         {
             entry.remove();
         }
-        self.names.try_remove(name as usize);
         if v6 {
             self.v6.try_remove(ip as usize);
         }
@@ -324,19 +335,22 @@ impl Table {
         }
     }
 
+    /// The name has at most [`MAX_NAME`](crate::limits::MAX_NAME) bytes.
     pub fn set_name(&mut self, key: RowKey, name: &str) {
         let Some(row) = self.rows.get_mut(key as usize) else {
             return;
         };
-        if self.names.get(row.name as usize).map_or("", |old| old) == name {
+        if self.names.get(row.name, row.name_len) == name {
             return;
         }
-        self.names.try_remove(row.name as usize);
-        row.name = if name.is_empty() {
-            NONE
-        } else {
-            self.names.insert(name.into()) as u32
-        };
+        self.names.remove(row.name_len);
+        (row.name, row.name_len) = self.names.add(name);
+        if self.names.is_sparse() {
+            self.names = Names::of(
+                &self.names,
+                self.rows.iter_mut().map(|(_, row)| row.name_mut()),
+            );
+        }
     }
 
     /// Changes what decides about a member, and with it where it is listed.
@@ -388,6 +402,7 @@ impl Table {
             self.enter_round(key, rng);
         } else {
             let others = self.unasked(list);
+            growth::make_room(others);
             others.push(key);
             let last = others.len() - 1;
             self.set_place(key, last);
@@ -409,6 +424,7 @@ impl Table {
     /// At a random place (SWIM §4.3), which may lie in this round's past or its future.
     fn enter_round(&mut self, key: RowKey, rng: &mut StdRng) {
         let last = self.round.len();
+        growth::make_room(&mut self.round);
         self.round.push(key);
         self.set_place(key, last);
         let place = rng.random_range(0..=last);
@@ -716,10 +732,7 @@ mod tests {
         table.set_contact(2, ip.into(), 1, 2);
         assert_eq!(table.member(2).map(|member| member.ip), Some(ip.into()));
         table.remove(2);
-        assert_eq!(
-            (table.find(&member(2).id), table.names.len(), table.v6.len()),
-            (None, 0, 0)
-        );
+        assert_eq!((table.find(&member(2).id), table.v6.len()), (None, 0));
         let key = table.insert(&member(9), Health::Alive, Time::ZERO);
         assert_eq!((key, table.find(&member(9).id)), (2, Some(2)));
         assert_eq!(table.name_of(table.get(2).unwrap()), "");
