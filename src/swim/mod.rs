@@ -5,6 +5,7 @@
 //! | file | subject |
 //! |---|---|
 //! | `table` | who is known: rows in a slab, the round, the dead |
+//! | `row` | what is known of one member |
 //! | `names` | names for people, kept small |
 //! | `merge` | the rules by which a record changes a row |
 //! | `receive` | what each message does |
@@ -35,6 +36,7 @@ mod probe;
 mod push;
 mod receive;
 mod records;
+mod row;
 mod rumors;
 mod seeds;
 mod send;
@@ -62,9 +64,10 @@ use local_health::LocalHealth;
 use merge::State;
 use meter::Meter;
 use news::{News, RowKey};
-use table::{NONE, Table, flag};
+use row::{NONE, flag};
+use table::Table;
 
-pub(crate) use table::Row;
+pub(crate) use row::Row;
 
 /// What gossip has to know of what happened.
 #[derive(Clone, Debug, PartialEq, Eq)]

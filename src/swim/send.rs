@@ -8,7 +8,7 @@ use super::merge::State;
 use super::news::{self, RowKey};
 use super::receive::listed;
 use super::records::is_somewhere;
-use super::table::flag;
+use super::row::flag;
 use crate::env::Env;
 use crate::growth;
 use crate::journal::Peer;
