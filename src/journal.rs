@@ -81,6 +81,12 @@ impl Journal {
         self.traces.as_mut()?.pop_front()
     }
 
+    /// Events and traces that wait to be taken.
+    pub fn queued(&self) -> (usize, usize) {
+        let traces = self.traces.as_ref().map_or(0, VecDeque::len);
+        (self.events.len(), traces)
+    }
+
     pub fn event(&mut self, event: Event) {
         if self.events.len() >= MAX_QUEUED_EVENTS {
             self.events.pop_front();

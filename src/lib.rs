@@ -93,14 +93,14 @@ pub use error::{CommandError, Reject};
 pub use event::{Cause, Event, SeedId};
 pub use member::{Health, Incarnation, Member, MemberId};
 pub use net::{
-    BindError, Butterfly, Command, Gauge, GossipStats, Handle, InjectError, Injector, Pinger, Pong,
+    BindError, Butterfly, Command, GossipStats, Handle, InjectError, Injector, Pinger, Pong,
 };
 pub use node::Node;
 pub use rumor::{
     Election, ElectionStatus, Rumor, RumorId, RumorKind, Service, ServiceConfig, ServiceFile,
     ServiceGroup, SysInfo,
 };
-pub use stats::Stats;
+pub use stats::{Gauge, Stats};
 pub use time::Time;
 pub use view::{ElectionView, HealthCounts, MemberView, RumorView, SuspicionView};
 pub use wire::{RingKey, RingKeyError};

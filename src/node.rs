@@ -12,6 +12,7 @@
 //! Time and randomness are arguments: with the same seed, times and input a node does the same.
 
 mod gossiping;
+mod inspecting;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};

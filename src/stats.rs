@@ -58,6 +58,28 @@ const REJECTED: [&str; Reject::ALL.len()] = [
     "rejected_multipart",
 ];
 
+/// How large something is, and how large it may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Gauge {
+    /// What it is: lowercase, words joined by `_`.
+    pub name: &'static str,
+    /// How much of it there is now.
+    pub now: u64,
+    /// How much of it there may be.
+    pub most: u64,
+}
+
+impl Gauge {
+    pub(crate) fn new(name: &'static str, now: usize, most: usize) -> Self {
+        Gauge {
+            name,
+            now: now as u64,
+            most: most as u64,
+        }
+    }
+}
+
 /// What a member did since it started.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

@@ -137,8 +137,7 @@ impl<T> TimerWheel<T> {
     }
 
     /// How many timers are set.
-    #[cfg(test)]
-    fn live(&self) -> usize {
+    pub fn live(&self) -> usize {
         self.slots.len()
     }
 

@@ -97,6 +97,11 @@ impl Arrears {
         self.debts.remove(id);
     }
 
+    /// Peers that are owed something, and newcomers that may come to be.
+    pub fn remembered(&self) -> (usize, usize) {
+        (self.debts.len(), self.newcomers.len())
+    }
+
     /// Something for this peer is not held any more.
     pub fn out_of_date(&mut self, id: &MemberId) {
         if let Some(debt) = self.debts.get_mut(id) {

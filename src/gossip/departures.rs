@@ -49,6 +49,11 @@ impl Departures {
         !self.among_buried.is_empty() && self.among_buried.contains(&hash)
     }
 
+    /// Departures that are held, and those that were forgotten.
+    pub fn remembered(&self) -> (usize, usize) {
+        (self.held.len(), self.buried.len())
+    }
+
     fn bury(&mut self, hash: u64) {
         if self.among_buried.insert(hash) {
             self.buried.push_back(hash);

@@ -14,6 +14,7 @@
 //! | `departures` | members that are gone for good |
 //! | `election`, `elections` | who leads a service group: the rules, and acting on them |
 //! | `apply` | what this member's own user says |
+//! | `inspect` | how large everything is, and what stands for the state |
 
 mod apply;
 mod arrears;
@@ -21,6 +22,7 @@ mod departures;
 mod election;
 mod elections;
 mod hot;
+mod inspect;
 mod outbox;
 mod push;
 mod receive;

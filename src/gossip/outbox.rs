@@ -44,7 +44,7 @@ pub(crate) struct Talk {
 }
 
 /// Comparisons that wait to be sent; who misses one compares again.
-const MAX_TALKS: usize = 1_024;
+pub(super) const MAX_TALKS: usize = 1_024;
 
 pub(crate) struct Outbox {
     /// By class, the urgent first.
@@ -111,6 +111,12 @@ impl Outbox {
             return None;
         }
         self.pushes.iter_mut().find_map(VecDeque::pop_front)
+    }
+
+    /// Pushes, and parts of comparisons, that wait.
+    pub fn queued(&self) -> (usize, usize) {
+        let pushes = self.pushes.iter().map(VecDeque::len).sum();
+        (pushes, self.talks.len())
     }
 
     fn is_empty(&self) -> bool {

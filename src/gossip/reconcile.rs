@@ -114,6 +114,12 @@ impl Reconciling {
         self.refused.iter().any(|refused| refused.contains(&hash))
     }
 
+    /// Rumors that were asked for and have not come, and those that came and were not kept.
+    pub fn remembered(&self) -> (usize, usize) {
+        let sum = |sets: &[BTreeSet<u64>; 2]| sets.iter().map(BTreeSet::len).sum();
+        (sum(&self.wanted), sum(&self.refused))
+    }
+
     /// Somebody came back: what was not kept because of its absence may be kept now.
     pub fn forget_refused(&mut self) {
         self.refused.iter_mut().for_each(BTreeSet::clear);

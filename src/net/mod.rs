@@ -15,7 +15,7 @@ mod zmq_ffi;
 
 pub use bind::BindError;
 pub use butterfly::Butterfly;
-pub use gossip::{Gauge, GossipStats};
+pub use gossip::GossipStats;
 pub use handle::{Command, Handle};
 pub use injector::{InjectError, Injector};
 pub use pinger::{Pinger, Pong};

@@ -9,13 +9,35 @@
 //! assert!(sim.run_until(Duration::from_secs(30), |sim| sim.all_agree()));
 //! sim.crash(members[3]);
 //! sim.run_for(Duration::from_secs(30));
+//! assert!(sim.violations().is_empty());
 //! ```
+//!
+//! Everything can be made to go wrong: between all members ([`Sim::network_mut`]), at one member's link
+//! ([`Sim::link_mut`]), between two ([`Sim::cut`], [`Sim::partition`]), and in the processes themselves (the
+//! methods under "Breaking"). [`Sim::faults`] counts what really went wrong, and [`Sim::violations`] lists what
+//! no fault excuses.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `queue` | what will happen, in order |
+//! | `dice` | chance, a function of the seed and of what it is for |
+//! | `network` | what happens to a message on its way |
+//! | `fault` | all that can go wrong, counted |
+//! | `host` | one process: its disk, its clock, its socket |
+//! | `turn` | how a process reads, works and sends |
+//! | `watch` | what must hold after every event |
+//! | `look` | looking at the whole |
 
+mod dice;
+mod fault;
+mod host;
+mod look;
 mod network;
+mod queue;
+mod turn;
+mod watch;
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
-use std::hash::Hasher;
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -23,12 +45,19 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::config::Timing;
-use crate::event::Event;
-use crate::member::{Health, Incarnation, MemberId};
-use crate::node::{Node, NodeConfig, SEND_BUFFER};
+use crate::limits::INCARNATION_RESERVE;
+use crate::member::{Incarnation, Member, MemberId};
+use crate::node::{Node, NodeConfig};
 use crate::time::Time;
+use crate::wire::RingKey;
+use dice::{Dice, Trace};
+use host::{Content, Host, Parcel};
+use queue::Queue;
 
-pub use network::Network;
+pub use fault::{Fault, FaultCounts};
+pub use host::Disk;
+pub use network::{Link, Network};
+pub use watch::Violation;
 
 /// What a simulation is made of.
 #[derive(Clone, Debug)]
@@ -38,76 +67,77 @@ pub struct SimConfig {
     pub seed: u64,
     /// The timing of all members.
     pub timing: Timing,
-    /// What the network does to datagrams.
+    /// What the network does to messages.
     pub network: Network,
+    /// The ring's keys; none: everything is plain.
+    pub ring_keys: Vec<RingKey>,
+    /// Whether members have names, which ride in every message and are kept of every member by every other.
+    pub names: bool,
+    /// Whether events are kept for [`Sim::take_events`]: in a large ring they are many.
+    pub events: bool,
+    /// Whether what must always hold is looked at after every event, see [`Sim::violations`].
+    pub watched: bool,
+    /// Datagrams that lie in the socket of a process that does not read them; more are lost.
+    pub socket_buffer: usize,
 }
 
 impl SimConfig {
-    /// `lan` timing on a network without loss.
+    /// `lan` timing on a network where nothing goes wrong, plain, watched; a socket holds as much as Linux's
+    /// do by default.
     pub fn new(seed: u64) -> Self {
         SimConfig {
             seed,
             timing: Timing::lan(),
             network: Network::default(),
+            ring_keys: Vec::new(),
+            names: true,
+            events: true,
+            watched: true,
+            socket_buffer: 166,
         }
     }
 }
 
-/// One member of a simulated ring, by number: the order of their starts.
+/// One process of a simulated ring, by number: the order of their first starts.
 pub type Index = usize;
 
 /// The UDP port of every simulated member; their addresses differ.
 const PORT: u16 = 9638;
 
-/// What will happen, in the order of time, then of its coming about.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Scheduled {
-    at: Time,
-    sequence: u64,
-    what: What,
-}
-
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
+/// What will happen.
 enum What {
-    Arrive {
-        to: SocketAddr,
-        from: SocketAddr,
-        datagram: Vec<u8>,
-    },
-    /// A rumor comes to a member's PULL socket.
-    Hear {
-        to: Index,
-        from: Index,
-        frame: Vec<u8>,
-    },
+    /// A message comes to an address.
+    Arrive { to: usize, parcel: Parcel },
     /// The member's deadline, unless another was set since.
     Wake { member: Index, at: Time },
-}
-
-struct Host {
-    node: Node,
-    addr: SocketAddr,
-    up: bool,
-    /// The wake-up that is scheduled.
-    wake: Option<Time>,
-    events: VecDeque<(Time, Event)>,
+    /// The loop of a process that is late comes around, unless it is to be at another time now.
+    Turn { member: Index, at: Time },
 }
 
 /// Members on a virtual network and clock.
 pub struct Sim {
     config: SimConfig,
     now: Time,
-    sequence: u64,
-    queue: BinaryHeap<Reverse<Scheduled>>,
+    queue: Queue<What>,
     hosts: Vec<Host>,
-    network_rng: StdRng,
-    /// Which side of a partition each host is on; datagrams stay on their side.
-    sides: Vec<u8>,
-    trace: std::hash::DefaultHasher,
+    /// Who is at each address.
+    places: Vec<Option<Index>>,
+    dice: Dice,
+    /// Ways that lead in the other direction only.
+    cuts: BTreeSet<(Index, Index)>,
+    /// Datagrams of the past, to be replayed: source, destination, bytes.
+    past: Vec<(SocketAddr, SocketAddr, Vec<u8>)>,
+    faults: FaultCounts,
+    violations: Vec<Violation>,
+    trace: Trace,
+    /// Buffers that are free.
+    buffers: Vec<Vec<u8>>,
     /// Datagrams sent so far.
     pub datagrams: u64,
     /// Of those, lost.
     pub lost: u64,
+    /// Their bytes, lost or not.
+    pub datagram_bytes: u64,
     /// Rumors pushed so far.
     pub pushes: u64,
     /// Their bytes.
@@ -118,18 +148,22 @@ pub struct Sim {
 impl Sim {
     /// An empty network.
     pub fn new(config: SimConfig) -> Self {
-        let network_rng = StdRng::seed_from_u64(config.seed);
         Sim {
+            dice: Dice::new(config.seed),
             config,
             now: Time::ZERO,
-            sequence: 0,
-            queue: BinaryHeap::new(),
+            queue: Queue::new(),
             hosts: Vec::new(),
-            network_rng,
-            sides: Vec::new(),
-            trace: std::hash::DefaultHasher::new(),
+            places: Vec::new(),
+            cuts: BTreeSet::new(),
+            past: Vec::new(),
+            faults: FaultCounts::default(),
+            violations: Vec::new(),
+            trace: Trace::default(),
+            buffers: Vec::new(),
             datagrams: 0,
             lost: 0,
+            datagram_bytes: 0,
             pushes: 0,
             push_bytes: 0,
         }
@@ -137,19 +171,7 @@ impl Sim {
 
     /// Starts a member that knows nobody.
     pub fn start(&mut self) -> Index {
-        let index = self.hosts.len();
-        let addr = address_of(index);
-        let node = self.new_node(index, addr, Incarnation::ZERO);
-        self.hosts.push(Host {
-            node,
-            addr,
-            up: true,
-            wake: None,
-            events: VecDeque::new(),
-        });
-        self.sides.push(0);
-        self.settle(index);
-        index
+        self.start_as(id_of(self.hosts.len()))
     }
 
     /// Starts that many members at once, all but the first with the first as their seed.
@@ -161,20 +183,74 @@ impl Sim {
         started
     }
 
-    fn new_node(&mut self, index: Index, addr: SocketAddr, incarnation: Incarnation) -> Node {
+    /// Starts that many members that all know each other, as after some hours without any news.
+    pub fn start_settled(&mut self, members: usize) -> Vec<Index> {
+        let started: Vec<_> = (0..members).map(|_| self.start()).collect();
+        let records: Vec<_> = started
+            .iter()
+            .map(|member| self.record_of(*member))
+            .collect();
+        for member in &started {
+            let node = &mut self.hosts[*member].node;
+            for (other, (record, name)) in started.iter().zip(&records) {
+                if other != member {
+                    node.know(record, name);
+                }
+            }
+            self.settle(*member);
+        }
+        started
+    }
+
+    /// Starts a second process with the id of another.
+    pub fn start_twin(&mut self, of: Index) -> Index {
+        self.faults.add(Fault::Twin);
+        self.start_as(self.hosts[of].id)
+    }
+
+    fn start_as(&mut self, id: MemberId) -> Index {
+        let (index, place) = (self.hosts.len(), self.places.len());
+        let node = self.new_node(index, id, place, Incarnation::ZERO, 1);
+        self.hosts.push(Host::new(node, id, place));
+        self.places.push(Some(index));
+        self.settle(index);
+        index
+    }
+
+    fn record_of(&self, member: Index) -> (Member, String) {
+        let host = &self.hosts[member];
+        let me = host.node.me();
+        let ip = host.addr().ip();
+        (Member { ip, ..me.member }, me.name.to_owned())
+    }
+
+    fn new_node(
+        &self,
+        index: Index,
+        id: MemberId,
+        place: usize,
+        incarnation: Incarnation,
+        life: u64,
+    ) -> Node {
         // Each member has its own generator, so that what happens to one does not shift the rest.
-        let mut rng =
-            StdRng::seed_from_u64(self.config.seed ^ (index as u64 + 1) << 32 ^ incarnation.get());
+        let seed = self.config.seed ^ (index as u64 + 1) << 32 ^ (life - 1) << 20;
+        let mut rng = StdRng::seed_from_u64(seed);
+        let addr = address_of(place);
+        let name = if self.config.names {
+            format!("m{index}")
+        } else {
+            String::new()
+        };
         let config = NodeConfig {
-            id: id_of(index),
-            name: format!("m{index}"),
+            id,
+            name,
             incarnation,
-            reserved: Incarnation::MAX,
+            reserved: incarnation.plus(INCARNATION_RESERVE),
             ip: Some(addr.ip()),
             swim_port: addr.port(),
             gossip_port: addr.port(),
             persistent: false,
-            ring_keys: Vec::new(),
+            ring_keys: self.config.ring_keys.clone(),
             timing: self.config.timing.clone(),
             random_seed: rng.random(),
         };
@@ -183,36 +259,19 @@ impl Sim {
 
     /// The member asks another for the ring from now on.
     pub fn join(&mut self, member: Index, seed: Index) {
-        let seed = self.hosts[seed].addr;
+        let seed = self.hosts[seed].addr();
         self.command(member, |node, now| {
             let _ = node.join(now, seed);
         });
     }
 
     /// Gives a member a command at the present time.
-    pub fn command(&mut self, member: Index, command: impl FnOnce(&mut Node, Time)) {
-        let now = self.now;
-        command(&mut self.hosts[member].node, now);
-        self.settle(member);
-    }
-
-    /// The member stops without a word.
-    pub fn crash(&mut self, member: Index) {
-        self.hosts[member].up = false;
-    }
-
-    /// A crashed member comes back with an empty table; `incarnation` is what its disk says.
-    pub fn restart(&mut self, member: Index, incarnation: Incarnation) {
-        let addr = self.hosts[member].addr;
-        let node = self.new_node(member, addr, incarnation);
+    pub fn command<T>(&mut self, member: Index, command: impl FnOnce(&mut Node, Time) -> T) -> T {
         let host = &mut self.hosts[member];
-        (host.node, host.up, host.wake) = (node, true, None);
+        let local = host.local(self.now);
+        let done = command(&mut host.node, local);
         self.settle(member);
-    }
-
-    /// From now on members only reach those with the same number; all have 0 at first.
-    pub fn partition(&mut self, side_of: impl Fn(Index) -> u8) {
-        self.sides = (0..self.hosts.len()).map(side_of).collect();
+        done
     }
 
     /// What the network does from now on.
@@ -240,209 +299,174 @@ impl Sim {
         }
         true
     }
+}
 
-    /// The next thing that happens before `end`.
-    fn step(&mut self, end: Time) -> bool {
-        if self.queue.peek().is_none_or(|next| next.0.at > end) {
-            return false;
+/// Breaking.
+impl Sim {
+    /// The member stops without a word.
+    pub fn crash(&mut self, member: Index) {
+        let host = &mut self.hosts[member];
+        if host.up {
+            host.up = false;
+            host.inbox.clear();
+            self.faults.add(Fault::Crash);
         }
-        let Some(Reverse(Scheduled { at, what, .. })) = self.queue.pop() else {
-            return false;
-        };
-        self.now = at;
-        match what {
-            What::Arrive {
-                to,
-                from,
-                mut datagram,
-            } => self.arrive(to, from, &mut datagram),
-            What::Hear {
-                to,
-                from,
-                mut frame,
-            } => self.hear(to, from, &mut frame),
-            What::Wake { member, at } => {
-                let host = &mut self.hosts[member];
-                if host.up && host.wake == Some(at) {
-                    host.wake = None;
-                    host.node.handle_timeout(at);
-                    self.settle(member);
-                }
-            }
-        }
-        true
     }
 
-    fn arrive(&mut self, to: SocketAddr, from: SocketAddr, datagram: &mut [u8]) {
-        let Some(member) =
-            index_of(to).filter(|index| self.hosts.get(*index).is_some_and(|host| host.up))
-        else {
-            return;
-        };
-        self.trace.write_u64(self.now.as_micros());
-        self.trace.write_usize(member);
-        self.trace.write(datagram);
-        self.hosts[member]
-            .node
-            .handle_datagram(self.now, from, datagram);
+    /// A crashed member comes back with an empty table; `incarnation` is what its disk says.
+    pub fn restart(&mut self, member: Index, incarnation: Incarnation) {
+        self.begin_life(member, incarnation, false);
         self.settle(member);
     }
 
-    fn hear(&mut self, to: Index, from: Index, frame: &mut [u8]) {
-        if !self.hosts.get(to).is_some_and(|host| host.up) {
-            return;
-        }
-        self.trace.write_u64(self.now.as_micros());
-        self.trace.write_usize(to);
-        self.trace.write(frame);
-        let addr = self.hosts[from].addr;
-        let node = &mut self.hosts[to].node;
-        node.handle_rumor(self.now, frame, || addr);
-        self.settle(to);
-    }
-
-    /// Takes from a member what it has to say, and when it wants to be woken.
-    fn settle(&mut self, member: Index) {
-        let mut buf = [0; SEND_BUFFER];
-        while let Some(transmit) = self.hosts[member].node.poll_datagram(self.now, &mut buf) {
-            self.send(member, transmit.to, &buf[transmit.range]);
-        }
-        let mut frame = Vec::new();
-        while let Some(push) = self.hosts[member].node.poll_push(self.now, &mut frame) {
-            let taken = self.push(member, push.to, &frame);
-            let node = &mut self.hosts[member].node;
-            node.handle_sent(self.now, push.id, taken);
-        }
+    /// A crashed member comes back, with this disk.
+    pub fn restart_with(&mut self, member: Index, disk: Disk) {
         let host = &mut self.hosts[member];
-        while let Some(event) = host.node.poll_event() {
-            host.events.push_back((self.now, event));
+        let (content, fault) = match disk {
+            Disk::Kept => (Some(Content::of(host)), Fault::RestartKept),
+            Disk::Lost => (None, Fault::RestartLost),
+            Disk::Older => (host.copy.clone(), Fault::RestartOlder),
+        };
+        self.faults.add(fault);
+        let incarnation = content
+            .as_ref()
+            .map_or(Incarnation::ZERO, |content| content.mark.next());
+        self.begin_life(member, incarnation, disk == Disk::Kept);
+        if let Some(content) = content {
+            content.restore(&mut self.hosts[member].node);
         }
-        let wake = host.node.poll_timeout();
-        if wake != host.wake {
-            host.wake = wake;
-            if let Some(at) = wake {
-                self.schedule(at, What::Wake { member, at });
-            }
+        self.settle(member);
+    }
+
+    /// A copy of the member's disk, for [`Disk::Older`].
+    pub fn copy_disk(&mut self, member: Index) {
+        let host = &mut self.hosts[member];
+        host.copy = Some(Content::of(host));
+    }
+
+    fn begin_life(&mut self, member: Index, incarnation: Incarnation, same_disk: bool) {
+        let host = &mut self.hosts[member];
+        host.lives += 1;
+        let (id, place, lives) = (host.id, host.place, host.lives);
+        let node = self.new_node(member, id, place, incarnation, lives);
+        let now = self.now;
+        let host = &mut self.hosts[member];
+        host.mark = incarnation.plus(INCARNATION_RESERVE);
+        (host.node, host.up, host.frozen, host.clock) = (node, true, false, 0);
+        (host.wake, host.turn, host.busy_until) = (None, None, now);
+        host.inbox.clear();
+        if let Some(what) = host.watch.begins(now, incarnation, same_disk) {
+            self.violated(member, what);
         }
     }
 
-    fn send(&mut self, from: Index, to: SocketAddr, datagram: &[u8]) {
-        self.datagrams += 1;
-        let same_side = index_of(to).is_none_or(|to| self.sides.get(to) == self.sides.get(from));
-        let delay = self.config.network.delay(&mut self.network_rng);
-        let (Some(delay), true) = (delay, same_side) else {
-            self.lost += 1;
+    /// A crashed member will be at another address when it comes back.
+    pub fn move_away(&mut self, member: Index) {
+        if self.hosts[member].up {
             return;
-        };
-        let what = What::Arrive {
-            to,
-            from: self.hosts[from].addr,
-            datagram: datagram.to_vec(),
-        };
-        self.schedule(self.now + delay, what);
+        }
+        self.faults.add(Fault::NewAddress);
+        self.places[self.hosts[member].place] = None;
+        self.hosts[member].place = self.places.len();
+        self.places.push(Some(member));
     }
 
-    /// A connection takes rumors only while its other end can be reached; what it took may be lost with it.
-    fn push(&mut self, from: Index, to: SocketAddr, frame: &[u8]) -> bool {
-        self.pushes += 1;
-        self.push_bytes += frame.len() as u64;
-        let delay = self.config.network.delay(&mut self.network_rng);
-        let Some(to) = index_of(to) else {
-            return false;
-        };
-        let same_side = self.sides.get(to) == self.sides.get(from);
-        if !same_side || !self.hosts.get(to).is_some_and(|host| host.up) {
-            return false;
+    /// Two crashed members will each be at the other's address when they come back.
+    pub fn swap_addresses(&mut self, one: Index, other: Index) {
+        if self.hosts[one].up || self.hosts[other].up || one == other {
+            return;
         }
-        if let Some(delay) = delay {
-            let frame = frame.to_vec();
-            self.schedule(self.now + delay, What::Hear { to, from, frame });
-        }
-        true
+        self.faults.add(Fault::SwappedAddresses);
+        let places = (self.hosts[one].place, self.hosts[other].place);
+        (self.hosts[other].place, self.hosts[one].place) = places;
+        (self.places[places.0], self.places[places.1]) = (Some(other), Some(one));
     }
 
-    fn schedule(&mut self, at: Time, what: What) {
-        self.sequence += 1;
-        let sequence = self.sequence;
-        self.queue.push(Reverse(Scheduled {
-            at: at.max(self.now),
-            sequence,
-            what,
-        }));
+    /// The process stands still, and its clock with it or not as its system likes: what comes waits in its
+    /// socket.
+    pub fn freeze(&mut self, member: Index) {
+        if !self.hosts[member].frozen {
+            self.hosts[member].frozen = true;
+            self.faults.add(Fault::Freeze);
+        }
+    }
+
+    /// It goes on where it stood still, and finds out how late it is.
+    pub fn thaw(&mut self, member: Index) {
+        if std::mem::take(&mut self.hosts[member].frozen) {
+            self.turn_at(member, self.now);
+        }
+    }
+
+    /// Its loop does something else for so long each time around; zero: it is prompt again.
+    pub fn slow_down(&mut self, member: Index, by: Duration) {
+        self.hosts[member].slow = by;
+        self.turn_at(member, self.now);
+    }
+
+    /// Its clock jumps, forward or back, by so many microseconds.
+    pub fn jump_clock(&mut self, member: Index, micros: i64) {
+        self.faults.add(Fault::ClockJump);
+        let host = &mut self.hosts[member];
+        host.clock = host.clock.saturating_add(micros);
+        host.wake = None;
+        self.settle(member);
+    }
+
+    /// What happens at this member's link from now on.
+    pub fn link_mut(&mut self, member: Index) -> &mut Link {
+        &mut self.hosts[member].link
+    }
+
+    /// Nothing that one member sends comes to the other any more.
+    pub fn cut(&mut self, from: Index, to: Index) {
+        self.cuts.insert((from, to));
+    }
+
+    /// From now on members only reach those with the same number, below 32; all have 0 at first.
+    pub fn partition(&mut self, side_of: impl Fn(Index) -> u8) {
+        for (member, host) in self.hosts.iter_mut().enumerate() {
+            host.sides = 1 << (side_of(member) % 32);
+        }
+    }
+
+    /// The member reaches all sides of a partition.
+    pub fn bridge(&mut self, member: Index) {
+        self.hosts[member].sides = u32::MAX;
+    }
+
+    /// All ways are open and all links perfect again, no process is slow or frozen; what crashed stays so.
+    pub fn heal(&mut self) {
+        let Network { delay, jitter, .. } = self.config.network;
+        self.config.network = Network {
+            delay,
+            jitter,
+            ..Network::default()
+        };
+        self.cuts.clear();
+        self.past.clear();
+        self.partition(|_| 0);
+        for member in 0..self.hosts.len() {
+            self.hosts[member].link = Link::default();
+            self.slow_down(member, Duration::ZERO);
+            self.thaw(member);
+        }
     }
 }
 
-/// Looking.
-impl Sim {
-    /// The present time.
-    pub fn now(&self) -> Time {
-        self.now
-    }
-
-    /// A member's state machine.
-    pub fn node(&self, member: Index) -> &Node {
-        &self.hosts[member].node
-    }
-
-    /// Those that run.
-    pub fn up(&self) -> impl Iterator<Item = Index> + '_ {
-        (0..self.hosts.len()).filter(|member| self.hosts[*member].up)
-    }
-
-    /// What happened at a member, with the time; takes it.
-    pub fn take_events(&mut self, member: Index) -> Vec<(Time, Event)> {
-        self.hosts[member].events.drain(..).collect()
-    }
-
-    /// What one member holds another for.
-    pub fn view(&self, of: Index, about: Index) -> Option<Health> {
-        self.hosts[of].node.health_of(id_of(about))
-    }
-
-    /// Whether every running member holds this one for that.
-    pub fn all_hold(&self, about: Index, health: Health) -> bool {
-        self.up()
-            .filter(|member| *member != about)
-            .all(|member| self.view(member, about) == Some(health))
-    }
-
-    /// Whether all running members hold the same rumors.
-    pub fn same_rumors(&self) -> bool {
-        let mut checksums = self
-            .up()
-            .map(|member| self.hosts[member].node.rumor_checksum());
-        let first = checksums.next();
-        checksums.all(|checksum| Some(checksum) == first)
-    }
-
-    /// Whether every running member holds every running member for Alive, and nobody else.
-    pub fn all_agree(&self) -> bool {
-        let up = self.up().count();
-        self.up().all(|of| {
-            self.hosts[of].node.counts().alive == up
-                && self
-                    .up()
-                    .all(|about| self.view(of, about) == Some(Health::Alive))
-        })
-    }
-
-    /// Stands for every datagram that arrived so far, where and when.
-    pub fn trace_hash(&self) -> u64 {
-        self.trace.finish()
-    }
-}
-
-/// A member's id.
+/// The id of a member that is no twin of another.
 pub fn id_of(member: Index) -> MemberId {
     MemberId::from_bytes((member as u128 + 1).to_be_bytes())
 }
 
-fn address_of(member: Index) -> SocketAddr {
-    let ip = Ipv4Addr::from_bits(0x0a00_0001 + member as u32);
+/// The address of a place.
+fn address_of(place: usize) -> SocketAddr {
+    let ip = Ipv4Addr::from_bits(0x0a00_0001 + place as u32);
     SocketAddr::new(ip.into(), PORT)
 }
 
-fn index_of(addr: SocketAddr) -> Option<Index> {
+/// The place of an address, if one of ours may be there.
+fn place_of(addr: SocketAddr) -> Option<usize> {
     match addr.ip() {
         IpAddr::V4(ip) => Some(ip.to_bits().checked_sub(0x0a00_0001)? as usize),
         IpAddr::V6(_) => None,

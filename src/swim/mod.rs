@@ -24,8 +24,10 @@
 //! | `leave` | leaving |
 //! | `meter` | bounding what strangers can provoke |
 //! | `local_health` | how far this member may trust itself |
+//! | `inspect` | how large everything is, and what stands for the state |
 
 mod graves;
+mod inspect;
 mod leave;
 mod local_health;
 pub mod merge;

@@ -1,6 +1,7 @@
 //! What is counted, and how large things are.
 
 use super::options::Options;
+use crate::stats::Gauge;
 
 /// What a member's gossip sockets did since the start, and what they hold.
 #[derive(Clone, Debug)]
@@ -9,25 +10,9 @@ pub struct GossipStats {
     gauges: [Gauge; 5],
 }
 
-/// How large something is, and how large it may be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Gauge {
-    /// What it is: lowercase, words joined by `_`.
-    pub name: &'static str,
-    /// How much of it there is now.
-    pub now: u64,
-    /// How much of it there may be.
-    pub most: u64,
-}
-
 impl GossipStats {
     pub(super) fn new(counters: Counters, sizes: Sizes, options: &Options) -> Self {
-        let gauge = |name, now: usize, most: usize| Gauge {
-            name,
-            now: now as u64,
-            most: most as u64,
-        };
+        let gauge = Gauge::new;
         let frames = options.max_push_sockets * options.max_peer_frames;
         GossipStats {
             counters,

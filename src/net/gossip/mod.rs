@@ -16,8 +16,8 @@ use std::time::Instant;
 
 use mio::{Registry, Token};
 
+pub use counters::GossipStats;
 use counters::{Counters, Sizes};
-pub use counters::{Gauge, GossipStats};
 pub(super) use options::Options;
 use pull::Inbox;
 use push::PushSet;

@@ -1,0 +1,42 @@
+//! How large everything in here is, and what stands for its state.
+
+use std::hash::{Hash, Hasher};
+
+use super::Gossip;
+use crate::limits::{
+    MAX_DEBTORS, MAX_EXILED, MAX_QUEUED_PUSHES, MAX_RUMOR_BYTES, MAX_RUMORS, MAX_TOMBSTONES,
+    MAX_WANTED,
+};
+use crate::stats::Gauge;
+
+impl Gossip {
+    /// Everything that grows, with its cap.
+    pub fn sizes(&self) -> [Gauge; 11] {
+        let (pushes, talks) = self.outbox.queued();
+        let (wanted, refused) = self.reconciling.remembered();
+        let (debts, newcomers) = self.arrears.remembered();
+        let (departures, tombstones) = self.departures.remembered();
+        [
+            Gauge::new("rumors", self.store.len(), MAX_RUMORS),
+            Gauge::new("rumor_bytes", self.store.bytes(), MAX_RUMOR_BYTES),
+            Gauge::new("hot_rumors", self.hot.len(), MAX_RUMORS),
+            Gauge::new("queued_pushes", pushes, 3 * MAX_QUEUED_PUSHES),
+            Gauge::new("queued_comparisons", talks, super::outbox::MAX_TALKS),
+            Gauge::new("wanted_rumors", wanted, 2 * MAX_WANTED),
+            Gauge::new("refused_rumors", refused, 2 * MAX_WANTED),
+            Gauge::new("debtors", debts, MAX_DEBTORS),
+            Gauge::new("newcomers", newcomers, MAX_DEBTORS),
+            Gauge::new("departures", departures, MAX_EXILED + 1),
+            Gauge::new("tombstones", tombstones, MAX_TOMBSTONES + 1),
+        ]
+    }
+
+    /// What decides what it will do.
+    pub fn hash_state(&self, hasher: &mut impl Hasher) {
+        self.store.checksum().hash(hasher);
+        for size in self.sizes() {
+            size.now.hash(hasher);
+        }
+        (self.pushing, self.telling, self.effects.len()).hash(hasher);
+    }
+}

@@ -1,0 +1,47 @@
+//! Looking into a node: how large everything in it is, and what stands for its state.
+
+use std::hash::{Hash, Hasher};
+
+use super::Node;
+use crate::limits::{MAX_GONE, MAX_QUEUED_EVENTS, MAX_QUEUED_TRACES};
+use crate::member::{Incarnation, MemberId};
+use crate::stats::Gauge;
+
+impl Node {
+    /// How large everything is that grows, with its cap (`limits`).
+    pub fn sizes(&self) -> impl Iterator<Item = Gauge> {
+        let (events, traces) = self.env.journal.queued();
+        let own = [
+            Gauge::new("queued_events", events, MAX_QUEUED_EVENTS),
+            Gauge::new("queued_traces", traces, MAX_QUEUED_TRACES),
+            Gauge::new("gone", self.gone.len(), MAX_GONE),
+        ];
+        let (swim, gossip) = (self.swim.sizes(), self.gossip.sizes());
+        own.into_iter().chain(swim).chain(gossip)
+    }
+
+    /// Its own incarnation.
+    pub(crate) fn incarnation(&self) -> Incarnation {
+        self.swim.table().own().incarnation
+    }
+
+    /// Whether this member is gone for good, by a departure rumor.
+    pub(crate) fn is_exiled(&self, id: &MemberId) -> bool {
+        self.swim.is_exiled(id)
+    }
+
+    /// Equal at two members that hold the same members for living, but for a chance of 2⁻³².
+    pub(crate) fn living_digest(&self) -> u32 {
+        self.swim.table().digest()
+    }
+
+    /// Stands for all that decides what it will do, but the time and what is only counted.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        let mut hasher = std::hash::DefaultHasher::new();
+        self.swim.hash_state(&mut hasher);
+        self.gossip.hash_state(&mut hasher);
+        self.env.timers.live().hash(&mut hasher);
+        (self.expelled, self.paused, self.gone.len()).hash(&mut hasher);
+        hasher.finish()
+    }
+}
