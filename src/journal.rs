@@ -6,6 +6,7 @@ use std::panic::Location;
 
 use crate::error::Reject;
 use crate::event::{Cause, Event};
+use crate::growth;
 use crate::limits::{
     MAX_QUEUED_EVENTS, MAX_QUEUED_TRACES, PROBE_PING_INTERVAL, REJECT_LOG_INTERVAL,
 };
@@ -71,7 +72,9 @@ impl Journal {
     }
 
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        let event = self.events.pop_front();
+        growth::slim(&mut self.events);
+        event
     }
 
     pub fn poll_trace(&mut self) -> Option<Trace> {

@@ -68,6 +68,7 @@ mod env;
 pub mod error;
 pub mod event;
 mod gossip;
+mod growth;
 mod journal;
 pub mod limits;
 mod lists;

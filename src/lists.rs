@@ -1,8 +1,11 @@
 //! Many queues over one slab: a node leaves or changes its queue in constant time, wherever it stands in it.
 
 use std::mem;
+use std::num::NonZeroU32;
 
 use slab::Slab;
+
+use crate::growth;
 
 /// The link that leads nowhere: an index that the slab never gives out.
 const NIL: u32 = u32::MAX;
@@ -25,7 +28,18 @@ struct Node<T> {
     value: T,
     prev: u32,
     next: u32,
-    list: u32,
+    /// The list's number and one: that it is never zero saves the slab a word for each node.
+    list: NonZeroU32,
+}
+
+impl<T> Node<T> {
+    fn list(&self) -> usize {
+        self.list.get() as usize - 1
+    }
+}
+
+fn numbered(list: usize) -> NonZeroU32 {
+    NonZeroU32::MIN.saturating_add(list as u32)
 }
 
 /// First and last node of one list; both `NIL` while it is empty.
@@ -35,27 +49,32 @@ struct Ends {
     back: u32,
 }
 
+const EMPTY: Ends = Ends {
+    front: NIL,
+    back: NIL,
+};
+
+/// Memory for so many nodes is never too much.
+const FEW: usize = 256;
+
 impl<T> Lists<T> {
     /// That many lists, all empty.
     pub fn new(lists: usize) -> Self {
-        let empty = Ends {
-            front: NIL,
-            back: NIL,
-        };
         Lists {
             nodes: Slab::new(),
-            ends: vec![empty; lists].into_boxed_slice(),
+            ends: vec![EMPTY; lists].into_boxed_slice(),
         }
     }
 
     /// Appends `value` to `list`; the number of its node.
     pub fn push_back(&mut self, list: usize, value: T) -> u32 {
+        growth::make_room_in_slab(&mut self.nodes);
         // Four thousand million nodes do not fit in memory, so the index does fit in 32 bits.
         let node = self.nodes.insert(Node {
             value,
             prev: NIL,
             next: NIL,
-            list: NIL,
+            list: numbered(list),
         }) as u32;
         self.link_back(node, list);
         node
@@ -102,12 +121,32 @@ impl<T> Lists<T> {
 
     /// The list that the node is in.
     pub fn list_of(&self, node: u32) -> Option<usize> {
-        Some(self.nodes.get(node as usize)?.list as usize)
+        Some(self.nodes.get(node as usize)?.list())
     }
 
     /// How many nodes there are in all lists together.
     pub fn len(&self) -> usize {
         self.nodes.len()
+    }
+
+    /// Whether most of the memory is held for a crowd that has gone.
+    pub fn is_sparse(&self) -> bool {
+        self.nodes.capacity() > FEW && self.nodes.len() < self.nodes.capacity() / 4
+    }
+
+    /// Gives back most of the memory that is not needed any more. `moved` is told each value, and the new
+    /// number of its node.
+    pub fn shrink(&mut self, mut moved: impl FnMut(&T, u32)) {
+        let mut all = mem::take(&mut self.nodes);
+        self.nodes.reserve_exact(2 * all.len());
+        for list in 0..self.ends.len() {
+            let mut next = mem::replace(&mut self.ends[list], EMPTY).front;
+            while let Some(node) = all.try_remove(next as usize) {
+                next = node.next;
+                moved(&node.value, self.nodes.vacant_key() as u32);
+                self.push_back(list, node.value);
+            }
+        }
     }
 
     /// Ties the node's neighbours to each other. What the node says of them is then out of date.
@@ -116,7 +155,7 @@ impl<T> Lists<T> {
             return;
         };
         let (prev, next) = (node.prev, node.next);
-        let ends = &mut self.ends[node.list as usize];
+        let ends = &mut self.ends[node.list()];
         match self.nodes.get_mut(prev as usize) {
             Some(before) => before.next = next,
             None => ends.front = next,
@@ -137,7 +176,7 @@ impl<T> Lists<T> {
         if let Some(linked) = self.nodes.get_mut(node as usize) {
             linked.prev = last;
             linked.next = NIL;
-            linked.list = list as u32;
+            linked.list = numbered(list);
         }
     }
 }
@@ -225,6 +264,39 @@ mod tests {
         assert_eq!(lists.front(0), None);
         assert_eq!(lists.front(1), None, "no such list");
         assert_eq!(lists.len(), 0);
+    }
+
+    /// As the slab tells its full places from empty ones.
+    #[allow(dead_code)]
+    enum Place<T> {
+        Empty(usize),
+        Full(T),
+    }
+
+    #[test]
+    fn a_place_takes_no_more_than_a_value_and_where_it_stands() {
+        assert_eq!(size_of::<Place<Node<u32>>>(), 16);
+    }
+
+    #[test]
+    fn what_a_crowd_took_is_given_back_and_the_rest_keeps_its_order() {
+        let mut lists = Lists::new(3);
+        let nodes: Vec<u32> = (0..3_000)
+            .map(|value| lists.push_back(value as usize % 3, value))
+            .collect();
+        for node in &nodes[..2_990] {
+            lists.remove(*node);
+        }
+        assert!(lists.is_sparse());
+        let mut moved = Vec::new();
+        lists.shrink(|value, node| moved.push((*value, node)));
+        assert!(!lists.is_sparse() && lists.nodes.capacity() < 32);
+        assert_eq!(values(&lists, 0), [2_991, 2_994, 2_997]);
+        assert_eq!(values_backwards(&lists, 1), [2_998, 2_995, 2_992]);
+        assert_eq!((lists.len(), moved.len()), (10, 10));
+        for (value, node) in moved {
+            assert_eq!(lists.get(node), Some(&value));
+        }
     }
 
     #[test]

@@ -5,6 +5,8 @@
 //! | file | subject |
 //! |---|---|
 //! | `table` | who is known: rows in a slab, the round, the dead |
+//! | `row` | what is known of one member |
+//! | `names` | names for people, kept small |
 //! | `merge` | the rules by which a record changes a row |
 //! | `receive` | what each message does |
 //! | `records` | what the memberships in a message do |
@@ -30,11 +32,13 @@ mod leave;
 mod local_health;
 pub mod merge;
 mod meter;
+mod names;
 mod news;
 mod probe;
 mod push;
 mod receive;
 mod records;
+mod row;
 mod rumors;
 mod seeds;
 mod send;
@@ -54,6 +58,7 @@ use slab::Slab;
 use crate::config::{NodeConfig, Timing};
 use crate::env::{Env, Timer};
 use crate::event::Cause;
+use crate::growth;
 use crate::limits::{INCARNATION_RESERVE, MAX_BLOCKED, MAX_NAME};
 use crate::member::{Health, Incarnation, Member, MemberId};
 use crate::timer::TimerKey;
@@ -61,9 +66,10 @@ use local_health::LocalHealth;
 use merge::State;
 use meter::Meter;
 use news::{News, RowKey};
-use table::{NONE, Table, flag};
+use row::{NONE, flag};
+use table::Table;
 
-pub(crate) use table::Row;
+pub(crate) use row::Row;
 
 /// What gossip has to know of what happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -379,6 +385,8 @@ impl Swim {
             Health::Confirmed | Health::Departed => self.graves.try_remove(side),
             Health::Alive => None,
         };
+        growth::slim_slab(&mut self.suspicions);
+        growth::slim_slab(&mut self.graves);
         if let Some(timer) = timer {
             env.timers.cancel(timer);
         }

@@ -66,6 +66,13 @@ impl News {
         Some(place)
     }
 
+    /// Gives back what a crowd of news took, now that most is cold. `moved` is told each row's new place.
+    pub fn shrink(&mut self, mut moved: impl FnMut(RowKey, u32)) {
+        if self.levels.is_sparse() {
+            self.levels.shrink(|row, place| moved(*row, place));
+        }
+    }
+
     /// How often the least told was told; `None`: there is no news.
     pub fn least_told(&mut self) -> Option<usize> {
         let walk = self.walk();

@@ -2,8 +2,8 @@
 //! each hop takes a round trip instead of half a period.
 
 use super::news::RowKey;
+use super::row::flag;
 use super::send::{Body, Outgoing};
-use super::table::flag;
 use super::{Row, Swim};
 use crate::env::{Env, Timer};
 use crate::limits::ORDINARY_DATAGRAM;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::merge::{self, Merge, State};
 use super::news::RowKey;
 use super::receive::Incoming;
-use super::table::flag;
+use super::row::flag;
 use super::{Row, Swim};
 use crate::env::Env;
 use crate::error::Reject;

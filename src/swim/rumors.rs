@@ -8,7 +8,7 @@ use super::merge::State;
 use super::news::RowKey;
 use super::receive::Incoming;
 use super::records::is_somewhere;
-use super::table::flag;
+use super::row::flag;
 use super::{Notice, Row, Swim};
 use crate::env::Env;
 use crate::error::Reject;

@@ -8,8 +8,9 @@ use super::merge::State;
 use super::news::{self, RowKey};
 use super::receive::listed;
 use super::records::is_somewhere;
-use super::table::flag;
+use super::row::flag;
 use crate::env::Env;
+use crate::growth;
 use crate::journal::Peer;
 use crate::limits::{MAX_DATAGRAM_SENT, MAX_QUEUED_DATAGRAMS};
 use crate::member::{Health, MemberId};
@@ -123,6 +124,7 @@ impl Swim {
     ) -> Option<(SocketAddr, usize)> {
         loop {
             let message = self.outbox.pop_front()?;
+            growth::slim(&mut self.outbox);
             let hard = MAX_DATAGRAM_SENT.saturating_sub(overhead).min(buf.len());
             let soft = message.limit.saturating_sub(overhead).min(hard);
             let Some(len) = self.encode(env, &message, &mut buf[..hard], soft) else {
@@ -372,7 +374,16 @@ impl Swim {
                 row.news = kept.unwrap_or(news::COLD);
             }
         }
+        self.shrink_news();
         count
+    }
+
+    fn shrink_news(&mut self) {
+        self.news.shrink(|key, place| {
+            if let Some(row) = self.table.get_mut(key) {
+                row.news = place;
+            }
+        });
     }
 
     /// Without news, a ping carries one record of the table in turn: slow anti-entropy, so that whatever

@@ -1,8 +1,7 @@
-//! The member table: compact rows in a slab, found by id, with the round of those to be probed and the
-//! list of the dead beside them.
+//! The member table: rows in a slab, found by id, with the round of those to be probed and the list of the
+//! dead beside them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::time::Duration;
 
 use hashbrown::HashTable;
 use rand::RngExt;
@@ -10,115 +9,19 @@ use rand::rngs::StdRng;
 use slab::Slab;
 
 use super::merge::State;
+use super::names::Names;
 use super::news::{COLD, RowKey};
-use crate::member::{Health, Incarnation, Member, MemberId};
+use super::row::{NONE, Row, flag};
+use crate::growth;
+use crate::member::{Health, Member, MemberId};
 use crate::time::Time;
-
-/// No index: of a name, a place or a side table.
-pub(crate) const NONE: u32 = u32::MAX;
-
-/// What is known of one member. One hundred thousand of them fit in 7 MB.
-pub(crate) struct Row {
-    pub id: MemberId,
-    pub incarnation: Incarnation,
-    /// When its health changed last.
-    pub since: Time,
-    /// The IPv4 address, or an index into the table of IPv6 addresses.
-    ip: u32,
-    /// The last round trip in microseconds; `NONE`: never measured.
-    pub rtt: u32,
-    /// Its place in the list that it is in.
-    place: u32,
-    name: u32,
-    /// Its suspicion, or its grave.
-    pub side: u32,
-    /// Its place among the news, or `COLD`.
-    pub news: u32,
-    pub swim_port: u16,
-    pub gossip_port: u16,
-    pub flags: u16,
-    pub health: Health,
-}
-
-/// Bits of [`Row::flags`].
-pub(crate) mod flag {
-    pub const PERSISTENT: u16 = 1;
-    /// It left of its own will.
-    pub const LEFT: u16 = 1 << 1;
-    pub const V6: u16 = 1 << 2;
-    /// It answered at this address, so nobody else can have made it up.
-    pub const PROVED: u16 = 1 << 3;
-    /// It knows the extensions.
-    pub const OURS: u16 = 1 << 4;
-    /// Others say it is dead, and that is being checked.
-    pub const ON_TRIAL: u16 = 1 << 5;
-    /// It wants to be told the member table, once it proved its address.
-    pub const WANTS_TABLE: u16 = 1 << 6;
-    pub const IN_ROUND: u16 = 1 << 7;
-    pub const AMONG_DEAD: u16 = 1 << 8;
-    pub const AMONG_GONE: u16 = 1 << 9;
-    /// It was asked to prove its address.
-    pub const ASKED: u16 = 1 << 10;
-    /// Every row but the own is in one of them.
-    pub const LISTS: u16 = IN_ROUND | AMONG_DEAD | AMONG_GONE;
-}
-
-impl Row {
-    pub fn has(&self, flag: u16) -> bool {
-        self.flags & flag != 0
-    }
-
-    pub fn set(&mut self, flag: u16, on: bool) {
-        if on {
-            self.flags |= flag;
-        } else {
-            self.flags &= !flag;
-        }
-    }
-
-    pub fn state(&self) -> State {
-        State {
-            incarnation: self.incarnation,
-            health: self.health,
-            left: self.has(flag::LEFT),
-        }
-    }
-
-    pub fn is_persistent(&self) -> bool {
-        self.has(flag::PERSISTENT)
-    }
-
-    pub fn has_left(&self) -> bool {
-        self.has(flag::LEFT)
-    }
-
-    pub fn rtt(&self) -> Option<Duration> {
-        (self.rtt != NONE).then(|| Duration::from_micros(self.rtt.into()))
-    }
-
-    /// Whether it is to be probed in turn.
-    fn belongs_in_round(&self) -> bool {
-        self.health <= Health::Suspect || self.has(flag::PERSISTENT) && !self.has(flag::LEFT)
-    }
-
-    /// The list in which it belongs. The dead are asked now and then if they are back; who left is not.
-    fn list(&self) -> u16 {
-        if self.belongs_in_round() {
-            flag::IN_ROUND
-        } else if self.has(flag::LEFT) {
-            flag::AMONG_GONE
-        } else {
-            flag::AMONG_DEAD
-        }
-    }
-}
 
 pub(crate) struct Table {
     rows: Slab<Row>,
     index: HashTable<RowKey>,
     hash_key: HashKey,
     v6: Slab<Ipv6Addr>,
-    names: Slab<Box<str>>,
+    names: Names,
     me: RowKey,
     /// Those to be probed, in random order: before `visited` this round's past, after it its future.
     round: Vec<RowKey>,
@@ -138,7 +41,7 @@ impl Table {
             index: HashTable::new(),
             hash_key: HashKey(rng.random(), rng.random()),
             v6: Slab::new(),
-            names: Slab::new(),
+            names: Names::new(),
             me: 0,
             round: Vec::new(),
             visited: 0,
@@ -243,7 +146,7 @@ impl Table {
     }
 
     pub fn name_of(&self, row: &Row) -> &str {
-        self.names.get(row.name as usize).map_or("", |name| name)
+        self.names.get(row.name, row.name_len)
     }
 
     /// Adds a member that is not in the table yet.
@@ -255,14 +158,16 @@ impl Table {
             ip: 0,
             rtt: NONE,
             place: NONE,
-            name: NONE,
+            name: 0,
             side: NONE,
             news: COLD,
             swim_port: member.swim_port,
             gossip_port: member.gossip_port,
             flags: 0,
             health,
+            name_len: 0,
         };
+        growth::make_room_in_slab(&mut self.rows);
         let key = self.rows.insert(row) as RowKey;
         let (rows, hash_key) = (&self.rows, &self.hash_key);
         let rehash = |key: &RowKey| {
@@ -285,7 +190,8 @@ impl Table {
         let Some(row) = self.rows.get(key as usize).filter(|_| key != self.me) else {
             return;
         };
-        let (id, health, name, ip, v6) = (row.id, row.health, row.name, row.ip, row.has(flag::V6));
+        let (id, health, ip, v6) = (row.id, row.health, row.ip, row.has(flag::V6));
+        self.set_name(key, "");
         self.leave_lists(key);
         if let Ok(entry) = self
             .index
@@ -293,7 +199,6 @@ impl Table {
         {
             entry.remove();
         }
-        self.names.try_remove(name as usize);
         if v6 {
             self.v6.try_remove(ip as usize);
         }
@@ -324,19 +229,22 @@ impl Table {
         }
     }
 
+    /// The name has at most [`MAX_NAME`](crate::limits::MAX_NAME) bytes.
     pub fn set_name(&mut self, key: RowKey, name: &str) {
         let Some(row) = self.rows.get_mut(key as usize) else {
             return;
         };
-        if self.names.get(row.name as usize).map_or("", |old| old) == name {
+        if self.names.get(row.name, row.name_len) == name {
             return;
         }
-        self.names.try_remove(row.name as usize);
-        row.name = if name.is_empty() {
-            NONE
-        } else {
-            self.names.insert(name.into()) as u32
-        };
+        self.names.remove(row.name_len);
+        (row.name, row.name_len) = self.names.add(name);
+        if self.names.is_sparse() {
+            self.names = Names::of(
+                &self.names,
+                self.rows.iter_mut().map(|(_, row)| row.name_mut()),
+            );
+        }
     }
 
     /// Changes what decides about a member, and with it where it is listed.
@@ -388,6 +296,7 @@ impl Table {
             self.enter_round(key, rng);
         } else {
             let others = self.unasked(list);
+            growth::make_room(others);
             others.push(key);
             let last = others.len() - 1;
             self.set_place(key, last);
@@ -409,6 +318,7 @@ impl Table {
     /// At a random place (SWIM §4.3), which may lie in this round's past or its future.
     fn enter_round(&mut self, key: RowKey, rng: &mut StdRng) {
         let last = self.round.len();
+        growth::make_room(&mut self.round);
         self.round.push(key);
         self.set_place(key, last);
         let place = rng.random_range(0..=last);
@@ -588,6 +498,7 @@ pub(super) fn mix(mut bits: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::member::Incarnation;
     use rand::SeedableRng;
 
     fn member(number: u8) -> Member {
@@ -618,11 +529,6 @@ mod tests {
             left: false,
         };
         table.set_state(key, state, Time::ZERO, rng);
-    }
-
-    #[test]
-    fn a_row_is_small() {
-        assert!(size_of::<Row>() <= 64, "{}", size_of::<Row>());
     }
 
     #[test]
@@ -716,10 +622,7 @@ mod tests {
         table.set_contact(2, ip.into(), 1, 2);
         assert_eq!(table.member(2).map(|member| member.ip), Some(ip.into()));
         table.remove(2);
-        assert_eq!(
-            (table.find(&member(2).id), table.names.len(), table.v6.len()),
-            (None, 0, 0)
-        );
+        assert_eq!((table.find(&member(2).id), table.v6.len()), (None, 0));
         let key = table.insert(&member(9), Health::Alive, Time::ZERO);
         assert_eq!((key, table.find(&member(9).id)), (2, Some(2)));
         assert_eq!(table.name_of(table.get(2).unwrap()), "");
