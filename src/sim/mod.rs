@@ -309,6 +309,7 @@ impl Sim {
         if host.up {
             host.up = false;
             host.inbox.clear();
+            host.held.clear();
             self.faults.add(Fault::Crash);
         }
     }
@@ -353,6 +354,8 @@ impl Sim {
         let host = &mut self.hosts[member];
         host.mark = incarnation.plus(INCARNATION_RESERVE);
         (host.node, host.up, host.frozen, host.clock) = (node, true, false, 0);
+        host.stalled = false;
+        host.held.clear();
         (host.wake, host.turn, host.busy_until) = (None, None, now);
         host.inbox.clear();
         if let Some(what) = host.watch.begins(now, incarnation, same_disk) {
@@ -398,6 +401,23 @@ impl Sim {
         }
     }
 
+    /// What comes to the process waits in its socket, and what it sends does not leave, while it goes on
+    /// working: slow processing of messages, as the Lifeguard paper has it.
+    pub fn stall(&mut self, member: Index) {
+        if !self.hosts[member].stalled {
+            self.hosts[member].stalled = true;
+            self.faults.add(Fault::Stall);
+        }
+    }
+
+    /// All that waited goes its way.
+    pub fn unstall(&mut self, member: Index) {
+        if std::mem::take(&mut self.hosts[member].stalled) {
+            self.release(member);
+            self.turn_at(member, self.now);
+        }
+    }
+
     /// Its loop does something else for so long each time around; zero: it is prompt again.
     pub fn slow_down(&mut self, member: Index, by: Duration) {
         self.hosts[member].slow = by;
@@ -435,7 +455,7 @@ impl Sim {
         self.hosts[member].sides = u32::MAX;
     }
 
-    /// All ways are open and all links perfect again, no process is slow or frozen; what crashed stays so.
+    /// All ways are open and all links perfect again, no process is slow, stalled or frozen; what crashed stays so.
     pub fn heal(&mut self) {
         let Network { delay, jitter, .. } = self.config.network;
         self.config.network = Network {
@@ -450,6 +470,7 @@ impl Sim {
             self.hosts[member].link = Link::default();
             self.slow_down(member, Duration::ZERO);
             self.thaw(member);
+            self.unstall(member);
         }
     }
 }
