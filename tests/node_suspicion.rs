@@ -326,6 +326,28 @@ fn failures_and_refutations_make_it_slower_and_successes_mend_it() {
     assert_eq!(bench.node.local_health(), 0);
 }
 
+/// Lifeguard's "nack": helpers that were asked say so, and then the silence is not the asker's fault.
+#[test]
+fn who_was_heard_by_its_helpers_does_not_doubt_itself_for_a_probe_that_failed() {
+    for (answers, score) in [(0, 1), (1, 0), (3, 0)] {
+        let mut bench = Bench::timed(doubtful());
+        let all: Vec<_> = (1..=4).map(Peer::ours).collect();
+        let (silent, living) = (all[0], &all[1..]);
+        bench.meet(&all);
+        bench.advance_with_living(secs(10.0), &all);
+        let ping = bench.until_pinged(&silent, living);
+        let requests = ping_reqs(&bench.advance_with_living(secs(0.6), living));
+        assert_eq!(requests.len(), 3);
+        for request in &requests[..answers] {
+            let helper = living.iter().find(|peer| peer.addr == request.to).unwrap();
+            bench.feed(helper, helper.ack(ping.probe), &[]);
+        }
+        bench.advance(secs(0.41));
+        assert_eq!(bench.health(&silent), Some(Health::Suspect));
+        assert_eq!(bench.node.local_health(), score, "{answers} answers");
+    }
+}
+
 #[test]
 fn a_bad_score_stretches_the_period_and_the_timeout() {
     let mut bench = Bench::timed(doubtful());

@@ -32,8 +32,19 @@ pub(super) struct Probe {
     answered: bool,
     /// How often others were asked.
     asked: usize,
+    /// How many of those answer such a request, and how many did.
+    helpers: usize,
+    helped: usize,
     /// Others are to be asked then; `None`: they were, often enough.
     late: Option<TimerKey>,
+}
+
+impl Probe {
+    /// Whether this member was heard by those whom it asked for help, and heard them (Lifeguard §III, "nack"):
+    /// then it is not to blame for a probe that failed. A third of them is enough, as datagrams are lost.
+    fn was_heard(&self) -> bool {
+        self.helpers > 0 && self.helped * 3 >= self.helpers
+    }
 }
 
 impl Swim {
@@ -90,6 +101,8 @@ impl Swim {
             left: None,
             answered: false,
             asked: 0,
+            helpers: 0,
+            helped: 0,
             late,
         });
         env.journal.stats.probes += 1;
@@ -175,7 +188,10 @@ impl Swim {
         } else {
             env.journal.stats.probes_indirect += 1;
         }
-        self.ask_others(env, target, number);
+        let helpers = self.ask_others(env, target, number);
+        if let Some(probe) = &mut self.probe {
+            probe.helpers += helpers;
+        }
     }
 
     /// The direct ping did not get there: others are asked at once, unless they were.
@@ -186,8 +202,9 @@ impl Swim {
         }
     }
 
-    /// Asks some Alive members to ping this one.
-    pub(super) fn ask_others(&mut self, env: &mut Env, target: MemberId, number: u64) {
+    /// Asks some Alive members to ping this one. How many of them are ours, and say so.
+    pub(super) fn ask_others(&mut self, env: &mut Env, target: MemberId, number: u64) -> usize {
+        let mut ours = 0;
         let mut helpers = std::mem::take(&mut self.helpers);
         let row = self.table.find(&target).and_then(|key| self.table.get(key));
         // Who does not know of IPv6 knows no such member.
@@ -200,6 +217,8 @@ impl Swim {
             let Some(helper) = self.table.member(*key) else {
                 continue;
             };
+            let row = self.table.get(*key);
+            ours += usize::from(row.is_some_and(|row| row.has(flag::OURS)));
             env.journal.trace(
                 env.wall,
                 TraceKind::ProbePingReq,
@@ -217,6 +236,16 @@ impl Swim {
             });
         }
         self.helpers = helpers;
+        ours
+    }
+
+    /// Somebody else answers with the number of the probe: it was asked to help, and heard that.
+    pub(super) fn note_help(&mut self, sender: MemberId, number: u64) {
+        let asked =
+            |probe: &&mut Probe| number != 0 && probe.number == number && probe.target != sender;
+        if let Some(probe) = self.probe.as_mut().filter(asked) {
+            probe.helped += 1;
+        }
     }
 
     /// Whether more has come in than the driver reads at once, at this moment.
@@ -311,7 +340,9 @@ impl Swim {
         if probe.held.health >= Health::Confirmed {
             return;
         }
-        self.local_health.worsen();
+        if !probe.was_heard() {
+            self.local_health.worsen();
+        }
         // The Ack may lie unread: the own loop is what is too slow, and that accuses nobody.
         if self.unread {
             return;
