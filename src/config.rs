@@ -84,7 +84,7 @@ impl Timing {
             period: Duration::from_secs(1),
             timeout: Duration::from_millis(500),
             indirect_probes: 3,
-            indirect_rounds: 3,
+            indirect_rounds: 5,
             suspicion_periods: 2.0,
             suspicion_stretch: 4.0,
             suspicion_confirmations: 3,
