@@ -387,3 +387,32 @@ fn somebody_with_the_own_id_is_told_of_once_in_a_while() {
     bench.feed(&twin, twin.ack(1), &[]);
     assert_eq!(told(&mut bench), 1);
 }
+
+/// Records that were heard before are not read again, and all else is as if they were.
+#[test]
+fn records_that_say_nothing_new_count_and_excuse_nothing() {
+    let mut bench = Bench::new();
+    let all: Vec<_> = (1..=150).map(Peer::ours).collect();
+    bench.meet(&all[..1]);
+    let known: Vec<_> = all.iter().map(|peer| peer.said(Health::Alive, 5)).collect();
+    bench.learn(&all[0], &known);
+    for round in 1..=3 {
+        bench.learn(&all[0], &known);
+        assert_eq!(bench.node.stats().records_received, (1 + round) * 150);
+    }
+    let raised = all[7].said(Health::Alive, 6);
+    let records: Vec<_> = [known[3], raised, known[5]].into();
+    bench.learn(&all[0], &records);
+    assert_eq!(bench.held(&all[7]), Some((Health::Alive, 6)));
+    bench.learn(&all[0], &known);
+    assert_eq!(bench.held(&all[7]), Some((Health::Alive, 6)));
+    // What is wrong with one of them drops the message, whatever is beside it.
+    let newcomer = Peer::ours(999).said(Health::Alive, 1);
+    let mut bad = bench.datagram(&all[0].ack(0), &[known[1], newcomer, known[2]]);
+    let before = bench.fingerprint();
+    let last = bad.len() - 1;
+    bad[last] = 0xff;
+    bench.node.handle_datagram(bench.now, all[0].addr, &mut bad);
+    assert_eq!(bench.node.stats().rejected_total(), 1);
+    assert_eq!(bench.fingerprint(), before);
+}

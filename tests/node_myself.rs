@@ -200,6 +200,21 @@ fn a_stranger_does_not_move_it() {
     assert_eq!(bench.node.me().member.ip.to_string(), "198.51.100.44");
 }
 
+#[test]
+fn what_moved_it_once_moves_it_again() {
+    let mut bench = nowhere();
+    let peer = Peer::ours(1);
+    bench.meet(&[peer]);
+    bench.prove(&peer, &[]);
+    for ip in ["198.51.100.44", "203.0.113.66", "198.51.100.44"] {
+        let own = known_at(&bench, ip, 3);
+        for _ in 0..3 {
+            bench.feed(&peer, peer.ack(0), &[own]);
+            assert_eq!(bench.node.me().member.ip.to_string(), ip);
+        }
+    }
+}
+
 /// A member that was restarted with another id still hears of the old one, which is said to be where it
 /// now is itself: it pings itself, and that is nobody else.
 #[test]

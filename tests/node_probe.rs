@@ -206,6 +206,26 @@ fn a_confirmed_member_is_departed_and_then_forgotten() {
 }
 
 #[test]
+fn a_record_that_said_nothing_new_says_something_once_its_member_is_forgotten() {
+    let mut timing = plain();
+    (timing.departed_after, timing.forget_after) = (secs(100.0), secs(50.0));
+    let mut bench = timed(timing);
+    let (one, other) = (Peer::ours(1), Peer::ours(2));
+    bench.meet(&[one, other]);
+    let alive = other.said(Health::Alive, 5);
+    for _ in 0..3 {
+        bench.learn(&one, &[alive]);
+    }
+    bench.feed(&one, one.ack(0), &[other.said(Health::Suspect, 5)]);
+    bench.learn(&one, &[alive]);
+    assert_eq!(bench.held(&other), Some((Health::Suspect, 5)));
+    bench.advance_with_living(secs(300.0), &[one]);
+    assert_eq!(bench.held(&other), None);
+    bench.learn(&one, &[alive]);
+    assert_eq!(bench.held(&other), Some((Health::Alive, 5)));
+}
+
+#[test]
 fn a_persistent_member_is_asked_whatever_its_health() {
     let mut bench = bench();
     let living = [Peer::ours(1)];

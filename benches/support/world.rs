@@ -91,7 +91,7 @@ pub fn record(number: u32) -> MemberRecord<'static> {
     }
 }
 
-fn member(number: u32) -> Member {
+pub fn member(number: u32) -> Member {
     let record = record(number);
     Member {
         id: record.id,

@@ -10,6 +10,7 @@
 //! | `merge` | the rules by which a record changes a row |
 //! | `receive` | what each message does |
 //! | `records` | what the memberships in a message do |
+//! | `echoes` | records that were heard before and need not be read again |
 //! | `send` | what waits to be sent, and how it becomes bytes |
 //! | `news` | which records are news, the least told first |
 //! | `probe` | the probe cycle |
@@ -26,6 +27,7 @@
 //! | `local_health` | how far this member may trust itself |
 //! | `inspect` | how large everything is, and what stands for the state |
 
+mod echoes;
 mod graves;
 mod inspect;
 mod leave;
@@ -62,6 +64,7 @@ use crate::growth;
 use crate::limits::{INCARNATION_RESERVE, MAX_BLOCKED, MAX_NAME};
 use crate::member::{Health, Incarnation, Member, MemberId};
 use crate::timer::TimerKey;
+use echoes::Echoes;
 use local_health::LocalHealth;
 use merge::State;
 use meter::Meter;
@@ -117,7 +120,9 @@ pub(crate) struct Swim {
     /// Whether a push of news is due.
     pushing: bool,
     outbox: VecDeque<send::Outgoing>,
+    myself: Option<send::Myself>,
     meter: Meter,
+    echoes: Echoes,
     blocked: BTreeSet<MemberId>,
     leave: leave::Leave,
     /// Whether the own address is known, so that the own record may go into memberships.
@@ -181,7 +186,9 @@ impl Swim {
             sync: sync::Sync::new(),
             pushing: false,
             outbox: VecDeque::new(),
+            myself: None,
             meter: Meter::new(&mut env.rng),
+            echoes: Echoes::new(&mut env.rng),
             blocked: BTreeSet::new(),
             leave: leave::Leave::Not,
             addressed: ip.is_some(),
@@ -360,6 +367,8 @@ impl Swim {
             self.news.remove(row.news);
         }
         self.table.remove(key);
+        // It may come back as it was.
+        self.echoes.clear();
     }
 
     /// What a health brings with it begins: a suspicion, or a grave.

@@ -13,16 +13,32 @@ use crate::event::{Cause, Event};
 use crate::member::{Health, Incarnation, Member, MemberId};
 use crate::wire::{MemberRecord, MembershipRecord, Memberships, feature};
 
+/// What a record is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Worth {
+    /// It changed nothing, and in the same bytes never will.
+    Nothing,
+    /// It did something, or might another time.
+    Something,
+}
+
 impl Swim {
+    /// Whether this membership, by its bytes, was heard before and says nothing new.
+    #[inline]
+    pub fn knows(&self, membership: &[u8]) -> bool {
+        self.echoes.contains(membership)
+    }
+
     /// Merges the memberships that a message carried; `news`: what is adopted is passed on.
     pub(super) fn apply(
         &mut self,
         env: &mut Env,
         incoming: &mut Incoming<'_>,
-        memberships: Memberships<'_>,
+        mut memberships: Memberships<'_>,
         news: bool,
     ) {
-        for record in memberships {
+        env.journal.stats.records_received += memberships.known() as u64;
+        while let Some((bytes, record)) = memberships.next_with_bytes() {
             match record {
                 Ok(record) if record.member.id == MemberId::OBSERVER => {
                     env.journal.rejected(env.now, Reject::BadId, incoming.from);
@@ -33,7 +49,9 @@ impl Swim {
                 }
                 Ok(record) => {
                     env.journal.stats.records_received += 1;
-                    self.apply_record(env, incoming, &record, news);
+                    if self.apply_record(env, incoming, &record, news) == Worth::Nothing {
+                        self.echoes.add(bytes, self.table.len());
+                    }
                 }
                 Err(reason) => env.journal.rejected(env.now, reason, incoming.from),
             }
@@ -46,7 +64,7 @@ impl Swim {
         incoming: &mut Incoming<'_>,
         record: &MembershipRecord<'_>,
         news: bool,
-    ) {
+    ) -> Worth {
         let heard = State {
             incarnation: record.member.incarnation,
             health: record.health,
@@ -56,17 +74,20 @@ impl Swim {
             return self.hear_of_myself(env, incoming, record, heard);
         }
         if self.is_exiled(&record.member.id) {
-            return;
+            return Worth::Something;
         }
         let known = self.table.find(&record.member.id);
         let held = known.and_then(|key| self.table.get(key)).map(Row::state);
         match (merge::merge(held, heard, news), known) {
+            // Incarnations never fall, so a member that is said to be Alive at this one is never again news.
+            (Merge::Ignore, Some(_)) if heard.health == Health::Alive => return Worth::Nothing,
             (Merge::Ignore, Some(key)) => self.confirm_suspicion(env, key, held, heard, record),
             (Merge::Ignore, None) => {}
             (Merge::Adopt, known) => self.adopt(env, incoming, known, heard, record, news),
             (Merge::Check, Some(key)) => self.begin_trial(env, key, incoming, heard.incarnation),
             (Merge::Check, None) => {}
         }
+        Worth::Something
     }
 
     fn adopt(
@@ -162,13 +183,20 @@ impl Swim {
         incoming: &Incoming<'_>,
         record: &MembershipRecord<'_>,
         heard: State,
-    ) {
+    ) -> Worth {
         if let Some(ip) = record.member.address {
             self.learn_own_address(ip, incoming.proved);
         }
-        let mine = self.me().incarnation;
-        let Some(raised) = merge::merge_own(mine, self.is_leaving(), heard) else {
-            return;
+        let mine = self.me();
+        let Some(raised) = merge::merge_own(mine.incarnation, self.is_leaving(), heard) else {
+            // Until the own address changes, if others may change it.
+            let told_before = record.member.address == Some(self.table.ip_of(mine));
+            let settled = self.advertised || self.addressed && told_before;
+            return if settled && heard.health == Health::Alive {
+                Worth::Nothing
+            } else {
+                Worth::Something
+            };
         };
         let untrue = heard.health != Health::Alive && !self.is_leaving();
         if !self.may_provoke(env, incoming) {
@@ -179,6 +207,7 @@ impl Swim {
         } else {
             self.raise(env, raised);
         }
+        Worth::Something
     }
 
     /// Goes on above what was said. That it was said is a bad sign for this member, if not a stranger did.
@@ -208,10 +237,14 @@ impl Swim {
         if self.advertised || (self.addressed && !trusted) {
             return;
         }
-        let me = self.table.me();
-        let (swim_port, gossip_port) = (self.me().swim_port, self.me().gossip_port);
-        self.table.set_contact(me, ip, swim_port, gossip_port);
         self.addressed = true;
+        let (key, me) = (self.table.me(), self.me());
+        if self.table.ip_of(me) == ip {
+            return;
+        }
+        let (swim_port, gossip_port) = (me.swim_port, me.gossip_port);
+        self.table.set_contact(key, ip, swim_port, gossip_port);
+        self.echoes.clear();
     }
 }
 

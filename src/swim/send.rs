@@ -13,10 +13,11 @@ use crate::env::Env;
 use crate::growth;
 use crate::journal::Peer;
 use crate::limits::{MAX_DATAGRAM_SENT, MAX_QUEUED_DATAGRAMS};
-use crate::member::{Health, MemberId};
+use crate::member::{Health, Incarnation, MemberId};
 use crate::stats::MessageKind;
 use crate::wire::{
-    self, Accusers, Encoder, MemberRecord, MembershipRecord, Memberships, Message, feature,
+    self, Accusers, EncodedMember, Encoder, MemberRecord, MembershipRecord, Memberships, Message,
+    feature,
 };
 
 /// A message decided on, to be encoded when it is taken.
@@ -67,6 +68,13 @@ pub(super) struct Forward {
     pub to: MemberRecord<'static>,
     pub number: u64,
     pub memberships: Vec<u8>,
+}
+
+/// The own record, encoded once for all messages until it changes.
+pub(super) struct Myself {
+    /// What may change of it.
+    state: (Incarnation, u16, u16, u16),
+    bytes: EncodedMember,
 }
 
 /// The most news that one datagram can hold: records have at least 50 bytes.
@@ -153,6 +161,7 @@ impl Swim {
         soft: usize,
     ) -> Option<usize> {
         let receiver = message.id.and_then(|id| self.table.find(&id));
+        self.encode_myself();
         match &message.body {
             Body::Ping {
                 forward_to,
@@ -170,7 +179,8 @@ impl Swim {
                     probe: *number,
                     digest,
                 };
-                let mut out = Encoder::new(buf, &ping).filter(|out| out.len() <= soft)?;
+                let mut out = Encoder::from_sender(buf, self.encoded()?, &ping)
+                    .filter(|out| out.len() <= soft)?;
                 self.push_told(&mut out, receiver, message.told, soft);
                 if self.push_news(env, &mut out, receiver, message.ages, soft) == 0 && *probe {
                     self.push_filler(&mut out, receiver, soft);
@@ -191,7 +201,8 @@ impl Swim {
                     rumors: self.rumors,
                     reconcile: &[],
                 };
-                let mut out = Encoder::new(buf, &ack).filter(|out| out.len() <= soft)?;
+                let mut out = Encoder::from_sender(buf, self.encoded()?, &ack)
+                    .filter(|out| out.len() <= soft)?;
                 if *news {
                     self.push_told(&mut out, receiver, message.told, soft);
                     self.push_news(env, &mut out, receiver, message.ages, soft);
@@ -223,7 +234,22 @@ impl Swim {
         }
     }
 
+    /// Sees to it that the own record is encoded as it is now.
+    fn encode_myself(&mut self) {
+        let me = self.me();
+        let state = (me.incarnation, me.flags, me.swim_port, me.gossip_port);
+        if self.myself.as_ref().is_none_or(|old| old.state != state) {
+            let bytes = EncodedMember::of(&self.own_record());
+            self.myself = Some(Myself { state, bytes });
+        }
+    }
+
+    fn encoded(&self) -> Option<&EncodedMember> {
+        self.myself.as_ref().map(|myself| &myself.bytes)
+    }
+
     /// The own record as a message's `from`.
+    #[inline]
     pub(super) fn own_record(&self) -> MemberRecord<'_> {
         let me = self.me();
         MemberRecord {

@@ -19,9 +19,22 @@ use crate::member::Health;
 /// `Truncated`, `Malformed`, `BadUtf8`, `UnknownType`, `MissingField` and `BadPort`, wherever they are in
 /// it; `BadId`, `BadIncarnation` and `BadAddress` only for whom it comes from, goes on to or asks about.
 pub fn decode(payload: &[u8]) -> Result<Swim<'_>, Reject> {
+    decode_knowing(payload, |_| false)
+}
+
+/// The same, but memberships that are `known`, by their bytes, are neither checked nor listed: the caller has
+/// read the same bytes before.
+///
+/// # Errors
+/// Those of [`decode`].
+pub fn decode_knowing<'a>(
+    payload: &'a [u8],
+    mut known: impl FnMut(&'a [u8]) -> bool,
+) -> Result<Swim<'a>, Reject> {
     let mut kind = None;
     let mut body = None;
     let mut memberships = Memberships::default();
+    let mut count = 0;
     let mut fields = Fields::new(payload);
     loop {
         let here = fields;
@@ -29,11 +42,17 @@ pub fn decode(payload: &[u8]) -> Result<Swim<'_>, Reject> {
             Some((1, Value::Varint(number))) => kind = Some(int32(number)?),
             Some((number @ (2..=4 | 6), Value::Bytes(bytes))) => once(&mut body, (number, bytes))?,
             Some((5, Value::Bytes(membership))) => {
-                check_membership(membership)?;
-                if memberships.left == 0 {
+                if count == 0 {
                     memberships.fields = here;
                 }
-                memberships.left += 1;
+                let bit = 1u128.checked_shl(count).unwrap_or(0);
+                count += 1;
+                if bit != 0 && known(membership) {
+                    memberships.known |= bit;
+                } else {
+                    check_membership(membership)?;
+                    memberships.left += 1;
+                }
             }
             Some(_) => {}
             None => break,
@@ -176,11 +195,15 @@ impl<'a> Body<'a> {
     }
 }
 
-/// The memberships of a message, in their order. An error is about one record only: skip that one.
+/// The memberships of a message, in their order, without those that are known. An error is about one record
+/// only: skip that one.
 #[derive(Clone, Debug, Default)]
 pub struct Memberships<'a> {
     fields: Fields<'a>,
+    /// How many there are to come.
     left: usize,
+    /// A bit for each of the first ones, lowest first: whether it is known.
+    known: u128,
 }
 
 impl<'a> Memberships<'a> {
@@ -189,21 +212,45 @@ impl<'a> Memberships<'a> {
         Memberships {
             fields: Fields::new(bytes),
             left: usize::MAX,
+            known: 0,
         }
     }
 
-    /// Whether there are none (left), neither good nor bad ones.
+    /// Whether there are none (left), neither good nor bad ones, that are not known.
     pub const fn is_empty(&self) -> bool {
         self.left == 0
     }
 
-    /// The bytes they stand in, from the first of them on, to be read again by
+    /// How many known ones there are (left).
+    pub const fn known(&self) -> usize {
+        self.known.count_ones() as usize
+    }
+
+    /// The bytes they stand in, known ones too, from the first of them on, to be read again by
     /// [`Memberships::from_bytes`].
     pub fn as_bytes(&self) -> &'a [u8] {
-        if self.left == 0 {
-            return &[];
-        }
         self.fields.rest()
+    }
+
+    /// The next one, and the bytes it was read from.
+    #[inline]
+    pub fn next_with_bytes(&mut self) -> Option<(&'a [u8], Result<MembershipRecord<'a>, Reject>)> {
+        while self.left > 0 {
+            // The whole message was checked: an error of its form cannot be, and would end the list.
+            match self.fields.next() {
+                Ok(Some((5, Value::Bytes(membership)))) => {
+                    let is_known = self.known & 1 != 0;
+                    self.known >>= 1;
+                    if !is_known {
+                        self.left -= 1;
+                        return Some((membership, read_membership(membership)));
+                    }
+                }
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => self.left = 0,
+            }
+        }
+        None
     }
 }
 
@@ -212,18 +259,7 @@ impl<'a> Iterator for Memberships<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        while self.left > 0 {
-            // The whole message was checked: an error of its form cannot be, and would end the list.
-            match self.fields.next() {
-                Ok(Some((5, Value::Bytes(membership)))) => {
-                    self.left -= 1;
-                    return Some(read_membership(membership));
-                }
-                Ok(Some(_)) => {}
-                Ok(None) | Err(_) => self.left = 0,
-            }
-        }
-        None
+        Some(self.next_with_bytes()?.1)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

@@ -1,4 +1,5 @@
-//! Writes a SWIM message into a borrowed buffer, in two passes: first how long, then the bytes.
+//! Writes a SWIM message into a borrowed buffer. A member goes into a small buffer of its own first: its length
+//! stands before it.
 //!
 //! Fields ascend by number and every scalar of the contract is written, also false, 0 and "", as the
 //! senders of today's rings do: so bytes can be compared. Extensions are written if they say something.
@@ -6,11 +7,12 @@
 use super::field::{BYTES, VARINT, Writer, bytes_len, tag, varint_len};
 use super::record::{MemberRecord, MembershipRecord};
 use super::swim::Message;
-use super::text::{cut_name, ip_len, write_ip};
+use super::text::{LONGEST_IP, cut_name, write_ip};
+use crate::limits::MAX_NAME;
 
 /// The two-byte tags of the extensions.
-const FEATURES: [u8; 2] = [0xa0, 0x06];
-const NAME: [u8; 2] = [0xaa, 0x06];
+pub(super) const FEATURES: [u8; 2] = [0xa0, 0x06];
+pub(super) const NAME: [u8; 2] = [0xaa, 0x06];
 const PROBE: [u8; 2] = [0xa0, 0x06];
 const EXTRA: [u8; 2] = [0xa8, 0x06];
 const RUMORS: [u8; 2] = [0xb0, 0x06];
@@ -21,6 +23,33 @@ const ACCUSER: [u8; 2] = [0xa2, 0x06];
 const ID_HEAD: [u8; 2] = [tag(1, BYTES), 32];
 /// `Membership.accuser`'s tag and length.
 const ACCUSER_HEAD: [u8; 3] = [ACCUSER[0], ACCUSER[1], 16];
+
+/// A `Member`, encoded.
+#[derive(Clone, Debug)]
+pub struct EncodedMember {
+    bytes: [u8; LONGEST_MEMBER],
+    len: usize,
+}
+
+/// Id, incarnation, address, ports, flags, features and name, each with its tag and at its longest.
+const LONGEST_MEMBER: usize =
+    ID_HEAD.len() + 32 + 11 + 2 + LONGEST_IP + 8 + 6 + 7 + 3 + MAX_NAME + 4;
+
+impl EncodedMember {
+    /// The record's bytes.
+    #[inline]
+    pub fn of(record: &MemberRecord<'_>) -> Self {
+        let mut bytes = [0; LONGEST_MEMBER];
+        let mut out = Writer::new(&mut bytes, 0);
+        write_member(&mut out, record);
+        let len = out.at();
+        EncodedMember { bytes, len }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
 
 /// Writes one SWIM message: who it comes from first, then memberships while they fit.
 pub struct Encoder<'b> {
@@ -33,8 +62,18 @@ impl<'b> Encoder<'b> {
     /// Begins the payload at the start of `buf`, all of which it may use; `None` if the message does not
     /// fit there.
     pub fn new(buf: &'b mut [u8], message: &Message<'_>) -> Option<Self> {
+        Self::from_sender(buf, &EncodedMember::of(message.from()), message)
+    }
+
+    /// The same for a sender that was encoded before: it takes the place of the message's `from`.
+    pub fn from_sender(
+        buf: &'b mut [u8],
+        from: &EncodedMember,
+        message: &Message<'_>,
+    ) -> Option<Self> {
         let body = Body::of(message);
-        let body_len = body.len();
+        let other = body.other.map(EncodedMember::of);
+        let body_len = body.len(from, other.as_ref());
         // The type takes two bytes.
         let len = 2 + bytes_len(body_len);
         if len > buf.len() {
@@ -43,7 +82,7 @@ impl<'b> Encoder<'b> {
         let mut out = Writer::new(buf, 0);
         out.number(tag(1, VARINT), body.kind);
         out.head(tag(body.number, BYTES), body_len);
-        body.write(&mut out);
+        body.write(&mut out, from, other.as_ref());
         let takes_memberships = !matches!(message, Message::ProbePing { .. });
         Some(Encoder {
             buf,
@@ -61,15 +100,15 @@ impl<'b> Encoder<'b> {
     /// Appends a membership if the payload then has at most `limit` bytes (and fits the buffer); else
     /// leaves all as it was and says false. A ProbePing takes none (PROTOCOL.md §2).
     pub fn push(&mut self, record: &MembershipRecord<'_>, limit: usize) -> bool {
-        let member = member_len(&record.member);
-        let membership = membership_body_len(record, member);
+        let member = EncodedMember::of(&record.member);
+        let membership = membership_body_len(record, &member);
         let end = self.len + bytes_len(membership);
         if !self.takes_memberships || end > limit.min(self.buf.len()) {
             return false;
         }
         let mut out = Writer::new(self.buf, self.len);
         out.head(tag(5, BYTES), membership);
-        write_membership(&mut out, record, member);
+        write_membership(&mut out, record, &member);
         self.len = end;
         true
     }
@@ -82,22 +121,24 @@ impl<'b> Encoder<'b> {
 
 /// Bytes that [`Encoder::push`] adds for this record.
 pub fn membership_len(record: &MembershipRecord<'_>) -> usize {
-    bytes_len(membership_body_len(record, member_len(&record.member)))
+    bytes_len(membership_body_len(
+        record,
+        &EncodedMember::of(&record.member),
+    ))
 }
 
 /// The bytes of a record as a `Membership` that stands alone.
 pub fn encode_membership(record: &MembershipRecord<'_>) -> Vec<u8> {
-    let member = member_len(&record.member);
-    let mut bytes = vec![0; membership_body_len(record, member)];
-    write_membership(&mut Writer::new(&mut bytes, 0), record, member);
+    let member = EncodedMember::of(&record.member);
+    let mut bytes = vec![0; membership_body_len(record, &member)];
+    write_membership(&mut Writer::new(&mut bytes, 0), record, &member);
     bytes
 }
 
-/// A message of any kind, laid out.
+/// A message of any kind, laid out, but for its sender.
 struct Body<'a> {
     kind: u64,
     number: u8,
-    from: &'a MemberRecord<'a>,
     /// `forward_to` or `target`.
     other: Option<&'a MemberRecord<'a>>,
     probe: u64,
@@ -109,6 +150,7 @@ struct Body<'a> {
 }
 
 impl<'a> Body<'a> {
+    #[inline]
     fn of(message: &'a Message<'a>) -> Self {
         let (kind, number, other, probe, extra) = match message {
             Message::Ping {
@@ -135,7 +177,6 @@ impl<'a> Body<'a> {
         Body {
             kind,
             number,
-            from: message.from(),
             other,
             probe,
             extra,
@@ -144,10 +185,10 @@ impl<'a> Body<'a> {
         }
     }
 
-    fn len(&self) -> usize {
-        let mut len = bytes_len(member_len(self.from));
-        if let Some(other) = self.other {
-            len += bytes_len(member_len(other));
+    fn len(&self, from: &EncodedMember, other: Option<&EncodedMember>) -> usize {
+        let mut len = bytes_len(from.len);
+        if let Some(other) = other {
+            len += bytes_len(other.len);
         }
         if self.probe != 0 {
             len += PROBE.len() + varint_len(self.probe);
@@ -165,12 +206,12 @@ impl<'a> Body<'a> {
         len
     }
 
-    fn write(&self, out: &mut Writer<'_>) {
-        out.head(tag(1, BYTES), member_len(self.from));
-        write_member(out, self.from);
-        if let Some(other) = self.other {
-            out.head(tag(2, BYTES), member_len(other));
-            write_member(out, other);
+    fn write(&self, out: &mut Writer<'_>, from: &EncodedMember, other: Option<&EncodedMember>) {
+        out.head(tag(1, BYTES), from.len);
+        out.bytes(from.as_bytes());
+        if let Some(other) = other {
+            out.head(tag(2, BYTES), other.len);
+            out.bytes(other.as_bytes());
         }
         if self.probe != 0 {
             out.bytes(&PROBE);
@@ -192,17 +233,17 @@ impl<'a> Body<'a> {
     }
 }
 
-/// Bytes of a membership in a member of `member_len` bytes; the health takes two.
+/// Bytes of a membership of this member; the health takes two.
 #[inline]
-fn membership_body_len(record: &MembershipRecord<'_>, member_len: usize) -> usize {
+fn membership_body_len(record: &MembershipRecord<'_>, member: &EncodedMember) -> usize {
     let accusers = record.accusers.iter().count() * (ACCUSER_HEAD.len() + 16);
-    bytes_len(member_len) + 2 + accusers
+    bytes_len(member.len) + 2 + accusers
 }
 
 #[inline]
-fn write_membership(out: &mut Writer<'_>, record: &MembershipRecord<'_>, member_len: usize) {
-    out.head(tag(1, BYTES), member_len);
-    write_member(out, &record.member);
+fn write_membership(out: &mut Writer<'_>, record: &MembershipRecord<'_>, member: &EncodedMember) {
+    out.head(tag(1, BYTES), member.len);
+    out.bytes(member.as_bytes());
     out.number(tag(2, VARINT), record.health as u64);
     for accuser in record.accusers.iter() {
         out.bytes(&ACCUSER_HEAD);
@@ -210,36 +251,17 @@ fn write_membership(out: &mut Writer<'_>, record: &MembershipRecord<'_>, member_
     }
 }
 
-#[inline]
-fn member_len(record: &MemberRecord<'_>) -> usize {
-    let ports = varint_len(record.swim_port.into()) + varint_len(record.gossip_port.into());
-    // Three tags of one byte, and three flags with theirs, beside id and address.
-    let mut len = ID_HEAD.len()
-        + 32
-        + 3
-        + varint_len(record.incarnation.get())
-        + ports
-        + bytes_len(ip_len(record.address))
-        + 6;
-    if record.features != 0 {
-        len += FEATURES.len() + varint_len(record.features.into());
-    }
-    if !record.name.is_empty() {
-        let name = cut_name(record.name).len();
-        len += NAME.len() + varint_len(name as u64) + name;
-    }
-    len
-}
-
-#[inline]
+#[inline(always)]
 fn write_member(out: &mut Writer<'_>, record: &MemberRecord<'_>) {
     out.bytes(&ID_HEAD);
     out.bytes(&record.id.to_hex());
     out.number(tag(2, VARINT), record.incarnation.get());
-    out.head(tag(3, BYTES), ip_len(record.address));
+    out.byte(tag(3, BYTES));
     write_ip(out, record.address);
-    out.number(tag(4, VARINT), record.swim_port.into());
-    out.number(tag(5, VARINT), record.gossip_port.into());
+    out.byte(tag(4, VARINT));
+    out.port(record.swim_port);
+    out.byte(tag(5, VARINT));
+    out.port(record.gossip_port);
     out.bytes(&[
         tag(6, VARINT),
         record.persistent.into(),
@@ -255,7 +277,7 @@ fn write_member(out: &mut Writer<'_>, record: &MemberRecord<'_>) {
     if !record.name.is_empty() {
         let name = cut_name(record.name).as_bytes();
         out.bytes(&NAME);
-        out.varint(name.len() as u64);
+        out.byte(name.len() as u8);
         out.bytes(name);
     }
 }

@@ -52,16 +52,26 @@ impl<'a> Fields<'a> {
             return Ok(None);
         }
         let tag = uint32(self.varint()?)?;
-        let value = match tag & 7 {
-            0 => Value::Varint(self.varint()?),
-            2 => Value::Bytes(self.bytes()?),
-            1 => self.take(8).map(|_| Value::Fixed)?,
-            5 => self.take(4).map(|_| Value::Fixed)?,
-            _ => return Err(Reject::Malformed),
+        // Not a match, of which a jump table would be made that is seldom predicted.
+        let value = if tag & 7 == u32::from(BYTES) {
+            Value::Bytes(self.bytes()?)
+        } else if tag & 7 == u32::from(VARINT) {
+            Value::Varint(self.varint()?)
+        } else {
+            self.fixed(tag & 7)?
         };
         match tag >> 3 {
             0 => Err(Reject::Malformed),
             number => Ok(Some((number, value))),
+        }
+    }
+
+    #[cold]
+    fn fixed(&mut self, wire_type: u32) -> Result<Value<'a>, Reject> {
+        match wire_type {
+            1 => self.take(8).map(|_| Value::Fixed),
+            5 => self.take(4).map(|_| Value::Fixed),
+            _ => Err(Reject::Malformed),
         }
     }
 
@@ -133,6 +143,7 @@ impl<'a> Fields<'a> {
         }
     }
 
+    #[cold]
     fn long_varint(&mut self) -> Result<u64, Reject> {
         let mut value = 0;
         for index in 0..10 {
@@ -191,6 +202,11 @@ impl<'b> Writer<'b> {
         Writer { buf, at }
     }
 
+    /// Where the next byte goes.
+    pub(super) const fn at(&self) -> usize {
+        self.at
+    }
+
     #[inline(always)]
     pub(super) fn bytes(&mut self, bytes: &[u8]) {
         if let Some(slot) = self.buf.get_mut(self.at..self.at + bytes.len()) {
@@ -230,6 +246,27 @@ impl<'b> Writer<'b> {
             value >>= 7;
         }
         self.byte(value as u8);
+    }
+
+    /// Puts another byte in the place of one that was written.
+    #[inline(always)]
+    pub(super) fn set_byte(&mut self, at: usize, byte: u8) {
+        if let Some(slot) = self.buf.get_mut(at) {
+            *slot = byte;
+        }
+    }
+
+    /// A varint of at most three bytes; a fourth has to be free.
+    #[inline(always)]
+    pub(super) fn port(&mut self, port: u16) {
+        let port = u32::from(port);
+        let [low, middle, high] = [port & 0x7f, port >> 7 & 0x7f, port >> 14];
+        let (bits, len) = match port {
+            0..0x80 => (low, 1),
+            0x80..0x4000 => (low | 0x80 | middle << 8, 2),
+            _ => (low | 0x80 | (middle | 0x80) << 8 | high << 16, 3),
+        };
+        self.part(&bits.to_le_bytes(), len);
     }
 
     /// A tag of one byte (fields 1 to 15) and a number.

@@ -25,8 +25,8 @@ pub use envelope::{HEADROOM, open, overhead, seal, seal_into};
 pub use ring_key::{RingKey, RingKeyError};
 pub use rumor::{CLIENT, EncodedRumor, RumorFrame, encode_member_rumor, encode_rumor, read_rumor};
 pub use swim::{
-    Accusers, Encoder, MemberRecord, MembershipRecord, Memberships, Message, Swim, decode,
-    encode_membership, feature, membership_len,
+    Accusers, EncodedMember, Encoder, MemberRecord, MembershipRecord, Memberships, Message, Swim,
+    decode, decode_knowing, encode_membership, feature, membership_len,
 };
 
 /// What `build.rs` makes of `protocols/*.proto`.

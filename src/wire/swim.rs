@@ -2,8 +2,8 @@
 
 use super::record::MemberRecord as Record;
 
-pub use super::decode::{Memberships, decode};
-pub use super::encode::{Encoder, encode_membership, membership_len};
+pub use super::decode::{Memberships, decode, decode_knowing};
+pub use super::encode::{EncodedMember, Encoder, encode_membership, membership_len};
 pub use super::record::{Accusers, MemberRecord, MembershipRecord};
 
 /// What a member's `features` bits say; they count only in a message straight from that member.

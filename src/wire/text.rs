@@ -26,52 +26,29 @@ static OCTETS: [([u8; 4], u8); 256] = {
     octets
 };
 
-/// Bytes of an address in text; none has no text.
-#[inline]
-pub(super) fn ip_len(ip: Option<IpAddr>) -> usize {
-    match ip {
-        Some(IpAddr::V4(ip)) => {
-            let octets = ip
-                .octets()
-                .map(|octet| usize::from(OCTETS[usize::from(octet)].1));
-            // The last one has no dot behind it.
-            octets.into_iter().sum::<usize>() - 1
-        }
-        Some(IpAddr::V6(ip)) => {
-            let mut count = Count(0);
-            // Counting cannot fail.
-            write!(count, "{ip}").unwrap_or_default();
-            count.0
-        }
-        None => 0,
-    }
-}
+/// The most bytes that an address takes in text: an IPv6 one that is IPv4-compatible.
+pub(super) const LONGEST_IP: usize = 45;
 
-/// Writes an address in text. At least one byte has to follow it.
+/// Writes an address in text, with its length before it; none has no text. A few more bytes of room have to
+/// follow.
 #[inline]
 pub(super) fn write_ip(out: &mut Writer<'_>, ip: Option<IpAddr>) {
+    let start = out.at();
+    out.byte(0);
     match ip {
         Some(IpAddr::V4(ip)) => {
             for octet in ip.octets() {
                 let (digits, len) = &OCTETS[usize::from(octet)];
                 out.part(digits, usize::from(*len));
             }
+            // The last one has no dot behind it.
             out.back(1);
         }
         // A writer takes everything.
         Some(IpAddr::V6(ip)) => write!(out, "{ip}").unwrap_or_default(),
         None => {}
     }
-}
-
-/// Counts the bytes of a text.
-struct Count(usize);
-
-impl Write for Count {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0 += text.len();
-        Ok(())
-    }
+    out.set_byte(start, (out.at() - start - 1) as u8);
 }
 
 impl Write for Writer<'_> {
@@ -149,8 +126,12 @@ mod tests {
     fn written(ip: &str) -> String {
         let ip: Option<IpAddr> = Some(ip.parse().unwrap());
         let mut buf = [0; 64];
-        write_ip(&mut Writer::new(&mut buf, 0), ip);
-        String::from_utf8(buf[..ip_len(ip)].to_vec()).unwrap()
+        let mut out = Writer::new(&mut buf, 0);
+        write_ip(&mut out, ip);
+        let text = 1..out.at();
+        assert_eq!(usize::from(buf[0]), text.len());
+        assert!(text.len() <= LONGEST_IP);
+        String::from_utf8(buf[text].to_vec()).unwrap()
     }
 
     #[test]
@@ -168,7 +149,6 @@ mod tests {
         ] {
             assert_eq!(written(ip), ip);
         }
-        assert_eq!(ip_len(None), 0);
     }
 
     #[test]
