@@ -276,7 +276,10 @@ fn members_that_come_back_at_other_addresses() {
     };
     let found = |sim: &Sim| {
         let mut moved = [3, 4, 5].into_iter();
-        moved.all(|about| sim.up().all(|of| addr(sim, of, about) == addr(sim, about, about)))
+        moved.all(|about| {
+            sim.up()
+                .all(|of| addr(sim, of, about) == addr(sim, about, about))
+        })
     };
     assert!(sim.run_until(secs(30.0), found));
     assert_eq!(addr(&sim, 0, 4), "10.0.0.6".parse().ok());

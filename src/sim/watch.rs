@@ -197,3 +197,98 @@ pub(super) fn datagram(bytes: &[u8], keys: &[RingKey]) -> Option<String> {
         Err(why) => Some(format!("a datagram that does not read: {why}")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::{Sim, SimConfig, id_of};
+
+    fn changed(from: Option<Health>, to: Health, incarnation: u64, cause: Cause) -> Event {
+        Event::MemberChanged {
+            id: id_of(1),
+            addr: ([10, 0, 0, 2], 9638).into(),
+            from,
+            to,
+            incarnation: Incarnation::new(incarnation).unwrap(),
+            cause,
+        }
+    }
+
+    fn ring() -> Sim {
+        let mut sim = Sim::new(SimConfig::new(1));
+        sim.start_settled(3);
+        sim
+    }
+
+    #[test]
+    fn the_dead_are_not_alive_again_by_hearsay() {
+        let sim = ring();
+        let via = Cause::Record { via: id_of(2) };
+        let died = changed(Some(Health::Suspect), Health::Confirmed, 4, via);
+        for (from, incarnation, cause, wrong) in [
+            (Some(Health::Confirmed), 4, via, true),
+            (Some(Health::Confirmed), 5, via, false),
+            (Some(Health::Confirmed), 4, Cause::ProofOfLife, false),
+            (None, 4, via, false),
+        ] {
+            let mut watch = Watch::default();
+            assert_eq!(watch.event(sim.node(0), &died), None);
+            let back = changed(from, Health::Alive, incarnation, cause);
+            let said = watch.event(sim.node(0), &back);
+            assert_eq!(said.is_some(), wrong, "{from:?} {incarnation} {cause:?}");
+        }
+    }
+
+    #[test]
+    fn who_departed_for_good_does_not_live_again() {
+        let mut sim = ring();
+        sim.command(0, |node, now| node.depart(now, id_of(1)).unwrap());
+        let back = changed(Some(Health::Departed), Health::Alive, 9, Cause::ProofOfLife);
+        assert!(Watch::default().event(sim.node(0), &back).is_some());
+        assert!(Watch::default().event(sim.node(2), &back).is_none());
+    }
+
+    #[test]
+    fn an_incarnation_does_not_fall() {
+        let sim = ring();
+        let high = Incarnation::new(7).unwrap();
+        let mut watch = Watch::default();
+        assert_eq!(watch.begins(Time::ZERO, high, true), None);
+        assert!(watch.state(sim.node(0)).is_some());
+        watch.begins(Time::ZERO, high, false);
+        assert!(watch.begins(Time::ZERO, high, true).is_some());
+        assert!(watch.begins(Time::ZERO, Incarnation::ZERO, false).is_none());
+    }
+
+    #[test]
+    fn more_messages_than_the_protocol_knows_are_noticed() {
+        let (before, mut now) = (Stats::default(), Stats::default());
+        let exceeded = |now: &Stats| {
+            let allowed = Allowed::new(&Timing::lan(), 1, now, &before, 1);
+            allowed.exceeded(now, &before)
+        };
+        for kind in [
+            MessageKind::Ping,
+            MessageKind::Ack,
+            MessageKind::PingReq,
+            MessageKind::ProbePing,
+            MessageKind::ForwardedAck,
+        ] {
+            let mut many = now.clone();
+            (0..400).for_each(|_| many.count_sent(kind, 100));
+            let expected = format!("{kind:?}");
+            assert!(exceeded(&many).is_some_and(|said| said.contains(&expected)));
+        }
+        now.count_sent(MessageKind::Ping, 100);
+        now.count_sent(MessageKind::Ack, 100);
+        assert_eq!(exceeded(&now), None);
+    }
+
+    #[test]
+    fn a_datagram_has_its_budget() {
+        let garbage = vec![0; MAX_DATAGRAM_SENT + 1];
+        assert!(datagram(&garbage, &[]).is_some());
+        assert!(datagram(&garbage[..ORDINARY_DATAGRAM + 1], &[]).is_some());
+        assert_eq!(datagram(&garbage[..ORDINARY_DATAGRAM], &[]), None);
+    }
+}

@@ -23,7 +23,7 @@ pub(super) fn come_to_rest(storm: &mut Storm<'_>) -> (Vec<String>, Option<Durati
     storm.end();
     let timing = storm.plan.timing();
     let (start, sim) = (storm.sim.now(), &storm.sim);
-    let round = sim.up().map(|member| sim.node(member).members().count());
+    let round = sim.up().map(|member| sim.node(member).member_count());
     let round = timing.period * round.max().unwrap_or_default() as u32;
     let most = timing.retry_max * PATIENCE + round * ROUNDS;
     let mut wrong = disagreement(storm);
@@ -53,9 +53,10 @@ fn disagreement(storm: &Storm<'_>) -> Option<String> {
                 return Some(format!("{of} holds {id}, which lives, for {view:?}"));
             }
         }
-        let ghost = sim.node(*of).members().find(|member| {
-            member.health <= Health::Suspect && !ids.contains(&member.member.id)
-        });
+        let ghost = sim
+            .node(*of)
+            .members()
+            .find(|member| member.health <= Health::Suspect && !ids.contains(&member.member.id));
         if let Some(ghost) = ghost {
             let (id, health) = (ghost.member.id, ghost.health);
             return Some(format!("{of} holds {id}, which is dead, for {health}"));

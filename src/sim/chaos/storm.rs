@@ -450,8 +450,7 @@ impl<'p> Storm<'p> {
                 for id in blocked {
                     self.sim.command(member, |node, _| node.unblock(id));
                 }
-            } else if !self.twins.contains(&member)
-                && (member < SEEDS || self.rng.random_bool(0.7))
+            } else if !self.twins.contains(&member) && (member < SEEDS || self.rng.random_bool(0.7))
             {
                 self.start_again(member, Disk::Kept);
             }
