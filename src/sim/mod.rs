@@ -441,7 +441,7 @@ impl Sim {
     }
 
     /// All ways lead in both directions again.
-    pub fn mend(&mut self) {
+    pub fn mend_all(&mut self) {
         self.cuts.clear();
     }
 
@@ -458,7 +458,7 @@ impl Sim {
             jitter,
             ..Network::default()
         };
-        self.mend();
+        self.mend_all();
         self.past.clear();
         self.partition(|_| 0);
         for member in 0..self.hosts.len() {

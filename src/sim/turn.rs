@@ -111,7 +111,9 @@ impl Sim {
                 bytes,
                 tampered,
             } => {
-                let before = (self.config.watched && *tampered).then(|| Snap::of(&host.node));
+                let few = host.node.member_count() <= FEW;
+                let before =
+                    (self.config.watched && *tampered && few).then(|| Snap::of(&host.node));
                 host.node.handle_datagram(local, *from, bytes);
                 if let Some(what) = before.and_then(|snap| snap.changed(&Snap::of(&host.node))) {
                     self.violated(member, what);

@@ -124,6 +124,7 @@ fn over(mut sizes: impl Iterator<Item = Gauge>) -> Option<String> {
 #[derive(Clone, Copy)]
 pub(super) struct Snap {
     understood: u64,
+    lags: u64,
     state: u64,
 }
 
@@ -131,13 +132,15 @@ impl Snap {
     pub fn of(node: &Node) -> Self {
         Snap {
             understood: node.stats().received_total(),
+            lags: node.stats().lags,
             state: node.fingerprint(),
         }
     }
 
     /// Whether a datagram that was rejected left something behind.
     pub fn changed(&self, after: &Snap) -> Option<String> {
-        let rejected = after.understood == self.understood;
+        // That its loop is late shows at whatever comes next, and changes its state, too.
+        let rejected = (after.understood, after.lags) == (self.understood, self.lags);
         (rejected && after.state != self.state)
             .then(|| "a datagram that was rejected changed its state".to_owned())
     }

@@ -193,7 +193,7 @@ impl<'p> Storm<'p> {
         match then {
             Then::Repair(member) => *self.sim.link_mut(member) = Link::default(),
             Then::Reunite => {
-                self.sim.mend();
+                self.sim.mend_all();
                 self.sim.partition(|_| 0);
             }
             Then::Thaw(member) => self.sim.thaw(member),
