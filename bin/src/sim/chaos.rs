@@ -44,7 +44,7 @@ pub fn chaos(args: &ChaosArgs) -> Result<(), Failure> {
             }
             progress(&sum, args.seeds);
         }
-        Ok(sum)
+        Ok::<_, Failure>(sum)
     })?;
     output::print(&sum.text(begun.elapsed()))?;
     match sum.failed.first() {

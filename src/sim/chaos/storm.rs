@@ -162,6 +162,8 @@ impl<'p> Storm<'p> {
             Trouble::Fault(Fault::Duplicate) => network.duplicate = share,
             Trouble::Fault(Fault::Reorder) => network.reorder = share,
             Trouble::Fault(Fault::Replay) => network.replay = share,
+            // Without a key each may make up a member, and all that is said of it.
+            Trouble::Fault(Fault::Corrupt) if !self.plan.sealed => network.corrupt = share / 20.0,
             Trouble::Fault(Fault::Corrupt) => network.corrupt = share,
             Trouble::Fault(Fault::Truncate) => network.truncate = share,
             _ => {}
