@@ -145,6 +145,13 @@ impl FaultCounts {
         self.0[fault as usize] += 1;
     }
 
+    /// Adds what happened elsewhere.
+    pub fn add_all(&mut self, others: &FaultCounts) {
+        for (count, more) in self.0.iter_mut().zip(others.0) {
+            *count += more;
+        }
+    }
+
     /// How often this one happened.
     pub fn of(&self, fault: Fault) -> u64 {
         self.0[fault as usize]

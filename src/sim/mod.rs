@@ -27,7 +27,9 @@
 //! | `turn` | how a process reads, works and sends |
 //! | `watch` | what must hold after every event |
 //! | `look` | looking at the whole |
+//! | [`chaos`] | whole runs of trouble that a seed chooses |
 
+pub mod chaos;
 mod dice;
 mod fault;
 mod host;
@@ -458,6 +460,11 @@ impl Sim {
         }
     }
 
+    /// All ways lead in both directions again.
+    pub fn mend_all(&mut self) {
+        self.cuts.clear();
+    }
+
     /// The member reaches all sides of a partition.
     pub fn bridge(&mut self, member: Index) {
         self.hosts[member].sides = u32::MAX;
@@ -471,7 +478,7 @@ impl Sim {
             jitter,
             ..Network::default()
         };
-        self.cuts.clear();
+        self.mend_all();
         self.past.clear();
         self.partition(|_| 0);
         for member in 0..self.hosts.len() {
