@@ -311,6 +311,7 @@ impl Sim {
         if host.up {
             host.up = false;
             host.inbox.clear();
+            host.held.clear();
             self.faults.add(Fault::Crash);
         }
     }
@@ -355,6 +356,8 @@ impl Sim {
         let host = &mut self.hosts[member];
         host.mark = incarnation.plus(INCARNATION_RESERVE);
         (host.node, host.up, host.frozen, host.clock) = (node, true, false, 0);
+        host.stalled = false;
+        host.held.clear();
         (host.wake, host.turn, host.busy_until) = (None, None, now);
         host.inbox.clear();
         if let Some(what) = host.watch.begins(now, incarnation, same_disk) {
@@ -397,6 +400,23 @@ impl Sim {
     /// It goes on where it stood still, and finds out how late it is.
     pub fn thaw(&mut self, member: Index) {
         if std::mem::take(&mut self.hosts[member].frozen) {
+            self.turn_at(member, self.now);
+        }
+    }
+
+    /// What comes to the process waits in its socket, and what it sends does not leave, while it goes on
+    /// working: slow processing of messages, as the Lifeguard paper has it.
+    pub fn stall(&mut self, member: Index) {
+        if !self.hosts[member].stalled {
+            self.hosts[member].stalled = true;
+            self.faults.add(Fault::Stall);
+        }
+    }
+
+    /// All that waited goes its way.
+    pub fn unstall(&mut self, member: Index) {
+        if std::mem::take(&mut self.hosts[member].stalled) {
+            self.release(member);
             self.turn_at(member, self.now);
         }
     }
@@ -450,7 +470,7 @@ impl Sim {
         self.hosts[member].sides = u32::MAX;
     }
 
-    /// All ways are open and all links perfect again, no process is slow or frozen; what crashed stays so.
+    /// All ways are open and all links perfect again, no process is slow, stalled or frozen; what crashed stays so.
     pub fn heal(&mut self) {
         let Network { delay, jitter, .. } = self.config.network;
         self.config.network = Network {
@@ -465,6 +485,7 @@ impl Sim {
             self.hosts[member].link = Link::default();
             self.slow_down(member, Duration::ZERO);
             self.thaw(member);
+            self.unstall(member);
         }
     }
 }

@@ -158,9 +158,10 @@ impl Allowed {
         let rounds = 1 + periods;
         let pushes = timing.period.div_duration_f64(timing.push_interval).ceil() as u64 + 2;
         let pushed = timing.push_fanout as u64 * pushes * rounds;
-        // The probe, a witness in its place; the dead and the seeds that are asked; tables compared, at first
-        // sixteen times a period.
-        let own = (2 + 2 + 16 + 2 * seeds as u64) * rounds;
+        // The probe, a witness in its place, each of them again; the dead and the seeds that are asked; tables
+        // compared, at first sixteen times a period.
+        let again = timing.indirect_rounds.max(1) as u64;
+        let own = (2 * again + 2 + 16 + 2 * seeds as u64) * rounds;
         let helpers = timing.indirect_probes as u64;
         // A table in 16 datagrams each 5 ms, as long as somebody wants it.
         let table = 16 * (timing.period.as_millis() as u64 / 5 + 1) * rounds;
@@ -184,7 +185,10 @@ impl Allowed {
                     + leave
                     + talks,
             ),
-            (MessageKind::PingReq, helpers * (2 * rounds + records)),
+            (
+                MessageKind::PingReq,
+                helpers * (2 * again * rounds + records),
+            ),
             (MessageKind::ProbePing, records),
             (
                 MessageKind::ForwardedAck,
