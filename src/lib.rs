@@ -54,7 +54,7 @@
 //! | [`limits`] | every cap, with its reason |
 //! | [`error`], [`event`], [`stats`], [`trace`] | what goes wrong, what happens, how often, and in every detail |
 //! | [`member`], [`rumor`], [`time`] | the nouns |
-//! | [`wire`] | bytes ⇄ messages |
+//! | `wire` | bytes ⇄ messages |
 //! | `swim` | membership and failure detection |
 //! | `gossip` | rumors: services, configurations, files, elections, departures |
 //! | [`node`] | the state machine, without I/O |
@@ -85,6 +85,7 @@ pub mod time;
 pub mod timer;
 pub mod trace;
 mod view;
+#[doc(hidden)] // For the program, the tests and the benchmarks: it changes as they need it.
 pub mod wire;
 
 pub use config::{Config, Timing};
