@@ -43,6 +43,9 @@
 //! # }
 //! ```
 //!
+//! The contract in full is in `docs/embedding.md`; `examples/` has a mio loop, a tokio task, a thread of its own,
+//! and a directory of services that follows events.
+//!
 //! Who has no loop calls [`Butterfly::run`]; who wants no I/O at all takes the state machine,
 //! [`node::Node`]; who wants to know what a ring of a thousand members would do asks [`sim::Sim`].
 //!
