@@ -153,12 +153,9 @@ impl Sender {
     fn tell(&mut self) -> io::Result<()> {
         self.rumors += 1;
         let group = format!("load{}.default", self.rumors % GROUPS);
-        let config = Rumor::ServiceConfig(ServiceConfig {
-            group: group.parse().map_err(io::Error::other)?,
-            incarnation: self.rumors,
-            encrypted: false,
-            config: vec![b'#'; 200],
-        });
+        let group = group.parse().map_err(io::Error::other)?;
+        let config = ServiceConfig::new(group, self.rumors, vec![b'#'; 200]);
+        let config = Rumor::ServiceConfig(config);
         self.injector.push(&config).map_err(io::Error::other)
     }
 }
