@@ -90,10 +90,8 @@ fn what_is_not_newer_is_refused_with_both_incarnations() {
 fn what_is_too_large_is_refused_and_the_largest_is_taken_by_another() {
     let key = butterfly::wire::RingKey::new("ring", "20260101000000", [7; 32]).unwrap();
     let sealed = || {
-        let config = butterfly::node::NodeConfig {
-            ring_keys: vec![key.clone()],
-            ..config_of_node()
-        };
+        let mut config = config_of_node();
+        config.ring_keys = vec![key.clone()];
         Bench::with(config)
     };
     let (mut one, mut other) = (sealed(), sealed());
@@ -433,6 +431,24 @@ fn services_of_who_left_are_retired_and_stale() {
     assert_eq!(
         (bench.node.rumor_count(), bench.node.stats().rumors_stale),
         (0, 1)
+    );
+}
+
+/// Its services can be here before anything is known of itself (chaos, seed 88).
+#[test]
+fn services_of_who_is_known_from_its_leave_alone_are_retired() {
+    let mut bench = bench();
+    let gone = Peer::original(1);
+    bench.hear(&Rumor::Service(service(gone.id, "default", 1)), gone.id);
+    assert_eq!(bench.node.rumor_count(), 1);
+    let leaving = Peer {
+        departed: true,
+        ..gone
+    };
+    bench.feed(&leaving, leaving.ack(0), &[]);
+    assert_eq!(
+        (bench.health(&gone), bench.node.rumor_count()),
+        (Some(Health::Departed), 0)
     );
 }
 
