@@ -93,7 +93,7 @@ impl Swim {
         env.journal
             .trace(env.wall, TraceKind::ProbeBegin, (&member).into(), Vec::new);
         let body = Body::Ping {
-            forward_to: self.number_to_copy(row, number),
+            forward_to: self.number_to_copy(row, number).map(Box::new),
             number,
             digest: false,
             probe: true,
@@ -102,6 +102,7 @@ impl Swim {
         self.queue(Outgoing {
             to,
             id,
+            row: key,
             told: Some(held),
             limit,
             ages: true,
@@ -173,6 +174,7 @@ impl Swim {
             self.queue(Outgoing {
                 to,
                 id,
+                row: *key,
                 told: None,
                 limit,
                 ages: true,

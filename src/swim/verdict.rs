@@ -52,6 +52,7 @@ impl Swim {
         self.queue(Outgoing {
             to,
             id,
+            row: key,
             told: None,
             limit: ORDINARY_DATAGRAM,
             ages: true,
