@@ -71,6 +71,9 @@ pub const REJECT_LOG_INTERVAL: Duration = Duration::from_secs(10);
 /// How far ahead of the incarnation in use the mark on disk lies (PROTOCOL.md §4).
 pub const INCARNATION_RESERVE: u64 = 64;
 
+/// Commands of other threads that one wake of the loop carries out before the ring gets its turn.
+pub const COMMANDS_PER_WAKE: usize = 256;
+
 /// Frames of rumors that one wake of the loop reads before timers and datagrams get their turn.
 pub const FRAMES_PER_WAKE: usize = 256;
 

@@ -16,6 +16,9 @@ impl MemberId {
     /// One constant, so that a ring of peers that do not know observers gets at most one row of it.
     pub const OBSERVER: MemberId = MemberId(*b"\x0bfly-observer\0\0\0");
 
+    /// Nobody's id: all zeroes.
+    pub const NIL: MemberId = MemberId([0; 16]);
+
     /// The id with these bytes.
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         MemberId(bytes)

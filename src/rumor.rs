@@ -209,7 +209,7 @@ pub struct SysInfo {
 /// A member runs a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
-    /// The member.
+    /// The member; filled in by who announces it.
     pub member: MemberId,
     /// The group that its service is in.
     pub group: ServiceGroup,
@@ -229,6 +229,31 @@ pub struct Service {
     pub withdrawn: bool,
 }
 
+impl Service {
+    /// A service of this package, initialized, with nothing else to say; `announce` fills in the member, which
+    /// is [`MemberId::NIL`] here, and the incarnation.
+    ///
+    /// ```
+    /// let group = "redis.default".parse()?;
+    /// let mut service = butterfly::Service::new(group, "acme/redis/7.2.1/20260101000000");
+    /// service.sys.ip = "192.0.2.7".to_owned();
+    /// # Ok::<(), butterfly::rumor::ParseServiceGroupError>(())
+    /// ```
+    pub fn new(group: ServiceGroup, pkg: impl Into<String>) -> Self {
+        Service {
+            member: MemberId::NIL,
+            group,
+            incarnation: 0,
+            initialized: true,
+            pkg: pkg.into(),
+            cfg: Vec::new(),
+            sys: SysInfo::default(),
+            pkg_incarnation: 0,
+            withdrawn: false,
+        }
+    }
+}
+
 /// The configuration of a service group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceConfig {
@@ -240,6 +265,18 @@ pub struct ServiceConfig {
     pub encrypted: bool,
     /// In TOML.
     pub config: Vec<u8>,
+}
+
+impl ServiceConfig {
+    /// A configuration in plain TOML.
+    pub fn new(group: ServiceGroup, incarnation: u64, config: impl Into<Vec<u8>>) -> Self {
+        ServiceConfig {
+            group,
+            incarnation,
+            encrypted: false,
+            config: config.into(),
+        }
+    }
 }
 
 /// A file of a service group.
@@ -255,6 +292,24 @@ pub struct ServiceFile {
     pub filename: String,
     /// Its content; at most [`crate::limits::MAX_RUMOR`] bytes with all the rest.
     pub body: Vec<u8>,
+}
+
+impl ServiceFile {
+    /// A file that is not encrypted.
+    pub fn new(
+        group: ServiceGroup,
+        incarnation: u64,
+        filename: impl Into<String>,
+        body: impl Into<Vec<u8>>,
+    ) -> Self {
+        ServiceFile {
+            group,
+            incarnation,
+            encrypted: false,
+            filename: filename.into(),
+            body: body.into(),
+        }
+    }
 }
 
 /// How far an election has got.

@@ -429,3 +429,25 @@ fn a_little_late_is_not_lag() {
     assert_eq!((bench.node.stats().lags, bench.node.local_health()), (0, 0));
     assert_eq!(bench.health(&peer), Some(Health::Alive));
 }
+
+#[test]
+fn a_clock_that_is_set_back_stops_nothing() {
+    let mut bench = Bench::timed(doubtful());
+    let all: Vec<_> = (1..=5).map(Peer::ours).collect();
+    bench.meet(&all);
+    bench.advance_with_living(secs(60.0), &all);
+    for _ in 0..3 {
+        bench.now = bench.now - secs(17.0);
+        let probes = bench.node.stats().probes;
+        bench.node.handle_timeout(bench.now);
+        let deadline = bench.node.next_timer().unwrap();
+        assert!(
+            deadline.since(bench.now) <= secs(1.0),
+            "the next probe is due as ever"
+        );
+        bench.advance_with_living(secs(10.0), &all);
+        let more = bench.node.stats().probes - probes;
+        assert!((9..=11).contains(&more), "{more} probes");
+    }
+    assert_eq!((bench.node.stats().lags, bench.node.counts().alive), (0, 6));
+}

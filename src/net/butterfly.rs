@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::ops::{ControlFlow, Range};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::disk::DataDir;
 use crate::error::CommandError;
 use crate::event::{Event, SeedId};
-use crate::limits::DATAGRAMS_PER_WAKE;
+use crate::limits::{COMMANDS_PER_WAKE, DATAGRAMS_PER_WAKE};
 use crate::member::MemberId;
 use crate::node::{Node, SEND_BUFFER};
 use crate::time::Time;
@@ -56,8 +56,11 @@ pub struct Butterfly {
     receive: Box<[u8]>,
     send: Box<[u8; SEND_BUFFER]>,
     commands: Receiver<Command>,
+    /// There may be more of them.
+    commanded: bool,
     sender: Sender<Command>,
-    waker: Arc<Waker>,
+    /// There once someone asked for a handle: many never do, and it is a descriptor.
+    waker: Option<Arc<Waker>>,
     stopped: bool,
     pub(super) data_dir: Option<DataDir>,
     pub(super) snapshots: snapshot::Schedule,
@@ -75,7 +78,6 @@ impl Butterfly {
         let (mut socket, local_addr, gossip) = bind::both(&config, poll.registry())?;
         poll.registry()
             .register(&mut socket, UDP, Interest::READABLE)?;
-        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let (sender, commands) = mpsc::channel();
         let random_seed = bind::random_seed(config.random_seed)?;
         let (data_dir, identity) = bind::identify(&config, &random_seed)?;
@@ -112,8 +114,9 @@ impl Butterfly {
             receive: vec![0; RECEIVE_BUFFER].into_boxed_slice(),
             send: Box::new([0; SEND_BUFFER]),
             commands,
+            commanded: false,
             sender,
-            waker,
+            waker: None,
             stopped: false,
             data_dir,
             snapshots: snapshot::Schedule::default(),
@@ -221,57 +224,34 @@ impl Butterfly {
         }
     }
 
-    /// Reaches this Butterfly from other threads.
-    pub fn handle(&self) -> Handle {
-        Handle {
+    /// Reaches this Butterfly from other threads. All its handles share one descriptor, which is there from the
+    /// first one on.
+    ///
+    /// # Errors
+    /// If the system gives no descriptor.
+    pub fn handle(&mut self) -> io::Result<Handle> {
+        let waker = match &self.waker {
+            Some(waker) => Arc::clone(waker),
+            None => Arc::clone(
+                self.waker
+                    .insert(Arc::new(Waker::new(self.poll.registry(), WAKER)?)),
+            ),
+        };
+        Ok(Handle {
             commands: self.sender.clone(),
-            waker: Arc::clone(&self.waker),
-        }
+            waker,
+        })
     }
 
-    /// Whether [`Command::Stop`] came.
+    /// Ends [`run`](Butterfly::run) once what is under way is done, without leaving the ring. Loops of others
+    /// ask [`is_stopped`](Butterfly::is_stopped).
+    pub fn stop(&mut self) {
+        self.stopped = true;
+    }
+
+    /// Whether it was told to [`stop`](Butterfly::stop).
     pub fn is_stopped(&self) -> bool {
         self.stopped
-    }
-
-    fn carry_out(&mut self, command: Command) {
-        let result = match command {
-            Command::Stop => {
-                self.stopped = true;
-                Ok(())
-            }
-            Command::Join(peer) => self.join(peer).map(drop),
-            Command::SeedResolved(seed, addrs) => {
-                self.seed_resolved(seed, &addrs);
-                Ok(())
-            }
-            Command::Leave => {
-                self.leave();
-                Ok(())
-            }
-            Command::Block(id) => self.block(id),
-            Command::Unblock(id) => {
-                self.unblock(id);
-                Ok(())
-            }
-            Command::Announce(service) => self.announce(*service),
-            Command::Withdraw(group) => self.withdraw(&group).map(drop),
-            Command::ApplyConfig(config) => self.apply_config(*config),
-            Command::ApplyFile(file) => self.apply_file(*file),
-            Command::StartElection {
-                kind,
-                group,
-                suitability,
-            } => self.start_election(kind, &group, suitability),
-            Command::Depart(id) => self.depart(id),
-            Command::SetRingKeys(keys) => {
-                self.set_ring_keys(keys);
-                Ok(())
-            }
-        };
-        if let Err(error) = result {
-            log::warn!("a command from another thread was refused: {error}");
-        }
     }
 }
 
@@ -281,7 +261,7 @@ impl Butterfly {
     /// work remains, so that it compares as due with any clock reading since.
     /// `None`: only when the descriptor is readable.
     pub fn deadline(&self) -> Option<Instant> {
-        if self.readable || self.gossip.as_ref().is_some_and(Rumors::has_work) {
+        if self.readable || self.commanded || self.gossip.as_ref().is_some_and(Rumors::has_work) {
             return Some(self.epoch);
         }
         // What the system will not take yet is no reason to wake: it says when it can.
@@ -309,9 +289,7 @@ impl Butterfly {
 
     /// What there is to do, as far as [`wait`](Butterfly::wait) noted.
     fn work(&mut self) {
-        while let Ok(command) = self.commands.try_recv() {
-            self.carry_out(command);
-        }
+        self.obey();
         self.flush();
         for _ in 0..DATAGRAMS_PER_WAKE {
             if !self.readable {
@@ -328,6 +306,16 @@ impl Butterfly {
         self.store_snapshot();
         self.flush();
         self.write_traces();
+    }
+
+    /// Carries out what other threads asked for.
+    fn obey(&mut self) {
+        for _ in 0..COMMANDS_PER_WAKE {
+            match self.commands.try_recv() {
+                Ok(command) => command(self),
+                Err(_) => return self.commanded = false,
+            }
+        }
     }
 
     /// The next event.
@@ -379,7 +367,8 @@ impl Butterfly {
                     self.readable |= event.is_readable() || event.is_error();
                     self.writable |= event.is_writable();
                 }
-                (WAKER, _) | (_, None) => {}
+                (WAKER, _) => self.commanded = true,
+                (_, None) => {}
                 (token, Some(gossip)) => gossip.wake(token),
             }
         }
@@ -490,6 +479,14 @@ impl Drop for Butterfly {
     }
 }
 
+/// Open and the same for as long as the Butterfly lives.
+impl AsFd for Butterfly {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.poll.registry().as_fd()
+    }
+}
+
+/// The same descriptor.
 impl AsRawFd for Butterfly {
     fn as_raw_fd(&self) -> RawFd {
         self.poll.as_raw_fd()

@@ -2,57 +2,17 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use mio::Waker;
 
-use crate::event::SeedId;
-use crate::member::MemberId;
-use crate::rumor::{RumorKind, Service, ServiceConfig, ServiceFile, ServiceGroup};
-use crate::wire::RingKey;
+use super::Butterfly;
 
-/// What another thread may ask of a [`Butterfly`](crate::Butterfly).
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Command {
-    /// End [`run`](crate::Butterfly::run) at once.
-    Stop,
-    /// See [`join`](crate::Butterfly::join).
-    Join(SocketAddr),
-    /// See [`seed_resolved`](crate::Butterfly::seed_resolved).
-    SeedResolved(SeedId, Vec<SocketAddr>),
-    /// See [`leave`](crate::Butterfly::leave).
-    Leave,
-    /// See [`block`](crate::Butterfly::block).
-    Block(MemberId),
-    /// See [`unblock`](crate::Butterfly::unblock).
-    Unblock(MemberId),
-    /// See [`announce`](crate::Butterfly::announce).
-    Announce(Box<Service>),
-    /// See [`withdraw`](crate::Butterfly::withdraw).
-    Withdraw(ServiceGroup),
-    /// See [`apply_config`](crate::Butterfly::apply_config).
-    ApplyConfig(Box<ServiceConfig>),
-    /// See [`apply_file`](crate::Butterfly::apply_file).
-    ApplyFile(Box<ServiceFile>),
-    /// See [`start_election`](crate::Butterfly::start_election).
-    StartElection {
-        /// [`RumorKind::Election`] or [`RumorKind::ElectionUpdate`].
-        kind: RumorKind,
-        /// The group.
-        group: ServiceGroup,
-        /// How fit this member is to lead.
-        suitability: u64,
-    },
-    /// See [`depart`](crate::Butterfly::depart).
-    Depart(MemberId),
-    /// See [`set_ring_keys`](crate::Butterfly::set_ring_keys).
-    SetRingKeys(Vec<RingKey>),
-}
+/// What another thread wants done.
+pub(super) type Command = Box<dyn FnOnce(&mut Butterfly) + Send>;
 
-/// Reaches a [`Butterfly`](crate::Butterfly) from other threads. Cheap to clone.
+/// Reaches a [`Butterfly`] from other threads. Cheap to clone.
 #[derive(Clone)]
 pub struct Handle {
     pub(super) commands: Sender<Command>,
@@ -60,23 +20,42 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Has the command carried out soon, on the loop's thread.
+    /// Has this done soon, by the next [`process`](Butterfly::process) and on the thread of its loop, which it
+    /// wakes. Commands are carried out in the order of their sending; one that the Butterfly is dropped before
+    /// is dropped too. An answer comes back as the caller likes, over a channel for one:
+    ///
+    /// ```
+    /// # use butterfly::{Butterfly, Config};
+    /// # use std::sync::mpsc;
+    /// # use std::thread;
+    /// # let mut member = Butterfly::bind(Config::new("127.0.0.1:0".parse()?))?;
+    /// let handle = member.handle()?;
+    /// let loop_of_its_own = thread::spawn(move || member.run(|_, _| std::ops::ControlFlow::Continue(())));
+    ///
+    /// let (answer, answers) = mpsc::channel();
+    /// handle.send(move |member| _ = answer.send(member.node().counts()))?;
+    /// assert_eq!(answers.recv()?.alive, 1);
+    ///
+    /// handle.stop()?;
+    /// # loop_of_its_own.join().unwrap()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// `BrokenPipe`: the Butterfly is gone; otherwise what the system says about waking the loop.
-    pub fn send(&self, command: Command) -> io::Result<()> {
+    pub fn send(&self, command: impl FnOnce(&mut Butterfly) + Send + 'static) -> io::Result<()> {
         self.commands
-            .send(command)
+            .send(Box::new(command))
             .map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
         self.waker.wake()
     }
 
-    /// Ends [`run`](crate::Butterfly::run), without leaving the ring.
+    /// As [`Butterfly::stop`]: ends [`run`](Butterfly::run), without leaving the ring.
     ///
     /// # Errors
     /// As [`send`](Handle::send).
     pub fn stop(&self) -> io::Result<()> {
-        self.send(Command::Stop)
+        self.send(Butterfly::stop)
     }
 }
 

@@ -16,6 +16,6 @@ mod zmq_ffi;
 pub use bind::BindError;
 pub use butterfly::Butterfly;
 pub use gossip::GossipStats;
-pub use handle::{Command, Handle};
+pub use handle::Handle;
 pub use injector::{InjectError, Injector};
 pub use pinger::{Pinger, Pong};

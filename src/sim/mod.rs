@@ -385,8 +385,9 @@ impl Sim {
     /// The process stands still, and its clock with it or not as its system likes: what comes waits in its
     /// socket.
     pub fn freeze(&mut self, member: Index) {
-        if !self.hosts[member].frozen {
-            self.hosts[member].frozen = true;
+        let host = &mut self.hosts[member];
+        if host.up && !host.frozen {
+            host.frozen = true;
             self.faults.add(Fault::Freeze);
         }
     }
@@ -404,13 +405,15 @@ impl Sim {
         self.turn_at(member, self.now);
     }
 
-    /// Its clock jumps, forward or back, by so many microseconds.
+    /// Its clock jumps, forward or back, by so many microseconds. A loop that sleeps does so for a while, not
+    /// until a time, so it finds out when it would have come around anyway.
     pub fn jump_clock(&mut self, member: Index, micros: i64) {
-        self.faults.add(Fault::ClockJump);
         let host = &mut self.hosts[member];
+        if !host.up {
+            return;
+        }
         host.clock = host.clock.saturating_add(micros);
-        host.wake = None;
-        self.settle(member);
+        self.faults.add(Fault::ClockJump);
     }
 
     /// What happens at this member's link from now on.
@@ -421,6 +424,11 @@ impl Sim {
     /// Nothing that one member sends comes to the other any more.
     pub fn cut(&mut self, from: Index, to: Index) {
         self.cuts.insert((from, to));
+    }
+
+    /// What one member sends comes to the other again.
+    pub fn mend(&mut self, from: Index, to: Index) {
+        self.cuts.remove(&(from, to));
     }
 
     /// From now on members only reach those with the same number, below 32; all have 0 at first.

@@ -10,9 +10,7 @@ use std::time::Instant;
 use butterfly::limits::DATAGRAMS_PER_WAKE;
 use butterfly::wire::proto::swim as pb;
 use butterfly::wire::{self, Message, feature};
-use butterfly::{
-    Butterfly, Command, Config, Event, Health, Member, MemberId, Pinger, Reject, Timing,
-};
+use butterfly::{Butterfly, Config, Event, Health, Member, MemberId, Pinger, Reject, Timing};
 use protobuf::{EnumOrUnknown, Message as _};
 
 use crate::harness::raw::{Raw, datagram, plain};
@@ -347,11 +345,11 @@ fn members_run_on_threads_of_their_own_and_take_commands_from_others() {
     let bind = |name: &str| {
         let mut config = Config::new("127.0.0.1:0".parse().unwrap());
         (config.name, config.timing) = (name.to_owned(), Timing::local());
-        let butterfly = Butterfly::bind(config).unwrap();
+        let mut butterfly = Butterfly::bind(config).unwrap();
         (
             butterfly.node().id(),
             butterfly.local_addr(),
-            butterfly.handle(),
+            butterfly.handle().unwrap(),
             butterfly,
         )
     };
@@ -360,22 +358,28 @@ fn members_run_on_threads_of_their_own_and_take_commands_from_others() {
     let (one_thread, one_events) = run(one_member);
     let (two_thread, two_events) = run(two_member);
 
-    one_handle.send(Command::Join(two_addr)).unwrap();
+    one_handle
+        .send(move |member| _ = member.join(two_addr).unwrap())
+        .unwrap();
     await_health(&one_events, two, Health::Alive);
     await_health(&two_events, one, Health::Alive);
 
-    one_handle.send(Command::Block(two)).unwrap();
+    one_handle
+        .send(move |member| member.block(two).unwrap())
+        .unwrap();
     await_health(&one_events, two, Health::Confirmed);
-    one_handle.send(Command::Unblock(two)).unwrap();
+    one_handle
+        .send(move |member| assert!(member.unblock(two)))
+        .unwrap();
     await_health(&one_events, two, Health::Alive);
 
     for handle in [&one_handle, &two_handle] {
         handle
-            .send(Command::SetRingKeys(vec![key("ring", 1)]))
+            .send(|member| member.set_ring_keys(vec![key("ring", 1)]))
             .unwrap();
     }
     // It is told of the leave by a sealed message. The callback ends the run of the one that leaves.
-    one_handle.send(Command::Leave).unwrap();
+    one_handle.send(Butterfly::leave).unwrap();
     await_health(&two_events, one, Health::Departed);
     let one_member = one_thread.join().unwrap();
     assert!(
