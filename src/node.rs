@@ -156,12 +156,9 @@ impl Node {
     fn view(&self, key: u32) -> Option<MemberView<'_>> {
         let table = self.swim.table();
         let row = table.get(key)?;
-        let suspicion = self.swim.suspicion(row).and_then(|suspicion| {
-            let until = self.env.timers.deadline_of(suspicion.timer())?;
-            Some(SuspicionView {
-                accusers: suspicion.accusers(),
-                until,
-            })
+        let suspicion = self.swim.suspicion(row).map(|suspicion| SuspicionView {
+            accusers: suspicion.accusers(),
+            until: suspicion.over(),
         });
         Some(MemberView {
             member: table.member(key)?,

@@ -27,7 +27,9 @@
 //! | `turn` | how a process reads, works and sends |
 //! | `watch` | what must hold after every event |
 //! | `look` | looking at the whole |
+//! | [`chaos`] | whole runs of trouble that a seed chooses |
 
+pub mod chaos;
 mod dice;
 mod fault;
 mod host;
@@ -309,6 +311,7 @@ impl Sim {
         if host.up {
             host.up = false;
             host.inbox.clear();
+            host.held.clear();
             self.faults.add(Fault::Crash);
         }
     }
@@ -353,6 +356,8 @@ impl Sim {
         let host = &mut self.hosts[member];
         host.mark = incarnation.plus(INCARNATION_RESERVE);
         (host.node, host.up, host.frozen, host.clock) = (node, true, false, 0);
+        host.stalled = false;
+        host.held.clear();
         (host.wake, host.turn, host.busy_until) = (None, None, now);
         host.inbox.clear();
         if let Some(what) = host.watch.begins(now, incarnation, same_disk) {
@@ -399,6 +404,23 @@ impl Sim {
         }
     }
 
+    /// What comes to the process waits in its socket, and what it sends does not leave, while it goes on
+    /// working: slow processing of messages, as the Lifeguard paper has it.
+    pub fn stall(&mut self, member: Index) {
+        if !self.hosts[member].stalled {
+            self.hosts[member].stalled = true;
+            self.faults.add(Fault::Stall);
+        }
+    }
+
+    /// All that waited goes its way.
+    pub fn unstall(&mut self, member: Index) {
+        if std::mem::take(&mut self.hosts[member].stalled) {
+            self.release(member);
+            self.turn_at(member, self.now);
+        }
+    }
+
     /// Its loop does something else for so long each time around; zero: it is prompt again.
     pub fn slow_down(&mut self, member: Index, by: Duration) {
         self.hosts[member].slow = by;
@@ -438,12 +460,17 @@ impl Sim {
         }
     }
 
+    /// All ways lead in both directions again.
+    pub fn mend_all(&mut self) {
+        self.cuts.clear();
+    }
+
     /// The member reaches all sides of a partition.
     pub fn bridge(&mut self, member: Index) {
         self.hosts[member].sides = u32::MAX;
     }
 
-    /// All ways are open and all links perfect again, no process is slow or frozen; what crashed stays so.
+    /// All ways are open and all links perfect again, no process is slow, stalled or frozen; what crashed stays so.
     pub fn heal(&mut self) {
         let Network { delay, jitter, .. } = self.config.network;
         self.config.network = Network {
@@ -451,13 +478,14 @@ impl Sim {
             jitter,
             ..Network::default()
         };
-        self.cuts.clear();
+        self.mend_all();
         self.past.clear();
         self.partition(|_| 0);
         for member in 0..self.hosts.len() {
             self.hosts[member].link = Link::default();
             self.slow_down(member, Duration::ZERO);
             self.thaw(member);
+            self.unstall(member);
         }
     }
 }

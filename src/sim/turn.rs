@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::dice::Roll;
 use super::fault::Fault;
-use super::host::{Host, Parcel};
+use super::host::{Held, Host, Parcel};
 use super::watch::{self, Snap};
 use super::{Index, Sim, Violation, What, place_of};
 use crate::limits::{DATAGRAMS_PER_WAKE, FRAMES_PER_WAKE};
@@ -14,6 +14,9 @@ use crate::time::Time;
 
 /// Datagrams of the past that may be replayed.
 const PAST: usize = 4_096;
+
+/// Members in a table that is looked at as a whole for a single datagram.
+const FEW: usize = 100;
 
 /// Free buffers that are kept.
 const SPARE: usize = 4_096;
@@ -51,7 +54,7 @@ impl Sim {
         if host.frozen {
             return;
         }
-        if !host.slow.is_zero() {
+        if !host.slow.is_zero() && !host.stalled {
             return self.turn_at(member, at);
         }
         let local = host.local(self.now);
@@ -108,7 +111,9 @@ impl Sim {
                 bytes,
                 tampered,
             } => {
-                let before = (self.config.watched && *tampered).then(|| Snap::of(&host.node));
+                let few = host.node.member_count() <= FEW;
+                let before =
+                    (self.config.watched && *tampered && few).then(|| Snap::of(&host.node));
                 host.node.handle_datagram(local, *from, bytes);
                 if let Some(what) = before.and_then(|snap| snap.changed(&Snap::of(&host.node))) {
                     self.violated(member, what);
@@ -125,7 +130,7 @@ impl Sim {
     /// Its loop comes around at this moment, or as soon after it as it can.
     pub(super) fn turn_at(&mut self, member: Index, at: Time) {
         let host = &mut self.hosts[member];
-        if host.turn.is_none() && !host.frozen && host.up {
+        if host.turn.is_none() && !host.frozen && !host.stalled && host.up {
             let at = at.max(host.busy_until);
             host.turn = Some(at);
             self.queue.push(at, What::Turn { member, at });
@@ -135,7 +140,7 @@ impl Sim {
     /// Reads what came, up to a bound, then serves the timers.
     fn turn(&mut self, member: Index) {
         let host = &mut self.hosts[member];
-        if !host.up || host.frozen {
+        if !host.up || host.frozen || host.stalled {
             return;
         }
         if !host.slow.is_zero() {
@@ -231,7 +236,33 @@ impl Sim {
 
 /// The way of a message.
 impl Sim {
+    /// Keeps what a stalled process sends; whether it is one.
+    fn hold(&mut self, from: Index, to: SocketAddr, bytes: &[u8], frame: bool) -> bool {
+        let host = &mut self.hosts[from];
+        if host.stalled && host.held.len() < self.config.socket_buffer {
+            let bytes = bytes.to_vec();
+            host.held.push(Held { to, bytes, frame });
+        } else if host.stalled {
+            self.faults.add(Fault::FullSocket);
+        }
+        host.stalled
+    }
+
+    /// What a process sent while it was stalled leaves.
+    pub(super) fn release(&mut self, from: Index) {
+        for Held { to, bytes, frame } in std::mem::take(&mut self.hosts[from].held) {
+            if frame {
+                self.push(from, to, &bytes);
+            } else {
+                self.send(from, to, &bytes);
+            }
+        }
+    }
+
     fn send(&mut self, from: Index, to: SocketAddr, datagram: &[u8]) {
+        if self.hold(from, to, datagram, false) {
+            return;
+        }
         self.datagrams += 1;
         self.datagram_bytes += datagram.len() as u64;
         if self.config.watched
@@ -293,6 +324,9 @@ impl Sim {
 
     /// A connection takes rumors only while its other end can be reached; what it took may be lost with it.
     fn push(&mut self, from: Index, to: SocketAddr, frame: &[u8]) -> bool {
+        if self.hold(from, to, frame, true) {
+            return true;
+        }
         self.pushes += 1;
         self.push_bytes += frame.len() as u64;
         let number = self.hosts[from].next_number(from);

@@ -124,6 +124,7 @@ fn over(mut sizes: impl Iterator<Item = Gauge>) -> Option<String> {
 #[derive(Clone, Copy)]
 pub(super) struct Snap {
     understood: u64,
+    lags: u64,
     state: u64,
 }
 
@@ -131,13 +132,15 @@ impl Snap {
     pub fn of(node: &Node) -> Self {
         Snap {
             understood: node.stats().received_total(),
+            lags: node.stats().lags,
             state: node.fingerprint(),
         }
     }
 
     /// Whether a datagram that was rejected left something behind.
     pub fn changed(&self, after: &Snap) -> Option<String> {
-        let rejected = after.understood == self.understood;
+        // That its loop is late shows at whatever comes next, and changes its state, too.
+        let rejected = (after.understood, after.lags) == (self.understood, self.lags);
         (rejected && after.state != self.state)
             .then(|| "a datagram that was rejected changed its state".to_owned())
     }
@@ -155,9 +158,10 @@ impl Allowed {
         let rounds = 1 + periods;
         let pushes = timing.period.div_duration_f64(timing.push_interval).ceil() as u64 + 2;
         let pushed = timing.push_fanout as u64 * pushes * rounds;
-        // The probe, a witness in its place; the dead and the seeds that are asked; tables compared, at first
-        // sixteen times a period.
-        let own = (2 + 2 + 16 + 2 * seeds as u64) * rounds;
+        // The probe, a witness in its place, each of them again; the dead and the seeds that are asked; tables
+        // compared, at first sixteen times a period.
+        let again = timing.indirect_rounds.max(1) as u64;
+        let own = (2 * again + 2 + 16 + 2 * seeds as u64) * rounds;
         let helpers = timing.indirect_probes as u64;
         // A table in 16 datagrams each 5 ms, as long as somebody wants it.
         let table = 16 * (timing.period.as_millis() as u64 / 5 + 1) * rounds;
@@ -181,7 +185,10 @@ impl Allowed {
                     + leave
                     + talks,
             ),
-            (MessageKind::PingReq, helpers * (2 * rounds + records)),
+            (
+                MessageKind::PingReq,
+                helpers * (2 * again * rounds + records),
+            ),
             (MessageKind::ProbePing, records),
             (
                 MessageKind::ForwardedAck,
@@ -332,15 +339,15 @@ mod tests {
 
     #[test]
     fn a_rejected_datagram_must_leave_no_trace() {
-        let before = Snap {
-            understood: 1,
-            state: 1,
+        let snap = |understood, lags, state| Snap {
+            understood,
+            lags,
+            state,
         };
-        let after = |understood, state| before.changed(&Snap { understood, state }).is_some();
-        assert_eq!(
-            [after(1, 1), after(2, 2), after(1, 2)],
-            [false, false, true]
-        );
+        let changed = |after: Snap| snap(1, 1, 1).changed(&after).is_some();
+        let after = [(1, 1, 1), (2, 1, 2), (1, 2, 2), (1, 1, 2)];
+        let changed = after.map(|(understood, lags, state)| changed(snap(understood, lags, state)));
+        assert_eq!(changed, [false, false, false, true]);
         // What stands for the state does change with it.
         let mut sim = ring();
         let before = Snap::of(sim.node(0));

@@ -12,6 +12,13 @@ Examples:
   butterfly sim scorecard -o markdown                 all of it: half an hour on two cores
   butterfly sim scorecard --rows 3,11 --seeds 100     two rows, with more seeds";
 
+const CHAOS: &str = "\
+Examples:
+  butterfly sim chaos --seeds 5000
+  butterfly sim chaos --from 49 --seeds 1 -v      one seed, and what happened in it";
+
+const EXIT_CODES_OF_CHAOS: &str = "Exit codes: 0 ok, 1 a seed failed, 2 usage.";
+
 const EXIT_CODES_OF_SCORECARD: &str =
     "Exit codes: 0 ok, 1 failed (with --strict also: a bound was missed), 2 usage.";
 
@@ -27,6 +34,22 @@ pub enum SimCommand {
     /// Measure the protocol on the simulator, beside what is published of others
     #[command(before_help = SCORECARD, after_help = EXIT_CODES_OF_SCORECARD)]
     Scorecard(ScorecardArgs),
+    /// Run seeds of trouble: rings in which things go wrong have to come to rest
+    #[command(before_help = CHAOS, after_help = EXIT_CODES_OF_CHAOS)]
+    Chaos(ChaosArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct ChaosArgs {
+    /// How many seeds
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = clap::value_parser!(u64).range(1..))]
+    pub seeds: u64,
+    /// The first of them
+    #[arg(long, value_name = "SEED", default_value = "0")]
+    pub from: u64,
+    /// Print each seed's report, and not only of those that failed
+    #[arg(short, long)]
+    pub verbose: bool,
 }
 
 #[derive(Debug, Args)]
