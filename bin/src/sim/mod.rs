@@ -1,5 +1,7 @@
 //! `butterfly sim`: rings on a virtual network and clock.
 
+mod parallel;
+mod ring;
 mod scorecard;
 
 use crate::cli::{SimArgs, SimCommand};
@@ -8,8 +10,6 @@ use crate::failure::Failure;
 pub fn sim(args: &SimArgs) -> Result<(), Failure> {
     match &args.command {
         Some(SimCommand::Scorecard(args)) => scorecard::scorecard(args),
-        None => Err(Failure::usage(
-            "say what to simulate, as in butterfly sim scorecard",
-        )),
+        None => ring::ring(&args.ring),
     }
 }
