@@ -289,7 +289,7 @@ fn two_threads(messages: &Messages, turns: usize) -> io::Result<()> {
     let (mut member, mut echo) = (messages.member()?, Echo::bind(messages.ack_len)?);
     let mut to_member = Client::connect(member.local_addr())?;
     let mut to_echo = Client::connect(echo.socket.local_addr()?)?;
-    let handle = member.handle();
+    let handle = member.handle()?;
     let stop_echo = Waker::new(echo.poll.registry(), STOP)?;
     let member = thread::spawn(move || member.run(|_, _| ControlFlow::Continue(())));
     let echo = thread::spawn(move || -> io::Result<()> {

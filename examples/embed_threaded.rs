@@ -34,7 +34,7 @@ impl Member {
         let (id, addr, handle) = (
             butterfly.node().id(),
             butterfly.local_addr(),
-            butterfly.handle(),
+            butterfly.handle()?,
         );
         let (told, events) = mpsc::channel();
         let thread = thread::spawn(move || {

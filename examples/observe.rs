@@ -99,7 +99,7 @@ impl Server {
         let mut member = bind()?;
         member.join(seed)?;
         member.announce(service)?;
-        let handle = member.handle();
+        let handle = member.handle()?;
         let thread = thread::spawn(move || member.run(|_, _| ControlFlow::Continue(())));
         Ok(Server { handle, thread })
     }
@@ -144,7 +144,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut observer = bind()?;
     let mut directory = Directory::look(observer.node());
     let seed = observer.local_addr();
-    let watchdog = observer.handle();
+    let watchdog = observer.handle()?;
     thread::spawn(move || {
         thread::sleep(PATIENCE);
         // Mostly, all is over by then.

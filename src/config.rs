@@ -18,6 +18,9 @@ pub struct Timing {
     pub timeout: Duration,
     /// How many others are asked to ping a member that did not answer.
     pub indirect_probes: usize,
+    /// How often others are asked, at equal pauses until the period ends; each time but the first the member
+    /// itself is pinged again too. So a probe fails by silence, and hardly by datagrams that were lost.
+    pub indirect_rounds: usize,
     /// The shortest suspicion, in periods: when enough others accuse the member too. In rings too small for
     /// that, up to twice as long.
     pub suspicion_periods: f64,
@@ -81,6 +84,7 @@ impl Timing {
             period: Duration::from_secs(1),
             timeout: Duration::from_millis(500),
             indirect_probes: 3,
+            indirect_rounds: 5,
             suspicion_periods: 2.0,
             suspicion_stretch: 4.0,
             suspicion_confirmations: 3,
@@ -130,6 +134,7 @@ impl Timing {
             period: Duration::from_millis(3_100),
             timeout: Duration::from_secs(1),
             indirect_probes: 5,
+            indirect_rounds: 1,
             suspicion_periods: 3.0,
             suspicion_stretch: 1.0,
             suspicion_confirmations: 0,

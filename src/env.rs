@@ -14,7 +14,7 @@ pub(crate) enum Timer {
     /// The probed member has not answered: others are asked.
     AckLate,
     /// Nobody vouched for the suspect in this row.
-    SuspicionOver(u32),
+    SuspicionDue(u32),
     /// The member in this row did not answer for itself, though others say it is dead.
     VerdictDue(u32),
     /// The member in this row was dead, or gone, for long enough.

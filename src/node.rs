@@ -11,6 +11,7 @@
 //!
 //! Time and randomness are arguments: with the same seed, times and input a node does the same.
 
+mod clock;
 mod gossiping;
 mod inspecting;
 
@@ -37,6 +38,7 @@ use crate::timer::TimerWheel;
 use crate::trace::Trace;
 use crate::view::{HealthCounts, MemberView, SuspicionView};
 use crate::wire::{self, HEADROOM, RingKey};
+use clock::Clock;
 pub use gossiping::{Push, PushName};
 
 /// One member of a ring, without sockets or clocks.
@@ -50,8 +52,7 @@ pub struct Node {
     gone: VecDeque<SocketAddr>,
     keys: Vec<RingKey>,
     lag_tolerance: Duration,
-    /// By how much the node's time is behind the driver's: what its loop slept through.
-    behind: Duration,
+    clock: Clock,
     paused: bool,
 }
 
@@ -98,7 +99,7 @@ impl Node {
             gone: VecDeque::new(),
             lag_tolerance: config.timing.lag_tolerance,
             keys: config.ring_keys,
-            behind: Duration::ZERO,
+            clock: Clock::default(),
             paused: false,
         }
     }
@@ -111,7 +112,7 @@ impl Node {
         self.swim.id()
     }
 
-    /// The node's time: the driver's, less what its loop slept through.
+    /// The node's time: the driver's, less what its loop slept through, and by what its clock was set back.
     pub fn now(&self) -> Time {
         self.env.now
     }
@@ -155,12 +156,9 @@ impl Node {
     fn view(&self, key: u32) -> Option<MemberView<'_>> {
         let table = self.swim.table();
         let row = table.get(key)?;
-        let suspicion = self.swim.suspicion(row).and_then(|suspicion| {
-            let until = self.env.timers.deadline_of(suspicion.timer())?;
-            Some(SuspicionView {
-                accusers: suspicion.accusers(),
-                until,
-            })
+        let suspicion = self.swim.suspicion(row).map(|suspicion| SuspicionView {
+            accusers: suspicion.accusers(),
+            until: suspicion.over(),
         });
         Some(MemberView {
             member: table.member(key)?,
@@ -310,13 +308,17 @@ impl Node {
     /// The time is `now`. What the loop slept through, from a deadline that it missed by more than the
     /// tolerance, does not count: a member that was stopped for a while must not hold that against others.
     fn advance(&mut self, now: Time) {
+        // A driver's clock that is set back stops nothing here: its time goes on from there.
+        if self.env.wall.since(now) > self.lag_tolerance {
+            self.clock.set(now, self.env.now);
+        }
         self.env.wall = now;
-        let mut time = now - self.behind;
+        let mut time = self.clock.node_time(now);
         if let Some(deadline) = self.env.timers.next_deadline()
             && time > deadline + self.lag_tolerance
         {
             let lag = time.since(deadline);
-            self.behind += lag;
+            self.clock.stand_still(lag);
             time = deadline;
             self.swim.lagged();
             self.env.journal.stats.lags += 1;
@@ -400,7 +402,8 @@ impl Node {
     pub fn resume(&mut self, now: Time) {
         if self.paused {
             self.paused = false;
-            self.behind = now.since(self.env.now);
+            self.clock.set(now, self.env.now);
+            self.env.wall = now;
         }
     }
 
@@ -483,7 +486,7 @@ impl Node {
         if self.paused {
             return None;
         }
-        Some(self.env.timers.next_deadline()? + self.behind)
+        Some(self.clock.driver_time(self.env.timers.next_deadline()?))
     }
 
     /// A new mark to store: incarnations below it are about to be used (PROTOCOL.md §4).

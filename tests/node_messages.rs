@@ -204,6 +204,28 @@ fn a_ping_req_makes_a_ping_to_a_known_target_and_applies_nothing() {
     assert_eq!(bench.health(&rumored), None);
 }
 
+/// Lifeguard's "nack", sent at once: so the asker knows that it was heard, whatever comes of it.
+#[test]
+fn who_asks_for_a_ping_hears_that_it_was_heard_if_it_knows_what_that_means() {
+    let mut bench = Bench::new();
+    let (ours, original, target) = (Peer::ours(1), Peer::original(2), Peer::ours(3));
+    bench.meet(&[ours, original, target]);
+    bench.prove(&ours, &[ours, original, target]);
+    bench.prove(&original, &[ours, original, target]);
+    for (asker, answers) in [(ours, 1), (original, 0)] {
+        bench.feed(&asker, asker.ping_req(&target, SHOWN), &[]);
+        let sent = bench.sent();
+        assert_eq!(pings(&to(&target, &sent)).len(), 1);
+        let heard = acks(&to(&asker, &sent));
+        assert_eq!(heard.len(), answers);
+        assert!(
+            heard
+                .iter()
+                .all(|ack| ack.probe == SHOWN && ack.other.is_none())
+        );
+    }
+}
+
 #[test]
 fn a_ping_req_about_someone_unknown_does_nothing_and_takes_nobody_in() {
     let mut bench = Bench::new();

@@ -227,7 +227,8 @@ fn its_own_pings_that_come_back_are_no_conflict() {
     bench.advance_with(secs(60.0), |bench, sent| {
         bench.answer(sent, &[peer]);
         if sent.to == me.addr {
-            let mut datagram = bench.raw.last().unwrap().1.clone();
+            let mut back = bench.raw.iter().rev().filter(|raw| raw.0 == me.addr);
+            let mut datagram = back.next().unwrap().1.clone();
             bench.feed_bytes(me.addr, &mut datagram);
         }
     });

@@ -122,6 +122,59 @@ fn silence_is_followed_by_requests_to_others_and_then_by_suspicion() {
     );
 }
 
+/// With four others, three of whom are asked each time.
+fn insistent() -> (Bench, Peer, Vec<Peer>) {
+    let mut timing = plain();
+    timing.indirect_rounds = 3;
+    let mut bench = timed(timing);
+    let all = peers(5);
+    bench.meet(&all);
+    (bench, all[0], all[1..].to_vec())
+}
+
+#[test]
+fn who_does_not_answer_is_asked_again_straight_and_through_others_until_the_period_ends() {
+    let (mut bench, silent, living) = insistent();
+    let first = bench.until_pinged(&silent, &living);
+    let sent = bench.advance_with_living(secs(0.99), &living);
+    let after = |sent: &Sent| sent.at.since(first.at).as_millis();
+    let asked: Vec<_> = ping_reqs(&sent).iter().map(after).collect();
+    assert_eq!(asked, [500, 500, 500, 667, 667, 667, 834, 834, 834]);
+    let again = probes(&to(&silent, &sent));
+    assert_eq!(again.iter().map(after).collect::<Vec<_>>(), [667, 834]);
+    assert!(again.iter().all(|ping| ping.probe == first.probe));
+    assert_eq!(bench.health(&silent), Some(Health::Alive));
+    bench.advance_with_living(secs(0.02), &living);
+    assert_eq!(bench.health(&silent), Some(Health::Suspect));
+    let stats = bench.node.stats();
+    assert_eq!((stats.probes_indirect, stats.probes_failed), (1, 1));
+}
+
+#[test]
+fn who_answers_when_it_is_asked_again_is_asked_no_more() {
+    let (mut bench, late, living) = insistent();
+    let ping = bench.until_pinged(&late, &living);
+    bench.advance_with_living(secs(0.7), &living);
+    bench.feed(&late, late.ack(ping.probe), &[]);
+    assert!(ping_reqs(&bench.advance_with_living(secs(0.29), &living)).is_empty());
+    bench.advance_with_living(secs(0.02), &living);
+    assert_eq!(bench.health(&late), Some(Health::Alive));
+    assert_eq!(bench.node.stats().probes_failed, 0);
+    let rtt = bench.node.member(late.id).unwrap().rtt;
+    assert_eq!(rtt, None, "it may be the answer to either ping");
+}
+
+#[test]
+fn only_the_first_time_an_unreachable_address_has_others_asked_at_once() {
+    let (mut bench, silent, living) = insistent();
+    bench.until_pinged(&silent, &living);
+    bench.node.handle_unreachable(bench.now, silent.addr);
+    assert_eq!(ping_reqs(&bench.sent()).len(), 3);
+    bench.node.handle_unreachable(bench.now, silent.addr);
+    bench.node.handle_receive_error(bench.now);
+    assert!(bench.sent().is_empty());
+}
+
 #[test]
 fn a_new_suspicion_is_told_with_me_as_its_accuser() {
     let mut bench = bench();

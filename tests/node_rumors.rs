@@ -436,6 +436,24 @@ fn services_of_who_left_are_retired_and_stale() {
     );
 }
 
+/// Its services can be here before anything is known of itself (chaos, seed 88).
+#[test]
+fn services_of_who_is_known_from_its_leave_alone_are_retired() {
+    let mut bench = bench();
+    let gone = Peer::original(1);
+    bench.hear(&Rumor::Service(service(gone.id, "default", 1)), gone.id);
+    assert_eq!(bench.node.rumor_count(), 1);
+    let leaving = Peer {
+        departed: true,
+        ..gone
+    };
+    bench.feed(&leaving, leaving.ack(0), &[]);
+    assert_eq!(
+        (bench.health(&gone), bench.node.rumor_count()),
+        (Some(Health::Departed), 0)
+    );
+}
+
 #[test]
 fn services_of_whom_nobody_speaks_are_swept_away_in_time() {
     let mut bench = bench_with(|timing| timing.drip = secs(10.0));

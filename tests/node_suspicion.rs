@@ -191,6 +191,61 @@ fn after_it_comes_the_confirmation_at_the_time_that_was_said() {
     assert!(told.count() > 0, "it is told");
 }
 
+/// Of twenty, suspected by the first; nobody else accuses it, so it lasts 3 s.
+fn suspected() -> (Bench, Vec<Peer>, Peer) {
+    let mut timing = plain();
+    timing.suspicion_confirmations = 0;
+    let (mut bench, all, suspect) = quiet(timing, 20);
+    bench.prove(&all[0], &all);
+    bench.feed(&all[0], all[0].ack(0), &[accused(&suspect, 5, &[id(50)])]);
+    (bench, all, suspect)
+}
+
+/// The refutation may have come to everyone but this member.
+#[test]
+fn a_suspect_is_asked_for_its_last_word_straight_and_through_others() {
+    let (mut bench, all, suspect) = suspected();
+    let living = &all[..19];
+    let sent = bench.advance_with_living(secs(2.49), living);
+    let asked = |sent: &[Sent]| {
+        let of = |sent: &&Sent| {
+            sent.other
+                .as_ref()
+                .is_some_and(|other| other.id == suspect.id)
+        };
+        ping_reqs(sent).iter().filter(of).count()
+    };
+    assert_eq!(asked(&sent), 0, "it is not its turn in the round");
+    let sent = bench.advance_with_living(secs(0.02), living);
+    let pings = pings(&to(&suspect, &sent));
+    assert_eq!(pings.len(), 1);
+    assert_eq!(pings[0].records[0].says(), (suspect.id, Health::Suspect, 5));
+    assert_eq!(asked(&sent), 3);
+    assert_eq!(left(&bench, &suspect).as_millis(), 490, "no later for that");
+    bench.advance_with_living(secs(0.3), living);
+    bench.feed(&suspect, suspect.ack(pings[0].probe), &[]);
+    bench.advance_with_living(secs(1.0), living);
+    assert_eq!(bench.health(&suspect), Some(Health::Alive));
+}
+
+#[test]
+fn a_claim_of_the_death_that_is_about_to_be_believed_is_not_checked_once_more() {
+    let (mut bench, all, suspect) = suspected();
+    let living = &all[..19];
+    bench.advance_with_living(secs(2.6), living);
+    let claim = suspect.said(Health::Confirmed, 5);
+    bench.feed(&all[0], all[0].ack(0), &[claim]);
+    assert!(probe_pings(&bench.sent()).is_empty());
+    bench.advance_with_living(secs(0.41), living);
+    assert_eq!(bench.held(&suspect), Some((Health::Confirmed, 5)));
+    // At a higher incarnation it is another claim.
+    let (mut bench, all, suspect) = suspected();
+    bench.advance_with_living(secs(2.6), &all[..19]);
+    let claim = suspect.said(Health::Confirmed, 6);
+    bench.feed(&all[0], all[0].ack(0), &[claim]);
+    assert_eq!(probe_pings(&bench.sent()).len(), 1);
+}
+
 #[test]
 fn a_claimed_death_is_checked_straight_and_through_others() {
     let (mut bench, all, claimed) = quiet(plain(), 10);
@@ -326,6 +381,28 @@ fn failures_and_refutations_make_it_slower_and_successes_mend_it() {
     assert_eq!(bench.node.local_health(), 0);
 }
 
+/// Lifeguard's "nack": helpers that were asked say so, and then the silence is not the asker's fault.
+#[test]
+fn who_was_heard_by_its_helpers_does_not_doubt_itself_for_a_probe_that_failed() {
+    for (answers, score) in [(0, 1), (1, 0), (3, 0)] {
+        let mut bench = Bench::timed(doubtful());
+        let all: Vec<_> = (1..=4).map(Peer::ours).collect();
+        let (silent, living) = (all[0], &all[1..]);
+        bench.meet(&all);
+        bench.advance_with_living(secs(10.0), &all);
+        let ping = bench.until_pinged(&silent, living);
+        let requests = ping_reqs(&bench.advance_with_living(secs(0.6), living));
+        assert_eq!(requests.len(), 3);
+        for request in &requests[..answers] {
+            let helper = living.iter().find(|peer| peer.addr == request.to).unwrap();
+            bench.feed(helper, helper.ack(ping.probe), &[]);
+        }
+        bench.advance(secs(0.41));
+        assert_eq!(bench.health(&silent), Some(Health::Suspect));
+        assert_eq!(bench.node.local_health(), score, "{answers} answers");
+    }
+}
+
 #[test]
 fn a_bad_score_stretches_the_period_and_the_timeout() {
     let mut bench = Bench::timed(doubtful());
@@ -428,4 +505,26 @@ fn a_little_late_is_not_lag() {
     }
     assert_eq!((bench.node.stats().lags, bench.node.local_health()), (0, 0));
     assert_eq!(bench.health(&peer), Some(Health::Alive));
+}
+
+#[test]
+fn a_clock_that_is_set_back_stops_nothing() {
+    let mut bench = Bench::timed(doubtful());
+    let all: Vec<_> = (1..=5).map(Peer::ours).collect();
+    bench.meet(&all);
+    bench.advance_with_living(secs(60.0), &all);
+    for _ in 0..3 {
+        bench.now = bench.now - secs(17.0);
+        let probes = bench.node.stats().probes;
+        bench.node.handle_timeout(bench.now);
+        let deadline = bench.node.next_timer().unwrap();
+        assert!(
+            deadline.since(bench.now) <= secs(1.0),
+            "the next probe is due as ever"
+        );
+        bench.advance_with_living(secs(10.0), &all);
+        let more = bench.node.stats().probes - probes;
+        assert!((9..=11).contains(&more), "{more} probes");
+    }
+    assert_eq!((bench.node.stats().lags, bench.node.counts().alive), (0, 6));
 }

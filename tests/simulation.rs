@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use butterfly::sim::{Sim, SimConfig};
+use butterfly::sim::{Fault, Sim, SimConfig};
 use butterfly::{Cause, Event, Health, Incarnation, Timing};
 
 const SEEDS: u64 = 20;
@@ -148,6 +148,24 @@ fn who_leaves_is_departed_everywhere_and_stays_so() {
         sim.run_for(Duration::from_secs(60));
         assert!(sim.all_hold(4, Health::Departed), "seed {seed}");
     }
+}
+
+/// It goes on working, and asks; but nobody hears it and it hears nobody.
+#[test]
+fn what_a_stalled_member_sends_and_is_sent_waits_until_it_is_not() {
+    let (mut sim, members) = ring(1, 10, Timing::lan());
+    assert!(sim.run_until(Duration::from_secs(20), Sim::all_agree));
+    let heard = |sim: &Sim| sim.node(members[2]).stats().received_total();
+    sim.stall(members[2]);
+    let (before, probes) = (heard(&sim), sim.node(members[2]).stats().probes);
+    let suspected = |sim: &Sim| sim.view(members[3], members[2]) == Some(Health::Suspect);
+    assert!(sim.run_until(Duration::from_secs(5), suspected));
+    assert_eq!(heard(&sim), before);
+    assert!(sim.node(members[2]).stats().probes > probes);
+    sim.unstall(members[2]);
+    assert!(sim.run_until(Duration::from_secs(5), Sim::all_agree));
+    assert!(heard(&sim) > before);
+    assert_eq!(sim.faults().of(Fault::Stall), 1);
 }
 
 #[test]

@@ -155,7 +155,7 @@ impl Gossip {
             self.arrears.forget(&id);
         }
         self.voter_changed(env, id);
-        if to == Health::Departed && from.is_some() {
+        if to == Health::Departed {
             self.retire_services(env, id);
         }
     }

@@ -125,6 +125,8 @@ impl Outbox {
 
     /// Lets in the credit of the time that has passed: what is left of it is never more than a second's.
     fn count(&mut self, now: Time) {
+        // The driver's clock may have been set back.
+        self.counted = self.counted.min(now);
         let passed = now.since(self.counted).as_micros();
         let earned = passed.saturating_mul(self.rate.into()) / 1_000_000;
         if earned > 0 {

@@ -59,7 +59,8 @@ pub struct Butterfly {
     /// There may be more of them.
     commanded: bool,
     sender: Sender<Command>,
-    waker: Arc<Waker>,
+    /// There once someone asked for a handle: many never do, and it is a descriptor.
+    waker: Option<Arc<Waker>>,
     stopped: bool,
     pub(super) data_dir: Option<DataDir>,
     pub(super) snapshots: snapshot::Schedule,
@@ -77,7 +78,6 @@ impl Butterfly {
         let (mut socket, local_addr, gossip) = bind::both(&config, poll.registry())?;
         poll.registry()
             .register(&mut socket, UDP, Interest::READABLE)?;
-        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let (sender, commands) = mpsc::channel();
         let random_seed = bind::random_seed(config.random_seed)?;
         let (data_dir, identity) = bind::identify(&config, &random_seed)?;
@@ -116,7 +116,7 @@ impl Butterfly {
             commands,
             commanded: false,
             sender,
-            waker,
+            waker: None,
             stopped: false,
             data_dir,
             snapshots: snapshot::Schedule::default(),
@@ -224,12 +224,23 @@ impl Butterfly {
         }
     }
 
-    /// Reaches this Butterfly from other threads.
-    pub fn handle(&self) -> Handle {
-        Handle {
+    /// Reaches this Butterfly from other threads. All its handles share one descriptor, which is there from the
+    /// first one on.
+    ///
+    /// # Errors
+    /// If the system gives no descriptor.
+    pub fn handle(&mut self) -> io::Result<Handle> {
+        let waker = match &self.waker {
+            Some(waker) => Arc::clone(waker),
+            None => Arc::clone(
+                self.waker
+                    .insert(Arc::new(Waker::new(self.poll.registry(), WAKER)?)),
+            ),
+        };
+        Ok(Handle {
             commands: self.sender.clone(),
-            waker: Arc::clone(&self.waker),
-        }
+            waker,
+        })
     }
 
     /// Ends [`run`](Butterfly::run) once what is under way is done, without leaving the ring. Loops of others

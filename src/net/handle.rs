@@ -29,7 +29,7 @@ impl Handle {
     /// # use std::sync::mpsc;
     /// # use std::thread;
     /// # let mut member = Butterfly::bind(Config::new("127.0.0.1:0".parse()?))?;
-    /// let handle = member.handle();
+    /// let handle = member.handle()?;
     /// let loop_of_its_own = thread::spawn(move || member.run(|_, _| std::ops::ControlFlow::Continue(())));
     ///
     /// let (answer, answers) = mpsc::channel();

@@ -20,6 +20,11 @@ impl Node {
         own.into_iter().chain(swim).chain(gossip)
     }
 
+    /// Members that are known, this one included.
+    pub(crate) fn member_count(&self) -> usize {
+        self.swim.table().len()
+    }
+
     /// Its own incarnation.
     pub(crate) fn incarnation(&self) -> Incarnation {
         self.swim.table().own().incarnation

@@ -39,9 +39,11 @@ pub enum Fault {
     Partition,
     /// A process stands still for a while.
     Freeze,
+    /// What comes to a process and what it sends is stuck for a while.
+    Stall,
     /// A process gets to its work late.
     SlowLoop,
-    /// A datagram finds the socket of a slow or frozen process full.
+    /// A datagram finds the socket of a slow, stalled or frozen process full.
     FullSocket,
     /// A process ends without a word.
     Crash,
@@ -63,7 +65,7 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 26] = [
+    pub const ALL: [Fault; 27] = [
         Fault::Loss,
         Fault::Burst,
         Fault::HeavyTail,
@@ -80,6 +82,7 @@ impl Fault {
         Fault::TcpDead,
         Fault::Partition,
         Fault::Freeze,
+        Fault::Stall,
         Fault::SlowLoop,
         Fault::FullSocket,
         Fault::Crash,
@@ -111,6 +114,7 @@ impl Fault {
             Fault::TcpDead => "tcp_dead",
             Fault::Partition => "partition",
             Fault::Freeze => "freeze",
+            Fault::Stall => "stall",
             Fault::SlowLoop => "slow_loop",
             Fault::FullSocket => "full_socket",
             Fault::Crash => "crash",
@@ -139,6 +143,13 @@ pub struct FaultCounts([u64; Fault::ALL.len()]);
 impl FaultCounts {
     pub(super) fn add(&mut self, fault: Fault) {
         self.0[fault as usize] += 1;
+    }
+
+    /// Adds what happened elsewhere.
+    pub fn add_all(&mut self, others: &FaultCounts) {
+        for (count, more) in self.0.iter_mut().zip(others.0) {
+            *count += more;
+        }
     }
 
     /// How often this one happened.

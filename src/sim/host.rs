@@ -71,6 +71,14 @@ pub(super) enum Parcel {
     },
 }
 
+/// Something that a process sent and that did not leave yet.
+pub(super) struct Held {
+    pub to: SocketAddr,
+    pub bytes: Vec<u8>,
+    /// A rumor's frame, and not a datagram.
+    pub frame: bool,
+}
+
 pub(super) struct Host {
     pub node: Node,
     pub id: MemberId,
@@ -79,6 +87,9 @@ pub(super) struct Host {
     pub up: bool,
     /// It does nothing at all until it is thawed.
     pub frozen: bool,
+    /// What comes and what it sends waits, though it works.
+    pub stalled: bool,
+    pub held: Vec<Held>,
     /// What its loop does beside, each time around.
     pub slow: Duration,
     /// Microseconds by which its clock is ahead of the simulation's.
@@ -112,6 +123,8 @@ impl Host {
             place,
             up: true,
             frozen: false,
+            stalled: false,
+            held: Vec::new(),
             slow: Duration::ZERO,
             clock: 0,
             link: Link::default(),
@@ -146,7 +159,7 @@ impl Host {
 
     /// Whether what comes has to wait until its loop comes around.
     pub fn is_late(&self) -> bool {
-        self.frozen || !self.slow.is_zero() || !self.inbox.is_empty()
+        self.frozen || self.stalled || !self.slow.is_zero() || !self.inbox.is_empty()
     }
 
     /// A number for the next message that `from` sends.

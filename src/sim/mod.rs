@@ -27,7 +27,9 @@
 //! | `turn` | how a process reads, works and sends |
 //! | `watch` | what must hold after every event |
 //! | `look` | looking at the whole |
+//! | [`chaos`] | whole runs of trouble that a seed chooses |
 
+pub mod chaos;
 mod dice;
 mod fault;
 mod host;
@@ -309,6 +311,7 @@ impl Sim {
         if host.up {
             host.up = false;
             host.inbox.clear();
+            host.held.clear();
             self.faults.add(Fault::Crash);
         }
     }
@@ -353,6 +356,8 @@ impl Sim {
         let host = &mut self.hosts[member];
         host.mark = incarnation.plus(INCARNATION_RESERVE);
         (host.node, host.up, host.frozen, host.clock) = (node, true, false, 0);
+        host.stalled = false;
+        host.held.clear();
         (host.wake, host.turn, host.busy_until) = (None, None, now);
         host.inbox.clear();
         if let Some(what) = host.watch.begins(now, incarnation, same_disk) {
@@ -385,8 +390,9 @@ impl Sim {
     /// The process stands still, and its clock with it or not as its system likes: what comes waits in its
     /// socket.
     pub fn freeze(&mut self, member: Index) {
-        if !self.hosts[member].frozen {
-            self.hosts[member].frozen = true;
+        let host = &mut self.hosts[member];
+        if host.up && !host.frozen {
+            host.frozen = true;
             self.faults.add(Fault::Freeze);
         }
     }
@@ -398,19 +404,38 @@ impl Sim {
         }
     }
 
+    /// What comes to the process waits in its socket, and what it sends does not leave, while it goes on
+    /// working: slow processing of messages, as the Lifeguard paper has it.
+    pub fn stall(&mut self, member: Index) {
+        if !self.hosts[member].stalled {
+            self.hosts[member].stalled = true;
+            self.faults.add(Fault::Stall);
+        }
+    }
+
+    /// All that waited goes its way.
+    pub fn unstall(&mut self, member: Index) {
+        if std::mem::take(&mut self.hosts[member].stalled) {
+            self.release(member);
+            self.turn_at(member, self.now);
+        }
+    }
+
     /// Its loop does something else for so long each time around; zero: it is prompt again.
     pub fn slow_down(&mut self, member: Index, by: Duration) {
         self.hosts[member].slow = by;
         self.turn_at(member, self.now);
     }
 
-    /// Its clock jumps, forward or back, by so many microseconds.
+    /// Its clock jumps, forward or back, by so many microseconds. A loop that sleeps does so for a while, not
+    /// until a time, so it finds out when it would have come around anyway.
     pub fn jump_clock(&mut self, member: Index, micros: i64) {
-        self.faults.add(Fault::ClockJump);
         let host = &mut self.hosts[member];
+        if !host.up {
+            return;
+        }
         host.clock = host.clock.saturating_add(micros);
-        host.wake = None;
-        self.settle(member);
+        self.faults.add(Fault::ClockJump);
     }
 
     /// What happens at this member's link from now on.
@@ -423,6 +448,11 @@ impl Sim {
         self.cuts.insert((from, to));
     }
 
+    /// What one member sends comes to the other again.
+    pub fn mend(&mut self, from: Index, to: Index) {
+        self.cuts.remove(&(from, to));
+    }
+
     /// From now on members only reach those with the same number, below 32; all have 0 at first.
     pub fn partition(&mut self, side_of: impl Fn(Index) -> u8) {
         for (member, host) in self.hosts.iter_mut().enumerate() {
@@ -430,12 +460,17 @@ impl Sim {
         }
     }
 
+    /// All ways lead in both directions again.
+    pub fn mend_all(&mut self) {
+        self.cuts.clear();
+    }
+
     /// The member reaches all sides of a partition.
     pub fn bridge(&mut self, member: Index) {
         self.hosts[member].sides = u32::MAX;
     }
 
-    /// All ways are open and all links perfect again, no process is slow or frozen; what crashed stays so.
+    /// All ways are open and all links perfect again, no process is slow, stalled or frozen; what crashed stays so.
     pub fn heal(&mut self) {
         let Network { delay, jitter, .. } = self.config.network;
         self.config.network = Network {
@@ -443,13 +478,14 @@ impl Sim {
             jitter,
             ..Network::default()
         };
-        self.cuts.clear();
+        self.mend_all();
         self.past.clear();
         self.partition(|_| 0);
         for member in 0..self.hosts.len() {
             self.hosts[member].link = Link::default();
             self.slow_down(member, Duration::ZERO);
             self.thaw(member);
+            self.unstall(member);
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::event::{Cause, Event};
 use crate::limits::{LEAVE_FANOUT, MAX_DATAGRAM_SENT, ORDINARY_DATAGRAM};
 use crate::member::{Health, Incarnation, MemberId};
 use crate::node::Node;
-use crate::stats::{MessageKind, Stats};
+use crate::stats::{Gauge, MessageKind, Stats};
 use crate::time::Time;
 use crate::wire::{self, Message, RingKey};
 
@@ -94,11 +94,7 @@ impl Watch {
         if incarnation < had {
             return Some(format!("its incarnation fell from {had} to {incarnation}"));
         }
-        let over = node.sizes().find(|size| size.now > size.most)?;
-        Some(format!(
-            "{} of {}, at most {}",
-            over.now, over.name, over.most
-        ))
+        over(node.sizes())
     }
 
     /// A deadline of the member came: it may be the end of a period.
@@ -115,6 +111,41 @@ impl Watch {
     }
 }
 
+/// What is larger than it may be.
+fn over(mut sizes: impl Iterator<Item = Gauge>) -> Option<String> {
+    let over = sizes.find(|size| size.now > size.most)?;
+    Some(format!(
+        "{} of {}, at most {}",
+        over.now, over.name, over.most
+    ))
+}
+
+/// A member before or after a datagram.
+#[derive(Clone, Copy)]
+pub(super) struct Snap {
+    understood: u64,
+    lags: u64,
+    state: u64,
+}
+
+impl Snap {
+    pub fn of(node: &Node) -> Self {
+        Snap {
+            understood: node.stats().received_total(),
+            lags: node.stats().lags,
+            state: node.fingerprint(),
+        }
+    }
+
+    /// Whether a datagram that was rejected left something behind.
+    pub fn changed(&self, after: &Snap) -> Option<String> {
+        // That its loop is late shows at whatever comes next, and changes its state, too.
+        let rejected = (after.understood, after.lags) == (self.understood, self.lags);
+        (rejected && after.state != self.state)
+            .then(|| "a datagram that was rejected changed its state".to_owned())
+    }
+}
+
 /// How many messages of each kind the protocol allows in some periods, given what was received in them.
 struct Allowed([(MessageKind, u64); 5]);
 
@@ -127,9 +158,10 @@ impl Allowed {
         let rounds = 1 + periods;
         let pushes = timing.period.div_duration_f64(timing.push_interval).ceil() as u64 + 2;
         let pushed = timing.push_fanout as u64 * pushes * rounds;
-        // The probe, a witness in its place; the dead and the seeds that are asked; tables compared, at first
-        // sixteen times a period.
-        let own = (2 + 2 + 16 + 2 * seeds as u64) * rounds;
+        // The probe, a witness in its place, each of them again; the dead and the seeds that are asked; tables
+        // compared, at first sixteen times a period.
+        let again = timing.indirect_rounds.max(1) as u64;
+        let own = (2 * again + 2 + 16 + 2 * seeds as u64) * rounds;
         let helpers = timing.indirect_probes as u64;
         // A table in 16 datagrams each 5 ms, as long as somebody wants it.
         let table = 16 * (timing.period.as_millis() as u64 / 5 + 1) * rounds;
@@ -153,7 +185,10 @@ impl Allowed {
                     + leave
                     + talks,
             ),
-            (MessageKind::PingReq, helpers * (2 * rounds + records)),
+            (
+                MessageKind::PingReq,
+                helpers * (2 * again * rounds + records),
+            ),
             (MessageKind::ProbePing, records),
             (
                 MessageKind::ForwardedAck,
@@ -195,5 +230,210 @@ pub(super) fn datagram(bytes: &[u8], keys: &[RingKey]) -> Option<String> {
             bytes.len()
         )),
         Err(why) => Some(format!("a datagram that does not read: {why}")),
+    }
+}
+
+/// Each can be broken.
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::{Sim, SimConfig, id_of};
+    use crate::wire::{Accusers, Encoder, MemberRecord, MembershipRecord};
+
+    /// A ring of three.
+    fn ring() -> Sim {
+        let mut sim = Sim::new(SimConfig::new(1));
+        sim.start_settled(3);
+        sim
+    }
+
+    fn incarnation(number: u64) -> Incarnation {
+        Incarnation::new(number).unwrap()
+    }
+
+    fn change(to: Health, number: u64, cause: Cause) -> Event {
+        Event::MemberChanged {
+            id: id_of(1),
+            addr: "10.0.0.2:9638".parse().unwrap(),
+            from: Some(Health::Alive),
+            to,
+            incarnation: incarnation(number),
+            cause,
+        }
+    }
+
+    #[test]
+    fn an_incarnation_must_not_fall_nor_be_used_again_with_the_same_disk() {
+        let sim = ring();
+        let mut watch = Watch::default();
+        assert_eq!(watch.state(sim.node(0)), None);
+        watch.incarnation = incarnation(1);
+        assert!(watch.state(sim.node(0)).is_some());
+        for (number, same_disk, wrong) in [
+            (7, true, true),
+            (7, false, false),
+            (8, true, false),
+            (0, false, false),
+        ] {
+            watch.incarnation = incarnation(7);
+            let began = watch.begins(Time::ZERO, incarnation(number), same_disk);
+            assert_eq!(began.is_some(), wrong, "{number}, {same_disk}");
+        }
+    }
+
+    #[test]
+    fn who_died_must_not_live_again_without_a_proof_or_a_refutation() {
+        let sim = ring();
+        let node = sim.node(0);
+        let hearsay = Cause::Record { via: id_of(2) };
+        for (number, cause, wrong) in [
+            (4, hearsay, true),
+            (3, hearsay, true),
+            (5, hearsay, false),
+            (4, Cause::ProofOfLife, false),
+        ] {
+            for dead in [Health::Confirmed, Health::Departed] {
+                let mut watch = Watch::default();
+                let died = change(dead, 4, Cause::SuspicionTimeout);
+                assert_eq!(watch.event(node, &died), None);
+                let lives = change(Health::Alive, number, cause);
+                assert_eq!(
+                    watch.event(node, &lives).is_some(),
+                    wrong,
+                    "{number} {cause}"
+                );
+                // It lives: that it goes on doing so is nothing.
+                assert_eq!(watch.event(node, &lives), None);
+            }
+        }
+        // Who was forgotten meanwhile is new.
+        let mut watch = Watch::default();
+        watch.event(node, &change(Health::Departed, 4, Cause::DeadTooLong));
+        let mut again = change(Health::Alive, 4, hearsay);
+        if let Event::MemberChanged { from, .. } = &mut again {
+            *from = None;
+        }
+        assert_eq!(watch.event(node, &again), None);
+    }
+
+    #[test]
+    fn who_departed_by_a_rumor_must_not_come_back() {
+        let mut sim = ring();
+        sim.command(0, |node, now| node.depart(now, id_of(1)).unwrap());
+        let mut watch = Watch::default();
+        let lives = change(Health::Alive, 99, Cause::ProofOfLife);
+        assert!(watch.event(sim.node(0), &lives).is_some());
+        assert!(
+            watch.event(sim.node(2), &lives).is_none(),
+            "it knows of none"
+        );
+    }
+
+    #[test]
+    fn nothing_may_be_larger_than_its_cap() {
+        let size = |now| [Gauge::new("news", 0, 1), Gauge::new("members", now, 5)].into_iter();
+        assert_eq!(over(size(5)), None);
+        assert!(over(size(6)).is_some());
+        assert_eq!(Watch::default().state(ring().node(0)), None);
+    }
+
+    #[test]
+    fn a_rejected_datagram_must_leave_no_trace() {
+        let snap = |understood, lags, state| Snap {
+            understood,
+            lags,
+            state,
+        };
+        let changed = |after: Snap| snap(1, 1, 1).changed(&after).is_some();
+        let after = [(1, 1, 1), (2, 1, 2), (1, 2, 2), (1, 1, 2)];
+        let changed = after.map(|(understood, lags, state)| changed(snap(understood, lags, state)));
+        assert_eq!(changed, [false, false, false, true]);
+        // What stands for the state does change with it.
+        let mut sim = ring();
+        let before = Snap::of(sim.node(0));
+        sim.command(0, |node, now| node.depart(now, id_of(1)).unwrap());
+        assert!(before.changed(&Snap::of(sim.node(0))).is_some());
+    }
+
+    #[test]
+    fn messages_of_no_kind_may_be_more_than_allowed() {
+        let timing = Timing::lan();
+        let allowed = Allowed::new(&timing, 1, &Stats::default(), &Stats::default(), 1);
+        for (kind, most) in allowed.0 {
+            let before = Stats::default();
+            let mut now = Stats::default();
+            (0..most).for_each(|_| now.count_sent(kind, 100));
+            assert_eq!(allowed.exceeded(&now, &before), None);
+            now.count_sent(kind, 100);
+            assert!(allowed.exceeded(&now, &before).is_some(), "{kind:?}");
+            assert_eq!(allowed.exceeded(&now, &now), None);
+        }
+        // Who was asked nothing has nothing to answer, but its own pushes and comparisons.
+        let most_acks = allowed.0[1].1;
+        assert!(most_acks < 1_000, "{most_acks}");
+    }
+
+    /// A datagram with so many records in it.
+    fn message(message: &Message<'_>, records: usize) -> Vec<u8> {
+        let mut buf = [0; 2_000];
+        let mut out = Encoder::new(&mut buf, message).unwrap();
+        for number in 0..records {
+            let record = MembershipRecord {
+                member: sender(number),
+                health: Health::Alive,
+                accusers: Accusers::NONE,
+            };
+            assert!(out.push(&record, 2_000));
+        }
+        let len = out.finish();
+        let mut sealed = Vec::new();
+        wire::seal_into(None, &buf[..len], &mut sealed);
+        sealed
+    }
+
+    fn sender(number: usize) -> MemberRecord<'static> {
+        MemberRecord {
+            id: id_of(number),
+            incarnation: Incarnation::ZERO,
+            address: Some([10, 0, 0, 1].into()),
+            swim_port: 1,
+            gossip_port: 1,
+            persistent: false,
+            departed: false,
+            probe_ping: false,
+            features: 0,
+            name: "",
+        }
+    }
+
+    #[test]
+    fn a_datagram_must_be_within_its_budget() {
+        let ping = Message::Ping {
+            from: sender(0),
+            forward_to: None,
+            probe: 1,
+            digest: 0,
+        };
+        let ack = |table| Message::Ack {
+            from: sender(0),
+            forward_to: None,
+            probe: 0,
+            table,
+            rumors: 0,
+            reconcile: &[],
+        };
+        let wrong =
+            |message: &Message<'_>, records| datagram(&self::message(message, records), &[]);
+        assert_eq!(wrong(&ping, 4), None);
+        assert!(wrong(&ping, 10).is_some(), "an ordinary one");
+        assert!(wrong(&ack(false), 10).is_some(), "an ordinary one");
+        assert_eq!(wrong(&ack(true), 10), None);
+        assert!(wrong(&ack(true), 20).is_some(), "too large for anything");
+        assert!(datagram(&[0xff; 600], &[]).is_some(), "unreadable");
+        let key = RingKey::new("ring", "20260101000000", [1; 32]).unwrap();
+        assert!(
+            datagram(&self::message(&ack(true), 10), &[key]).is_some(),
+            "not sealed"
+        );
     }
 }

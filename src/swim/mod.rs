@@ -211,7 +211,7 @@ impl Swim {
         match timer {
             Timer::ProbePeriod => self.probe_period(env),
             Timer::AckLate => self.ack_late(env),
-            Timer::SuspicionOver(key) => self.suspicion_over(env, key),
+            Timer::SuspicionDue(key) => self.suspicion_due(env, key),
             Timer::VerdictDue(key) => self.verdict_due(env, key),
             Timer::GraveDue(key) => self.grave_due(env, key),
             Timer::SeedDue(seed) => self.seed_due(env, seed),

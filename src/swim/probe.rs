@@ -30,8 +30,21 @@ pub(super) struct Probe {
     /// When the direct ping left, by the driver's time.
     left: Option<Time>,
     answered: bool,
-    /// Others are to be asked then; `None`: they were.
+    /// How often others were asked.
+    asked: usize,
+    /// How many of those answer such a request, and how many did.
+    helpers: usize,
+    helped: usize,
+    /// Others are to be asked then; `None`: they were, often enough.
     late: Option<TimerKey>,
+}
+
+impl Probe {
+    /// Whether this member was heard by those whom it asked for help, and heard them (Lifeguard §III, "nack"):
+    /// then it is not to blame for a probe that failed. A third of them is enough, as datagrams are lost.
+    fn was_heard(&self) -> bool {
+        self.helpers > 0 && self.helped * 3 >= self.helpers
+    }
 }
 
 impl Swim {
@@ -87,22 +100,34 @@ impl Swim {
             number,
             left: None,
             answered: false,
+            asked: 0,
+            helpers: 0,
+            helped: 0,
             late,
         });
         env.journal.stats.probes += 1;
         env.journal
             .trace(env.wall, TraceKind::ProbeBegin, (&member).into(), Vec::new);
+        self.ping_probed(key, number, true);
+    }
+
+    /// Pings the member that is being probed, for the first time or again.
+    fn ping_probed(&mut self, key: RowKey, number: u64, first: bool) {
+        let (Some(member), Some(row)) = (self.table.member(key), self.table.get(key)) else {
+            return;
+        };
+        let told = Some(row.state());
         let body = Body::Ping {
             forward_to: self.number_to_copy(row, number),
             number,
             digest: false,
-            probe: true,
+            probe: first,
         };
         let (to, id, limit) = (member.swim_addr(), Some(member.id), ORDINARY_DATAGRAM);
         self.queue(Outgoing {
             to,
             id,
-            told: Some(held),
+            told,
             limit,
             ages: true,
             body,
@@ -134,7 +159,8 @@ impl Swim {
         }
     }
 
-    /// No Ack in time: others are asked to ping the member too.
+    /// No Ack in time: others are asked to ping the member too. If that does not help either, so they are
+    /// again, and the member is.
     pub(super) fn ack_late(&mut self, env: &mut Env) {
         let Some(probe) = &mut self.probe else { return };
         let Some(timer) = probe.late.take() else {
@@ -144,13 +170,41 @@ impl Swim {
         if probe.answered {
             return;
         }
+        let again = probe.asked > 0;
+        probe.asked += 1;
+        let rounds = self.timing.indirect_rounds;
+        if probe.asked < rounds {
+            let left = self.timing.period.saturating_sub(self.timing.timeout);
+            let next = env.now + self.local_health.stretch(left) / rounds as u32;
+            probe.late = Some(env.timers.insert(next, Timer::AckLate));
+        }
         let (target, number) = (probe.target, probe.number);
-        env.journal.stats.probes_indirect += 1;
-        self.ask_others(env, target, number);
+        if again {
+            // Which of the pings an Ack answers cannot be told, so it gives no round trip (Karn).
+            probe.left = None;
+            if let Some(key) = self.table.find(&target) {
+                self.ping_probed(key, number, false);
+            }
+        } else {
+            env.journal.stats.probes_indirect += 1;
+        }
+        let helpers = self.ask_others(env, target, number);
+        if let Some(probe) = &mut self.probe {
+            probe.helpers += helpers;
+        }
     }
 
-    /// Asks some Alive members to ping this one.
-    pub(super) fn ask_others(&mut self, env: &mut Env, target: MemberId, number: u64) {
+    /// The direct ping did not get there: others are asked at once, unless they were.
+    fn unanswered(&mut self, env: &mut Env) {
+        let waits = |probe: &Probe| !probe.answered && probe.asked == 0;
+        if self.probe.as_ref().is_some_and(waits) {
+            self.ack_late(env);
+        }
+    }
+
+    /// Asks some Alive members to ping this one. How many of them are ours, and say so.
+    pub(super) fn ask_others(&mut self, env: &mut Env, target: MemberId, number: u64) -> usize {
+        let mut ours = 0;
         let mut helpers = std::mem::take(&mut self.helpers);
         let row = self.table.find(&target).and_then(|key| self.table.get(key));
         // Who does not know of IPv6 knows no such member.
@@ -163,6 +217,8 @@ impl Swim {
             let Some(helper) = self.table.member(*key) else {
                 continue;
             };
+            let row = self.table.get(*key);
+            ours += usize::from(row.is_some_and(|row| row.has(flag::OURS)));
             env.journal.trace(
                 env.wall,
                 TraceKind::ProbePingReq,
@@ -180,6 +236,16 @@ impl Swim {
             });
         }
         self.helpers = helpers;
+        ours
+    }
+
+    /// Somebody else answers with the number of the probe: it was asked to help, and heard that.
+    pub(super) fn note_help(&mut self, sender: MemberId, number: u64) {
+        let asked =
+            |probe: &&mut Probe| number != 0 && probe.number == number && probe.target != sender;
+        if let Some(probe) = self.probe.as_mut().filter(asked) {
+            probe.helped += 1;
+        }
     }
 
     /// Whether more has come in than the driver reads at once, at this moment.
@@ -189,9 +255,7 @@ impl Swim {
 
     /// Some datagram came to nobody: if it was the probe's, others are asked.
     pub fn missed_direct_ack(&mut self, env: &mut Env) {
-        if self.probe.as_ref().is_some_and(|probe| !probe.answered) {
-            self.ack_late(env);
-        }
+        self.unanswered(env);
     }
 
     /// A datagram to this address could not be sent, or came back: that is a missed direct Ack.
@@ -204,7 +268,7 @@ impl Swim {
             .find(&probe.target)
             .and_then(|key| self.table.member(key));
         if target.is_some_and(|target| target.swim_addr() == addr) {
-            self.ack_late(env);
+            self.unanswered(env);
         }
     }
 
@@ -276,7 +340,9 @@ impl Swim {
         if probe.held.health >= Health::Confirmed {
             return;
         }
-        self.local_health.worsen();
+        if !probe.was_heard() {
+            self.local_health.worsen();
+        }
         // The Ack may lie unread: the own loop is what is too slow, and that accuses nobody.
         if self.unread {
             return;

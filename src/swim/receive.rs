@@ -306,6 +306,9 @@ impl Swim {
         let relayed = incoming.sender.address.filter(|_| was_forwarded);
         let ip = relayed.unwrap_or(incoming.from.ip());
         let ours = self.end_probe(env, incoming, was_forwarded, number);
+        if !was_forwarded {
+            self.note_help(incoming.sender.id, number);
+        }
         self.apply(env, incoming, memberships, !table);
         self.take_in(env, incoming, ip, !was_forwarded);
         let answered = |swim: &Swim| ours || number == swim.cookie(incoming.from);
@@ -399,6 +402,16 @@ impl Swim {
             ages: true,
             body,
         });
+        // So that the asker knows that it was heard, whatever comes of it.
+        if incoming.sender.features & feature::EXTENSIONS != 0 {
+            let limit = incoming.spend(ORDINARY_DATAGRAM);
+            let body = Body::Ack {
+                forward_to: None,
+                number,
+                news: true,
+            };
+            self.answer(incoming, limit, body);
+        }
     }
 
     fn on_probe_ping(&mut self, env: &mut Env, incoming: &mut Incoming<'_>) {

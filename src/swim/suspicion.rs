@@ -18,6 +18,10 @@ use crate::wire::MembershipRecord;
 /// One member is suspected.
 pub(crate) struct Suspicion {
     began: Time,
+    /// When the member is Confirmed.
+    over: Time,
+    /// Whether it was asked for its last word.
+    asked: bool,
     pub(super) timer: TimerKey,
     accusers: [MemberId; MAX_ACCUSERS],
     count: usize,
@@ -28,8 +32,13 @@ impl Suspicion {
         &self.accusers[..self.count]
     }
 
-    pub fn timer(&self) -> TimerKey {
-        self.timer
+    pub fn over(&self) -> Time {
+        self.over
+    }
+
+    /// Whether the member is being asked for its last word.
+    pub fn is_ending(&self) -> bool {
+        self.asked
     }
 }
 
@@ -49,10 +58,12 @@ impl Swim {
 
     pub(super) fn begin_suspicion(&mut self, env: &mut Env, key: RowKey) {
         let over = env.now + self.suspicion_length(0);
-        let timer = env.timers.insert(over, Timer::SuspicionOver(key));
+        let timer = self.ask_before(env, key, over);
         let nobody = MemberId::from_bytes([0; 16]);
         let suspicion = Suspicion {
             began: env.now,
+            over,
+            asked: false,
             timer,
             accusers: [nobody; MAX_ACCUSERS],
             count: 0,
@@ -90,12 +101,14 @@ impl Swim {
         if confirmations == 0 || confirmations > needed {
             return;
         }
-        let (began, timer) = (suspicion.began, suspicion.timer);
-        env.timers.cancel(timer);
-        let over = (began + self.suspicion_length(confirmations)).max(env.now);
-        let timer = env.timers.insert(over, Timer::SuspicionOver(key));
-        if let Some(suspicion) = self.suspicions.get_mut(side) {
-            suspicion.timer = timer;
+        let (began, asked, timer) = (suspicion.began, suspicion.asked, suspicion.timer);
+        if !asked {
+            env.timers.cancel(timer);
+            let over = (began + self.suspicion_length(confirmations)).max(env.now);
+            let timer = self.ask_before(env, key, over);
+            if let Some(suspicion) = self.suspicions.get_mut(side) {
+                (suspicion.over, suspicion.timer) = (over, timer);
+            }
         }
         self.heat(env, key);
     }
@@ -156,13 +169,41 @@ impl Swim {
         longest.saturating_sub(longest.saturating_sub(shortest).mul_f64(share))
     }
 
-    /// Nobody vouched for the suspect in time: it is Confirmed.
-    pub(super) fn suspicion_over(&mut self, env: &mut Env, key: RowKey) {
+    /// Sets the timer that has a suspect asked for its last word, early enough for the answer to come before
+    /// the suspicion is over.
+    fn ask_before(&self, env: &mut Env, key: RowKey, over: Time) -> TimerKey {
+        let ask = (over - self.timing.verdict_timeout).max(env.now);
+        env.timers.insert(ask, Timer::SuspicionDue(key))
+    }
+
+    /// Nobody vouched for the suspect yet. Its refutation may have come to everyone but this member, so it is
+    /// asked for its last word, straight and through others; then it is Confirmed.
+    pub(super) fn suspicion_due(&mut self, env: &mut Env, key: RowKey) {
         let Some(row) = self
             .table
             .get(key)
             .filter(|row| row.health == Health::Suspect)
         else {
+            return;
+        };
+        let (id, side) = (row.id, row.side as usize);
+        let verdict = self.timing.verdict_timeout;
+        let Some(suspicion) = self.suspicions.get_mut(side) else {
+            return;
+        };
+        if suspicion.asked || verdict.is_zero() {
+            return self.confirm(env, key);
+        }
+        suspicion.asked = true;
+        suspicion.over = suspicion.over.max(env.now + verdict);
+        suspicion.timer = env.timers.insert(suspicion.over, Timer::SuspicionDue(key));
+        self.ping_aside(key, false);
+        self.ask_others(env, id, 0);
+    }
+
+    /// Nobody vouched for the suspect in time.
+    fn confirm(&mut self, env: &mut Env, key: RowKey) {
+        let Some(row) = self.table.get(key) else {
             return;
         };
         let state = State {

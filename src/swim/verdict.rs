@@ -7,6 +7,7 @@ use super::news::RowKey;
 use super::receive::Incoming;
 use super::row::flag;
 use super::send::{Body, Outgoing};
+use super::suspicion::Suspicion;
 use crate::env::{Env, Timer};
 use crate::event::Cause;
 use crate::limits::{MAX_VERDICTS, ORDINARY_DATAGRAM};
@@ -33,9 +34,14 @@ impl Swim {
             verdict.incarnation = verdict.incarnation.max(incarnation);
             return;
         }
-        let Some(member) = self.table.member(key) else {
+        let (Some(member), Some(row)) = (self.table.member(key), self.table.get(key)) else {
             return;
         };
+        let ending = |suspicion: &Suspicion| suspicion.is_ending();
+        if incarnation == row.incarnation && self.suspicion(row).is_some_and(ending) {
+            // It is being asked already, and what comes of it is the same.
+            return;
+        }
         let bare = self.bare_datagram();
         if self.verdicts.len() >= MAX_VERDICTS || incoming.spend(bare) < bare {
             return;

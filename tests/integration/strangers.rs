@@ -345,11 +345,11 @@ fn members_run_on_threads_of_their_own_and_take_commands_from_others() {
     let bind = |name: &str| {
         let mut config = Config::new("127.0.0.1:0".parse().unwrap());
         (config.name, config.timing) = (name.to_owned(), Timing::local());
-        let butterfly = Butterfly::bind(config).unwrap();
+        let mut butterfly = Butterfly::bind(config).unwrap();
         (
             butterfly.node().id(),
             butterfly.local_addr(),
-            butterfly.handle(),
+            butterfly.handle().unwrap(),
             butterfly,
         )
     };

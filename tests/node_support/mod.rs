@@ -341,6 +341,7 @@ pub fn doubtful() -> Timing {
     timing.period = secs(1.0);
     timing.timeout = secs(0.5);
     timing.indirect_probes = 3;
+    timing.indirect_rounds = 1;
     timing.suspicion_periods = 3.0;
     timing.suspicion_stretch = 3.0;
     timing.suspicion_confirmations = 3;

@@ -17,13 +17,21 @@ Examples:
   butterfly sim --members 100 --kill 1 --set period=500ms,timeout=200ms --plot fast.svg
   butterfly sim --members 200 --partition 30s --for 2m             halves apart, and together again
   butterfly sim --members 50 --pause 5 --pause-for 8s -o json      five stand still for a while
-  butterfly sim scorecard --quick        how the protocol does beside what others published, in a minute";
+  butterfly sim scorecard --quick        how the protocol does beside what others published, in a minute
+  butterfly sim chaos --seeds 1000       rings in which things go wrong have to come to rest";
 
 const SCORECARD: &str = "\
 Examples:
   butterfly sim scorecard --quick                     small rings and few seeds: about a minute
   butterfly sim scorecard -o markdown                 all of it: half an hour on two cores
   butterfly sim scorecard --rows 3,11 --seeds 100     two rows, with more seeds";
+
+const CHAOS: &str = "\
+Examples:
+  butterfly sim chaos --seeds 5000
+  butterfly sim chaos --from 49 --seeds 1 -v      one seed, and what happened in it";
+
+const EXIT_CODES_OF_CHAOS: &str = "Exit codes: 0 ok, 1 a seed failed, 2 usage.";
 
 const EXIT_CODES_OF_SCORECARD: &str =
     "Exit codes: 0 ok, 1 failed (with --strict also: a bound was missed), 2 usage.";
@@ -141,6 +149,22 @@ pub enum SimCommand {
     /// Measure the protocol on the simulator, beside what is published of others
     #[command(before_help = SCORECARD, after_help = EXIT_CODES_OF_SCORECARD)]
     Scorecard(ScorecardArgs),
+    /// Run seeds of trouble: rings in which things go wrong have to come to rest
+    #[command(before_help = CHAOS, after_help = EXIT_CODES_OF_CHAOS)]
+    Chaos(ChaosArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct ChaosArgs {
+    /// How many seeds
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = clap::value_parser!(u64).range(1..))]
+    pub seeds: u64,
+    /// The first of them
+    #[arg(long, value_name = "SEED", default_value = "0")]
+    pub from: u64,
+    /// Print each seed's report, and not only of those that failed
+    #[arg(short, long)]
+    pub verbose: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,5 +1,6 @@
 //! `butterfly sim`: rings on a virtual network and clock.
 
+mod chaos;
 mod parallel;
 mod ring;
 mod scorecard;
@@ -10,6 +11,7 @@ use crate::failure::Failure;
 pub fn sim(args: &SimArgs) -> Result<(), Failure> {
     match &args.command {
         Some(SimCommand::Scorecard(args)) => scorecard::scorecard(args),
+        Some(SimCommand::Chaos(args)) => chaos::chaos(args),
         None => ring::ring(&args.ring),
     }
 }

@@ -29,7 +29,7 @@ fn people_read_what_a_ring_does() {
     let text = sim("--members 20 --loss 5 --kill 2 --leave 1 --for 30s --seed 7");
     for part in [
         "20 members, lan\n5% of all messages lost, delay 500µs + exp(500µs); 30 s of the ring's time, seed 7\n",
-        "      10 s  2 crash, 1 leave, 1 rumor of 256 B\n",
+        "\n    10 s  2 crash, 1 leave, 1 rumor of 256 B\n",
         "HOW LONG UNTIL ",
         "it is held for dead by a member ",
         "A MEMBER'S LOAD ",

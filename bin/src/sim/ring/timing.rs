@@ -20,12 +20,16 @@ enum Field {
 use Field::{Factor, Number, Pause, Switch};
 
 /// All fields of [`Timing`], in its order.
-const FIELDS: [(&str, Field); 25] = [
+const FIELDS: [(&str, Field); 26] = [
     ("period", Pause(|timing| &mut timing.period)),
     ("timeout", Pause(|timing| &mut timing.timeout)),
     (
         "indirect_probes",
         Number(|timing| &mut timing.indirect_probes),
+    ),
+    (
+        "indirect_rounds",
+        Number(|timing| &mut timing.indirect_rounds),
     ),
     (
         "suspicion_periods",

@@ -5,12 +5,20 @@
 //! beforehand but the bounds.
 
 mod bootstrap;
+mod departure;
 mod detection;
 mod first_ping;
+mod flapping;
+mod halves;
 mod joining;
+mod load;
+mod loss;
+mod pauses;
 mod plan;
 mod report;
+mod restart;
 mod row;
+mod together;
 
 use crate::cli::ScorecardArgs;
 use crate::failure::Failure;
@@ -19,11 +27,19 @@ use plan::Plan;
 use row::{Row, RowSpec};
 
 /// All rows, in the order in which they are printed.
-const ROWS: [RowSpec; 4] = [
+const ROWS: [RowSpec; 12] = [
     joining::ROW,
+    load::ROW,
     first_ping::ROW,
+    pauses::ROW,
+    flapping::ROW,
     bootstrap::ROW,
+    restart::ROW,
+    halves::ROW,
+    departure::ROW,
+    loss::ROW,
     detection::ROW,
+    together::ROW,
 ];
 
 pub fn scorecard(args: &ScorecardArgs) -> Result<(), Failure> {

@@ -1,6 +1,7 @@
 //! How much is run: which seeds, and on how many threads.
 
-use butterfly::sim::{Sim, SimConfig};
+use butterfly::sim::{Index, Sim, SimConfig};
+use butterfly::{ServiceConfig, Timing};
 
 use crate::sim::parallel;
 
@@ -36,7 +37,37 @@ impl Plan {
 /// A network that does what every row says unless it says otherwise: `lan` timing, no loss, and a delay of
 /// 0.5 ms and on average another 0.5 ms.
 pub fn network(seed: u64) -> Sim {
-    Sim::new(SimConfig::new(seed))
+    timed(seed, Timing::lan())
+}
+
+/// The same with another timing. What must always hold is for other tests to watch: here it would cost time.
+pub fn timed(seed: u64, timing: Timing) -> Sim {
+    let mut config = SimConfig::new(seed);
+    (config.timing, config.watched) = (timing, false);
+    Sim::new(config)
+}
+
+/// Members on such a network that have known each other for long.
+pub fn settled(seed: u64, members: usize) -> Sim {
+    let mut sim = network(seed);
+    sim.start_settled(members);
+    sim
+}
+
+/// A member is given a configuration for the group `NAME.default`, a rumor to be told to all.
+pub fn apply_config(sim: &mut Sim, member: Index, name: &str) {
+    let group = format!("{name}.default").parse();
+    let Ok(group) = group else { return };
+    let config = ServiceConfig {
+        group,
+        incarnation: 1,
+        encrypted: false,
+        config: b"port = 6380\n".to_vec(),
+    };
+    sim.command(member, |node, now| {
+        // Refused only if there is no room, and then the row shows that nobody holds it.
+        let _ = node.apply_config(now, config);
+    });
 }
 
 /// How the conditions of [`network`] are printed.

@@ -48,6 +48,8 @@ pub enum Unit {
     Count,
     /// Parts of things: means of counts.
     Number,
+    /// So many in a member-hour.
+    Rate,
 }
 
 /// Numbers that were measured, one for each run or for whatever `of` says, and the bound they have.
@@ -90,6 +92,11 @@ impl Figure {
             bound: None,
             beside: "",
         }
+    }
+
+    /// There is one value for each of something else.
+    pub fn of(self, of: &'static str) -> Self {
+        Figure { of, ..self }
     }
 
     /// Times, one for each seed; `None`: what was waited for did not come, which is longer than any time.
@@ -178,7 +185,8 @@ impl Unit {
         match self {
             Unit::Seconds if value < 10.0 => format!("{value:.2} s"),
             Unit::Seconds => format!("{value:.1} s"),
-            Unit::Count if value.fract() == 0.0 => format!("{value:.0}"),
+            Unit::Count | Unit::Rate if value.fract() == 0.0 => format!("{value:.0}"),
+            Unit::Rate => format!("{value:.4}"),
             Unit::Count | Unit::Number => format!("{value:.3}"),
         }
     }
@@ -187,6 +195,7 @@ impl Unit {
         match self {
             Unit::Seconds => "s",
             Unit::Count | Unit::Number => "1",
+            Unit::Rate => "1/h",
         }
     }
 }

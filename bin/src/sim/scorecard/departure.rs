@@ -1,0 +1,119 @@
+//! Row 9: many leave within seconds.
+
+use std::time::Duration;
+
+use butterfly::Health;
+use butterfly::sim::{Index, Sim};
+
+use super::plan::{NETWORK, Plan, settled};
+use super::row::{Figure, RowSpec, Statistic, Unit};
+
+pub const ROW: RowSpec = RowSpec {
+    number: 9,
+    title: "2 000 of 10 000 leave within 10 s",
+    what: "Each leaves, and its process ends when it is done. Measured from the last leave on: until all others hold \
+           them all for Departed and each other for Alive; a minute later, how much is still news or under way at \
+           any member, and how many of those that left are held for anything but Departed.",
+    conditions: NETWORK,
+    source: "Bound: the issue.",
+    measure,
+};
+
+const WITHIN: Duration = Duration::from_secs(10);
+const MINUTE: Duration = Duration::from_secs(60);
+
+struct Seen {
+    took: Option<Duration>,
+    /// The most that one member still has to do.
+    left_over: f64,
+    resurrected: f64,
+}
+
+fn measure(plan: &Plan) -> Vec<Figure> {
+    let members = plan.pick(10_000, 200);
+    let seen = plan.runs(1, 1, |seed| leave(seed, members));
+    let values = |take: fn(&Seen) -> f64| seen.iter().map(take).collect::<Vec<_>>();
+    let name = format!("N = {members}");
+    vec![
+        Figure::times(
+            format!("{name}: converged"),
+            seen.iter().map(|seen| seen.took),
+        )
+        .at_most(Statistic::Highest, MINUTE.as_secs_f64()),
+        Figure::new(
+            format!("{name}: the most that is left over at one"),
+            Unit::Count,
+            values(|seen| seen.left_over),
+        )
+        .at_most(Statistic::Highest, 0.0),
+        Figure::new(
+            format!("{name}: resurrected"),
+            Unit::Count,
+            values(|seen| seen.resurrected),
+        )
+        .at_most(Statistic::Highest, 0.0),
+    ]
+}
+
+fn leave(seed: u64, members: usize) -> Seen {
+    let mut sim = settled(seed, members);
+    sim.keep_events(false);
+    sim.run_for(Duration::from_secs(5));
+    let gone: Vec<Index> = (0..members / 5).map(|number| number * 5).collect();
+    let pause = WITHIN / gone.len() as u32;
+    let grace = butterfly::Timing::lan().leave_grace * 2;
+    let mut ended = 0;
+    for (number, member) in gone.iter().enumerate() {
+        sim.command(*member, |node, now| node.leave(now));
+        sim.run_for(pause);
+        // Those that are done with it.
+        while pause * (number - ended) as u32 > grace {
+            sim.crash(gone[ended]);
+            ended += 1;
+        }
+    }
+    let start = sim.now();
+    sim.run_for(grace);
+    gone[ended..].iter().for_each(|member| sim.crash(*member));
+    let converged = |sim: &Sim| {
+        let living = sim.up().count();
+        sim.up().all(|member| {
+            let counts = sim.node(member).counts();
+            (counts.alive, counts.departed) == (living, gone.len())
+        })
+    };
+    let took = sim
+        .run_until(MINUTE * 5, converged)
+        .then(|| sim.now().since(start));
+    sim.run_for(MINUTE);
+    let left_over = sim.up().map(|member| unfinished(&sim, member)).max();
+    let departed = |of: Index, about: Index| {
+        sim.view(of, about)
+            .is_none_or(|health| health == Health::Departed)
+    };
+    let resurrected = gone
+        .iter()
+        .filter(|about| sim.up().any(|of| !departed(of, **about)));
+    let resurrected = resurrected.count() as f64;
+    Seen {
+        took,
+        left_over: left_over.unwrap_or(0) as f64,
+        resurrected,
+    }
+}
+
+/// What a member has still to tell, to check or to send.
+fn unfinished(sim: &Sim, member: Index) -> u64 {
+    let waits = [
+        "news",
+        "suspicions",
+        "verdicts",
+        "transfers",
+        "queued_datagrams",
+    ];
+    let sizes = sim
+        .node(member)
+        .sizes()
+        .filter(|size| waits.contains(&size.name));
+    sizes.map(|size| size.now).sum()
+}

@@ -1,0 +1,78 @@
+//! Row 2: what a settled ring costs each of its members.
+
+use std::time::Duration;
+
+use butterfly::Timing;
+use butterfly::sim::Sim;
+
+use super::plan::{NETWORK, Plan, settled};
+use super::row::{Figure, RowSpec, Statistic, Unit};
+
+pub const ROW: RowSpec = RowSpec {
+    number: 2,
+    title: "Load per member and period in a settled ring",
+    what: "N members that know each other, without loss, watched for a minute of periods after a minute of quiet. \
+           Measured are the datagrams that a member sends and receives in a period, on average over all members; \
+           the worst is the worst seed.",
+    conditions: NETWORK,
+    source: "Bound: the issue. A probe is a ping and an Ack at each of two members: 2 datagrams sent and 2 received.",
+    measure,
+};
+
+const MOST: f64 = 2.1;
+/// What the costliest size may cost more than the cheapest.
+const FLAT: f64 = 1.05;
+const PERIODS: u32 = 60;
+
+fn measure(plan: &Plan) -> Vec<Figure> {
+    // The bigger the ring, the more members there are to take the average of, and the longer it takes.
+    let sizes: &[(usize, u64)] = plan.pick(
+        &[(8, 20), (32, 20), (100, 20), (1_000, 20), (10_000, 1)],
+        &[(8, 3), (100, 3)],
+    );
+    let mut figures = Vec::new();
+    let mut means = Vec::new();
+    for (members, seeds) in sizes {
+        let loads = plan.runs(*seeds, *seeds, |seed| load(seed, *members));
+        for (what, take) in [("sent", 0), ("received", 1)] {
+            let values = loads.iter().map(|load| load[take]).collect();
+            let figure = Figure::new(format!("N = {members}, {what}"), Unit::Number, values)
+                .at_most(Statistic::Mean, MOST);
+            means.extend(figure.statistic(Statistic::Mean));
+            figures.push(figure);
+        }
+    }
+    let (least, most) = means
+        .iter()
+        .fold((f64::MAX, 0.0_f64), |(least, most), mean| {
+            (least.min(*mean), most.max(*mean))
+        });
+    let flat = Figure::new(
+        "the costliest over the cheapest",
+        Unit::Number,
+        vec![most / least],
+    );
+    figures.push(flat.of("in all").at_most(Statistic::Highest, FLAT));
+    figures
+}
+
+/// Datagrams sent, and received, by a member in a period.
+fn load(seed: u64, members: usize) -> [f64; 2] {
+    let mut sim = settled(seed, members);
+    let watched = Timing::lan().period * PERIODS;
+    sim.run_for(watched.max(Duration::from_secs(60)));
+    let before = datagrams(&sim);
+    sim.run_for(watched);
+    let after = datagrams(&sim);
+    let each =
+        |place: usize| (after[place] - before[place]) as f64 / members as f64 / f64::from(PERIODS);
+    [each(0), each(1)]
+}
+
+/// Sent and received by all so far.
+fn datagrams(sim: &Sim) -> [u64; 2] {
+    sim.up().fold([0, 0], |[sent, received], member| {
+        let stats = sim.node(member).stats();
+        [sent + stats.sent_total(), received + stats.received_total()]
+    })
+}

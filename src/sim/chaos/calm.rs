@@ -1,0 +1,175 @@
+//! What has to be true once nothing goes wrong any more: all agree, and then it is quiet.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::storm::Storm;
+use super::trouble::Trouble;
+use super::users;
+use crate::config::Timing;
+use crate::member::{Health, MemberId};
+use crate::rumor::{ElectionStatus, RumorKind, ServiceGroup};
+use crate::sim::{Fault, Index, Sim};
+
+/// So many of the longest pauses, in which seeds and the dead are asked, pass at most until all agree.
+const PATIENCE: u32 = 6;
+
+/// And so many rounds, in which each member is probed once.
+const ROUNDS: u32 = 3;
+
+/// Lets everything heal and waits until all agree; then looks whether that lasts, and is quiet. What is not
+/// as it has to be, and how long it took.
+pub(super) fn come_to_rest(storm: &mut Storm<'_>) -> (Vec<String>, Option<Duration>) {
+    storm.end();
+    let timing = storm.plan.timing();
+    let (start, sim) = (storm.sim.now(), &storm.sim);
+    let round = sim.up().map(|member| sim.node(member).member_count());
+    let round = timing.period * round.max().unwrap_or_default() as u32;
+    let most = timing.retry_max * PATIENCE + round * ROUNDS;
+    let mut wrong = disagreement(storm);
+    while let Some(what) = &wrong {
+        if storm.sim.now().since(start) >= most {
+            return (vec![format!("not at rest: {what}")], None);
+        }
+        storm.sim.run_for(timing.period / 4);
+        storm.end_the_expelled();
+        wrong = disagreement(storm);
+    }
+    let agreed_after = storm.sim.now().since(start);
+    // News and rumors get cold, and pauses long.
+    storm.sim.run_for(timing.retry_max * 3);
+    (unrest(storm), Some(agreed_after))
+}
+
+/// What members do not agree on.
+fn disagreement(storm: &Storm<'_>) -> Option<String> {
+    let sim = &storm.sim;
+    let living: Vec<Index> = sim.up().collect();
+    let ids: BTreeSet<MemberId> = living.iter().map(|member| sim.id(*member)).collect();
+    for of in &living {
+        for id in &ids {
+            let view = sim.node(*of).health_of(*id);
+            if view != Some(Health::Alive) {
+                return Some(format!("{of} holds {id}, which lives, for {view:?}"));
+            }
+        }
+        let ghost = sim
+            .node(*of)
+            .members()
+            .find(|member| member.health <= Health::Suspect && !ids.contains(&member.member.id));
+        if let Some(ghost) = ghost {
+            let (id, health) = (ghost.member.id, ghost.health);
+            return Some(format!("{of} holds {id}, which is dead, for {health}"));
+        }
+    }
+    if !sim.same_rumors() {
+        return Some(format!("rumors differ: {}", difference(sim, &living)));
+    }
+    unfinished(sim, &living)
+}
+
+/// For a failure's message: a rumor that two members hold differently.
+fn difference(sim: &Sim, living: &[Index]) -> String {
+    let Some((first, others)) = living.split_first() else {
+        return String::new();
+    };
+    let all_of = |member: Index| -> BTreeSet<_> {
+        let rumors = sim.node(member).rumors();
+        rumors
+            .map(|rumor| (rumor.id.clone(), rumor.version, rumor.bytes().to_vec()))
+            .collect()
+    };
+    let held = all_of(*first);
+    for other in others {
+        let theirs = all_of(*other);
+        if let Some((id, version, bytes)) = held.symmetric_difference(&theirs).next() {
+            let whose = if held.contains(&(id.clone(), *version, bytes.clone())) {
+                first
+            } else {
+                other
+            };
+            return format!("{first} and {other}, as {id} {version} of {whose}");
+        }
+    }
+    "not any more".to_owned()
+}
+
+/// An election that could be finished and is not.
+fn unfinished(sim: &Sim, living: &[Index]) -> Option<String> {
+    let first = *living.first()?;
+    for group in users::groups() {
+        if !has_quorum(sim, first, &group) {
+            continue;
+        }
+        for kind in [RumorKind::Election, RumorKind::ElectionUpdate] {
+            for member in living {
+                let Some(view) = sim.node(*member).election(kind, &group) else {
+                    continue;
+                };
+                let leads = view.leader().map(|id| sim.node(*member).health_of(id));
+                if view.election.status != ElectionStatus::Finished
+                    || leads != Some(Some(Health::Alive))
+                {
+                    return Some(format!(
+                        "{kind} of {group} at {member}: {:?}, led by {leads:?}",
+                        view.election
+                    ));
+                }
+            }
+        }
+    }
+    None
+}
+
+/// Whether more than half of the group's members that are not Departed are Alive (PROTOCOL.md §3).
+fn has_quorum(sim: &Sim, member: Index, group: &ServiceGroup) -> bool {
+    let node = sim.node(member);
+    let healths = node.members_of(group).filter_map(|id| node.health_of(id));
+    let (mut population, mut electorate) = (0, 0);
+    for health in healths {
+        population += usize::from(health != Health::Departed);
+        electorate += usize::from(health == Health::Alive);
+    }
+    2 * electorate > population
+}
+
+/// What goes on though all agree.
+fn unrest(storm: &mut Storm<'_>) -> Vec<String> {
+    const PERIODS: u32 = 60;
+    let mut found: Vec<String> = disagreement(storm)
+        .map(|what| format!("it did not last: {what}"))
+        .into_iter()
+        .collect();
+    // On a ring without a key flipped bits make up members, hundreds of them, and such as are probed for ever.
+    let forged = storm.plan.has(Trouble::Fault(Fault::Corrupt)) && !storm.plan.sealed;
+    let sim = &mut storm.sim;
+    for member in sim.up() {
+        let node = sim.node(member);
+        let (news, hot) = (node.news(), node.hot_rumors());
+        if news > 0 && !forged || hot > 0 {
+            found.push(format!("{member} still has {news} news, {hot} hot rumors"));
+        }
+    }
+    let (datagrams, pushes) = (sim.datagrams, sim.pushes);
+    sim.run_for(storm.plan.timing().period * PERIODS);
+    let up = sim.up().count() as f64;
+    let each = (sim.datagrams - datagrams) as f64 / up / f64::from(PERIODS);
+    let most = steady(&storm.plan.timing());
+    if each > most && !forged {
+        found.push(format!(
+            "{each:.2} datagrams a member and period, and not {most:.2} at most"
+        ));
+    }
+    let pushes = sim.pushes - pushes;
+    if pushes > 0 {
+        found.push(format!("{pushes} rumors are pushed though nothing is new"));
+    }
+    found
+}
+
+/// What a member sends at most in a period when nothing happens: a ping and an Ack; a table is compared, two seeds
+/// and one of the dead are asked, once in each longest pause or a tenth earlier.
+fn steady(timing: &Timing) -> f64 {
+    let in_pause = |pause: Duration| timing.period.as_secs_f64() / (0.9 * pause.as_secs_f64());
+    2.0 + 2.0 * in_pause(timing.sync_max) + (2.0 * 2.0 + 1.0) * in_pause(timing.retry_max) + 0.02
+}

@@ -1,0 +1,84 @@
+//! What a seed chooses.
+
+use std::fmt;
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
+
+use super::trouble::Trouble;
+use crate::config::Timing;
+
+/// What one seed has in store.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Plan {
+    /// The seed.
+    pub seed: u64,
+    /// Members at the start.
+    pub members: usize,
+    /// The name of their timing.
+    pub timing: &'static str,
+    /// Whether the ring has a key.
+    pub sealed: bool,
+    /// What goes wrong.
+    pub troubles: Vec<Trouble>,
+    /// For how long it does.
+    pub storm: Duration,
+}
+
+impl Plan {
+    /// What this seed chooses.
+    pub fn of(seed: u64) -> Plan {
+        let mut rng = generator(seed);
+        // Small rings are the most peculiar, and the cheapest.
+        let members = 3 + (37.0 * rng.random::<f64>().powi(4)) as usize;
+        let timing = if rng.random_bool(0.8) { "lan" } else { "local" };
+        let mut troubles = Trouble::all();
+        troubles.shuffle(&mut rng);
+        troubles.truncate(rng.random_range(1..=8));
+        troubles.sort_unstable();
+        let periods = 60.0 * 10.0_f64.powf(rng.random_range(0.0..0.6));
+        let mut plan = Plan {
+            seed,
+            members,
+            timing,
+            sealed: rng.random_bool(0.4),
+            troubles,
+            storm: Duration::ZERO,
+        };
+        plan.storm = plan.timing().period.mul_f64(periods);
+        plan
+    }
+
+    /// Their timing.
+    pub fn timing(&self) -> Timing {
+        Timing::preset(self.timing).unwrap_or_default()
+    }
+
+    pub(super) fn has(&self, trouble: Trouble) -> bool {
+        self.troubles.contains(&trouble)
+    }
+}
+
+/// The generator of everything that a seed chooses.
+pub(super) fn generator(seed: u64) -> StdRng {
+    StdRng::seed_from_u64(seed ^ 0xc4a0_5000_0000_0000)
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let troubles: Vec<_> = self.troubles.iter().map(ToString::to_string).collect();
+        write!(
+            f,
+            "seed {}: {} members, {}, {}, {:.0?} of {}",
+            self.seed,
+            self.members,
+            self.timing,
+            if self.sealed { "sealed" } else { "plain" },
+            self.storm,
+            troubles.join(", ")
+        )
+    }
+}

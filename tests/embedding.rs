@@ -1,0 +1,22 @@
+//! What it costs a program to have members in its loop: descriptors, ZeroMQ contexts, wakes; and what is left
+//! of them afterwards.
+//!
+//! Descriptors and threads are the whole process's, so these tests run one at a time.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+#[path = "embedding/crowd.rs"]
+mod crowd;
+#[path = "embedding/drops.rs"]
+mod drops;
+#[allow(dead_code)]
+mod harness;
+#[path = "embedding/process.rs"]
+mod process;
+#[path = "embedding/wakes.rs"]
+mod wakes;
+
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
