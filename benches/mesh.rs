@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use args::Args;
 use butterfly::{
-    Butterfly, Config, MemberId, RumorId, RumorKind, Service, ServiceConfig, ServiceGroup, Stats,
+    Butterfly, Config, RumorId, RumorKind, Service, ServiceConfig, ServiceGroup, Stats,
 };
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
@@ -97,17 +97,7 @@ fn elect(members: usize, runs: usize) -> io::Result<()> {
     for run in 0..runs {
         let group = group("elect", run)?;
         for number in 0..members {
-            let service = Service {
-                member: MemberId::OBSERVER,
-                group: group.clone(),
-                incarnation: 0,
-                initialized: true,
-                pkg: "core/redis/7.0.0/20260101000000".to_owned(),
-                cfg: Vec::new(),
-                sys: Default::default(),
-                pkg_incarnation: 0,
-                withdrawn: false,
-            };
+            let service = Service::new(group.clone(), "core/redis/7.0.0/20260101000000");
             let member = &mut mesh.members[number];
             member.announce(service).map_err(io::Error::other)?;
             mesh.wake(number)?;
@@ -214,12 +204,7 @@ impl Mesh {
     }
 
     fn apply(&mut self, number: usize, group: ServiceGroup) -> io::Result<()> {
-        let config = ServiceConfig {
-            group,
-            incarnation: 1,
-            encrypted: false,
-            config: vec![b'#'; 200],
-        };
+        let config = ServiceConfig::new(group, 1, vec![b'#'; 200]);
         let member = &mut self.members[number];
         member.apply_config(config).map_err(io::Error::other)?;
         self.wake(number)

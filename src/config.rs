@@ -197,7 +197,7 @@ impl Timing {
     }
 
     /// The names of the presets.
-    pub const PRESETS: [&str; 4] = ["lan", "wan", "habitat", "local"];
+    pub const PRESETS: &[&str] = &["lan", "wan", "habitat", "local"];
 
     /// The preset of this name, one of [`Timing::PRESETS`].
     pub fn preset(name: &str) -> Option<Self> {
@@ -276,6 +276,7 @@ impl Config {
 
 /// What a node is told before it starts.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct NodeConfig {
     /// Who it is.
     pub id: MemberId,
@@ -299,4 +300,24 @@ pub struct NodeConfig {
     pub timing: Timing,
     /// Seeds its randomness, nonces included: from the system, but for tests.
     pub random_seed: [u8; 32],
+}
+
+impl NodeConfig {
+    /// A node with this id that takes nothing up from a disk, has no name, no address, no ports and no keys,
+    /// and goes as fast as [`Timing::lan`]. The seed is from the system, but for tests.
+    pub fn new(id: MemberId, random_seed: [u8; 32]) -> Self {
+        NodeConfig {
+            id,
+            name: String::new(),
+            incarnation: Incarnation::ZERO,
+            reserved: Incarnation::MAX,
+            ip: None,
+            swim_port: 0,
+            gossip_port: 0,
+            persistent: false,
+            ring_keys: Vec::new(),
+            timing: Timing::lan(),
+            random_seed,
+        }
+    }
 }

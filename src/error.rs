@@ -76,7 +76,7 @@ pub enum Reject {
 
 impl Reject {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Reject; 22] = [
+    pub const ALL: &[Reject] = &[
         Reject::Oversized,
         Reject::Truncated,
         Reject::Malformed,

@@ -43,6 +43,9 @@
 //! # }
 //! ```
 //!
+//! The contract in full is in `docs/embedding.md`; `examples/` has a mio loop, a tokio task, a thread of its own,
+//! and a directory of services that follows events.
+//!
 //! Who has no loop calls [`Butterfly::run`]; who wants no I/O at all takes the state machine,
 //! [`node::Node`]; who wants to know what a ring of a thousand members would do asks [`sim::Sim`].
 //!
@@ -54,7 +57,7 @@
 //! | [`limits`] | every cap, with its reason |
 //! | [`error`], [`event`], [`stats`], [`trace`] | what goes wrong, what happens, how often, and in every detail |
 //! | [`member`], [`rumor`], [`time`] | the nouns |
-//! | [`wire`] | bytes ⇄ messages |
+//! | `wire` | bytes ⇄ messages |
 //! | `swim` | membership and failure detection |
 //! | `gossip` | rumors: services, configurations, files, elections, departures |
 //! | [`node`] | the state machine, without I/O |
@@ -85,6 +88,7 @@ pub mod time;
 pub mod timer;
 pub mod trace;
 mod view;
+#[doc(hidden)] // For the program, the tests and the benchmarks: it changes as they need it.
 pub mod wire;
 
 pub use config::{Config, Timing};

@@ -1,4 +1,5 @@
-//! Every cap of the engine, one constant each, with its reason.
+//! Every cap of the engine, one constant each, with its reason. Their values may change from one release to the
+//! next.
 
 use std::time::Duration;
 

@@ -30,7 +30,7 @@ impl MemberId {
     }
 
     /// A fresh v4 UUID.
-    pub fn random(rng: &mut impl Rng) -> Self {
+    pub(crate) fn random(rng: &mut impl Rng) -> Self {
         let mut bytes: [u8; 16] = rng.random();
         bytes[6] = bytes[6] & 0x0f | 0x40;
         bytes[8] = bytes[8] & 0x3f | 0x80;
@@ -92,6 +92,7 @@ impl fmt::Debug for MemberId {
 
 /// A text that is no [`MemberId`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 #[error("a member id is 32 lowercase hexadecimal digits")]
 pub struct ParseMemberIdError;
 
@@ -202,6 +203,7 @@ impl fmt::Display for Health {
 
 /// What a ring knows of a member, its health aside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Member {
     /// Who it is.
     pub id: MemberId,
@@ -220,6 +222,19 @@ pub struct Member {
 }
 
 impl Member {
+    /// A member of the first incarnation there, with the same port for gossip.
+    pub fn new(id: MemberId, swim_addr: SocketAddr) -> Self {
+        Member {
+            id,
+            incarnation: Incarnation::ZERO,
+            ip: swim_addr.ip().to_canonical(),
+            swim_port: swim_addr.port(),
+            gossip_port: swim_addr.port(),
+            persistent: false,
+            departed: false,
+        }
+    }
+
     /// Where its SWIM messages go.
     pub fn swim_addr(&self) -> SocketAddr {
         SocketAddr::new(self.ip, self.swim_port)

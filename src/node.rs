@@ -16,6 +16,7 @@ mod gossiping;
 mod inspecting;
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::time::Duration;
@@ -56,8 +57,18 @@ pub struct Node {
     paused: bool,
 }
 
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node")
+            .field("id", &self.id())
+            .field("counts", &self.counts())
+            .finish_non_exhaustive()
+    }
+}
+
 /// A datagram to be sent: the bytes `range` of the buffer given to [`Node::poll_datagram`].
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Transmit {
     /// Where it goes.
     pub to: SocketAddr,

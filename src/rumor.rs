@@ -61,6 +61,7 @@ impl fmt::Display for RumorKind {
 
 /// What is no name of a kind of rumors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 #[error(
     "a rumor's kind is service, election, service_config, service_file, election_update or departure"
 )]
@@ -160,6 +161,7 @@ impl fmt::Display for ServiceGroup {
 
 /// A text that is no service group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 #[error(
     "a service group is service.group or service.group@organization, without other dots, @ or #"
 )]
@@ -192,22 +194,32 @@ impl FromStr for ServiceGroup {
     }
 }
 
-/// Where a member's service can be reached.
+/// Where a member's service can be reached, as its member says; nothing here is checked, and all of it may be
+/// empty or 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[non_exhaustive]
 pub struct SysInfo {
+    /// Its machine's IP address.
     pub ip: String,
+    /// Its machine's name.
     pub hostname: String,
+    /// The IP address of its member's gossip.
     pub gossip_ip: String,
+    /// The TCP port of its member's gossip.
     pub gossip_port: u32,
+    /// The IP address of its member's HTTP gateway.
     pub http_gateway_ip: String,
+    /// The TCP port of its member's HTTP gateway.
     pub http_gateway_port: u32,
+    /// The IP address of its member's control gateway.
     pub ctl_gateway_ip: String,
+    /// The TCP port of its member's control gateway.
     pub ctl_gateway_port: u32,
 }
 
 /// A member runs a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Service {
     /// The member; filled in by who announces it.
     pub member: MemberId,
@@ -256,6 +268,7 @@ impl Service {
 
 /// The configuration of a service group.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ServiceConfig {
     /// The group.
     pub group: ServiceGroup,
@@ -281,6 +294,7 @@ impl ServiceConfig {
 
 /// A file of a service group.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ServiceFile {
     /// The group.
     pub group: ServiceGroup,
@@ -343,6 +357,7 @@ impl fmt::Display for ElectionStatus {
 
 /// An election of a service group, as one member sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Election {
     /// The candidate that is voted for: `Rumor.from_id` on the wire, and `member_id` alike.
     pub candidate: MemberId,
@@ -358,15 +373,34 @@ pub struct Election {
     pub votes: Vec<MemberId>,
 }
 
-/// A rumor of a kind that members keep.
+impl Election {
+    /// The first term of an election in which this candidate, as fit as any, has its own vote.
+    pub fn new(group: ServiceGroup, candidate: MemberId) -> Self {
+        Election {
+            candidate,
+            group,
+            term: 0,
+            suitability: 0,
+            status: ElectionStatus::Running,
+            votes: vec![candidate],
+        }
+    }
+}
+
+/// A rumor of a kind that members keep; see [`RumorKind`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs)] // The types say it.
 pub enum Rumor {
+    /// A member runs a service.
     Service(Service),
+    /// Who leads a service group.
     Election(Election),
+    /// The configuration of a service group.
     ServiceConfig(ServiceConfig),
+    /// A file of a service group.
     ServiceFile(ServiceFile),
+    /// Who is first to update its package in a service group.
     ElectionUpdate(Election),
+    /// This member is gone for good.
     Departure(MemberId),
 }
 

@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn each_reason_is_counted_under_its_name() {
-        for reason in Reject::ALL {
+        for &reason in Reject::ALL {
             let mut stats = Stats::default();
             stats.count_rejected(reason);
             let counted: Vec<_> = stats.iter().filter(|(_, count)| *count > 0).collect();

@@ -10,27 +10,46 @@ use crate::time::Time;
 /// What kind of thing happened. The names are those of the trace files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-#[allow(missing_docs)] // The names say it, and PROTOCOL.md §5 lists them.
 pub enum TraceKind {
+    /// A record of a member was adopted, or its health changed.
     MemberUpdate,
+    /// A member is about to be probed.
     ProbeBegin,
+    /// The Ack of a probe came.
     ProbeAckReceived,
+    /// A probe is over: its member answered.
     ProbeComplete,
+    /// A suspicion ran out, or a claim found no answer: its member is Confirmed.
     ProbeConfirmed,
+    /// A probe is over: its member did not answer, and is Suspect.
     ProbeSuspect,
+    /// A member was Confirmed for so long that it is Departed.
     ProbeDeparted,
+    /// A probe was not answered in time: others are asked to ping.
     ProbePingReq,
+    /// An Ack came.
     RecvAck,
+    /// A Ping came.
     RecvPing,
+    /// A PingReq came.
     RecvPingReq,
+    /// A ProbePing came: some say that this member is dead.
     RecvProbePing,
+    /// A rumor came.
     RecvRumor,
+    /// An Ack goes out.
     SendAck,
+    /// Another member's Ack is passed on.
     SendForwardAck,
+    /// A Ping goes out.
     SendPing,
+    /// A PingReq goes out.
     SendPingReq,
+    /// A ProbePing goes out: some say that its receiver is dead.
     SendProbePing,
+    /// A rumor is pushed.
     SendRumor,
+    /// A note of the embedding program.
     TestEvent,
 }
 
@@ -42,6 +61,7 @@ impl fmt::Display for TraceKind {
 
 /// One thing that happened at one member.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Trace {
     /// When, as the driver counts.
     pub time: Time,

@@ -100,10 +100,14 @@ impl ElectionView {
 
 /// How many members there are of each health, this one included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[non_exhaustive]
 pub struct HealthCounts {
+    /// Those that are [`Health::Alive`].
     pub alive: usize,
+    /// Those that are [`Health::Suspect`].
     pub suspect: usize,
+    /// Those that are [`Health::Confirmed`].
     pub confirmed: usize,
+    /// Those that are [`Health::Departed`].
     pub departed: usize,
 }

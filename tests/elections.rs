@@ -19,17 +19,7 @@ fn group() -> ServiceGroup {
 }
 
 fn service(group: &ServiceGroup) -> Service {
-    Service {
-        member: id_of(0),
-        group: group.clone(),
-        incarnation: 0,
-        initialized: true,
-        pkg: "core/redis/7.0.0/20260101000000".to_owned(),
-        cfg: Vec::new(),
-        sys: Default::default(),
-        pkg_incarnation: 0,
-        withdrawn: false,
-    }
+    Service::new(group.clone(), "core/redis/7.0.0/20260101000000")
 }
 
 /// A settled ring, all members of it in the group.

@@ -20,12 +20,7 @@ fn group(name: &str) -> ServiceGroup {
 }
 
 fn config(group: ServiceGroup, incarnation: u64) -> ServiceConfig {
-    ServiceConfig {
-        group,
-        incarnation,
-        encrypted: false,
-        config: b"port = 6380\n".to_vec(),
-    }
+    ServiceConfig::new(group, incarnation, "port = 6380\n")
 }
 
 fn apply(sim: &mut Sim, member: Index, config: ServiceConfig) {
@@ -251,17 +246,9 @@ fn who_was_down_gets_what_it_missed() {
 #[test]
 fn what_others_do_not_keep_is_not_pushed_at_them_for_ever() {
     let mut sim = ring(3, 5);
-    let stray = butterfly::Service {
-        member: butterfly::MemberId::from_bytes([9; 16]),
-        group: group("redis"),
-        incarnation: 1,
-        initialized: true,
-        pkg: "core/redis/7.0.0/20260101000000".to_owned(),
-        cfg: Vec::new(),
-        sys: butterfly::SysInfo::default(),
-        pkg_incarnation: 0,
-        withdrawn: false,
-    };
+    let mut stray = butterfly::Service::new(group("redis"), "core/redis/7.0.0/20260101000000");
+    stray.member = butterfly::MemberId::from_bytes([9; 16]);
+    stray.incarnation = 1;
     // Four know that a member is gone for good, and one that was not there knows its service.
     sim.partition(|member| u8::from(member == 4));
     let gone = stray.member;
@@ -281,17 +268,7 @@ fn what_others_do_not_keep_is_not_pushed_at_them_for_ever() {
 fn what_finds_no_agreement_is_not_pushed_for_ever_either() {
     let mut sim = ring(3, 3);
     sim.command(2, |node, now| {
-        let service = butterfly::Service {
-            member: node.id(),
-            group: group("redis"),
-            incarnation: 0,
-            initialized: true,
-            pkg: "core/redis/7.0.0/20260101000000".to_owned(),
-            cfg: Vec::new(),
-            sys: butterfly::SysInfo::default(),
-            pkg_incarnation: 0,
-            withdrawn: false,
-        };
+        let service = butterfly::Service::new(group("redis"), "core/redis/7.0.0/20260101000000");
         node.announce(now, service).unwrap();
     });
     assert!(sim.run_until(secs(5.0), |sim| sim.same_rumors()));
@@ -316,13 +293,7 @@ fn files_are_told_to_all_and_pushed_to_each_about_once() {
     let mut sim = ring(4, 50);
     let (start, bytes) = (sim.now(), sim.push_bytes);
     let body = vec![7; 1 << 20];
-    let file = butterfly::ServiceFile {
-        group: group("redis"),
-        incarnation: 1,
-        encrypted: false,
-        filename: "big".to_owned(),
-        body,
-    };
+    let file = butterfly::ServiceFile::new(group("redis"), 1, "big", body);
     sim.command(0, |node, now| node.apply_file(now, file).unwrap());
     assert!(sim.run_until(secs(60.0), |sim| sim.same_rumors()));
     sim.run_for(secs(5.0));

@@ -338,15 +338,9 @@ fn who_is_known_from_the_start_is_probed_and_nothing_else() {
     let mut bench = Bench::timed(timing);
     let all: Vec<_> = (1..=20).map(Peer::ours).collect();
     for peer in &all {
-        let member = butterfly::Member {
-            id: peer.id,
-            incarnation: incarnation(peer.incarnation),
-            ip: peer.addr.ip(),
-            swim_port: peer.addr.port(),
-            gossip_port: peer.gossip_port,
-            persistent: false,
-            departed: false,
-        };
+        let mut member = butterfly::Member::new(peer.id, peer.addr);
+        member.incarnation = incarnation(peer.incarnation);
+        member.gossip_port = peer.gossip_port;
         bench.node.know(&member, "one");
         bench.node.know(&member, "again");
     }

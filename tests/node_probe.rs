@@ -5,7 +5,6 @@ mod node_support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use butterfly::node::NodeConfig;
 use butterfly::stats::MessageKind;
 use butterfly::wire::Message;
 use butterfly::{Cause, Event, Health, Timing};
@@ -17,10 +16,9 @@ fn peers(count: u32) -> Vec<Peer> {
 
 /// A node that does not gossip, which would have it ping newcomers.
 fn timed(timing: Timing) -> Bench {
-    Bench::with(NodeConfig {
-        gossip_port: 0,
-        ..config(timing)
-    })
+    let mut config = config(timing);
+    config.gossip_port = 0;
+    Bench::with(config)
 }
 
 fn bench() -> Bench {

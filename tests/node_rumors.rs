@@ -90,10 +90,8 @@ fn what_is_not_newer_is_refused_with_both_incarnations() {
 fn what_is_too_large_is_refused_and_the_largest_is_taken_by_another() {
     let key = butterfly::wire::RingKey::new("ring", "20260101000000", [7; 32]).unwrap();
     let sealed = || {
-        let config = butterfly::node::NodeConfig {
-            ring_keys: vec![key.clone()],
-            ..config_of_node()
-        };
+        let mut config = config_of_node();
+        config.ring_keys = vec![key.clone()];
         Bench::with(config)
     };
     let (mut one, mut other) = (sealed(), sealed());

@@ -68,12 +68,7 @@ fn who_crashes_is_silent_and_its_socket_is_gone() {
 }
 
 fn config(number: u64) -> ServiceConfig {
-    ServiceConfig {
-        group: "redis.default".parse().unwrap(),
-        incarnation: number,
-        encrypted: false,
-        config: vec![1],
-    }
+    ServiceConfig::new("redis.default".parse().unwrap(), number, [1])
 }
 
 /// What a member knows right after it started again with this disk, on which there was, when it was copied

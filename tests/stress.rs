@@ -22,12 +22,8 @@ const FRAME: usize = 200;
 
 /// A group's configuration, of which there are many different ones.
 fn rumor(number: usize) -> Rumor {
-    let mut config = ServiceConfig {
-        group: format!("service-{number}.default").parse().unwrap(),
-        incarnation: 1,
-        encrypted: false,
-        config: Vec::new(),
-    };
+    let group = format!("service-{number}.default").parse().unwrap();
+    let mut config = ServiceConfig::new(group, 1, "");
     let bare = frame(&Rumor::ServiceConfig(config.clone()), None).len();
     // Beside the bytes themselves, a field's tag and length; and lengths above 127 take a byte more.
     config.config = vec![b'#'; FRAME.saturating_sub(bare + 5)];

@@ -6,7 +6,7 @@
 use butterfly::error::Reject;
 use butterfly::member::{Health, MemberId};
 use butterfly::rumor::{
-    Election, ElectionStatus, Rumor, RumorKind, Service, ServiceConfig, ServiceFile, SysInfo,
+    Election, ElectionStatus, Rumor, RumorKind, Service, ServiceConfig, ServiceFile,
 };
 use butterfly::wire::proto::newscast as pb;
 use butterfly::wire::{
@@ -62,41 +62,38 @@ fn described(rumor: &Value) -> Option<Rumor> {
         "Service" => {
             let sys = &body["sys"];
             let port = |name: &str| number(&sys[name]).try_into().unwrap();
-            Rumor::Service(Service {
-                member: id(&body["member_id"]),
-                group: text(&body["service_group"]).parse().unwrap(),
-                incarnation: number(&body["incarnation"]),
-                initialized: body["initialized"].as_bool().unwrap(),
-                pkg: text(&body["pkg"]),
-                cfg: hex(&body["cfg"]["hex"]),
-                sys: SysInfo {
-                    ip: text(&sys["ip"]),
-                    hostname: text(&sys["hostname"]),
-                    gossip_ip: text(&sys["gossip_ip"]),
-                    gossip_port: port("gossip_port"),
-                    http_gateway_ip: text(&sys["http_gateway_ip"]),
-                    http_gateway_port: port("http_gateway_port"),
-                    ctl_gateway_ip: text(&sys["ctl_gateway_ip"]),
-                    ctl_gateway_port: port("ctl_gateway_port"),
-                },
-                pkg_incarnation: number(&body["pkg_incarnation"]),
-                withdrawn: false,
-            })
+            let group = text(&body["service_group"]).parse().unwrap();
+            let mut service = Service::new(group, text(&body["pkg"]));
+            service.member = id(&body["member_id"]);
+            service.incarnation = number(&body["incarnation"]);
+            service.initialized = body["initialized"].as_bool().unwrap();
+            service.cfg = hex(&body["cfg"]["hex"]);
+            service.sys.ip = text(&sys["ip"]);
+            service.sys.hostname = text(&sys["hostname"]);
+            service.sys.gossip_ip = text(&sys["gossip_ip"]);
+            service.sys.gossip_port = port("gossip_port");
+            service.sys.http_gateway_ip = text(&sys["http_gateway_ip"]);
+            service.sys.http_gateway_port = port("http_gateway_port");
+            service.sys.ctl_gateway_ip = text(&sys["ctl_gateway_ip"]);
+            service.sys.ctl_gateway_port = port("ctl_gateway_port");
+            service.pkg_incarnation = number(&body["pkg_incarnation"]);
+            Rumor::Service(service)
         }
-        "ServiceConfig" => Rumor::ServiceConfig(ServiceConfig {
-            group: text(&body["service_group"]).parse().unwrap(),
-            incarnation: number(&body["incarnation"]),
-            encrypted: body["encrypted"].as_bool().unwrap(),
-            config: hex(&body["config"]["hex"]),
-        }),
-        "Election" => Rumor::Election(Election {
-            candidate: id(&body["member_id"]),
-            group: text(&body["service_group"]).parse().unwrap(),
-            term: number(&body["term"]),
-            suitability: number(&body["suitability"]),
-            status: ElectionStatus::Running,
-            votes: body["votes"].as_array().unwrap().iter().map(id).collect(),
-        }),
+        "ServiceConfig" => {
+            let group = text(&body["service_group"]).parse().unwrap();
+            let bytes = hex(&body["config"]["hex"]);
+            let mut config = ServiceConfig::new(group, number(&body["incarnation"]), bytes);
+            config.encrypted = body["encrypted"].as_bool().unwrap();
+            Rumor::ServiceConfig(config)
+        }
+        "Election" => {
+            let group = text(&body["service_group"]).parse().unwrap();
+            let mut election = Election::new(group, id(&body["member_id"]));
+            election.term = number(&body["term"]);
+            election.suitability = number(&body["suitability"]);
+            election.votes = body["votes"].as_array().unwrap().iter().map(id).collect();
+            Rumor::Election(election)
+        }
         "Departure" => Rumor::Departure(id(&body["member_id"])),
         other => panic!("{other}"),
     })
@@ -165,40 +162,36 @@ fn generated(rumor: &pb::Rumor) -> Rumor {
             let sys = &service.sys;
             // Absent is empty here, and not the .proto's default.
             let or_empty = |text: &Option<String>| text.clone().unwrap_or_default();
-            Rumor::Service(Service {
-                member: id(service.member_id()),
-                group: service.service_group().parse().unwrap(),
-                incarnation: service.incarnation(),
-                initialized: service.initialized(),
-                pkg: service.pkg().to_owned(),
-                cfg: service.cfg().to_vec(),
-                sys: SysInfo {
-                    ip: sys.ip.clone().unwrap(),
-                    hostname: sys.hostname.clone().unwrap(),
-                    gossip_ip: or_empty(&sys.gossip_ip),
-                    gossip_port: sys.gossip_port.unwrap_or(0),
-                    http_gateway_ip: or_empty(&sys.http_gateway_ip),
-                    http_gateway_port: sys.http_gateway_port.unwrap_or(0),
-                    ctl_gateway_ip: or_empty(&sys.ctl_gateway_ip),
-                    ctl_gateway_port: sys.ctl_gateway_port.unwrap_or(0),
-                },
-                pkg_incarnation: service.pkg_incarnation(),
-                withdrawn: service.withdrawn(),
-            })
+            let mut read = Service::new(service.service_group().parse().unwrap(), service.pkg());
+            read.member = id(service.member_id());
+            read.incarnation = service.incarnation();
+            read.initialized = service.initialized();
+            read.cfg = service.cfg().to_vec();
+            read.sys.ip = sys.ip.clone().unwrap();
+            read.sys.hostname = sys.hostname.clone().unwrap();
+            read.sys.gossip_ip = or_empty(&sys.gossip_ip);
+            read.sys.gossip_port = sys.gossip_port.unwrap_or(0);
+            read.sys.http_gateway_ip = or_empty(&sys.http_gateway_ip);
+            read.sys.http_gateway_port = sys.http_gateway_port.unwrap_or(0);
+            read.sys.ctl_gateway_ip = or_empty(&sys.ctl_gateway_ip);
+            read.sys.ctl_gateway_port = sys.ctl_gateway_port.unwrap_or(0);
+            read.pkg_incarnation = service.pkg_incarnation();
+            read.withdrawn = service.withdrawn();
+            Rumor::Service(read)
         }
-        pb::rumor::Payload::ServiceConfig(config) => Rumor::ServiceConfig(ServiceConfig {
-            group: config.service_group().parse().unwrap(),
-            incarnation: config.incarnation(),
-            encrypted: config.encrypted(),
-            config: config.config().to_vec(),
-        }),
-        pb::rumor::Payload::ServiceFile(file) => Rumor::ServiceFile(ServiceFile {
-            group: file.service_group().parse().unwrap(),
-            incarnation: file.incarnation(),
-            encrypted: file.encrypted(),
-            filename: file.filename().to_owned(),
-            body: file.body().to_vec(),
-        }),
+        pb::rumor::Payload::ServiceConfig(config) => {
+            let group = config.service_group().parse().unwrap();
+            let mut read = ServiceConfig::new(group, config.incarnation(), config.config());
+            read.encrypted = config.encrypted();
+            Rumor::ServiceConfig(read)
+        }
+        pb::rumor::Payload::ServiceFile(file) => {
+            let group = file.service_group().parse().unwrap();
+            let (name, body) = (file.filename(), file.body());
+            let mut read = ServiceFile::new(group, file.incarnation(), name, body);
+            read.encrypted = file.encrypted();
+            Rumor::ServiceFile(read)
+        }
         pb::rumor::Payload::Election(election) => {
             let mut votes: Vec<_> = election.votes.iter().map(|vote| id(vote)).collect();
             votes.sort();
@@ -208,17 +201,14 @@ fn generated(rumor: &pb::Rumor) -> Rumor {
                 3 => ElectionStatus::Finished,
                 _ => ElectionStatus::Running,
             };
-            let election = Election {
-                candidate: id(rumor.from_id()),
-                group: election.service_group().parse().unwrap(),
-                term: election.term(),
-                suitability: election.suitability(),
-                status,
-                votes,
-            };
+            let group = election.service_group().parse().unwrap();
+            let mut read = Election::new(group, id(rumor.from_id()));
+            read.term = election.term();
+            read.suitability = election.suitability();
+            (read.status, read.votes) = (status, votes);
             match rumor.type_.unwrap().value() {
-                3 => Rumor::Election(election),
-                _ => Rumor::ElectionUpdate(election),
+                3 => Rumor::Election(read),
+                _ => Rumor::ElectionUpdate(read),
             }
         }
         pb::rumor::Payload::Departure(departure) => Rumor::Departure(id(departure.member_id())),

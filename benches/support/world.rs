@@ -44,19 +44,13 @@ fn settled() -> Timing {
 /// A node with this number that knows nobody yet.
 pub fn node(number: u32, keys: &[RingKey], now: Time) -> Node {
     let member = record(number);
-    let config = NodeConfig {
-        id: member.id,
-        name: member.name.to_owned(),
-        incarnation: member.incarnation,
-        reserved: Incarnation::MAX,
-        ip: member.address,
-        swim_port: member.swim_port,
-        gossip_port: member.gossip_port,
-        persistent: false,
-        ring_keys: keys.to_vec(),
-        timing: settled(),
-        random_seed: [number as u8; 32],
-    };
+    let mut config = NodeConfig::new(member.id, [number as u8; 32]);
+    config.name = member.name.to_owned();
+    config.ip = member.address;
+    config.swim_port = member.swim_port;
+    config.gossip_port = member.gossip_port;
+    config.ring_keys = keys.to_vec();
+    config.timing = settled();
     Node::new(config, now)
 }
 
@@ -92,16 +86,7 @@ pub fn record(number: u32) -> MemberRecord<'static> {
 }
 
 pub fn member(number: u32) -> Member {
-    let record = record(number);
-    Member {
-        id: record.id,
-        incarnation: record.incarnation,
-        ip: addr_of(number).ip(),
-        swim_port: record.swim_port,
-        gossip_port: record.gossip_port,
-        persistent: record.persistent,
-        departed: record.departed,
-    }
+    Member::new(record(number).id, addr_of(number))
 }
 
 /// The same as it stands in its own messages, in which it leaves out where it is.
@@ -162,12 +147,9 @@ pub fn ping_with_six(keys: &[RingKey], number: u32, first: u32) -> Vec<u8> {
 
 /// The configuration of the group with this number, as a frame from member 1.
 pub fn config_frame(keys: &[RingKey], number: u32, incarnation: u64) -> Vec<u8> {
-    let config = Rumor::ServiceConfig(ServiceConfig {
-        group: format!("redis.g{number}").parse().unwrap(),
-        incarnation,
-        encrypted: false,
-        config: vec![b'x'; 100],
-    });
+    let group = format!("redis.g{number}").parse().unwrap();
+    let config = ServiceConfig::new(group, incarnation, vec![b'x'; 100]);
+    let config = Rumor::ServiceConfig(config);
     let rumor = wire::encode_rumor(&config, &record(1).id.to_string());
     let mut frame = Vec::new();
     let key = keys.first().map(|key| (key, [4; 24]));

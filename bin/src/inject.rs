@@ -30,20 +30,21 @@ pub fn inject(args: &InjectArgs) -> Result<(), Failure> {
 }
 
 fn read_config(config: &ConfigBody) -> Result<ServiceConfig, Failure> {
-    Ok(ServiceConfig {
-        group: config.group.clone(),
-        incarnation: config.incarnation,
-        encrypted: false,
-        config: body::read(&config.file)?,
-    })
+    let bytes = body::read(&config.file)?;
+    Ok(ServiceConfig::new(
+        config.group.clone(),
+        config.incarnation,
+        bytes,
+    ))
 }
 
 fn read_file(file: &FileBody) -> Result<ServiceFile, Failure> {
-    Ok(ServiceFile {
-        group: file.group.clone(),
-        incarnation: file.incarnation,
-        encrypted: false,
-        filename: body::name(&file.file, file.name.as_deref())?,
-        body: body::read(&file.file)?,
-    })
+    let name = body::name(&file.file, file.name.as_deref())?;
+    let bytes = body::read(&file.file)?;
+    Ok(ServiceFile::new(
+        file.group.clone(),
+        file.incarnation,
+        name,
+        bytes,
+    ))
 }

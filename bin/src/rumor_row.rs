@@ -223,12 +223,11 @@ mod tests {
     #[test]
     fn a_body_is_text_where_it_can_be() {
         let config = |bytes: &[u8]| {
-            json(Rumor::ServiceConfig(ServiceConfig {
-                group: "redis.default".parse().unwrap(),
-                incarnation: u64::MAX,
-                encrypted: false,
-                config: bytes.to_vec(),
-            }))
+            json(Rumor::ServiceConfig(ServiceConfig::new(
+                "redis.default".parse().unwrap(),
+                u64::MAX,
+                bytes,
+            )))
         };
         let row = config(b"port = 1");
         assert_eq!(
@@ -244,13 +243,12 @@ mod tests {
 
     #[test]
     fn a_file_is_told_by_its_length_and_hash() {
-        let row = json(Rumor::ServiceFile(ServiceFile {
-            group: "redis.default".parse().unwrap(),
-            incarnation: 1,
-            encrypted: false,
-            filename: "a".into(),
-            body: b"abc".to_vec(),
-        }));
+        let row = json(Rumor::ServiceFile(ServiceFile::new(
+            "redis.default".parse().unwrap(),
+            1,
+            "a",
+            "abc",
+        )));
         assert_eq!(row["length"], 3);
         // FIPS 180-2's example.
         let hash = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";

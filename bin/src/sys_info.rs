@@ -7,18 +7,17 @@ use crate::agent::Agent;
 /// To be announced with a service.
 pub fn of(agent: &Agent) -> SysInfo {
     let me = agent.member.node().me().member;
-    let gateway = agent.gateway;
-    SysInfo {
-        ip: me.ip.to_string(),
-        hostname: host_name(),
-        gossip_ip: me.ip.to_string(),
-        gossip_port: me.gossip_port.into(),
-        http_gateway_ip: gateway.map_or_else(String::new, |addr| addr.ip().to_string()),
-        http_gateway_port: gateway.map_or(0, |addr| addr.port().into()),
-        // There is no such gateway.
-        ctl_gateway_ip: String::new(),
-        ctl_gateway_port: 0,
+    let mut sys = SysInfo::default();
+    sys.ip = me.ip.to_string();
+    sys.hostname = host_name();
+    sys.gossip_ip = me.ip.to_string();
+    sys.gossip_port = me.gossip_port.into();
+    if let Some(addr) = agent.gateway {
+        sys.http_gateway_ip = addr.ip().to_string();
+        sys.http_gateway_port = addr.port().into();
     }
+    // There is no control gateway.
+    sys
 }
 
 fn host_name() -> String {

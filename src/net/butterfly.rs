@@ -1,5 +1,6 @@
 //! A member of a ring, with its socket: a [`Node`] and the loop that drives it.
 
+use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::ops::{ControlFlow, Range};
@@ -140,11 +141,6 @@ impl Butterfly {
     /// What its gossip sockets did, and what they hold; `None`: it does not gossip.
     pub fn gossip_stats(&self) -> Option<GossipStats> {
         self.gossip.as_ref().map(Rumors::stats)
-    }
-
-    /// The node's time, by which [`MemberView::since`](crate::MemberView::since) counts.
-    pub fn now(&self) -> Time {
-        self.node.now()
     }
 
     pub(super) fn clock(&self) -> Time {
@@ -465,6 +461,15 @@ impl Butterfly {
             self.traces = None;
             self.node.set_tracing(false);
         }
+    }
+}
+
+impl fmt::Debug for Butterfly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Butterfly")
+            .field("node", &self.node)
+            .field("local_addr", &self.local_addr)
+            .finish_non_exhaustive()
     }
 }
 

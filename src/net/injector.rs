@@ -1,6 +1,7 @@
 //! Pushing a rumor to a member without being one: a PUSH socket of its own, straight into the member's PULL
 //! socket.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -117,6 +118,14 @@ impl Injector {
         } else {
             Err(InjectError::NotTaken { to, within })
         }
+    }
+}
+
+impl fmt::Debug for Injector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Injector")
+            .field("to", &self.to)
+            .finish_non_exhaustive()
     }
 }
 

@@ -19,6 +19,7 @@ use crate::wire::{self, HEADROOM};
 
 /// A rumor to be pushed to a peer's PULL socket; its frame was written by [`Node::poll_push`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Push {
     /// Where its PULL socket is: TCP.
     pub to: SocketAddr,

@@ -1,7 +1,7 @@
 //! Bytes ⇄ messages: what a datagram says, and nothing of what it means.
 //!
 //! A datagram is an envelope around a SWIM message: [`open`] takes the envelope off (and the seal, if
-//! the ring has keys), [`decode`] reads the message out of the borrowed bytes; on the way out an
+//! the ring has keys), [`decode()`] reads the message out of the borrowed bytes; on the way out an
 //! [`Encoder`] writes the message into the send buffer, [`HEADROOM`] bytes from its start, and [`seal`]
 //! puts the envelope around it, in place. None of it allocates.
 //!

@@ -35,7 +35,7 @@ fn are_dropped(mesh: &mut Mesh, bad: &[(Vec<u8>, Reject)]) {
     let news = mesh.get(0).node().news();
     let mark = mesh.mark();
     let count = |mesh: &Mesh, reason| mesh.get(0).node().stats().rejected(reason);
-    let counted = Reject::ALL.map(|reason| count(mesh, reason));
+    let counted: Vec<_> = Reject::ALL.iter().map(|it| count(mesh, *it)).collect();
     for _ in 0..3 {
         for (datagram, _) in bad {
             raw.send(mesh.addr(0), datagram);
@@ -47,7 +47,7 @@ fn are_dropped(mesh: &mut Mesh, bad: &[(Vec<u8>, Reject)]) {
     });
     mesh.holds_for(3, "it stays as it was", |mesh| known(mesh, 0) == before);
     assert!(mesh.get(0).node().news() <= news);
-    for (reason, counted) in Reject::ALL.into_iter().zip(counted) {
+    for (&reason, counted) in Reject::ALL.iter().zip(counted) {
         let sent = 3 * bad
             .iter()
             .filter(|(_, expected)| *expected == reason)

@@ -14,36 +14,18 @@ pub fn group() -> ServiceGroup {
 }
 
 pub fn service() -> Service {
-    Service {
-        member: MemberId::OBSERVER,
-        group: group(),
-        incarnation: 0,
-        initialized: true,
-        pkg: "core/redis/7.0.0/20260101000000".to_owned(),
-        cfg: b"port = 6379".to_vec(),
-        sys: Default::default(),
-        pkg_incarnation: 0,
-        withdrawn: false,
-    }
+    let mut service = Service::new(group(), "core/redis/7.0.0/20260101000000");
+    service.cfg = b"port = 6379".to_vec();
+    service
 }
 
 pub fn config(incarnation: u64) -> ServiceConfig {
-    ServiceConfig {
-        group: group(),
-        incarnation,
-        encrypted: false,
-        config: format!("incarnation = {incarnation}").into_bytes(),
-    }
+    ServiceConfig::new(group(), incarnation, format!("incarnation = {incarnation}"))
 }
 
 pub fn file(name: &str, bytes: usize) -> ServiceFile {
-    ServiceFile {
-        group: group(),
-        incarnation: 1,
-        encrypted: false,
-        filename: name.to_owned(),
-        body: (0..bytes).map(|at| (at % 251) as u8).collect(),
-    }
+    let body: Vec<u8> = (0..bytes).map(|at| (at % 251) as u8).collect();
+    ServiceFile::new(group(), 1, name, body)
 }
 
 pub fn key(byte: u8) -> RingKey {

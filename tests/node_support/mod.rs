@@ -312,19 +312,14 @@ pub struct Bench {
 pub const ME: u32 = 1_000_000;
 
 pub fn config(timing: Timing) -> NodeConfig {
-    NodeConfig {
-        id: id(ME),
-        name: String::new(),
-        incarnation: incarnation(3),
-        reserved: incarnation(10),
-        ip: Some(Ipv4Addr::new(192, 0, 2, 1).into()),
-        swim_port: 9638,
-        gossip_port: 9639,
-        persistent: false,
-        ring_keys: Vec::new(),
-        timing,
-        random_seed: [7; 32],
-    }
+    let mut config = NodeConfig::new(id(ME), [7; 32]);
+    config.incarnation = incarnation(3);
+    config.reserved = incarnation(10);
+    config.ip = Some(Ipv4Addr::new(192, 0, 2, 1).into());
+    config.swim_port = 9638;
+    config.gossip_port = 9639;
+    config.timing = timing;
+    config
 }
 
 /// Numbers of its own, so that those of the presets may change, without what makes lengths vary or comes

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use butterfly::limits::MAX_DATAGRAM_SENT;
-use butterfly::node::{Node, NodeConfig, SEND_BUFFER};
+use butterfly::node::{Node, SEND_BUFFER};
 use butterfly::wire::{self, Message, RingKey};
 use butterfly::{Time, Timing};
 use rand::rngs::StdRng;
@@ -33,15 +33,13 @@ impl Pair {
     pub fn new(timing: Timing, keys: Vec<RingKey>) -> Pair {
         let now = Time::from_millis(1_000_000);
         let node = |number: usize| {
-            let config = NodeConfig {
-                id: id(number as u32 + 1),
-                name: "n".repeat(32),
-                ip: Some(ip(number)),
-                reserved: butterfly::Incarnation::MAX,
-                ring_keys: keys.clone(),
-                random_seed: [number as u8; 32],
-                ..config(timing.clone())
-            };
+            let mut config = config(timing.clone());
+            config.id = id(number as u32 + 1);
+            config.name = "n".repeat(32);
+            config.ip = Some(ip(number));
+            config.reserved = butterfly::Incarnation::MAX;
+            config.ring_keys = keys.clone();
+            config.random_seed = [number as u8; 32];
             Node::new(config, now)
         };
         Pair {

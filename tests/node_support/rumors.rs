@@ -3,9 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use butterfly::rumor::{
-    Rumor, RumorId, Service, ServiceConfig, ServiceFile, ServiceGroup, SysInfo,
-};
+use butterfly::rumor::{Rumor, RumorId, Service, ServiceConfig, ServiceFile, ServiceGroup};
 use butterfly::wire::reconcile::Part;
 use butterfly::wire::{self, MembershipRecord, Message};
 use butterfly::{Event, MemberId};
@@ -17,36 +15,20 @@ pub fn group(name: &str) -> ServiceGroup {
 }
 
 pub fn service(member: MemberId, name: &str, incarnation: u64) -> Service {
-    Service {
-        member,
-        group: group(name),
-        incarnation,
-        initialized: true,
-        pkg: "core/redis/4.0.14/20200101000000".to_owned(),
-        cfg: b"port = 6379\n".to_vec(),
-        sys: SysInfo::default(),
-        pkg_incarnation: 1,
-        withdrawn: false,
-    }
+    let mut service = Service::new(group(name), "core/redis/4.0.14/20200101000000");
+    service.member = member;
+    service.incarnation = incarnation;
+    service.cfg = b"port = 6379\n".to_vec();
+    service.pkg_incarnation = 1;
+    service
 }
 
 pub fn config(name: &str, incarnation: u64, text: &str) -> ServiceConfig {
-    ServiceConfig {
-        group: group(name),
-        incarnation,
-        encrypted: false,
-        config: text.into(),
-    }
+    ServiceConfig::new(group(name), incarnation, text)
 }
 
 pub fn file(name: &str, incarnation: u64, bytes: usize) -> ServiceFile {
-    ServiceFile {
-        group: group("default"),
-        incarnation,
-        encrypted: false,
-        filename: name.to_owned(),
-        body: vec![b'x'; bytes],
-    }
+    ServiceFile::new(group("default"), incarnation, name, vec![b'x'; bytes])
 }
 
 /// What a node pushed.

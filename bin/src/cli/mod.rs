@@ -245,7 +245,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// How fast it probes; all members of a ring should use the same
-    #[arg(long, value_name = "PRESET", default_value = "lan", value_parser = timing(&Timing::PRESETS))]
+    #[arg(long, value_name = "PRESET", default_value = "lan", value_parser = timing(Timing::PRESETS))]
     pub timing: Timing,
     /// Its HTTP gateway, or none; port 0: the system chooses [default: 127.0.0.1:9631]
     #[arg(long, value_name = "IP:PORT|none")]

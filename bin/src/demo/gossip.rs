@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use butterfly::{Node, RumorId, RumorKind, Service, ServiceConfig, ServiceGroup, SysInfo};
+use butterfly::{Node, RumorId, RumorKind, Service, ServiceConfig, ServiceGroup};
 
 use super::ring::Ring;
 use super::{Demo, FIRST};
@@ -120,21 +120,9 @@ fn announce(ring: &mut Ring, place: usize, group: &ServiceGroup) -> Result<(), F
     let Some(member) = ring.member(place) else {
         return Ok(());
     };
-    let service = Service {
-        member: member.node().me().member.id,
-        group: group.clone(),
-        incarnation: 0,
-        initialized: true,
-        pkg: PKG.into(),
-        cfg: Vec::new(),
-        sys: SysInfo {
-            ip: "127.0.0.1".into(),
-            hostname: "localhost".into(),
-            ..SysInfo::default()
-        },
-        pkg_incarnation: 0,
-        withdrawn: false,
-    };
+    let mut service = Service::new(group.clone(), PKG);
+    service.sys.ip = "127.0.0.1".into();
+    service.sys.hostname = "localhost".into();
     member.announce(service).map_err(Failure::failed)
 }
 
@@ -142,12 +130,7 @@ fn configure(ring: &mut Ring, group: &ServiceGroup) -> Result<(), Failure> {
     let Some(member) = ring.member(FIRST) else {
         return Ok(());
     };
-    let config = ServiceConfig {
-        group: group.clone(),
-        incarnation: 1,
-        encrypted: false,
-        config: CONFIG.to_vec(),
-    };
+    let config = ServiceConfig::new(group.clone(), 1, CONFIG);
     member.apply_config(config).map_err(Failure::failed)
 }
 

@@ -43,7 +43,7 @@ impl Ring {
     pub fn new(names: Vec<String>, timing: Timing) -> Result<Self, Failure> {
         let seat = |name| Seat {
             name,
-            id: MemberId::random(&mut rand::rng()),
+            id: MemberId::from_bytes(rand::random()),
             member: None,
         };
         Ok(Ring {

@@ -151,7 +151,7 @@ impl Rows {
 
 fn member_row(member: &Butterfly, id: MemberId) -> Row {
     let view = member.node().member(id);
-    written(view.map(|view| MemberRow::of(&view, member.now())))
+    written(view.map(|view| MemberRow::of(&view, member.node().now())))
 }
 
 fn written(row: Option<impl serde::Serialize>) -> Row {
@@ -206,20 +206,9 @@ mod tests {
         let mut member = Butterfly::bind(Config::new("127.0.0.1:0".parse().unwrap())).unwrap();
         for number in 0..groups {
             let group: ServiceGroup = format!("group.{number}").parse().unwrap();
-            let config = ServiceConfig {
-                group: group.clone(),
-                incarnation: 1,
-                encrypted: false,
-                config: b"a = 1".to_vec(),
-            };
+            let config = ServiceConfig::new(group.clone(), 1, "a = 1");
             member.apply_config(config).unwrap();
-            let file = ServiceFile {
-                group,
-                incarnation: 1,
-                encrypted: false,
-                filename: "a".into(),
-                body: vec![0],
-            };
+            let file = ServiceFile::new(group, 1, "a", vec![0]);
             member.apply_file(file).unwrap();
         }
         member

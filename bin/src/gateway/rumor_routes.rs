@@ -81,12 +81,11 @@ fn held(agent: &Agent, id: &RumorId) -> Option<Rumor> {
 /// `POST /config`
 pub fn apply_config(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
     let params = Params::of(request, &["group", "incarnation"])?;
-    let config = ServiceConfig {
-        group: params.need("group")?,
-        incarnation: params.need("incarnation")?,
-        encrypted: false,
-        config: request.body.clone(),
-    };
+    let config = ServiceConfig::new(
+        params.need("group")?,
+        params.need("incarnation")?,
+        request.body.clone(),
+    );
     let done = json!({ "group": config.group.as_str(), "incarnation": config.incarnation });
     agent.member.apply_config(config).map_err(conflict)?;
     Ok(Answer::ok(&done))
@@ -95,13 +94,12 @@ pub fn apply_config(agent: &mut Agent, request: &Request) -> Result<Answer, Answ
 /// `POST /file`
 pub fn apply_file(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
     let params = Params::of(request, &["group", "name", "incarnation"])?;
-    let file = ServiceFile {
-        group: params.need("group")?,
-        incarnation: params.need("incarnation")?,
-        encrypted: false,
-        filename: params.need("name")?,
-        body: request.body.clone(),
-    };
+    let file = ServiceFile::new(
+        params.need("group")?,
+        params.need("incarnation")?,
+        params.need::<String>("name")?,
+        request.body.clone(),
+    );
     let done = json!({
         "group": file.group.as_str(),
         "name": file.filename,
@@ -121,18 +119,11 @@ pub fn add_service(agent: &mut Agent, request: &Request) -> Result<Answer, Answe
             format!("{pkg:?} is no package: write origin/name/version/release"),
         ));
     }
-    let service = Service {
-        member: agent.member.node().me().member.id,
-        group: params.need("group")?,
-        incarnation: 0,
-        initialized: params.get("initialized")?.unwrap_or(false),
-        pkg,
-        cfg: request.body.clone(),
-        sys: sys_info::of(agent),
-        pkg_incarnation: 0,
-        withdrawn: false,
-    };
-    let id = RumorId::service(&service.group, service.member);
+    let mut service = Service::new(params.need("group")?, pkg);
+    service.initialized = params.get("initialized")?.unwrap_or(false);
+    service.cfg.clone_from(&request.body);
+    service.sys = sys_info::of(agent);
+    let id = RumorId::service(&service.group, agent.member.node().id());
     let group = service.group.clone();
     agent.member.announce(service).map_err(conflict)?;
     let incarnation = agent.member.node().rumor(&id).map(|held| held.version);

@@ -58,12 +58,7 @@ pub fn settled(seed: u64, members: usize) -> Sim {
 pub fn apply_config(sim: &mut Sim, member: Index, name: &str) {
     let group = format!("{name}.default").parse();
     let Ok(group) = group else { return };
-    let config = ServiceConfig {
-        group,
-        incarnation: 1,
-        encrypted: false,
-        config: b"port = 6380\n".to_vec(),
-    };
+    let config = ServiceConfig::new(group, 1, "port = 6380\n");
     sim.command(member, |node, now| {
         // Refused only if there is no room, and then the row shows that nobody holds it.
         let _ = node.apply_config(now, config);
