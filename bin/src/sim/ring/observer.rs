@@ -438,10 +438,8 @@ impl Observer<'_> {
 }
 
 /// When the last one knew; `None`: one never did.
-fn last(times: impl Iterator<Item = Option<Time>>) -> Option<Time> {
-    times.fold(Some(Time::ZERO), |last, time| {
-        last.max(time).filter(|_| last.is_some() && time.is_some())
-    })
+fn last(mut times: impl Iterator<Item = Option<Time>>) -> Option<Time> {
+    times.try_fold(Time::ZERO, |last, time| Some(last.max(time?)))
 }
 
 #[cfg(test)]

@@ -157,20 +157,20 @@ impl Panel {
         let bottom = self.top + PANEL;
         for percent in [0, 25, 50, 75, 100] {
             let y = self.y(f64::from(percent) / 100.0);
-            let _ = write!(
+            let _ = writeln!(
                 text,
                 "<path d=\"M{LEFT} {y}H{RIGHT}\" stroke=\"#dddddd\"/>\
-                 <text x=\"{}\" y=\"{}\" text-anchor=\"end\">{percent}%</text>\n",
+                 <text x=\"{}\" y=\"{}\" text-anchor=\"end\">{percent}%</text>",
                 LEFT - 8.0,
                 y + 4.0
             );
         }
         for (seconds, label) in self.axis.ticks() {
             let x = self.x(seconds);
-            let _ = write!(
+            let _ = writeln!(
                 text,
                 "<path d=\"M{x:.1} {bottom}v5\" stroke=\"#222222\"/>\
-                 <text x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\">{label}</text>\n",
+                 <text x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\">{label}</text>",
                 bottom + 19.0
             );
         }

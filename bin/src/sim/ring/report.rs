@@ -128,6 +128,9 @@ fn cell(time: Option<Duration>) -> String {
     time.map_or_else(|| "-".to_owned(), span)
 }
 
+/// How one figure of the load is written.
+type Show = fn(&Rates) -> String;
+
 fn load_table(scenario: &Scenario, outcome: &Outcome) -> Table {
     let head = |(from, to): (Duration, Duration)| {
         format!(
@@ -157,7 +160,7 @@ fn load_table(scenario: &Scenario, outcome: &Outcome) -> Table {
         .iter()
         .map(|load| load.rates(scenario.timing.period))
         .collect();
-    let rows: [(&str, fn(&Rates) -> String); 7] = [
+    let rows: [(&str, Show); 7] = [
         ("datagrams sent in a period", |rates| {
             format!("{:.2}", rates.sent)
         }),
