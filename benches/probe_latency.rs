@@ -1,338 +1,454 @@
-//! How long a member takes to answer a ping, beside a bare echo of the same size.
+//! How long a member takes to learn that another is there, beside a bare echo of the same size.
 
 #[path = "support/args.rs"]
 mod args;
+#[path = "support/echo.rs"]
+mod echo;
+#[path = "support/known.rs"]
+mod known;
+#[path = "support/load.rs"]
+mod load;
+#[path = "support/machine.rs"]
+mod machine;
+#[path = "support/plot.rs"]
+mod plot;
+#[path = "support/report.rs"]
+mod report;
+#[path = "support/ring.rs"]
+mod ring;
+#[path = "support/times.rs"]
+mod times;
 
-use std::io::{self, ErrorKind};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io;
 use std::ops::ControlFlow;
-use std::thread;
+use std::process::ExitCode;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use args::Args;
-use butterfly::member::{Incarnation, MemberId};
-use butterfly::wire::{self, Encoder, HEADROOM, MemberRecord, Message, RingKey, feature};
-use butterfly::{Butterfly, Config};
-use hdrhistogram::Histogram;
+use butterfly::{Config, RingKey};
+use echo::{Client, Echo, LOCAL, STOP, asking};
+use known::{keys, observer_ping, passive};
+use load::{Load, Target};
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token, Waker};
+use report::Report;
+use ring::{Ring, RoundTrips};
+use times::{COLUMNS, Times};
 
 const HELP: &str = "\
-cargo bench --bench probe_latency: from a ping handed to the kernel to its Ack taken from it, on loopback, of
-a running member and of a bare mio echo with messages of the same size (the floor), in turns, one ping at a
-time. Pin it: `taskset -c 0 cargo bench ...` for one core, `taskset -c 0,1` for two; what it costs to wake the
-other thread is most of it, so there is also a variant in which one thread does both sides and nobody waits.";
+cargo bench --bench probe_latency [-- WORD...]: microseconds from a ping handed to the kernel to its Ack heeded,
+between two running members on loopback, beside the floor: a bare mio echo with messages of the same size. In
+turns, on one CPU and on two (it pins its threads with taskset); only the tables whose titles have a WORD in them.
 
-/// Pings in a turn, after which it is the other's.
-const TURN: usize = 500;
-const PATIENCE: Duration = Duration::from_secs(1);
-const SOCKET: Token = Token(0);
-const STOP: Token = Token(1);
-const LOCAL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+  --seconds N     how long each row is measured (10)
+  --members N     members in the one loop (200)";
 
-fn main() -> io::Result<()> {
-    let Some(args) = Args::read(HELP) else {
+/// Between two pings, at least; with the milliseconds of timers and polls it is two. A round trip is a small part
+/// of it, so each finds everybody asleep.
+const PACE: Duration = Duration::from_millis(1);
+/// How long a side is measured before it is the other's turn.
+const TURN: Duration = Duration::from_millis(200);
+const MICRO: f64 = 1e3;
+/// Under which load, and at whom it aims in the echo's turn and in the member's.
+const LOADS: [(&str, [Target; 2]); 3] = [
+    ("idle", [Target::Nobody, Target::Nobody]),
+    ("10 000 datagrams/s", [Target::Echo, Target::Member]),
+    (
+        "the same and 100 rumors/s",
+        [Target::Echo, Target::MemberGossiping],
+    ),
+];
+
+fn main() -> ExitCode {
+    args::conclude(run())
+}
+
+fn run() -> io::Result<()> {
+    let Some(mut args) = Args::read(HELP) else {
         return Ok(());
     };
-    let turns = if args.measure { 100 } else { 1 };
-    println!(
-        "ping to Ack, microseconds, {} pings each; CPUs {}",
-        turns * TURN,
-        cpus()
-    );
+    let seconds = args.number("--seconds");
+    let seconds = if args.measure {
+        seconds.unwrap_or(10.0)
+    } else {
+        0.02
+    };
+    let members = args.number("--members").map(|members| members as usize);
+    let members = if args.measure {
+        members.unwrap_or(200)
+    } else {
+        8
+    };
+    let mut bench = Bench {
+        report: Report::new("probe_latency", "microseconds", &args),
+        cpus: machine::cpus(),
+        time: Duration::from_secs_f64(seconds),
+        args,
+    };
     for sealed in [false, true] {
-        let messages = Messages::new(sealed)?;
-        messages.print(sealed);
-        two_threads(&messages, turns)?;
-        one_thread(&messages, turns)?;
+        bench.two_members(sealed, false)?;
+        bench.two_members(sealed, true)?;
     }
-    Ok(())
+    for sealed in [false, true] {
+        bench.back_to_back(sealed)?;
+    }
+    for sealed in [false, true] {
+        bench.many_members(sealed, members)?;
+    }
+    bench.report.finish()
 }
 
-/// The CPUs that this process may use.
-fn cpus() -> String {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
-    line.unwrap_or("unknown").trim().to_owned()
+struct Bench {
+    args: Args,
+    report: Report,
+    cpus: Vec<u32>,
+    /// For each row.
+    time: Duration,
 }
 
-/// What the member and the echo are sent, and how long the answer is.
-struct Messages {
-    keys: Vec<RingKey>,
-    ping: Vec<u8>,
-    ack_len: usize,
+fn name_of(sealed: bool) -> &'static str {
+    if sealed { "sealed" } else { "plain" }
 }
 
-impl Messages {
-    /// A tool's ping, as `Pinger` sends it, and the length of a member's Ack.
-    fn new(sealed: bool) -> io::Result<Messages> {
-        let key = RingKey::new("ring", "20260101000000", [7; 32]).map_err(io::Error::other)?;
-        let keys = if sealed { vec![key] } else { Vec::new() };
-        let from = MemberRecord {
-            id: MemberId::OBSERVER,
-            incarnation: Incarnation::ZERO,
-            address: None,
-            swim_port: 9638,
-            gossip_port: 9638,
-            persistent: false,
-            departed: true,
-            probe_ping: false,
-            features: feature::EXTENSIONS | feature::OBSERVER,
-            name: "",
+/// The first of a pair: probes the other all the time, and trusts it whatever comes.
+fn probing(keys: &[RingKey], config: &mut Config) {
+    config.ring_keys = keys.to_vec();
+    let timing = &mut config.timing;
+    (timing.period, timing.timeout) = (PACE, PACE);
+    timing.suspicion_periods = 1e6;
+    timing.local_health = false;
+    timing.lag_tolerance = Duration::from_secs(86_400);
+    timing.sync_max = Duration::ZERO;
+}
+
+/// What answers, in a thread of its own.
+struct Answering {
+    thread: JoinHandle<io::Result<()>>,
+}
+
+impl Answering {
+    fn start(cpus: Vec<u32>, run: impl FnOnce() -> io::Result<()> + Send + 'static) -> Answering {
+        let thread = thread::spawn(move || {
+            // Where it may not choose, it runs where it is put.
+            let _ = machine::pin(&cpus);
+            run()
+        });
+        Answering { thread }
+    }
+
+    fn end(self) -> io::Result<()> {
+        let ended = self.thread.join();
+        ended.map_err(|_| io::Error::other("a thread panicked"))?
+    }
+}
+
+/// How many bytes datagrams had that members sent and got in this time.
+fn sizes(ring: &mut Ring, time: Duration) -> io::Result<(usize, usize)> {
+    let counts = |ring: &Ring| {
+        let stats = ring.members.iter().map(|member| member.node().stats());
+        stats.fold([0; 4], |sum, stats| {
+            let (sent, received) = (stats.sent_total(), stats.received_total());
+            [
+                sum[0] + stats.bytes_sent,
+                sum[1] + sent,
+                sum[2] + stats.bytes_received,
+                sum[3] + received,
+            ]
+        })
+    };
+    let before = counts(ring);
+    ring.run_for(time)?;
+    let after = counts(ring);
+    let grown = [0, 1, 2, 3].map(|place| after[place] - before[place]);
+    let each = |bytes: u64, count: u64| (bytes as f64 / count.max(1) as f64).round() as usize;
+    Ok((each(grown[0], grown[1]), each(grown[2], grown[3])))
+}
+
+impl Bench {
+    /// The CPUs of who asks, of who answers, and of what makes the load.
+    fn places(&self, apart: bool) -> Option<[Vec<u32>; 3]> {
+        let first = vec![*self.cpus.first()?];
+        let last = vec![*self.cpus.last()?];
+        match apart {
+            false => Some([first.clone(), first, last]),
+            true => (first != last).then(|| [first, last, self.cpus.clone()]),
+        }
+    }
+
+    /// Two members, in a thread each; the first asks.
+    fn two_members(&mut self, sealed: bool, apart: bool) -> io::Result<()> {
+        let place = if apart { "two CPUs" } else { "one CPU" };
+        let title = format!("two members, {}, on {place}", name_of(sealed));
+        let places = self.places(apart);
+        let Some([asks, answers, loads]) = places.filter(|_| self.args.wants(&title)) else {
+            return Ok(());
         };
-        let ping = Message::Ping {
-            from,
-            forward_to: None,
-            probe: 0x7fff_ffff,
-            digest: 0,
+        if let Err(error) = machine::pin(&asks) {
+            eprintln!("not pinned: {error}");
+        }
+        let keys = keys(sealed)?;
+        let mut member = passive(&keys)?;
+        let (addr, handle) = (member.local_addr(), member.handle()?);
+        let member = Answering::start(answers.clone(), move || {
+            member.run(|_, _| ControlFlow::Continue(()))
+        });
+        let mut echo = Echo::bind()?;
+        let (echo_addr, stop) = (echo.local_addr()?, Waker::new(echo.poll.registry(), STOP)?);
+        let echo = Answering::start(answers, move || echo.run());
+
+        let mut ring = Ring::start(1, Duration::ZERO, |_, config| probing(&keys, config))?;
+        ring.members[0].join(addr).map_err(io::Error::other)?;
+        ring.run_until(Duration::from_secs(10), |it| it.node().counts().alive == 2)?;
+        // What is news is told.
+        ring.run_for(TURN.min(self.time))?;
+        let (ping, ack) = sizes(&mut ring, TURN.min(self.time))?;
+        let load = Load::start(loads, &keys, addr, echo_addr)?;
+        let title = format!("{title}: ping {ping} bytes, Ack {ack} bytes; microseconds");
+        self.report.table(&title, &COLUMNS);
+        let mut pair = Pair {
+            ring,
+            member: Client::connect(addr)?,
+            echo: Client::connect(echo_addr)?,
         };
-        let mut buf = [0; 512];
-        let len = Encoder::new(&mut buf[HEADROOM..], &ping).map_or(0, Encoder::finish);
-        let range = wire::seal(keys.first().map(|key| (key, [3; 24])), &mut buf, len);
-        let mut messages = Messages {
-            keys,
-            ping: buf[range].to_vec(),
-            ack_len: 0,
-        };
-        let mut member = messages.member()?;
-        let mut client = Client::connect(member.local_addr())?;
-        client.round_trip(&messages.ping, || member.process())?;
-        messages.ack_len = client.answer_len;
-        assert!(messages.is_ack(&mut client.buf[..client.answer_len]));
-        Ok(messages)
+        for (name, targets) in LOADS {
+            let (floor, ours) =
+                pair.probe(self.time, asking(ping, ack), |at| load.aim(targets[at]))?;
+            load.aim(Target::Nobody);
+            self.rows(name, &floor, &ours);
+            if !sealed {
+                self.curves(&format!("{name}, {place}"), &floor, &ours);
+            }
+        }
+        let (floor, ours) = pair.ask_back_to_back(self.time, &observer_ping(&keys))?;
+        let (ping, ack) = (observer_ping(&keys).len(), pair.member.answer_len);
+        self.report.note(&format!(
+            "back to back, of {ping} and {ack} bytes, from somebody who is no member and no engine:"
+        ));
+        self.rows("answering", &floor, &ours);
+        load.end()?;
+        handle.stop()?;
+        stop.wake()?;
+        member.end()?;
+        echo.end()
     }
 
-    fn is_ack(&self, datagram: &mut [u8]) -> bool {
-        let message = wire::open(&self.keys, datagram).and_then(wire::decode);
-        matches!(message, Ok(swim) if matches!(swim.message, Message::Ack { probe: 0x7fff_ffff, .. }))
+    /// Who only answers, on this thread, without anybody who sleeps.
+    fn back_to_back(&mut self, sealed: bool) -> io::Result<()> {
+        let title = format!("pings back to back, {}, on one thread", name_of(sealed));
+        if !self.args.wants(&title) {
+            return Ok(());
+        }
+        let keys = keys(sealed)?;
+        let ping = observer_ping(&keys);
+        let mut member = passive(&keys)?;
+        let mut to_member = Client::connect(member.local_addr())?;
+        to_member.round_trip(&ping, || member.process())?;
+        let mut echo = Echo::bind()?;
+        let echo_ping = asking(ping.len(), to_member.answer_len);
+        let mut to_echo = Client::connect(echo.local_addr()?)?;
+        let (mut floor, mut ours) = (Times::new(), Times::new());
+        let start = Instant::now();
+        while start.elapsed() < self.time {
+            for _ in 0..500 {
+                let work = || echo.process(Some(Duration::ZERO));
+                floor.record(to_echo.round_trip(&echo_ping, work)?);
+            }
+            for _ in 0..500 {
+                ours.record(to_member.round_trip(&ping, || member.process())?);
+            }
+        }
+        let (ping, ack) = (ping.len(), to_member.answer_len);
+        let title = format!("{title}: ping {ping} bytes, Ack {ack} bytes; microseconds");
+        self.report.table(&title, &COLUMNS);
+        self.rows("answering alone", &floor, &ours);
+        Ok(())
     }
 
-    fn member(&self) -> io::Result<Butterfly> {
-        let mut config = Config::new(LOCAL);
-        config.name = "web-0123".to_owned();
-        config.ring_keys = self.keys.clone();
-        Butterfly::bind(config).map_err(io::Error::other)
+    /// Members that probe each other under one poll, on one thread.
+    fn many_members(&mut self, sealed: bool, members: usize) -> io::Result<()> {
+        let title = format!("{members} members, {}, in one loop", name_of(sealed));
+        if !self.args.wants(&title) {
+            return Ok(());
+        }
+        let keys = keys(sealed)?;
+        let pause = self.time.min(Duration::from_secs(1)) / members as u32;
+        let mut ring = Ring::start(members, pause, |_, config| config.ring_keys = keys.clone())?;
+        ring.run_until(Duration::from_secs(60), |it| {
+            it.node().counts().alive == members
+        })?;
+        if self.args.measure {
+            // What is news is told.
+            let end = Instant::now() + Duration::from_secs(60);
+            while ring.members.iter().any(|it| it.node().news() > 0) && Instant::now() < end {
+                ring.run_for(TURN)?;
+            }
+        }
+        let (ping, ack) = sizes(&mut ring, self.time.min(Duration::from_secs(5)))?;
+        let mut echoes = EchoRing::bind(members, ping, ack)?;
+        echoes.run_for(self.time)?;
+        ring.round_trips = Some(RoundTrips::of(members));
+        ring.run_for(self.time)?;
+        let ours = ring.round_trips.take().map(|it| it.times);
+        drop(ring);
+        echoes.run_for(self.time)?;
+        let title = format!("{title}: ping {ping} bytes, Ack {ack} bytes; microseconds");
+        self.report.table(&title, &COLUMNS);
+        let ours = ours.unwrap_or_else(Times::new);
+        let name = format!("{members} in one loop");
+        self.rows(&name, &echoes.times, &ours);
+        if !sealed {
+            self.curves(&name, &echoes.times, &ours);
+        }
+        Ok(())
     }
 
-    fn print(&self, sealed: bool) {
-        let name = if sealed { "sealed" } else { "plain" };
-        let (ping, ack) = (self.ping.len(), self.ack_len);
-        println!("\n{name}: ping {ping} bytes, Ack {ack} bytes");
-        println!(
-            "{:<26} {:>8} {:>8} {:>8} {:>8} {:>8}",
-            "", "p50", "p90", "p99", "p99.9", "max"
-        );
+    fn rows(&mut self, name: &str, floor: &Times, ours: &Times) {
+        let report = &mut self.report;
+        report.row(&format!("{name}, echo"), &floor.row(MICRO));
+        report.row(&format!("{name}, member"), &ours.row(MICRO));
+        report.row(&format!("{name}, ratio"), &ours.ratio(floor));
+        if floor.lost + ours.lost > 0 {
+            let (echo, member) = (floor.lost, ours.lost);
+            report.note(&format!("lost: echo {echo}, member {member}"));
+        }
+    }
+
+    fn curves(&mut self, name: &str, floor: &Times, ours: &Times) {
+        let report = &mut self.report;
+        report.curves(name, ("echo", &floor.nanos), ("member", &ours.nanos), MICRO);
     }
 }
 
-/// A mio loop that answers whatever comes with so many bytes.
-struct Echo {
+/// Who asks the echo and the member in turns.
+struct Pair {
+    /// A member, which probes the other.
+    ring: Ring,
+    member: Client,
+    echo: Client,
+}
+
+impl Pair {
+    /// The times of the echo and those of the member's probes; `aim` is told whose turn it is.
+    fn probe(
+        &mut self,
+        time: Duration,
+        ping: Vec<u8>,
+        aim: impl Fn(usize),
+    ) -> io::Result<(Times, Times)> {
+        let mut floor = Times::new();
+        let mut ours = RoundTrips::of(1);
+        let start = Instant::now();
+        while start.elapsed() < time {
+            aim(0);
+            let turn = Instant::now();
+            while turn.elapsed() < TURN.min(time) {
+                floor.record(self.echo.wait_round_trip(2 * PACE, &ping)?);
+            }
+            aim(1);
+            self.ring.round_trips = Some(ours);
+            self.ring.run_for(TURN.min(time))?;
+            ours = self
+                .ring
+                .round_trips
+                .take()
+                .unwrap_or_else(|| RoundTrips::of(1));
+            ours.forget();
+        }
+        Ok((floor, ours.times))
+    }
+
+    /// The times of the echo and those of the member, if who asks does nothing else.
+    fn ask_back_to_back(&mut self, time: Duration, ping: &[u8]) -> io::Result<(Times, Times)> {
+        let (mut floor, mut ours) = (Times::new(), Times::new());
+        self.member.wait_round_trip(Duration::ZERO, ping)?;
+        let echo = asking(ping.len(), self.member.answer_len);
+        let start = Instant::now();
+        while start.elapsed() < time {
+            for _ in 0..500 {
+                floor.record(self.echo.wait_round_trip(Duration::ZERO, &echo)?);
+            }
+            for _ in 0..500 {
+                ours.record(self.member.wait_round_trip(Duration::ZERO, ping)?);
+            }
+        }
+        Ok((floor, ours))
+    }
+}
+
+/// The floor of many members in one loop: as many sockets under one poll, each of which asks another once a
+/// second.
+struct EchoRing {
     poll: Poll,
-    events: Events,
-    socket: UdpSocket,
-    buf: Box<[u8]>,
-    answer_len: usize,
-    stopped: bool,
+    sockets: Vec<UdpSocket>,
+    asked: Vec<Option<Instant>>,
+    ping: Vec<u8>,
+    ack: Vec<u8>,
+    times: Times,
+    next: usize,
 }
 
-impl Echo {
-    fn bind(answer_len: usize) -> io::Result<Echo> {
+impl EchoRing {
+    fn bind(members: usize, ping: usize, ack: usize) -> io::Result<EchoRing> {
         let poll = Poll::new()?;
-        let mut socket = UdpSocket::bind(LOCAL)?;
-        poll.registry()
-            .register(&mut socket, SOCKET, Interest::READABLE)?;
-        Ok(Echo {
+        let mut sockets = Vec::new();
+        for number in 0..members {
+            let mut socket = UdpSocket::bind(LOCAL)?;
+            poll.registry()
+                .register(&mut socket, Token(number), Interest::READABLE)?;
+            sockets.push(socket);
+        }
+        Ok(EchoRing {
             poll,
-            events: Events::with_capacity(16),
-            socket,
-            buf: vec![0; 1 << 16].into_boxed_slice(),
-            answer_len,
-            stopped: false,
+            asked: vec![None; members],
+            sockets,
+            ping: vec![b'?'; ping],
+            ack: vec![b'!'; ack],
+            times: Times::new(),
+            next: 0,
         })
     }
 
-    fn process(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        self.poll.poll(&mut self.events, timeout)?;
-        let mut readable = false;
-        for event in &self.events {
-            readable |= event.token() == SOCKET;
-            self.stopped |= event.token() == STOP;
+    fn run_for(&mut self, time: Duration) -> io::Result<()> {
+        let mut events = Events::with_capacity(self.sockets.len());
+        let pace = Duration::from_secs(1) / self.sockets.len() as u32;
+        let (end, mut due) = (Instant::now() + time, Instant::now());
+        while Instant::now() < end {
+            if due <= Instant::now() {
+                due += pace;
+                self.ask()?;
+            }
+            let timeout = due.saturating_duration_since(Instant::now());
+            echo::wait(&mut self.poll, &mut events, Some(timeout))?;
+            for event in &events {
+                self.answer(event.token().0)?;
+            }
         }
-        while readable {
-            match self.socket.recv_from(&mut self.buf) {
-                Ok((_, from)) => drop(self.socket.send_to(&self.buf[..self.answer_len], from)?),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => readable = false,
+        Ok(())
+    }
+
+    fn ask(&mut self) -> io::Result<()> {
+        let (from, to) = (self.next, (self.next + 1) % self.sockets.len());
+        self.next = to;
+        let addr = self.sockets[to].local_addr()?;
+        self.asked[from] = Some(Instant::now());
+        self.sockets[from].send_to(&self.ping, addr)?;
+        Ok(())
+    }
+
+    fn answer(&mut self, number: usize) -> io::Result<()> {
+        let mut buf = [0; 2_048];
+        loop {
+            let socket = &self.sockets[number];
+            match socket.recv_from(&mut buf) {
+                Ok((_, from)) if buf[0] == b'?' => drop(socket.send_to(&self.ack, from)?),
+                Ok(_) => {
+                    let asked = self.asked[number].take();
+                    self.times.record(asked.map(|asked| asked.elapsed()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
     }
-}
-
-/// Who pings: a mio loop too.
-struct Client {
-    poll: Poll,
-    events: Events,
-    socket: UdpSocket,
-    buf: Box<[u8]>,
-    answer_len: usize,
-}
-
-impl Client {
-    fn connect(to: SocketAddr) -> io::Result<Client> {
-        let poll = Poll::new()?;
-        let mut socket = UdpSocket::bind(LOCAL)?;
-        socket.connect(to)?;
-        poll.registry()
-            .register(&mut socket, SOCKET, Interest::READABLE)?;
-        Ok(Client {
-            poll,
-            events: Events::with_capacity(16),
-            socket,
-            buf: vec![0; 2_048].into_boxed_slice(),
-            answer_len: 0,
-        })
-    }
-
-    /// Whether the answer is there.
-    fn receive(&mut self) -> io::Result<bool> {
-        match self.socket.recv(&mut self.buf) {
-            Ok(len) => {
-                self.answer_len = len;
-                Ok(true)
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Sends one and sleeps until the answer is there; `None`: it was lost.
-    fn wait_round_trip(&mut self, ping: &[u8]) -> io::Result<Option<Duration>> {
-        let start = Instant::now();
-        self.socket.send(ping)?;
-        while start.elapsed() < PATIENCE {
-            self.poll.poll(&mut self.events, Some(PATIENCE))?;
-            if self.receive()? {
-                let time = start.elapsed();
-                // Edge-triggered: it says so again only once there was nothing more.
-                while self.receive()? {}
-                return Ok(Some(time));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Sends one and works for the other side until the answer is there; `None`: it was lost.
-    fn round_trip(
-        &mut self,
-        ping: &[u8],
-        mut work: impl FnMut() -> io::Result<()>,
-    ) -> io::Result<Option<Duration>> {
-        let start = Instant::now();
-        self.socket.send(ping)?;
-        while start.elapsed() < PATIENCE {
-            work()?;
-            if self.receive()? {
-                return Ok(Some(start.elapsed()));
-            }
-        }
-        Ok(None)
-    }
-}
-
-/// Round trips of one side.
-struct Times {
-    nanos: Histogram<u64>,
-    lost: usize,
-}
-
-impl Times {
-    fn new() -> Times {
-        let nanos = Histogram::new_with_max(10_000_000_000, 3).expect("the bounds are good");
-        Times { nanos, lost: 0 }
-    }
-
-    fn record(&mut self, time: Option<Duration>) {
-        match time {
-            Some(time) => self.nanos.saturating_record(time.as_nanos() as u64),
-            None => self.lost += 1,
-        }
-    }
-
-    fn row(&self) -> [f64; 5] {
-        let at = |quantile| self.nanos.value_at_quantile(quantile) as f64 / 1e3;
-        [at(0.5), at(0.9), at(0.99), at(0.999), at(1.0)]
-    }
-}
-
-fn print_rows(variant: &str, echo: &Times, member: &Times) {
-    let print = |name: &str, row: [f64; 5]| {
-        let cells = row.map(|cell| format!("{cell:>8.2}")).join(" ");
-        println!("{:<26} {cells}", format!("{variant}, {name}"));
-    };
-    let (floor, ours) = (echo.row(), member.row());
-    print("echo", floor);
-    print("member", ours);
-    print(
-        "ratio",
-        std::array::from_fn(|place| ours[place] / floor[place]),
-    );
-    if echo.lost + member.lost > 0 {
-        println!("lost: echo {}, member {}", echo.lost, member.lost);
-    }
-}
-
-/// Member and echo in threads of their own.
-fn two_threads(messages: &Messages, turns: usize) -> io::Result<()> {
-    let (mut member, mut echo) = (messages.member()?, Echo::bind(messages.ack_len)?);
-    let mut to_member = Client::connect(member.local_addr())?;
-    let mut to_echo = Client::connect(echo.socket.local_addr()?)?;
-    let handle = member.handle()?;
-    let stop_echo = Waker::new(echo.poll.registry(), STOP)?;
-    let member = thread::spawn(move || member.run(|_, _| ControlFlow::Continue(())));
-    let echo = thread::spawn(move || -> io::Result<()> {
-        while !echo.stopped {
-            echo.process(None)?;
-        }
-        Ok(())
-    });
-    let (mut floor, mut ours) = (Times::new(), Times::new());
-    for _ in 0..turns {
-        for _ in 0..TURN {
-            floor.record(to_echo.wait_round_trip(&messages.ping)?);
-        }
-        for _ in 0..TURN {
-            ours.record(to_member.wait_round_trip(&messages.ping)?);
-        }
-    }
-    handle.stop()?;
-    stop_echo.wake()?;
-    for thread in [member, echo] {
-        thread
-            .join()
-            .map_err(|_| io::Error::other("a thread panicked"))??;
-    }
-    print_rows("two threads", &floor, &ours);
-    Ok(())
-}
-
-/// This thread does both sides, and never waits.
-fn one_thread(messages: &Messages, turns: usize) -> io::Result<()> {
-    let (mut member, mut echo) = (messages.member()?, Echo::bind(messages.ack_len)?);
-    let mut to_member = Client::connect(member.local_addr())?;
-    let mut to_echo = Client::connect(echo.socket.local_addr()?)?;
-    let (mut floor, mut ours) = (Times::new(), Times::new());
-    for _ in 0..turns {
-        for _ in 0..TURN {
-            let work = || echo.process(Some(Duration::ZERO));
-            floor.record(to_echo.round_trip(&messages.ping, work)?);
-        }
-        for _ in 0..TURN {
-            ours.record(to_member.round_trip(&messages.ping, || member.process())?);
-        }
-    }
-    print_rows("one thread", &floor, &ours);
-    Ok(())
 }

@@ -260,18 +260,13 @@ impl Node {
                 .journal
                 .rejected(self.env.now, Reject::Oversized, from);
         }
-        // For a trace, everything is read.
-        let (swim, tracing) = (&self.swim, self.env.journal.is_tracing());
-        let known = |membership: &[u8]| !tracing && swim.knows(membership);
-        let message = wire::open(&self.keys, datagram)
-            .and_then(|payload| wire::decode_knowing(payload, known));
-        match message {
-            Ok(message) => {
-                let overhead = wire::overhead(!self.keys.is_empty(), MAX_DATAGRAM_SENT);
-                self.swim
-                    .handle(&mut self.env, from, bytes, overhead, message);
-            }
-            Err(reason) => self.env.journal.rejected(self.env.now, reason, from),
+        let overhead = wire::overhead(!self.keys.is_empty(), MAX_DATAGRAM_SENT);
+        let handled = wire::open(&self.keys, datagram).and_then(|payload| {
+            self.swim
+                .hear(&mut self.env, from, bytes, overhead, payload)
+        });
+        if let Err(reason) = handled {
+            self.env.journal.rejected(self.env.now, reason, from);
         }
         self.settle();
     }

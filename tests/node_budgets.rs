@@ -115,7 +115,7 @@ fn the_least_told_goes_first_and_the_newest_of_those() {
     bench.feed(&all[1], all[1].ping(1), &[]);
     let ack = &bench.sent()[0];
     assert_eq!(
-        ack.records[1].id,
+        ack.records[0].id,
         id(200),
         "fresh news passes a crowd of old news"
     );

@@ -118,7 +118,7 @@ impl Swim {
         };
         let told = Some(row.state());
         let body = Body::Ping {
-            forward_to: self.number_to_copy(row, number),
+            forward_to: self.number_to_copy(row, number).map(Box::new),
             number,
             digest: false,
             probe: first,
@@ -127,6 +127,7 @@ impl Swim {
         self.queue(Outgoing {
             to,
             id,
+            row: key,
             told,
             limit,
             ages: true,
@@ -229,6 +230,7 @@ impl Swim {
             self.queue(Outgoing {
                 to,
                 id,
+                row: *key,
                 told: None,
                 limit,
                 ages: true,

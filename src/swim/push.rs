@@ -73,6 +73,7 @@ impl Swim {
         self.queue(Outgoing {
             to,
             id,
+            row: key,
             told,
             limit,
             ages: true,

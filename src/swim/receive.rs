@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::merge;
 use super::news::RowKey;
 use super::records::{is_somewhere, member_at};
-use super::row::flag;
+use super::row::{NONE, flag};
 use super::send::{Body, Outgoing, bare_len};
 use super::{Notice, Row, Swim};
 use crate::env::Env;
@@ -23,10 +23,18 @@ struct AckKind {
     table: bool,
 }
 
+impl AckKind {
+    fn new(probe: u64, table: bool) -> Self {
+        AckKind { probe, table }
+    }
+}
+
 /// A message on its way through the rules: where it came from, and what it may provoke.
 pub(super) struct Incoming<'a> {
     pub from: SocketAddr,
-    pub sender: MemberRecord<'a>,
+    pub sender: &'a MemberRecord<'a>,
+    /// The sender only looks.
+    pub observer: bool,
     /// The sender's row, if it is known.
     pub row: Option<RowKey>,
     /// The sender once answered at this address, so it is no spoofed one.
@@ -49,16 +57,36 @@ impl Incoming<'_> {
 }
 
 impl Swim {
-    /// A message arrived from this address, `bytes` long as a datagram.
+    /// A message arrived from this address, `bytes` long as a datagram. The envelope takes `overhead` bytes of
+    /// an answer.
     ///
-    /// The envelope takes `overhead` bytes of an answer.
-    pub fn handle(
+    /// # Errors
+    /// It does not read.
+    pub fn hear(
         &mut self,
         env: &mut Env,
         from: SocketAddr,
         bytes: usize,
         overhead: usize,
-        swim: wire::Swim<'_>,
+        payload: &[u8],
+    ) -> Result<(), Reject> {
+        // For a trace, everything is read.
+        let tracing = env.journal.is_tracing();
+        let usual = wire::decode_usual(payload, |record| !tracing && self.knows(record));
+        match &usual {
+            Some(swim) => self.handle(env, from, bytes, overhead, swim),
+            None => self.handle(env, from, bytes, overhead, &wire::decode(payload)?),
+        }
+        Ok(())
+    }
+
+    fn handle(
+        &mut self,
+        env: &mut Env,
+        from: SocketAddr,
+        bytes: usize,
+        overhead: usize,
+        swim: &wire::Swim<'_>,
     ) {
         let kind = self.kind_of(&swim.message);
         let peer = Peer {
@@ -67,7 +95,7 @@ impl Swim {
         };
         env.journal
             .received(env.wall, kind, peer, || listed(&swim.memberships));
-        let mut incoming = self.identify(from, bytes, overhead, *swim.message.from());
+        let mut incoming = self.identify(from, bytes, overhead, swim.message.from());
         if let Err(reason) = self.admit(env, kind, &incoming, &swim.message) {
             env.journal.rejected(env.now, reason, from);
             return;
@@ -79,28 +107,23 @@ impl Swim {
                 .notices
                 .push_back(Notice::Exiled(incoming.sender.id, addr));
         }
-        match swim.message {
+        let memberships = swim.memberships.clone();
+        match &swim.message {
             Message::Ping {
                 forward_to,
                 probe,
                 digest,
                 ..
             } => {
-                self.on_ping(
-                    env,
-                    &mut incoming,
-                    forward_to,
-                    probe,
-                    digest,
-                    swim.memberships,
-                );
+                let forward_to = forward_to.as_ref();
+                self.on_ping(env, &mut incoming, forward_to, *probe, *digest, memberships);
             }
             Message::Ack {
                 forward_to: Some(to),
                 probe,
                 ..
             } if kind == MessageKind::ForwardedAck => {
-                self.forward(&incoming, to, probe, swim.memberships);
+                self.forward(&incoming, to, *probe, memberships);
             }
             Message::Ack {
                 forward_to,
@@ -110,14 +133,14 @@ impl Swim {
                 reconcile,
                 ..
             } => {
-                let kind = AckKind { probe, table };
-                let direct = self.on_ack(env, &mut incoming, forward_to, kind, swim.memberships);
+                let (forward_to, kind) = (forward_to.as_ref(), AckKind::new(*probe, *table));
+                let direct = self.on_ack(env, &mut incoming, forward_to, kind, memberships);
                 if direct {
-                    self.on_rumors(&incoming, rumors, reconcile);
+                    self.on_rumors(&incoming, *rumors, reconcile);
                 }
             }
             Message::PingReq { target, probe, .. } => {
-                self.on_ping_req(&mut incoming, &target, probe)
+                self.on_ping_req(&mut incoming, target, *probe)
             }
             Message::ProbePing { .. } => self.on_probe_ping(env, &mut incoming),
         }
@@ -141,14 +164,12 @@ impl Swim {
         from: SocketAddr,
         bytes: usize,
         overhead: usize,
-        sender: MemberRecord<'a>,
+        sender: &'a MemberRecord<'a>,
     ) -> Incoming<'a> {
         let row = self.table.find(&sender.id);
-        let proved = row.and_then(|key| self.table.get(key)).is_some_and(|row| {
-            row.has(flag::PROVED)
-                && row.swim_port == from.port()
-                && self.table.ip_of(row) == from.ip()
-        });
+        let proved = row
+            .and_then(|key| self.table.get(key))
+            .is_some_and(|row| row.has(flag::PROVED) && self.table.is_at(row, from));
         let allowance = if proved {
             usize::MAX
         } else {
@@ -157,6 +178,7 @@ impl Swim {
         Incoming {
             from,
             sender,
+            observer: is_observer(sender),
             row,
             proved,
             allowance,
@@ -205,12 +227,12 @@ impl Swim {
         &mut self,
         env: &mut Env,
         incoming: &mut Incoming<'_>,
-        forward_to: Option<MemberRecord<'_>>,
+        forward_to: Option<&MemberRecord<'_>>,
         number: u64,
         digest: u32,
         memberships: Memberships<'_>,
     ) {
-        let observer = is_observer(&incoming.sender);
+        let observer = incoming.observer;
         // The allowance is for one: to ask back, or to tell a sender what it has to outdo first.
         if digest != 0 && !observer && !self.is_outdone(incoming) {
             self.reserve_question(incoming, forward_to, number);
@@ -223,12 +245,8 @@ impl Swim {
         let limit = incoming.spend(most);
         // The answer shows what is held now, before this very ping counts as proof of life, so that the
         // sender hears what was said of it and can refute it.
-        let body = Body::Ack {
-            forward_to: forward_to.map(|to| to.contact()),
-            number,
-            news: !observer,
-        };
-        self.answer(incoming, limit, body);
+        let forward_to = forward_to.map(|to| Box::new(to.contact()));
+        self.answer(incoming, limit, forward_to, number, !observer);
         if observer {
             return;
         }
@@ -245,7 +263,7 @@ impl Swim {
     fn reserve_question(
         &self,
         incoming: &mut Incoming<'_>,
-        forward_to: Option<MemberRecord<'_>>,
+        forward_to: Option<&MemberRecord<'_>>,
         number: u64,
     ) {
         let ack = Message::Ack {
@@ -280,19 +298,19 @@ impl Swim {
             held.health != Health::Alive || held.incarnation > incoming.sender.incarnation
         }) || self
             .table
-            .member(key)
-            .is_some_and(|member| member.swim_addr() != incoming.from)
+            .get(key)
+            .is_some_and(|row| !self.table.is_at(row, incoming.from))
     }
 
     fn on_ack(
         &mut self,
         env: &mut Env,
         incoming: &mut Incoming<'_>,
-        forward_to: Option<MemberRecord<'_>>,
+        forward_to: Option<&MemberRecord<'_>>,
         kind: AckKind,
         memberships: Memberships<'_>,
     ) -> bool {
-        if is_observer(&incoming.sender) {
+        if incoming.observer {
             return false;
         }
         let (number, table) = (kind.probe, kind.table);
@@ -320,16 +338,14 @@ impl Swim {
 
     /// A direct Ack says something of its sender's rumors, which counts from a proved address only.
     fn on_rumors(&mut self, incoming: &Incoming<'_>, rumors: u32, reconcile: &[u8]) {
-        let key = self.table.find(&incoming.sender.id);
-        let Some(row) = key.and_then(|key| self.table.get(key)) else {
+        let Some(row) = incoming.row.and_then(|key| self.table.get(key)) else {
             return;
         };
-        if !row.has(flag::PROVED) || !row.has(flag::OURS) || row.health > Health::Suspect {
-            return;
-        }
-        let at_home =
-            self.table.ip_of(row) == incoming.from.ip() && row.swim_port == incoming.from.port();
-        if !at_home {
+        if !row.has(flag::PROVED)
+            || !row.has(flag::OURS)
+            || row.health > Health::Suspect
+            || !self.table.is_at(row, incoming.from)
+        {
             return;
         }
         let id = row.id;
@@ -343,13 +359,13 @@ impl Swim {
 
     /// The sender answered a number that only its address was told.
     fn prove(&mut self, env: &mut Env, incoming: &Incoming<'_>) {
-        let Some(key) = self.table.find(&incoming.sender.id) else {
+        let Some(key) = incoming.row else {
             return;
         };
         let Some(row) = self.table.get(key) else {
             return;
         };
-        if row.swim_port != incoming.from.port() || self.table.ip_of(row) != incoming.from.ip() {
+        if !self.table.is_at(row, incoming.from) {
             return;
         }
         let waiting = row.has(flag::WANTS_TABLE);
@@ -369,16 +385,7 @@ impl Swim {
         };
         if target.id == self.id() {
             let limit = incoming.spend(self.bare_datagram());
-            self.answer(
-                incoming,
-                limit,
-                Body::Ack {
-                    forward_to: None,
-                    number,
-                    news: false,
-                },
-            );
-            return;
+            return self.answer(incoming, limit, None, number, false);
         }
         let Some(key) = self.table.find(&target.id) else {
             return;
@@ -389,7 +396,7 @@ impl Swim {
         let told = Some(row.state());
         let limit = incoming.spend(ORDINARY_DATAGRAM);
         let body = Body::Ping {
-            forward_to: Some(asker),
+            forward_to: Some(Box::new(asker)),
             number,
             digest: false,
             probe: false,
@@ -397,6 +404,7 @@ impl Swim {
         self.queue(Outgoing {
             to: member.swim_addr(),
             id: Some(target.id),
+            row: key,
             told,
             limit,
             ages: true,
@@ -405,12 +413,7 @@ impl Swim {
         // So that the asker knows that it was heard, whatever comes of it.
         if incoming.sender.features & feature::EXTENSIONS != 0 {
             let limit = incoming.spend(ORDINARY_DATAGRAM);
-            let body = Body::Ack {
-                forward_to: None,
-                number,
-                news: true,
-            };
-            self.answer(incoming, limit, body);
+            self.answer(incoming, limit, None, number, true);
         }
     }
 
@@ -421,30 +424,46 @@ impl Swim {
             self.refute(env, next, Health::Confirmed, incoming.proved);
         }
         let limit = incoming.spend(ORDINARY_DATAGRAM);
-        self.answer(
-            incoming,
-            limit,
-            Body::Ack {
-                forward_to: None,
-                number: 0,
-                news: true,
-            },
-        );
+        self.answer(incoming, limit, None, 0, true);
         let ip = incoming.from.ip();
         self.take_in(env, incoming, ip, true);
     }
 
-    /// Queues an answer to the source of a message, with what is held of its sender.
-    fn answer(&mut self, incoming: &Incoming<'_>, limit: usize, body: Body) {
-        let told = incoming
-            .row
-            .and_then(|key| self.table.get(key))
-            .map(Row::state);
-        let member = incoming.row.and_then(|key| self.table.member(key));
-        let ages = member.is_some_and(|member| member.swim_addr() == incoming.from);
+    /// Queues an Ack to the source of a message, with what is held of its sender if there is to be `news`. That
+    /// is left out if the sender said just that itself, and heard it before: one of ours, Alive, at home.
+    fn answer(
+        &mut self,
+        incoming: &Incoming<'_>,
+        limit: usize,
+        forward_to: Option<Box<MemberRecord<'static>>>,
+        number: u64,
+        news: bool,
+    ) {
+        let (mut told, mut ages) = (None, false);
+        if let Some(key) = incoming.row
+            && let Some(row) = self.table.get(key)
+        {
+            let state = row.state();
+            ages = self.table.is_at(row, incoming.from);
+            let same = ages
+                && state.health == Health::Alive
+                && state.incarnation == incoming.sender.incarnation;
+            if !same || !row.has_all(flag::OURS | flag::TOLD) {
+                told = Some(state);
+                if incoming.proved && news {
+                    self.table.set_flag(key, flag::TOLD);
+                }
+            }
+        }
+        let body = Body::Ack {
+            forward_to,
+            number,
+            news,
+        };
         self.queue(Outgoing {
             to: incoming.from,
             id: Some(incoming.sender.id),
+            row: incoming.row.unwrap_or(NONE),
             told,
             limit,
             ages,
@@ -454,8 +473,8 @@ impl Swim {
 
     /// A message straight from a member, or an Ack that was passed on, is proof that it lives.
     fn take_in(&mut self, env: &mut Env, incoming: &mut Incoming<'_>, ip: IpAddr, direct: bool) {
-        let sender = &incoming.sender;
-        if is_observer(sender) {
+        let sender = incoming.sender;
+        if incoming.observer {
             return;
         }
         if !is_somewhere(ip) {
@@ -463,7 +482,17 @@ impl Swim {
                 .journal
                 .rejected(env.now, Reject::BadAddress, incoming.from);
         }
-        let key = match self.table.find(&sender.id) {
+        let known = self
+            .table
+            .find_again(&sender.id, incoming.row.unwrap_or(NONE));
+        if let Some(row) = known.and_then(|key| self.table.get(key))
+            && direct
+            && self.is_as_held(row, sender, ip)
+        {
+            incoming.row = known;
+            return;
+        }
+        let key = match known {
             Some(key) => key,
             None => {
                 let Some(key) = self.take_in_stranger(env, sender, ip) else {

@@ -139,6 +139,24 @@ impl Swim {
         }
     }
 
+    /// Whether what a member says of itself, from this address, is just what is held.
+    #[inline]
+    pub(super) fn is_as_held(&self, row: &Row, sender: &MemberRecord<'_>, ip: IpAddr) -> bool {
+        let flags = [
+            (flag::PERSISTENT, sender.persistent),
+            (flag::OURS, sender.features & feature::EXTENSIONS != 0),
+            (flag::ON_TRIAL, false),
+        ];
+        row.incarnation == sender.incarnation
+            && row.health == Health::Alive
+            && !sender.departed
+            && row.swim_port == sender.swim_port
+            && row.gossip_port == sender.gossip_port
+            && flags.into_iter().all(|(flag, on)| row.has(flag) == on)
+            && self.table.ip_of(row) == ip
+            && (sender.name.is_empty() || self.table.name_of(row) == sender.name)
+    }
+
     /// What a fresh record says of a member beyond its health.
     pub(super) fn note_contact(
         &mut self,
@@ -153,22 +171,18 @@ impl Swim {
         let moved = self.table.ip_of(row) != ip
             || row.swim_port != sender.swim_port
             || row.gossip_port != sender.gossip_port;
+        let renamed = !sender.name.is_empty() && self.table.name_of(row) != sender.name;
         if moved {
             self.table
                 .set_contact(key, ip, sender.swim_port, sender.gossip_port);
         }
-        if self
-            .table
-            .get(key)
-            .is_some_and(|row| self.table.name_of(row) != sender.name)
-            && !sender.name.is_empty()
-        {
+        if renamed {
             self.table.set_name(key, sender.name);
         }
         if let Some(row) = self.table.get_mut(key) {
             row.set(flag::PERSISTENT, sender.persistent);
             if moved {
-                row.set(flag::PROVED | flag::ASKED, false);
+                row.set(flag::PROVED | flag::ASKED | flag::TOLD, false);
             }
             if direct {
                 row.set(flag::OURS, sender.features & feature::EXTENSIONS != 0);

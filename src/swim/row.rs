@@ -54,6 +54,8 @@ pub(crate) mod flag {
     pub const AMONG_GONE: u16 = 1 << 9;
     /// It was asked to prove its address.
     pub const ASKED: u16 = 1 << 10;
+    /// It was told what is held of it, as being at this address.
+    pub const TOLD: u16 = 1 << 11;
     /// Every row but the own is in one of them.
     pub const LISTS: u16 = IN_ROUND | AMONG_DEAD | AMONG_GONE;
 }
@@ -61,6 +63,10 @@ pub(crate) mod flag {
 impl Row {
     pub fn has(&self, flag: u16) -> bool {
         self.flags & flag != 0
+    }
+
+    pub fn has_all(&self, flags: u16) -> bool {
+        self.flags & flags == flags
     }
 
     pub fn set(&mut self, flag: u16, on: bool) {

@@ -97,7 +97,7 @@ impl Swim {
             id: sender,
             ..record.member.contact()
         };
-        let mut incoming = Incoming::by_rumor(from, sender, bytes);
+        let mut incoming = Incoming::by_rumor(from, &sender, bytes);
         env.journal.stats.records_received += 1;
         self.apply_record(env, &mut incoming, record, news);
         Ok(())
@@ -221,7 +221,7 @@ impl Ring for Swim {
 
 impl Incoming<'_> {
     /// A rumor's source is no address that a datagram could come from, and no stranger.
-    fn by_rumor(from: SocketAddr, sender: MemberRecord<'_>, bytes: usize) -> Incoming<'_> {
+    fn by_rumor<'a>(from: SocketAddr, sender: &'a MemberRecord<'a>, bytes: usize) -> Incoming<'a> {
         let ip = match from.ip() {
             ip if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
             ip => ip,
@@ -229,6 +229,7 @@ impl Incoming<'_> {
         Incoming {
             from: SocketAddr::new(ip, from.port()),
             sender,
+            observer: false,
             row: None,
             proved: false,
             // As a stranger's datagram: so that a claimed death can be put on trial.

@@ -8,7 +8,7 @@ use super::merge::State;
 use super::news::{self, RowKey};
 use super::receive::listed;
 use super::records::is_somewhere;
-use super::row::flag;
+use super::row::{NONE, flag};
 use crate::env::Env;
 use crate::growth;
 use crate::journal::Peer;
@@ -16,8 +16,8 @@ use crate::limits::{MAX_DATAGRAM_SENT, MAX_QUEUED_DATAGRAMS};
 use crate::member::{Health, Incarnation, MemberId};
 use crate::stats::MessageKind;
 use crate::wire::{
-    self, Accusers, EncodedMember, Encoder, MemberRecord, MembershipRecord, Memberships, Message,
-    feature,
+    self, Accusers, Content, EncodedMember, Encoder, MemberRecord, MembershipRecord, Memberships,
+    Message, feature,
 };
 
 /// A message decided on, to be encoded when it is taken.
@@ -25,6 +25,8 @@ pub(super) struct Outgoing {
     pub to: SocketAddr,
     /// Who is there, if that is known.
     pub id: Option<MemberId>,
+    /// Where it was in the table, or `NONE`.
+    pub row: RowKey,
     /// What the receiver is told of itself: what was held of it when the message was decided on.
     pub told: Option<State>,
     /// Bytes that the datagram may have.
@@ -37,7 +39,7 @@ pub(super) struct Outgoing {
 /// What kind of message, with what only that kind has.
 pub(super) enum Body {
     Ping {
-        forward_to: Option<MemberRecord<'static>>,
+        forward_to: Option<Box<MemberRecord<'static>>>,
         number: u64,
         /// Whether it carries the digest of the table: "tell me of those I don't know".
         digest: bool,
@@ -45,7 +47,7 @@ pub(super) enum Body {
         probe: bool,
     },
     Ack {
-        forward_to: Option<MemberRecord<'static>>,
+        forward_to: Option<Box<MemberRecord<'static>>>,
         number: u64,
         /// Whether it carries news.
         news: bool,
@@ -104,6 +106,7 @@ impl Swim {
         self.queue(Outgoing {
             to,
             id,
+            row: NONE,
             told,
             limit,
             ages: true,
@@ -124,6 +127,7 @@ impl Swim {
 
     /// Encodes the next message into `buf`, of which the envelope takes `overhead` more bytes of the
     /// datagram. Returns where it goes and its length.
+    #[inline]
     pub fn poll(
         &mut self,
         env: &mut Env,
@@ -160,7 +164,8 @@ impl Swim {
         buf: &mut [u8],
         soft: usize,
     ) -> Option<usize> {
-        let receiver = message.id.and_then(|id| self.table.find(&id));
+        let again = |id| self.table.find_again(&id, message.row);
+        let receiver = message.id.and_then(again);
         self.encode_myself();
         match &message.body {
             Body::Ping {
@@ -173,12 +178,7 @@ impl Swim {
                     self.probe_leaves(env, *number);
                 }
                 let digest = if *digest { self.table.digest() } else { 0 };
-                let ping = Message::Ping {
-                    from: self.own_record(),
-                    forward_to: *forward_to,
-                    probe: *number,
-                    digest,
-                };
+                let ping = Content::ping(forward_to.as_deref(), *number, digest);
                 let mut out = Encoder::from_sender(buf, self.encoded()?, &ping)
                     .filter(|out| out.len() <= soft)?;
                 self.push_told(&mut out, receiver, message.told, soft);
@@ -192,15 +192,7 @@ impl Swim {
                 number,
                 news,
             } => {
-                let (from, probe) = (self.own_record(), *number);
-                let ack = Message::Ack {
-                    from,
-                    forward_to: *forward_to,
-                    probe,
-                    table: false,
-                    rumors: self.rumors,
-                    reconcile: &[],
-                };
+                let ack = Content::ack(forward_to.as_deref(), *number, self.rumors);
                 let mut out = Encoder::from_sender(buf, self.encoded()?, &ack)
                     .filter(|out| out.len() <= soft)?;
                 if *news {
@@ -433,7 +425,7 @@ impl Swim {
     pub(super) fn forward(
         &mut self,
         incoming: &super::receive::Incoming<'_>,
-        to: MemberRecord<'_>,
+        to: &MemberRecord<'_>,
         number: u64,
         memberships: Memberships<'_>,
     ) {
@@ -453,7 +445,7 @@ impl Swim {
         }
         let from = MemberRecord {
             address: Some(incoming.from.ip()),
-            ..incoming.sender
+            ..*incoming.sender
         };
         let forward = Forward {
             from: MemberRecord {
@@ -470,6 +462,7 @@ impl Swim {
         self.queue(Outgoing {
             to: to_addr,
             id,
+            row: key.unwrap_or(NONE),
             told: None,
             limit,
             ages: true,

@@ -1,7 +1,7 @@
 //! The member table: rows in a slab, found by id, with the round of those to be probed and the list of the
 //! dead beside them.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use hashbrown::HashTable;
 use rand::RngExt;
@@ -92,12 +92,27 @@ impl Table {
         self.index.find(self.hash_key.hash(id), is_it).copied()
     }
 
+    /// The same for a member that was in this row a moment ago, if it was anywhere.
+    #[inline]
+    pub fn find_again(&self, id: &MemberId, key: RowKey) -> Option<RowKey> {
+        if self.get(key).is_some_and(|row| row.id == *id) {
+            return Some(key);
+        }
+        self.find(id)
+    }
+
     pub fn get(&self, key: RowKey) -> Option<&Row> {
         self.rows.get(key as usize)
     }
 
     pub fn get_mut(&mut self, key: RowKey) -> Option<&mut Row> {
         self.rows.get_mut(key as usize)
+    }
+
+    pub fn set_flag(&mut self, key: RowKey, flag: u16) {
+        if let Some(row) = self.get_mut(key) {
+            row.set(flag, true);
+        }
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (RowKey, &Row)> {
@@ -134,6 +149,13 @@ impl Table {
         })
     }
 
+    /// Whether that is where the member is.
+    #[inline]
+    pub fn is_at(&self, row: &Row, addr: SocketAddr) -> bool {
+        row.swim_port == addr.port() && self.ip_of(row) == addr.ip()
+    }
+
+    #[inline]
     pub fn ip_of(&self, row: &Row) -> IpAddr {
         if !row.has(flag::V6) {
             return Ipv4Addr::from_bits(row.ip).into();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Swim;
 use super::news::RowKey;
 use super::receive::Incoming;
-use super::row::flag;
+use super::row::{NONE, flag};
 use super::send::{Body, Outgoing};
 use crate::env::{Env, Timer};
 use crate::limits::{MAX_DATAGRAM_SENT, MAX_TRANSFERS};
@@ -94,6 +94,7 @@ impl Swim {
                 self.queue(Outgoing {
                     to,
                     id,
+                    row: key.unwrap_or(NONE),
                     told: None,
                     limit: MAX_DATAGRAM_SENT,
                     ages: true,

@@ -58,6 +58,7 @@ impl Swim {
         self.queue(Outgoing {
             to,
             id,
+            row: key,
             told: None,
             limit: ORDINARY_DATAGRAM,
             ages: true,

@@ -5,6 +5,7 @@ use super::field::{Fields, Value, int32, uint32};
 use super::raw_member::RawMember;
 use super::record::{ACCUSER, Accusers, MemberRecord, MembershipRecord};
 use super::swim::{Message, Swim};
+use super::usual;
 use crate::error::Reject;
 use crate::member::Health;
 
@@ -19,41 +20,27 @@ use crate::member::Health;
 /// `Truncated`, `Malformed`, `BadUtf8`, `UnknownType`, `MissingField` and `BadPort`, wherever they are in
 /// it; `BadId`, `BadIncarnation` and `BadAddress` only for whom it comes from, goes on to or asks about.
 pub fn decode(payload: &[u8]) -> Result<Swim<'_>, Reject> {
-    decode_knowing(payload, |_| false)
+    match usual::decode_usual(payload, |_| false) {
+        Some(swim) => Ok(swim),
+        None => decode_any(payload),
+    }
 }
 
-/// The same, but memberships that are `known`, by their bytes, are neither checked nor listed: the caller has
-/// read the same bytes before.
-///
-/// # Errors
-/// Those of [`decode`].
-pub fn decode_knowing<'a>(
-    payload: &'a [u8],
-    mut known: impl FnMut(&'a [u8]) -> bool,
-) -> Result<Swim<'a>, Reject> {
+/// A message in any form.
+#[cold]
+fn decode_any(payload: &[u8]) -> Result<Swim<'_>, Reject> {
     let mut kind = None;
     let mut body = None;
-    let mut memberships = Memberships::default();
-    let mut count = 0;
+    let mut memberships: Option<Memberships<'_>> = None;
     let mut fields = Fields::new(payload);
     loop {
         let here = fields;
         match fields.next()? {
             Some((1, Value::Varint(number))) => kind = Some(int32(number)?),
             Some((number @ (2..=4 | 6), Value::Bytes(bytes))) => once(&mut body, (number, bytes))?,
-            Some((5, Value::Bytes(membership))) => {
-                if count == 0 {
-                    memberships.fields = here;
-                }
-                let bit = 1u128.checked_shl(count).unwrap_or(0);
-                count += 1;
-                if bit != 0 && known(membership) {
-                    memberships.known |= bit;
-                } else {
-                    check_membership(membership)?;
-                    memberships.left += 1;
-                }
-            }
+            Some((5, Value::Bytes(membership))) => memberships
+                .get_or_insert_with(|| Memberships::from_first(here))
+                .add(membership, false)?,
             Some(_) => {}
             None => break,
         }
@@ -72,7 +59,7 @@ pub fn decode_knowing<'a>(
     };
     Ok(Swim {
         message,
-        memberships,
+        memberships: memberships.unwrap_or_default(),
     })
 }
 
@@ -202,8 +189,10 @@ pub struct Memberships<'a> {
     fields: Fields<'a>,
     /// How many there are to come.
     left: usize,
-    /// A bit for each of the first ones, lowest first: whether it is known.
+    /// A bit for each of the first ones to come, lowest first: whether it is known.
     known: u128,
+    /// How many there were in all.
+    all: u32,
 }
 
 impl<'a> Memberships<'a> {
@@ -213,7 +202,32 @@ impl<'a> Memberships<'a> {
             fields: Fields::new(bytes),
             left: usize::MAX,
             known: 0,
+            all: 0,
         }
+    }
+
+    /// None so far of those that begin there.
+    pub(super) fn from_first(fields: Fields<'a>) -> Self {
+        Memberships {
+            fields,
+            left: 0,
+            known: 0,
+            all: 0,
+        }
+    }
+
+    /// One more: known, or checked.
+    #[inline(always)]
+    pub(super) fn add(&mut self, membership: &'a [u8], known: bool) -> Result<(), Reject> {
+        let bit = 1u128.checked_shl(self.all).unwrap_or(0);
+        self.all += 1;
+        if known && bit != 0 {
+            self.known |= bit;
+        } else {
+            check_membership(membership)?;
+            self.left += 1;
+        }
+        Ok(())
     }
 
     /// Whether there are none (left), neither good nor bad ones, that are not known.
@@ -221,9 +235,9 @@ impl<'a> Memberships<'a> {
         self.left == 0
     }
 
-    /// How many known ones there are (left).
+    /// How many known ones there are, before the first was taken.
     pub const fn known(&self) -> usize {
-        self.known.count_ones() as usize
+        (self.all as usize).saturating_sub(self.left)
     }
 
     /// The bytes they stand in, known ones too, from the first of them on, to be read again by
@@ -322,4 +336,96 @@ fn read_membership(membership: &[u8]) -> Result<MembershipRecord<'_>, Reject> {
 #[inline(always)]
 fn health_of(number: u64) -> Health {
     Health::from_wire(number).unwrap_or(Health::Alive)
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::rngs::StdRng;
+    use rand::{RngExt, SeedableRng};
+
+    use super::super::{Encoder, HEADROOM};
+    use super::*;
+    use crate::member::{Incarnation, MemberId};
+
+    fn member(rng: &mut StdRng) -> MemberRecord<'static> {
+        let ips = ["10.0.0.7", "255.1.20.3", "fd00::7"].map(|ip| ip.parse().ok());
+        MemberRecord {
+            id: MemberId::random(rng),
+            incarnation: Incarnation::new(1 << rng.random_range(0..25)).unwrap_or_default(),
+            address: [None, ips[0], ips[1], ips[2]][rng.random_range(0..4)],
+            swim_port: rng.random(),
+            gossip_port: rng.random_range(0..200),
+            persistent: rng.random(),
+            departed: rng.random(),
+            probe_ping: rng.random(),
+            features: rng.random_range(0..3),
+            name: ["", "web-1", "ünïcode"][rng.random_range(0..3)],
+        }
+    }
+
+    fn message(rng: &mut StdRng) -> Message<'static> {
+        let (from, other) = (member(rng), member(rng));
+        let (forward_to, probe) = (
+            rng.random::<bool>().then_some(other),
+            rng.random_range(0..3),
+        );
+        match rng.random_range(0..4) {
+            0 => Message::Ping {
+                from,
+                forward_to,
+                probe,
+                digest: rng.random_range(0..2) * 77_777,
+            },
+            1 => Message::Ack {
+                from,
+                forward_to,
+                probe,
+                table: rng.random(),
+                rumors: rng.random_range(0..2),
+                reconcile: [&[][..], &[10, 1, 7]][rng.random_range(0..2)],
+            },
+            2 => Message::PingReq {
+                from,
+                target: other,
+                probe,
+            },
+            _ => Message::ProbePing { from },
+        }
+    }
+
+    /// Whatever is read the short way is read the long way too, and says the same; also of damaged messages.
+    #[test]
+    fn the_short_way_to_read_a_message_finds_what_the_long_one_does() {
+        let mut rng = StdRng::seed_from_u64(1);
+        let (mut short, mut damaged) = (0, 0);
+        for round in 0..60_000 {
+            let mut buf = [0; HEADROOM + 1_024];
+            let mut out = Encoder::new(&mut buf, &message(&mut rng)).unwrap();
+            for _ in 0..rng.random_range(0..3) {
+                let said = MembershipRecord {
+                    member: member(&mut rng),
+                    health: Health::ALL[rng.random_range(0..4)],
+                    accusers: Accusers::NONE,
+                };
+                out.push(&said, 1_024);
+            }
+            let len = out.finish();
+            let payload = &mut buf[..len];
+            if round % 4 > 0 {
+                let (at, to) = (rng.random_range(0..len), rng.random_range(0..len));
+                match round % 4 {
+                    1 => payload[at] = rng.random(),
+                    2 => payload[at] ^= 1 << rng.random_range(0..8),
+                    _ => payload.copy_within(at..(at + 9).min(len), to.min(len - 9)),
+                }
+            }
+            if let Some(swim) = usual::decode_usual(payload, |_| false) {
+                (short, damaged) = (short + 1, damaged + u32::from(round % 4 > 0));
+                let any = decode_any(payload).unwrap();
+                assert_eq!(swim.message, any.message);
+                assert!(swim.memberships.eq(any.memberships));
+            }
+        }
+        assert!(short > 15_000 && damaged > 5_000, "{short} {damaged}");
+    }
 }

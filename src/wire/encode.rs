@@ -4,7 +4,7 @@
 //! Fields ascend by number and every scalar of the contract is written, also false, 0 and "", as the
 //! senders of today's rings do: so bytes can be compared. Extensions are written if they say something.
 
-use super::field::{BYTES, VARINT, Writer, bytes_len, tag, varint_len};
+use super::field::{BYTES, VARINT, Writer, bytes_len, tag};
 use super::record::{MemberRecord, MembershipRecord};
 use super::swim::Message;
 use super::text::{LONGEST_IP, cut_name, write_ip};
@@ -13,9 +13,9 @@ use crate::limits::MAX_NAME;
 /// The two-byte tags of the extensions.
 pub(super) const FEATURES: [u8; 2] = [0xa0, 0x06];
 pub(super) const NAME: [u8; 2] = [0xaa, 0x06];
-const PROBE: [u8; 2] = [0xa0, 0x06];
-const EXTRA: [u8; 2] = [0xa8, 0x06];
-const RUMORS: [u8; 2] = [0xb0, 0x06];
+pub(super) const PROBE: [u8; 2] = [0xa0, 0x06];
+pub(super) const EXTRA: [u8; 2] = [0xa8, 0x06];
+pub(super) const RUMORS: [u8; 2] = [0xb0, 0x06];
 const RECONCILE: [u8; 2] = [0xba, 0x06];
 const ACCUSER: [u8; 2] = [0xa2, 0x06];
 
@@ -62,18 +62,23 @@ impl<'b> Encoder<'b> {
     /// Begins the payload at the start of `buf`, all of which it may use; `None` if the message does not
     /// fit there.
     pub fn new(buf: &'b mut [u8], message: &Message<'_>) -> Option<Self> {
-        Self::from_sender(buf, &EncodedMember::of(message.from()), message)
+        let from = EncodedMember::of(message.from());
+        Self::from_sender(buf, &from, &Content::of(message))
     }
 
-    /// The same for a sender that was encoded before: it takes the place of the message's `from`.
-    pub fn from_sender(
+    /// The same for a sender that was encoded before.
+    #[inline]
+    pub(crate) fn from_sender(
         buf: &'b mut [u8],
         from: &EncodedMember,
-        message: &Message<'_>,
+        body: &Content<'_>,
     ) -> Option<Self> {
-        let body = Body::of(message);
         let other = body.other.map(EncodedMember::of);
-        let body_len = body.len(from, other.as_ref());
+        let tail = Tail::of(body);
+        let body_len = bytes_len(from.len)
+            + other.as_ref().map_or(0, |other| bytes_len(other.len))
+            + tail.len
+            + body.reconcile_len();
         // The type takes two bytes.
         let len = 2 + bytes_len(body_len);
         if len > buf.len() {
@@ -82,12 +87,22 @@ impl<'b> Encoder<'b> {
         let mut out = Writer::new(buf, 0);
         out.number(tag(1, VARINT), body.kind);
         out.head(tag(body.number, BYTES), body_len);
-        body.write(&mut out, from, other.as_ref());
-        let takes_memberships = !matches!(message, Message::ProbePing { .. });
+        out.head(tag(1, BYTES), from.len);
+        out.bytes(from.as_bytes());
+        if let Some(other) = &other {
+            out.head(tag(2, BYTES), other.len);
+            out.bytes(other.as_bytes());
+        }
+        out.bytes(tail.as_bytes());
+        if !body.reconcile.is_empty() {
+            out.bytes(&RECONCILE);
+            out.varint(body.reconcile.len() as u64);
+            out.bytes(body.reconcile);
+        }
         Some(Encoder {
             buf,
             len,
-            takes_memberships,
+            takes_memberships: body.kind != PROBE_PING,
         })
     }
 
@@ -136,7 +151,7 @@ pub fn encode_membership(record: &MembershipRecord<'_>) -> Vec<u8> {
 }
 
 /// A message of any kind, laid out, but for its sender.
-struct Body<'a> {
+pub(crate) struct Content<'a> {
     kind: u64,
     number: u8,
     /// `forward_to` or `target`.
@@ -149,7 +164,38 @@ struct Body<'a> {
     reconcile: &'a [u8],
 }
 
-impl<'a> Body<'a> {
+/// The type of a ProbePing.
+const PROBE_PING: u64 = 4;
+
+impl<'a> Content<'a> {
+    /// A Ping.
+    #[inline]
+    pub(crate) fn ping(forward_to: Option<&'a MemberRecord<'a>>, probe: u64, digest: u32) -> Self {
+        Content {
+            kind: 1,
+            number: 2,
+            other: forward_to,
+            probe,
+            extra: digest.into(),
+            rumors: 0,
+            reconcile: &[],
+        }
+    }
+
+    /// An Ack that is no part of a table.
+    #[inline]
+    pub(crate) fn ack(forward_to: Option<&'a MemberRecord<'a>>, probe: u64, rumors: u32) -> Self {
+        Content {
+            kind: 2,
+            number: 3,
+            other: forward_to,
+            probe,
+            extra: 0,
+            rumors,
+            reconcile: &[],
+        }
+    }
+
     #[inline]
     fn of(message: &'a Message<'a>) -> Self {
         let (kind, number, other, probe, extra) = match message {
@@ -166,7 +212,7 @@ impl<'a> Body<'a> {
                 ..
             } => (2, 3, forward_to.as_ref(), *probe, (*table).into()),
             Message::PingReq { target, probe, .. } => (3, 4, Some(target), *probe, 0),
-            Message::ProbePing { .. } => (4, 6, None, 0, 0),
+            Message::ProbePing { .. } => (PROBE_PING, 6, None, 0, 0),
         };
         let (rumors, reconcile): (_, &[u8]) = match message {
             Message::Ack {
@@ -174,7 +220,7 @@ impl<'a> Body<'a> {
             } => (*rumors, reconcile),
             _ => (0, &[]),
         };
-        Body {
+        Content {
             kind,
             number,
             other,
@@ -185,51 +231,46 @@ impl<'a> Body<'a> {
         }
     }
 
-    fn len(&self, from: &EncodedMember, other: Option<&EncodedMember>) -> usize {
-        let mut len = bytes_len(from.len);
-        if let Some(other) = other {
-            len += bytes_len(other.len);
-        }
-        if self.probe != 0 {
-            len += PROBE.len() + varint_len(self.probe);
-        }
-        if self.extra != 0 {
-            len += EXTRA.len() + varint_len(self.extra);
-        }
-        if self.rumors != 0 {
-            len += RUMORS.len() + varint_len(self.rumors.into());
-        }
-        if !self.reconcile.is_empty() {
+    fn reconcile_len(&self) -> usize {
+        match self.reconcile.len() {
+            0 => 0,
             // Its tag has one byte more than others.
-            len += 1 + bytes_len(self.reconcile.len());
+            len => 1 + bytes_len(len),
         }
-        len
+    }
+}
+
+/// The numbers at the end of a message, encoded: those that say something.
+struct Tail {
+    bytes: [u8; LONGEST_TAIL],
+    len: usize,
+}
+
+/// Three numbers, each with its tag.
+const LONGEST_TAIL: usize = 3 * 12;
+
+impl Tail {
+    #[inline(always)]
+    fn of(body: &Content<'_>) -> Self {
+        let mut bytes = [0; LONGEST_TAIL];
+        let mut out = Writer::new(&mut bytes, 0);
+        let numbers = [
+            (PROBE, body.probe),
+            (EXTRA, body.extra),
+            (RUMORS, body.rumors.into()),
+        ];
+        for (tag, number) in numbers {
+            if number != 0 {
+                out.bytes(&tag);
+                out.varint(number);
+            }
+        }
+        let len = out.at();
+        Tail { bytes, len }
     }
 
-    fn write(&self, out: &mut Writer<'_>, from: &EncodedMember, other: Option<&EncodedMember>) {
-        out.head(tag(1, BYTES), from.len);
-        out.bytes(from.as_bytes());
-        if let Some(other) = other {
-            out.head(tag(2, BYTES), other.len);
-            out.bytes(other.as_bytes());
-        }
-        if self.probe != 0 {
-            out.bytes(&PROBE);
-            out.varint(self.probe);
-        }
-        if self.extra != 0 {
-            out.bytes(&EXTRA);
-            out.varint(self.extra);
-        }
-        if self.rumors != 0 {
-            out.bytes(&RUMORS);
-            out.varint(self.rumors.into());
-        }
-        if !self.reconcile.is_empty() {
-            out.bytes(&RECONCILE);
-            out.varint(self.reconcile.len() as u64);
-            out.bytes(self.reconcile);
-        }
+    fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
     }
 }
 

@@ -124,7 +124,7 @@ impl<'a> Fields<'a> {
     }
 
     #[inline(always)]
-    fn varint(&mut self) -> Result<u64, Reject> {
+    pub(super) fn varint(&mut self) -> Result<u64, Reject> {
         // One byte for lengths and flags, two or three for ports.
         match *self.rest {
             [a, ref rest @ ..] if a < 0x80 => {

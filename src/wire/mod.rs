@@ -19,14 +19,16 @@ mod ring_key;
 mod rumor;
 pub mod swim;
 mod text;
+mod usual;
 
 pub use decode::lone_membership as read_membership;
+pub(crate) use encode::Content;
 pub use envelope::{HEADROOM, open, overhead, seal, seal_into};
 pub use ring_key::{RingKey, RingKeyError};
 pub use rumor::{CLIENT, EncodedRumor, RumorFrame, encode_member_rumor, encode_rumor, read_rumor};
 pub use swim::{
     Accusers, EncodedMember, Encoder, MemberRecord, MembershipRecord, Memberships, Message, Swim,
-    decode, decode_knowing, encode_membership, feature, membership_len,
+    decode, decode_usual, encode_membership, feature, membership_len,
 };
 
 /// What `build.rs` makes of `protocols/*.proto`.

@@ -2,9 +2,10 @@
 
 use super::record::MemberRecord as Record;
 
-pub use super::decode::{Memberships, decode, decode_knowing};
+pub use super::decode::{Memberships, decode};
 pub use super::encode::{EncodedMember, Encoder, encode_membership, membership_len};
 pub use super::record::{Accusers, MemberRecord, MembershipRecord};
+pub use super::usual::decode_usual;
 
 /// What a member's `features` bits say; they count only in a message straight from that member.
 pub mod feature {

@@ -1,0 +1,228 @@
+//! A member that a running one knows, and that does nothing but what it is told to: it proves its address,
+//! tells of others, who are nowhere, and pings.
+
+// Each benchmark takes what it needs.
+#![allow(dead_code)]
+
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use butterfly::member::{Health, Incarnation, MemberId};
+use butterfly::wire::{
+    self, Accusers, Encoder, HEADROOM, MemberRecord, MembershipRecord, Message, RingKey, feature,
+};
+use butterfly::{Butterfly, Config, Timing};
+use mio::net::UdpSocket;
+
+use super::echo::{self, LOCAL};
+
+/// Bytes that a datagram may have.
+const LARGEST: usize = 1_024;
+/// What pings are numbered with.
+const NUMBER: u64 = 0x7fff_ffff;
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// One member's side of it.
+pub struct Known {
+    pub socket: UdpSocket,
+    pub buf: Box<[u8]>,
+    keys: Vec<RingKey>,
+    number: u32,
+    port: u16,
+}
+
+/// The ring's keys: one, or none.
+pub fn keys(sealed: bool) -> io::Result<Vec<RingKey>> {
+    if !sealed {
+        return Ok(Vec::new());
+    }
+    let key = RingKey::new("ring", "20260101000000", [7; 32]).map_err(io::Error::other)?;
+    Ok(vec![key])
+}
+
+/// A running member that begins nothing itself: no probes, no pushes, no comparing.
+pub fn passive(keys: &[RingKey]) -> io::Result<Butterfly> {
+    let mut config = Config::new(LOCAL);
+    config.name = "web-0123".to_owned();
+    config.ring_keys = keys.to_vec();
+    config.timing = Timing::lan();
+    config.timing.period = Duration::from_secs(86_400);
+    config.timing.lag_tolerance = Duration::from_secs(86_400);
+    config.timing.sync_max = Duration::ZERO;
+    config.timing.push_fanout = 0;
+    Butterfly::bind(config).map_err(io::Error::other)
+}
+
+/// A member that is known by its number alone. Its address is one on which nobody listens.
+fn record(number: u32) -> MemberRecord<'static> {
+    // Odd, so that no two members have the same id.
+    let id = u128::from(number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+    MemberRecord {
+        id: MemberId::from_bytes(id.to_be_bytes()),
+        incarnation: Incarnation::ZERO,
+        address: Some(IpAddr::V4(Ipv4Addr::from_bits(0x7f40_0000 + number))),
+        swim_port: 9,
+        gossip_port: 0,
+        persistent: false,
+        departed: false,
+        probe_ping: false,
+        features: feature::EXTENSIONS,
+        name: "web-0123",
+    }
+}
+
+/// A ping of somebody who is no member, as tools send it.
+pub fn observer_ping(keys: &[RingKey]) -> Vec<u8> {
+    let ping = Message::Ping {
+        from: MemberRecord {
+            id: MemberId::OBSERVER,
+            address: None,
+            departed: true,
+            features: feature::EXTENSIONS | feature::OBSERVER,
+            name: "",
+            ..record(0)
+        },
+        forward_to: None,
+        probe: NUMBER,
+        digest: 0,
+    };
+    encoded(keys, &ping, &mut (0..0))
+}
+
+/// A message as it is sent, with the records of as many of these others as fit; takes those out.
+fn encoded(keys: &[RingKey], message: &Message<'_>, others: &mut Range<u32>) -> Vec<u8> {
+    let mut buf = vec![0; HEADROOM + LARGEST];
+    let key = keys.first().map(|key| (key, [3; 24]));
+    let room = LARGEST - wire::overhead(key.is_some(), LARGEST);
+    let Some(mut out) = Encoder::new(&mut buf[HEADROOM..], message) else {
+        unreachable!("a bare message has room in any datagram");
+    };
+    while let Some(number) = others.clone().next() {
+        let member = MembershipRecord {
+            member: MemberRecord {
+                features: 0,
+                ..record(number)
+            },
+            health: Health::Alive,
+            accusers: Accusers::NONE,
+        };
+        if !out.push(&member, room) {
+            break;
+        }
+        others.next();
+    }
+    let len = out.finish();
+    let range = wire::seal(key, &mut buf, len);
+    buf[range].to_vec()
+}
+
+impl Known {
+    /// The member there, for which `work` works, knows this one from now on, and its address for proved.
+    pub fn join(
+        number: u32,
+        keys: &[RingKey],
+        to: SocketAddr,
+        mut work: impl FnMut() -> io::Result<()>,
+    ) -> io::Result<Known> {
+        let socket = echo::roomy(UdpSocket::bind(LOCAL)?);
+        socket.connect(to)?;
+        let port = socket.local_addr()?.port();
+        let mut known = Known {
+            socket,
+            buf: vec![0; 1 << 16].into_boxed_slice(),
+            keys: keys.to_vec(),
+            number,
+            port,
+        };
+        // Any digest but its own: it asks back before it tells its table.
+        let ping = encoded(keys, &known.ping_of(1), &mut (0..0));
+        known.socket.send(&ping)?;
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
+            work()?;
+            if let Some(len) = known.receive()?
+                && known.prove(len)?
+            {
+                work()?;
+                while known.receive()?.is_some() {}
+                return Ok(known);
+            }
+        }
+        Err(io::Error::other("the member does not ask who pings it"))
+    }
+
+    /// Answers the question in the datagram that came; whether it was one.
+    fn prove(&mut self, len: usize) -> io::Result<bool> {
+        let payload = wire::open(&self.keys, &mut self.buf[..len]).map_err(io::Error::other)?;
+        let message = wire::decode(payload).map_err(io::Error::other)?.message;
+        let Message::Ping { probe, .. } = message else {
+            return Ok(false);
+        };
+        let ack = encoded(&self.keys, &self.ack(probe, false), &mut (0..0));
+        self.socket.send(&ack)?;
+        Ok(true)
+    }
+
+    fn from(&self) -> MemberRecord<'static> {
+        MemberRecord {
+            address: None,
+            swim_port: self.port,
+            ..record(self.number)
+        }
+    }
+
+    fn ack(&self, probe: u64, table: bool) -> Message<'static> {
+        Message::Ack {
+            from: self.from(),
+            forward_to: None,
+            probe,
+            table,
+            rumors: 0,
+            reconcile: &[],
+        }
+    }
+
+    fn ping_of(&self, digest: u32) -> Message<'static> {
+        Message::Ping {
+            from: self.from(),
+            forward_to: None,
+            probe: NUMBER,
+            digest,
+        }
+    }
+
+    /// A ping with the records of these others.
+    pub fn ping(&self, mut others: Range<u32>) -> Vec<u8> {
+        let ping = encoded(&self.keys, &self.ping_of(0), &mut others);
+        assert!(
+            others.is_empty(),
+            "the ping has no room for so many records"
+        );
+        ping
+    }
+
+    /// Tells of these others.
+    pub fn tell(
+        &mut self,
+        mut others: Range<u32>,
+        mut work: impl FnMut() -> io::Result<()>,
+    ) -> io::Result<()> {
+        while !others.is_empty() {
+            let part = encoded(&self.keys, &self.ack(0, true), &mut others);
+            self.socket.send(&part)?;
+            work()?;
+        }
+        Ok(())
+    }
+
+    /// The length of the next datagram that came, if one did.
+    pub fn receive(&mut self) -> io::Result<Option<usize>> {
+        match self.socket.recv(&mut self.buf) {
+            Ok(len) => Ok(Some(len)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
