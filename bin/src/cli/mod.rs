@@ -512,6 +512,13 @@ mod tests {
             "butterfly join",
             "butterfly store",
             "butterfly store show",
+            "butterfly sim",
+            "butterfly sim --members 1",
+            "butterfly sim --loss 101",
+            "butterfly sim --for 60",
+            "butterfly sim --timing warp",
+            "butterfly sim --seeds 0",
+            "butterfly sim --kill 1 scorecard",
             "butterfly sim scorecard --rows x",
             "butterfly sim scorecard --seeds 0",
         ] {

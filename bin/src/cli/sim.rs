@@ -1,10 +1,24 @@
 //! The command line of the simulator.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
+use butterfly::Timing;
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand, ValueEnum};
+use jiff::SignedDuration;
+
+use super::OutputArgs;
 
 pub const SIM: &str = "\
 Examples:
-  butterfly sim scorecard --quick        how the protocol does beside what others published, in a minute";
+  butterfly sim --members 1000 --timing lan --loss 5 --kill 3 --for 60s --seed 7
+  butterfly sim --members 100 --kill 1 --seeds 20                  percentiles over twenty runs
+  butterfly sim --members 100 --kill 1 --set period=500ms,timeout=200ms --plot fast.svg
+  butterfly sim --members 200 --partition 30s --for 2m             halves apart, and together again
+  butterfly sim --members 50 --pause 5 --pause-for 8s -o json      five stand still for a while
+  butterfly sim scorecard --quick        how the protocol does beside what others published, in a minute
+  butterfly sim chaos --seeds 1000       rings in which things go wrong have to come to rest";
 
 const SCORECARD: &str = "\
 Examples:
@@ -27,6 +41,107 @@ const EXIT_CODES_OF_SCORECARD: &str =
 pub struct SimArgs {
     #[command(subcommand)]
     pub command: Option<SimCommand>,
+    #[command(flatten)]
+    pub ring: RingArgs,
+}
+
+/// A ring, and what happens to it.
+#[derive(Debug, Args)]
+pub struct RingArgs {
+    /// How many members, 2 to 10000; memory grows with the square, and a thousand take 0.2 GiB
+    #[arg(long, value_name = "N", default_value = "100", value_parser = clap::value_parser!(u32).range(2..=10_000))]
+    pub members: u32,
+    /// How the ring starts
+    #[arg(long, value_name = "HOW", default_value = "cold")]
+    pub start: Start,
+    /// The timing of all members
+    #[arg(long, value_name = "PRESET", default_value = "lan", value_parser = PossibleValuesParser::new(Timing::PRESETS))]
+    pub timing: String,
+    /// Changes the timing, as in period=500ms or witnesses=0; more after commas, or again
+    #[arg(long, value_name = "FIELD=VALUE", value_delimiter = ',')]
+    pub set: Vec<String>,
+
+    /// How much of all messages is lost
+    #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = percent, help_heading = "Network")]
+    pub loss: f64,
+    /// What every message takes at least
+    #[arg(long, value_name = "DURATION", default_value = "500us", value_parser = duration, help_heading = "Network")]
+    pub delay: Duration,
+    /// The mean of what it takes on top, exponentially distributed
+    #[arg(long, value_name = "DURATION", default_value = "500us", value_parser = duration, help_heading = "Network")]
+    pub jitter: Duration,
+
+    /// So many end without a word
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "0",
+        help_heading = "What happens"
+    )]
+    pub kill: u32,
+    /// So many leave, and say so
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "0",
+        help_heading = "What happens"
+    )]
+    pub leave: u32,
+    /// So many stand still for a while
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "0",
+        help_heading = "What happens"
+    )]
+    pub pause: u32,
+    /// For how long
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration, help_heading = "What happens")]
+    pub pause_for: Duration,
+    /// Halves of the ring do not reach each other for so long
+    #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = "What happens")]
+    pub partition: Option<Duration>,
+    /// So many members each tell all a rumor
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "1",
+        help_heading = "What happens"
+    )]
+    pub rumors: u32,
+    /// The size of a rumor's body, 8 MiB at most
+    #[arg(long, value_name = "BYTES", default_value = "256", value_parser = clap::value_parser!(u32).range(0..=8 << 20), help_heading = "What happens")]
+    pub rumor_bytes: u32,
+    /// When all that happens [default: after a third of the run]
+    #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = "What happens")]
+    pub at: Option<Duration>,
+
+    /// How long the run is, of the ring's time
+    #[arg(long = "for", value_name = "DURATION", default_value = "60s", value_parser = duration, help_heading = "The run")]
+    pub length: Duration,
+    /// The same seed gives the same run
+    #[arg(long, value_name = "N", default_value = "0", value_parser = clap::value_parser!(u64).range(..=1 << 62), help_heading = "The run")]
+    pub seed: u64,
+    /// So many runs, with this seed and those after it, on all cores; the result is of all together
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u64).range(1..=100_000), help_heading = "The run")]
+    pub seeds: u64,
+    /// Says how far it is also if standard error is no terminal
+    #[arg(long, help_heading = "The run")]
+    pub progress: bool,
+    /// Draws who knew what when, as SVG
+    #[arg(long, value_name = "FILE", help_heading = "The run")]
+    pub plot: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// How a simulated ring starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Start {
+    /// All at once, with the first as their seed
+    Cold,
+    /// All know each other, as after some hours
+    Settled,
 }
 
 #[derive(Debug, Subcommand)]
@@ -80,4 +195,52 @@ pub enum ReportFormat {
     Json,
     /// For documents
     Markdown,
+}
+
+/// A duration as people write it: `500ms`, `60s`, `2m`, `1m 30s`.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let parsed = text.parse::<SignedDuration>().ok();
+    let duration = parsed.and_then(|duration| Duration::try_from(duration).ok());
+    // A hundred years: can be added to any time.
+    const MOST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+    duration
+        .filter(|duration| *duration <= MOST)
+        .ok_or_else(|| "write a duration with its unit, like 500ms, 60s or 2m".to_owned())
+}
+
+/// A share of all, from 0 to 1, of a number of percent.
+fn percent(text: &str) -> Result<f64, String> {
+    match text.strip_suffix('%').unwrap_or(text).parse() {
+        Ok(percent @ 0.0..=100.0) => Ok(percent / 100.0),
+        _ => Err("write a number of percent from 0 to 100, like 5 or 0.5".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_units() {
+        for (text, millis) in [
+            ("500ms", 500),
+            ("60s", 60_000),
+            ("1m 30s", 90_000),
+            ("0s", 0),
+        ] {
+            assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["", "60", "-1s", "x", "1 parsec", "99999999999999h"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn percents_are_shares() {
+        assert_eq!(percent("5"), Ok(0.05));
+        assert_eq!(percent("0.5%"), Ok(0.005));
+        for text in ["", "-1", "101", "NaN", "five"] {
+            assert!(percent(text).is_err(), "{text}");
+        }
+    }
 }

@@ -1,6 +1,8 @@
 //! `butterfly sim`: rings on a virtual network and clock.
 
 mod chaos;
+mod parallel;
+mod ring;
 mod scorecard;
 
 use crate::cli::{SimArgs, SimCommand};
@@ -10,8 +12,6 @@ pub fn sim(args: &SimArgs) -> Result<(), Failure> {
     match &args.command {
         Some(SimCommand::Scorecard(args)) => scorecard::scorecard(args),
         Some(SimCommand::Chaos(args)) => chaos::chaos(args),
-        None => Err(Failure::usage(
-            "say what to simulate, as in butterfly sim scorecard",
-        )),
+        None => ring::ring(&args.ring),
     }
 }

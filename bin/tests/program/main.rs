@@ -6,5 +6,6 @@ mod gossip;
 mod harness;
 mod membership;
 mod rumors;
+mod sim;
 mod store;
 mod tools;

@@ -1,10 +1,9 @@
 //! How much is run: which seeds, and on how many threads.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
-
 use butterfly::sim::{Index, Sim, SimConfig};
 use butterfly::{ServiceConfig, Timing};
+
+use crate::sim::parallel;
 
 /// How much of the scorecard is run.
 pub struct Plan {
@@ -23,8 +22,7 @@ impl Plan {
         if self.quick { quick } else { full }
     }
 
-    /// Runs the experiment once with each seed, on all cores; the results in the order of the seeds. A run
-    /// depends on its seed alone, whatever runs beside it.
+    /// Runs the experiment once with each seed, on all cores; the results in the order of the seeds.
     pub fn runs<T: Send>(
         &self,
         full: u64,
@@ -32,26 +30,7 @@ impl Plan {
         experiment: impl Fn(u64) -> T + Sync,
     ) -> Vec<T> {
         let seeds = self.seeds.unwrap_or(self.pick(full, quick));
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        let next = AtomicU64::new(0);
-        let work = || {
-            let mut done = Vec::new();
-            loop {
-                let seed = next.fetch_add(1, Ordering::Relaxed);
-                if seed >= seeds {
-                    return done;
-                }
-                done.push((seed, experiment(seed)));
-            }
-        };
-        let mut results: Vec<(u64, T)> = thread::scope(|scope| {
-            let workers: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
-            let done = workers.into_iter().map(|worker| worker.join());
-            done.flat_map(|done| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-                .collect()
-        });
-        results.sort_by_key(|(seed, _)| *seed);
-        results.into_iter().map(|(_, result)| result).collect()
+        parallel::runs(0..seeds, experiment)
     }
 }
 
