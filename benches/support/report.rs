@@ -70,12 +70,21 @@ impl Report {
 
     /// A row of it; what is no number was not measured.
     pub fn row(&mut self, name: &str, values: &[f64]) {
+        self.print(name, values, None);
+    }
+
+    /// A row of how often the floor's figures ours are.
+    pub fn ratio(&mut self, name: &str, ours: &[f64], floor: &[f64]) {
+        let ratio = ours.iter().zip(floor).map(|(ours, floor)| ours / floor);
+        self.print(name, &ratio.collect::<Vec<_>>(), Some(2));
+    }
+
+    /// Each figure has its column's decimals, if not these.
+    fn print(&mut self, name: &str, values: &[f64], decimals: Option<usize>) {
         if !self.json {
             let cells = self.columns.iter().zip(values);
-            let cells: String = cells
-                .map(|(column, value)| figure(column.1, *value))
-                .collect();
-            println!("{name:<NAME$}{cells}");
+            let cells = cells.map(|(column, value)| figure(decimals.unwrap_or(column.1), *value));
+            println!("{name:<NAME$}{}", cells.collect::<String>());
         }
         let mut row = Map::new();
         row.insert("name".to_owned(), name.into());
@@ -138,7 +147,7 @@ impl Report {
 }
 
 fn cell(text: &str) -> String {
-    format!("{text:>11}")
+    format!("{text:>13}")
 }
 
 fn figure(decimals: usize, value: f64) -> String {
