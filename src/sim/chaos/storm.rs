@@ -22,6 +22,7 @@ enum Then {
     Repair(Index),
     Reunite,
     Thaw(Index),
+    Unstall(Index),
     Hurry(Index),
     Unblock(Index, Index),
     End(Index),
@@ -199,6 +200,7 @@ impl<'p> Storm<'p> {
                 self.sim.partition(|_| 0);
             }
             Then::Thaw(member) => self.sim.thaw(member),
+            Then::Unstall(member) => self.sim.unstall(member),
             Then::Hurry(member) => self.sim.slow_down(member, Duration::ZERO),
             Then::Unblock(one, other) => self.unblock(one, other),
             Then::End(member) => self.sim.crash(member),
@@ -227,8 +229,8 @@ impl<'p> Storm<'p> {
                 | Fault::TcpDead
                 | Fault::SizeBlackHole,
             ) => self.spoil_link(trouble),
-            Trouble::Fault(Fault::Freeze | Fault::SlowLoop | Fault::ClockJump) => {
-                self.hold_up(trouble);
+            Trouble::Fault(Fault::Freeze | Fault::Stall | Fault::SlowLoop | Fault::ClockJump) => {
+                self.hold_up(trouble)
             }
             Trouble::Fault(_) => self.stop(trouble),
             Trouble::JoinStorm => {
@@ -318,6 +320,10 @@ impl<'p> Storm<'p> {
             Trouble::Fault(Fault::Freeze) => {
                 self.sim.freeze(member);
                 self.later(pause, Then::Thaw(member));
+            }
+            Trouble::Fault(Fault::Stall) => {
+                self.sim.stall(member);
+                self.later(pause, Then::Unstall(member));
             }
             Trouble::Fault(Fault::SlowLoop) => {
                 let by = period.mul_f64(self.rng.random_range(0.01..0.5));
