@@ -121,6 +121,12 @@ impl Gossip {
             .copied()
             .collect();
         for member in gone {
+            let services: Vec<Place> = self.store.services_of(member).collect();
+            for place in services {
+                if let Some(hash) = self.store.get(place).map(|entry| entry.hash) {
+                    self.refuse(env, hash);
+                }
+            }
             self.retire_services(env, member);
         }
     }

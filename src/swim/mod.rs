@@ -109,6 +109,8 @@ pub(crate) struct Swim {
     /// The member to probe next, out of turn.
     witness: Option<MemberId>,
     suspicions: Slab<suspicion::Suspicion>,
+    /// Suspects that were asked for their last word through others in this period.
+    last_words: usize,
     graves: Slab<TimerKey>,
     verdicts: BTreeMap<RowKey, verdict::Verdict>,
     seeds: Slab<seeds::Seed>,
@@ -177,6 +179,7 @@ impl Swim {
             testifies: false,
             witness: None,
             suspicions: Slab::new(),
+            last_words: 0,
             graves: Slab::new(),
             verdicts: BTreeMap::new(),
             seeds: Slab::new(),

@@ -67,6 +67,7 @@ impl Swim {
         env.timers.cancel(self.next_period);
         let next = env.now + self.local_health.stretch(self.timing.period);
         self.next_period = env.timers.insert(next, Timer::ProbePeriod);
+        self.last_words = 0;
     }
 
     /// Others suspect this member. Some of those who hear it probe the member out of turn, in the place of
@@ -151,6 +152,11 @@ impl Swim {
         self.probe
             .as_ref()
             .is_some_and(|probe| probe.number == number)
+    }
+
+    /// Whether the probe under way has no answer yet.
+    pub(super) fn is_probing(&self) -> bool {
+        self.probe.as_ref().is_some_and(|probe| !probe.answered)
     }
 
     /// The probe's ping is being handed to the driver: its round trip begins.

@@ -323,9 +323,13 @@ impl Swim {
         // A relay filled in where the acker is; straight from it, the source says so.
         let relayed = incoming.sender.address.filter(|_| was_forwarded);
         let ip = relayed.unwrap_or(incoming.from.ip());
+        let waiting = self.is_probing();
         let ours = self.end_probe(env, incoming, was_forwarded, number);
         if !was_forwarded {
             self.note_help(incoming.sender.id, number);
+        }
+        if let Some(ip) = relayed.filter(|_| ours && waiting) {
+            self.ask_where_it_answered(incoming, ip);
         }
         self.apply(env, incoming, memberships, !table);
         self.take_in(env, incoming, ip, !was_forwarded);
@@ -334,6 +338,23 @@ impl Swim {
             self.prove(env, incoming);
         }
         !was_forwarded
+    }
+
+    /// Others reach the probed member where this one does not look for it, as after two processes had its id: it
+    /// is asked there, and its answer counts. A relay's word alone does not.
+    fn ask_where_it_answered(&mut self, incoming: &mut Incoming<'_>, ip: IpAddr) {
+        let Some(row) = incoming.row.and_then(|key| self.table.get(key)) else {
+            return;
+        };
+        let there = SocketAddr::new(ip, incoming.sender.swim_port);
+        let held = row.state();
+        if incoming.sender.incarnation == held.incarnation
+            && is_somewhere(ip)
+            && !self.table.is_at(row, there)
+        {
+            let limit = incoming.spend(self.bare_datagram());
+            self.ask(there, Some(incoming.sender.id), Some(held), limit, false);
+        }
     }
 
     /// A direct Ack says something of its sender's rumors, which counts from a proved address only.

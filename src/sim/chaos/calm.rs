@@ -36,8 +36,11 @@ pub(super) fn come_to_rest(storm: &mut Storm<'_>) -> (Vec<String>, Option<Durati
         wrong = disagreement(storm);
     }
     let agreed_after = storm.sim.now().since(start);
-    // News and rumors get cold, and pauses long.
-    storm.sim.run_for(timing.retry_max * 3);
+    // News and rumors get cold, and pauses long. A newcomer has a record of each to tell, twelve in a period, some
+    // twenty times.
+    storm
+        .sim
+        .run_for((timing.retry_max * 3).max(round * ROUNDS));
     (unrest(storm), Some(agreed_after))
 }
 
@@ -88,7 +91,10 @@ fn difference(sim: &Sim, living: &[Index]) -> String {
             } else {
                 other
             };
-            return format!("{first} and {other}, as {id} {version} of {whose}");
+            let views = [first, other].map(|at| Some(sim.node(*at).health_of(id.id.parse().ok()?)));
+            return format!(
+                "{first} and {other}, as {id} {version} of {whose}, of whom they say {views:?}"
+            );
         }
     }
     "not any more".to_owned()
@@ -106,6 +112,10 @@ fn unfinished(sim: &Sim, living: &[Index]) -> Option<String> {
                 let Some(view) = sim.node(*member).election(kind, &group) else {
                     continue;
                 };
+                // The disk of who is not in the group held it, and nobody else's: there is none.
+                if view.is_hint && !runs_service(sim, *member, &group) {
+                    continue;
+                }
                 let leads = view.leader().map(|id| sim.node(*member).health_of(id));
                 if view.election.status != ElectionStatus::Finished
                     || leads != Some(Some(Health::Alive))
@@ -119,6 +129,11 @@ fn unfinished(sim: &Sim, living: &[Index]) -> Option<String> {
         }
     }
     None
+}
+
+fn runs_service(sim: &Sim, member: Index, group: &ServiceGroup) -> bool {
+    let id = sim.id(member);
+    sim.node(member).members_of(group).any(|it| it == id)
 }
 
 /// Whether more than half of the group's members that are not Departed are Alive (PROTOCOL.md §3).
