@@ -1,64 +1,374 @@
-//! How fast rings gossip and elect, and what members cost that have nothing to do but to probe each other.
+//! How fast rings on real sockets agree, gossip, elect and notice a death, and what members cost that have nothing to
+//! do but to probe each other: a process each, or all in one thread.
 
+#[path = "support/apart.rs"]
+mod apart;
 #[path = "support/args.rs"]
 mod args;
-#[allow(dead_code)]
-#[path = "support/counting.rs"]
-mod counting;
+#[path = "support/child.rs"]
+mod child;
+#[path = "support/echo.rs"]
+mod echo;
+#[path = "support/machine.rs"]
+mod machine;
+#[path = "support/members.rs"]
+mod members;
+#[path = "support/orders.rs"]
+mod orders;
+#[path = "support/plot.rs"]
+mod plot;
+#[path = "support/report.rs"]
+mod report;
+#[path = "support/ring.rs"]
+mod ring;
+#[path = "support/times.rs"]
+mod times;
 
-use std::fs;
+use std::env;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::os::fd::AsRawFd;
-use std::time::{Duration, Instant};
+use std::process::ExitCode;
+use std::time::Duration;
 
+use apart::{Apart, Floor};
 use args::Args;
-use butterfly::{
-    Butterfly, Config, RumorId, RumorKind, Service, ServiceConfig, ServiceGroup, Stats,
-};
-use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token};
+use butterfly::ServiceGroup;
+use members::{Counts, Kind, Members, Together, Usage};
+use orders::{Order, Until};
+use report::{Column, Report};
+use times::Times;
 
 const HELP: &str = "\
-cargo bench --bench mesh [-- SECONDS]: members with `lan` timing on one thread, under one poll. How long a
-configuration takes to reach 10 and 50 of them, and an election of 3 and 5; before that, what fifty cost that
-are idle for SECONDS (10): with and without gossip, and with connections that gossip still holds open.";
+cargo bench --bench mesh [-- WORD...]: rings with `lan` timing on real sockets of loopback, the members a process each
+(this program starts itself as them) or all in one thread. Only the tables whose titles have a WORD in them:
 
-fn main() -> io::Result<()> {
-    let Some(args) = Args::read(HELP) else {
-        return Ok(());
-    };
-    let asked = args.rest.first().and_then(|seconds| seconds.parse().ok());
-    let (members, seconds, runs) = if args.measure {
-        (50, asked.unwrap_or(10.0), 21)
-    } else {
-        (3, 0.1, 1)
-    };
-    println!("lan, one thread, on loopback");
-    // First, while the memory is still clean.
-    for gossip in [true, false] {
-        idle(members, gossip, seconds, args.measure)?;
-    }
-    for members in [10, members] {
-        spread(members, runs)?;
-    }
-    for members in [3, 5] {
-        elect(members, runs)?;
-    }
-    Ok(())
+  idle, one thread      what a member costs that has nothing to do: CPU, wakes, datagrams, memory
+  times, one thread     how long all take to agree, to hear a rumor, to elect a leader, to hold a dead one Confirmed
+  idle, a process each  the same costs, beside processes that only sleep, or only ask each other once a second
+  times, a process each the same times; the floor: how long telling all of them something over pipes takes
+
+  --members N     the size of every ring (10, 50 and 100; idle 100; in one thread 10 and 50; idle 50)
+  --seconds N     how long costs are measured, three times each (10)
+  --runs N        rings that are started, and a third of the rumors and elections in each size (7)
+  --kills N       members that are killed in each size, one after the other (9)";
+
+const COSTS: [Column; 9] = [
+    ("CPU ms/s", 3),
+    ("wakes/s", 2),
+    ("datagrams/s", 2),
+    ("bytes/s", 0),
+    ("private KiB", 0),
+    ("RSS KiB", 0),
+    ("connections", 1),
+    ("threads", 2),
+    ("descriptors", 1),
+];
+const TIMES: [Column; 5] = [
+    ("runs", 0),
+    ("mean", 4),
+    ("median", 4),
+    ("worst", 4),
+    ("a member p50", 4),
+];
+/// Members that elect a leader among them.
+const VOTERS: usize = 5;
+/// Windows in which costs are measured.
+const WINDOWS: usize = 3;
+
+fn main() -> ExitCode {
+    let args: Vec<_> = env::args().skip(1).collect();
+    args::conclude(match args.split_first() {
+        Some((first, rest)) if first == child::CHILD => child::run(rest),
+        _ => measure(),
+    })
 }
 
-/// The median, the least and the most of these.
-fn told(what: &str, mut times: Vec<Duration>) {
-    times.sort_unstable();
-    let millis = |at: usize| times.get(at).map_or(f64::NAN, |it| it.as_secs_f64() * 1e3);
-    println!(
-        "{what}: {:.2} ms (median of {}; {:.2} to {:.2})",
-        millis(times.len() / 2),
-        times.len(),
-        millis(0),
-        millis(times.len().saturating_sub(1))
-    );
+fn measure() -> io::Result<()> {
+    let Some(mut args) = Args::read(HELP) else {
+        return Ok(());
+    };
+    let members = args.number("--members").map(|members| members as usize);
+    let seconds = args.number("--seconds");
+    let runs = args.number("--runs").map(|runs| runs as usize);
+    let kills = args.number("--kills").map(|kills| kills as usize);
+    let measure = args.measure;
+    let sizes = |usual: &[usize]| match (measure, members) {
+        (_, Some(members)) => vec![members.max(2)],
+        (true, None) => usual.to_vec(),
+        (false, None) => vec![3],
+    };
+    let quick = |given: Option<usize>, usual| given.unwrap_or(if measure { usual } else { 1 });
+    let bench = Bench {
+        report: Report::new("mesh", "seconds until a member knows", &args),
+        window: Duration::from_secs_f64(seconds.unwrap_or(if measure { 10.0 } else { 0.05 })),
+        runs: quick(runs, 7),
+        kills: quick(kills, 9),
+        args,
+    };
+    bench.all(sizes)
+}
+
+struct Bench {
+    args: Args,
+    report: Report,
+    window: Duration,
+    runs: usize,
+    kills: usize,
+}
+
+/// How members run.
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    Together,
+    Apart,
+}
+
+impl Way {
+    fn name(self) -> &'static str {
+        match self {
+            Way::Together => "one thread",
+            Way::Apart => "a process each",
+        }
+    }
+
+    fn bind(self, members: usize, kind: Kind) -> io::Result<Box<dyn Members>> {
+        Ok(match self {
+            Way::Together => Box::new(Together::bind(members, kind)?),
+            Way::Apart => Box::new(Apart::bind(members, kind)?),
+        })
+    }
+}
+
+impl Bench {
+    fn all(mut self, sizes: impl Fn(&[usize]) -> Vec<usize>) -> io::Result<()> {
+        // First what needs clean memory.
+        for members in sizes(&[50]) {
+            self.idle(Way::Together, members)?;
+        }
+        for members in sizes(&[100]) {
+            self.idle(Way::Apart, members)?;
+        }
+        for members in sizes(&[10, 50]) {
+            self.times(Way::Together, members)?;
+        }
+        for members in sizes(&[10, 50, 100]) {
+            self.times(Way::Apart, members)?;
+        }
+        self.report.finish()
+    }
+
+    /// Members for the tiny version are fast ones.
+    fn kind(&self, gossip: bool) -> Kind {
+        Kind {
+            gossip,
+            local: !self.args.measure,
+        }
+    }
+
+    fn timing(&self) -> &'static str {
+        if self.args.measure { "lan" } else { "local" }
+    }
+
+    /// How long it takes until all agree, have heard a rumor, know who leads, hold a dead one Confirmed.
+    fn times(&mut self, way: Way, members: usize) -> io::Result<()> {
+        let title = format!("times, {}, {members} members", way.name());
+        if !self.args.wants(&title) {
+            return Ok(());
+        }
+        let title = format!(
+            "{title}, {}: seconds until the last one knows",
+            self.timing()
+        );
+        self.report.table(&title, &TIMES);
+        let mut floor = Runs::default();
+        let mut agree = Runs::default();
+        let mut ring = self.agreed(way, members, &mut floor, &mut agree)?;
+        if way == Way::Apart {
+            self.row("floor: told something over its pipe", &floor);
+        }
+        self.row("started at once through one seed, all see all", &agree);
+        self.spread(&mut *ring)?;
+        self.elect(&mut *ring)?;
+        self.kill(way, &mut *ring)?;
+        self.report.note(&format!("load {}", machine::load()));
+        Ok(())
+    }
+
+    /// Several rings that start; the last one.
+    fn agreed(
+        &self,
+        way: Way,
+        members: usize,
+        floor: &mut Runs,
+        agree: &mut Runs,
+    ) -> io::Result<Box<dyn Members>> {
+        let mut run = 0;
+        loop {
+            let mut ring = way.bind(members, self.kind(true))?;
+            floor.add(ring.order(&[], &Until::Always)?);
+            agree.add(ring.join_all()?);
+            run += 1;
+            if run >= self.runs {
+                return Ok(ring);
+            }
+        }
+    }
+
+    /// From `apply_config` at one member until all have it.
+    fn spread(&mut self, ring: &mut dyn Members) -> io::Result<()> {
+        let (mut first, mut later) = (Runs::default(), Runs::default());
+        for run in 0..=3 * self.runs {
+            ring.wait(&Until::Cool)?;
+            let group = group("spread", run)?;
+            let order = (run % ring.count(), Order::Apply(group.clone()));
+            let times = ring.order(&[order], &Until::Config(group))?;
+            if run == 0 {
+                first.add(times);
+            } else {
+                later.add(times);
+            }
+        }
+        self.row("a configuration reaches all, the first", &first);
+        self.row("a configuration reaches all, later ones", &later);
+        Ok(())
+    }
+
+    /// From `start_election` at all members of a group until everybody knows who leads.
+    fn elect(&mut self, ring: &mut dyn Members) -> io::Result<()> {
+        let voters = VOTERS.min(ring.count());
+        let mut runs = Runs::default();
+        for run in 0..3 * self.runs {
+            let group = group("elect", run)?;
+            let announce = |number| (number, Order::Announce(group.clone()));
+            let orders: Vec<_> = (0..voters).map(announce).collect();
+            ring.order(&orders, &Until::Services(group.clone(), voters))?;
+            ring.wait(&Until::Cool)?;
+            let elect = |number| (number, Order::Elect(group.clone(), number as u64));
+            let orders: Vec<_> = (0..voters).map(elect).collect();
+            let fittest = ring.who(voters - 1).0;
+            runs.add(ring.order(&orders, &Until::Leader(group, fittest))?);
+        }
+        self.row(
+            &format!("{voters} elect a leader, all know who leads"),
+            &runs,
+        );
+        Ok(())
+    }
+
+    /// From a member's death until all others hold it Confirmed; another one takes its place each time.
+    fn kill(&mut self, way: Way, ring: &mut dyn Members) -> io::Result<()> {
+        let mut runs = Runs::default();
+        for _ in 0..self.kills {
+            ring.wait(&Until::Cool)?;
+            let (dead, _) = ring.who(ring.count() - 1);
+            runs.add(ring.kill_last(&Until::Confirmed(dead))?);
+            ring.add()?;
+            let (newest, seed) = (ring.count() - 1, ring.who(0).1);
+            ring.order(&[(newest, Order::Join(seed))], &Until::Alive(ring.count()))?;
+        }
+        let how = if way == Way::Apart { " by SIGKILL" } else { "" };
+        self.row(&format!("one dies{how}, all hold it Confirmed"), &runs);
+        let name = format!("{} members, {}, one Confirmed", ring.count(), way.name());
+        self.report.curve(&name, &runs.each.nanos, 1e9);
+        Ok(())
+    }
+
+    fn row(&mut self, name: &str, runs: &Runs) {
+        self.report.row(name, &runs.row());
+    }
+
+    /// What members cost that have nothing to do.
+    fn idle(&mut self, way: Way, members: usize) -> io::Result<()> {
+        let title = format!("idle, {}, {members} members", way.name());
+        if !self.args.wants(&title) {
+            return Ok(());
+        }
+        let title = format!("{title}, {}: for each member", self.timing());
+        self.report.table(&title, &COSTS);
+        let mut sizes = None;
+        for gossip in [false, true] {
+            let mut ring = way.bind(members, self.kind(gossip))?;
+            let agreed = ring.join_all()?.last().copied().unwrap_or_default();
+            let with = if gossip { "with gossip" } else { "SWIM alone" };
+            self.settle(&mut *ring)?;
+            let cost = self.cost(&mut *ring, with)?;
+            sizes = sizes.or(Some(cost.bytes / cost.datagrams));
+            if gossip {
+                self.open_and_closed(&mut *ring)?;
+            }
+            let agreed = agreed.as_secs_f64();
+            self.report
+                .note(&format!("{with}: all see all after {agreed:.2} s"));
+        }
+        if way == Way::Apart {
+            let size = sizes.unwrap_or(0.0) as usize;
+            self.floors(members, size)?;
+        }
+        self.report.note(&format!("load {}", machine::load()));
+        Ok(())
+    }
+
+    /// News goes on for a while, and comparing tables.
+    fn settle(&self, ring: &mut dyn Members) -> io::Result<()> {
+        if self.args.measure {
+            ring.wait(&Until::Quiet)?;
+        }
+        ring.run_for(self.window)
+    }
+
+    /// What the connections cost that rumors went over.
+    fn open_and_closed(&mut self, ring: &mut dyn Members) -> io::Result<()> {
+        let mut orders = Vec::new();
+        for number in 0..ring.count() {
+            orders.push((number, Order::Apply(group("idle", number)?)));
+        }
+        ring.order(&orders, &Until::Cool)?;
+        self.cost(ring, "with gossip, connections open")?;
+        if self.args.measure {
+            ring.wait(&Until::Closed)?;
+            self.cost(ring, "with gossip, connections closed again")?;
+        }
+        Ok(())
+    }
+
+    /// Runs, and adds a row of what a member cost: what is in the middle of several windows.
+    fn cost(&mut self, ring: &mut dyn Members, name: &str) -> io::Result<Cost> {
+        let mut windows = Vec::new();
+        for _ in 0..WINDOWS {
+            let before = (ring.usage(), ring.counts()?);
+            ring.run_for(self.window)?;
+            let after = (ring.usage(), ring.counts()?);
+            windows.push(Cost::between(before, after, self.window, ring.count()));
+        }
+        windows.sort_by(|one, other| one.cpu.total_cmp(&other.cpu));
+        let cost = windows.swap_remove(WINDOWS / 2);
+        self.report.row(name, &cost.row());
+        Ok(cost)
+    }
+
+    /// Processes that do nothing, and such as ask each other once a second.
+    fn floors(&mut self, members: usize, size: usize) -> io::Result<()> {
+        let asking = format!("floor: asks once a second, {size} bytes");
+        for (name, sizes) in [
+            ("floor: a bound socket, sleeping", None),
+            (asking.as_str(), Some((size, size))),
+        ] {
+            let pause = self.window.min(Duration::from_secs(1)) / members as u32;
+            let floor = Floor::start(members, sizes, pause)?;
+            let mut windows = Vec::new();
+            for _ in 0..WINDOWS {
+                let before = (floor.usage(), Counts::default());
+                std::thread::sleep(self.window);
+                let after = (floor.usage(), Counts::default());
+                windows.push(Cost::between(before, after, self.window, members));
+            }
+            windows.sort_by(|one, other| one.cpu.total_cmp(&other.cpu));
+            let mut row = windows[WINDOWS / 2].row();
+            let asks = if sizes.is_some() { 1.0 } else { 0.0 };
+            (row[1], row[2], row[3]) = (3.0 * asks, 2.0 * asks, 2.0 * asks * size as f64);
+            self.report.row(name, &row);
+        }
+        Ok(())
+    }
 }
 
 fn group(name: &str, number: usize) -> io::Result<ServiceGroup> {
@@ -67,274 +377,87 @@ fn group(name: &str, number: usize) -> io::Result<ServiceGroup> {
         .map_err(io::Error::other)
 }
 
-/// From `apply_config` at one member until all have it.
-fn spread(members: usize, runs: usize) -> io::Result<()> {
-    let mut mesh = Mesh::settled(members, true)?;
-    let mut times = Vec::new();
-    // The first opens connections.
-    for run in 0..=runs {
-        let group = group("spread", run)?;
-        let id = RumorId::config(&group);
-        let start = Instant::now();
-        mesh.apply(run % members, group)?;
-        mesh.run_until(|mesh| {
-            let mut nodes = mesh.members.iter().map(Butterfly::node);
-            nodes.all(|node| node.rumor(&id).is_some())
-        })?;
-        times.push(start.elapsed());
-        mesh.cool()?;
-    }
-    let first = times.remove(0).as_secs_f64() * 1e3;
-    told(&format!("a configuration reaches {members} members"), times);
-    println!("    the first, which opens connections: {first:.2} ms");
-    Ok(())
+/// Times until the last of them knew, run by run, and those of each.
+struct Runs {
+    seconds: Vec<f64>,
+    each: Times,
 }
 
-/// From `start_election` at all members of a group until all know who leads.
-fn elect(members: usize, runs: usize) -> io::Result<()> {
-    let mut mesh = Mesh::settled(members, true)?;
-    let mut times = Vec::new();
-    for run in 0..runs {
-        let group = group("elect", run)?;
-        for number in 0..members {
-            let service = Service::new(group.clone(), "core/redis/7.0.0/20260101000000");
-            let member = &mut mesh.members[number];
-            member.announce(service).map_err(io::Error::other)?;
-            mesh.wake(number)?;
+impl Default for Runs {
+    fn default() -> Self {
+        Runs {
+            seconds: Vec::new(),
+            each: Times::new(),
         }
-        mesh.run_until(|mesh| {
-            let mut nodes = mesh.members.iter().map(Butterfly::node);
-            nodes.all(|node| node.members_of(&group).count() == members)
-        })?;
-        mesh.cool()?;
-        let start = Instant::now();
-        for number in 0..members {
-            let (kind, fitness) = (RumorKind::Election, number as u64);
-            let member = &mut mesh.members[number];
-            let started = member.start_election(kind, &group, fitness);
-            started.map_err(io::Error::other)?;
-            mesh.wake(number)?;
-        }
-        mesh.run_until(|mesh| {
-            let leads = |member: &Butterfly| {
-                let election = member.node().election(RumorKind::Election, &group)?;
-                election.leader()
-            };
-            let mut leaders = mesh.members.iter().map(leads);
-            let last = mesh.members.last().map(|member| member.node().id());
-            leaders.all(|leader| leader == last)
-        })?;
-        times.push(start.elapsed());
-        mesh.cool()?;
-    }
-    told(&format!("{members} members elect a leader"), times);
-    Ok(())
-}
-
-/// What members cost that have nothing to do.
-fn idle(members: usize, gossip: bool, seconds: f64, settle: bool) -> io::Result<()> {
-    let (before, heap_before) = (memory(), counting::live());
-    let start = Instant::now();
-    let mut mesh = Mesh::settled(members, gossip)?;
-    let agreed = start.elapsed().as_secs_f64();
-    println!("{members} members, gossip: {gossip}; they agree after {agreed:.2} s");
-    if settle {
-        // News goes on for a while.
-        mesh.run_for(Duration::from_secs(20))?;
-    }
-    mesh.cost("idle", seconds)?;
-    if gossip {
-        for number in 0..members {
-            mesh.apply(number, group("idle", number)?)?;
-        }
-        mesh.cool()?;
-        mesh.cost("idle, connections open", seconds)?;
-        if settle {
-            let open = |mesh: &Mesh| mesh.gauge("push_sockets") + mesh.gauge("connections");
-            mesh.run_until(|mesh| open(mesh) == 0)?;
-            mesh.cost("idle, connections closed again", seconds)?;
-        }
-    }
-    let kib = memory().saturating_sub(before) as f64 / members as f64;
-    let heap = (counting::live() - heap_before) as f64 / 1024.0 / members as f64;
-    println!("private memory a member: {kib:.1} KiB, asked of the allocator {heap:.1} KiB");
-    Ok(())
-}
-
-/// Members under one poll.
-struct Mesh {
-    poll: Poll,
-    members: Vec<Butterfly>,
-    deadlines: Vec<Option<Instant>>,
-    wakes: u64,
-}
-
-impl Mesh {
-    /// That many members that know the first.
-    fn start(members: usize, gossip: bool) -> io::Result<Mesh> {
-        let mut mesh = Mesh {
-            poll: Poll::new()?,
-            members: Vec::new(),
-            deadlines: vec![Some(Instant::now()); members],
-            wakes: 0,
-        };
-        for number in 0..members {
-            let mut config = Config::new(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0));
-            config.name = format!("m{number}");
-            config.gossip = gossip;
-            let mut member = Butterfly::bind(config).map_err(io::Error::other)?;
-            if let Some(first) = mesh.members.first() {
-                member.join(first.local_addr()).map_err(io::Error::other)?;
-            }
-            mesh.poll.registry().register(
-                &mut SourceFd(&member.as_raw_fd()),
-                Token(number),
-                Interest::READABLE,
-            )?;
-            mesh.members.push(member);
-        }
-        Ok(mesh)
-    }
-
-    /// That many members that agree.
-    fn settled(members: usize, gossip: bool) -> io::Result<Mesh> {
-        let mut mesh = Mesh::start(members, gossip)?;
-        mesh.run_until(Mesh::agrees)?;
-        Ok(mesh)
-    }
-
-    fn apply(&mut self, number: usize, group: ServiceGroup) -> io::Result<()> {
-        let config = ServiceConfig::new(group, 1, vec![b'#'; 200]);
-        let member = &mut self.members[number];
-        member.apply_config(config).map_err(io::Error::other)?;
-        self.wake(number)
-    }
-
-    /// Until nothing is hot any more.
-    fn cool(&mut self) -> io::Result<()> {
-        self.run_until(|mesh| mesh.members.iter().all(|it| it.node().hot_rumors() == 0))
-    }
-
-    fn run_until(&mut self, condition: impl Fn(&Mesh) -> bool) -> io::Result<()> {
-        let start = Instant::now();
-        while !condition(self) {
-            if start.elapsed() > Duration::from_secs(150) {
-                return Err(io::Error::other("waited in vain"));
-            }
-            self.run_for(Duration::from_micros(200))?;
-        }
-        Ok(())
-    }
-
-    fn run_for(&mut self, duration: Duration) -> io::Result<()> {
-        let end = Instant::now() + duration;
-        let mut events = Events::with_capacity(self.members.len());
-        loop {
-            let next = self
-                .deadlines
-                .iter()
-                .flatten()
-                .min()
-                .copied()
-                .unwrap_or(end);
-            let now = Instant::now();
-            if now >= end {
-                return Ok(());
-            }
-            let timeout = next.min(end).saturating_duration_since(now);
-            self.poll.poll(&mut events, Some(timeout))?;
-            for event in &events {
-                self.wake(event.token().0)?;
-            }
-            let now = Instant::now();
-            for number in 0..self.members.len() {
-                if self.deadlines[number].is_some_and(|due| due <= now) {
-                    self.wake(number)?;
-                }
-            }
-        }
-    }
-
-    fn wake(&mut self, number: usize) -> io::Result<()> {
-        let member = &mut self.members[number];
-        member.process()?;
-        while member.poll_event().is_some() {}
-        self.deadlines[number] = member.deadline();
-        self.wakes += 1;
-        Ok(())
-    }
-
-    fn agrees(&self) -> bool {
-        let all = self.members.len();
-        self.members
-            .iter()
-            .all(|member| member.node().counts().alive == all)
-    }
-
-    fn sum(&self, count: impl Fn(&Stats) -> u64) -> u64 {
-        let stats = self.members.iter().map(|member| member.node().stats());
-        stats.map(count).sum()
-    }
-
-    /// All members' gossip sockets together.
-    fn gauge(&self, name: &str) -> u64 {
-        let stats = self.members.iter().filter_map(Butterfly::gossip_stats);
-        stats
-            .map(|stats| {
-                let gauge = stats.gauges().find(|gauge| gauge.name == name);
-                gauge.map_or(0, |gauge| gauge.now)
-            })
-            .sum()
-    }
-
-    /// Runs for so long, and prints what a member cost in a second.
-    fn cost(&mut self, what: &str, seconds: f64) -> io::Result<()> {
-        let counts = |mesh: &Mesh| {
-            [
-                mesh.wakes,
-                mesh.sum(Stats::sent_total),
-                mesh.sum(|stats| stats.bytes_sent),
-                mesh.sum(|stats| stats.rumor_bytes_sent),
-            ]
-        };
-        let (cpu, before) = (cpu_time(), counts(self));
-        self.run_for(Duration::from_secs_f64(seconds))?;
-        let cpu = cpu_time().saturating_sub(cpu).as_secs_f64() * 1e3;
-        let each = self.members.len() as f64 * seconds;
-        let mut after = counts(self).into_iter().zip(before);
-        let mut grown = || {
-            after
-                .next()
-                .map_or(0.0, |(now, then)| (now - then) as f64 / each)
-        };
-        println!(
-            "{what}, a member and second: CPU {:.4} ms, {:.2} wakes, {:.2} datagrams, {:.0} bytes of SWIM, \
-             {:.0} of rumors; {} connections of all",
-            cpu / each,
-            grown(),
-            grown(),
-            grown(),
-            grown(),
-            self.gauge("connections")
-        );
-        Ok(())
     }
 }
 
-/// What all threads of this process spent so far, ZeroMQ's too.
-fn cpu_time() -> Duration {
-    let threads = fs::read_dir("/proc/self/task").into_iter().flatten();
-    let nanos = threads.filter_map(|thread| {
-        let text = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
-        text.split(' ').next()?.parse::<u64>().ok()
-    });
-    Duration::from_nanos(nanos.sum())
+impl Runs {
+    fn add(&mut self, times: Vec<Duration>) {
+        self.seconds.extend(times.last().map(Duration::as_secs_f64));
+        self.seconds.sort_by(f64::total_cmp);
+        for time in times {
+            self.each.record(Some(time));
+        }
+    }
+
+    fn row(&self) -> [f64; 5] {
+        let count = self.seconds.len();
+        let at = |place: usize| self.seconds.get(place).copied().unwrap_or(f64::NAN);
+        [
+            count as f64,
+            self.seconds.iter().sum::<f64>() / count as f64,
+            (at(count / 2) + at(count.saturating_sub(1) / 2)) / 2.0,
+            at(count.wrapping_sub(1)),
+            self.each.median(1e9),
+        ]
+    }
 }
 
-/// Memory of this process that it shares with nobody, in KiB.
-fn memory() -> u64 {
-    let text = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:"));
-    let number = line.and_then(|line| line.trim().split(' ').next()?.parse().ok());
-    number.unwrap_or(0)
+/// What a member cost in a second, and has.
+struct Cost {
+    /// Milliseconds.
+    cpu: f64,
+    wakes: f64,
+    datagrams: f64,
+    bytes: f64,
+    connections: f64,
+    now: Usage,
+}
+
+impl Cost {
+    fn between(
+        before: (Usage, Counts),
+        after: (Usage, Counts),
+        window: Duration,
+        members: usize,
+    ) -> Cost {
+        let each = members as f64 * window.as_secs_f64();
+        let grown = |now: u64, then: u64| now.saturating_sub(then) as f64 / each;
+        Cost {
+            cpu: after.0.cpu.saturating_sub(before.0.cpu).as_secs_f64() * 1e3 / each,
+            wakes: grown(after.1.wakes, before.1.wakes),
+            datagrams: grown(after.1.datagrams, before.1.datagrams),
+            bytes: grown(
+                after.1.bytes + after.1.rumor_bytes,
+                before.1.bytes + before.1.rumor_bytes,
+            ),
+            connections: after.1.connections as f64 / members as f64,
+            now: after.0,
+        }
+    }
+
+    fn row(&self) -> [f64; 9] {
+        [
+            self.cpu,
+            self.wakes,
+            self.datagrams,
+            self.bytes,
+            self.now.private,
+            self.now.resident,
+            self.connections,
+            self.now.threads,
+            self.now.descriptors,
+        ]
+    }
 }

@@ -43,6 +43,9 @@ pub const MAX_ACCUSERS: usize = 4;
 /// the loss of half a ring, or a forged suspicion of all, is no storm of PingReqs.
 pub const MAX_LAST_WORDS: usize = 8;
 
+/// Suspects that a member may be about to probe as a witness; more displace the oldest.
+pub const MAX_WITNESSED: usize = 8;
+
 /// Claims that a member is dead, being checked at the same time; more are ignored until they come again.
 pub const MAX_VERDICTS: usize = 1_024;
 

@@ -33,14 +33,18 @@ pub fn describe() -> String {
     let cpu = field(&read("/proc/cpuinfo"), "model name").unwrap_or("unknown CPU".to_owned());
     let cpus = std::thread::available_parallelism().map_or(0, usize::from);
     let kernel = read("/proc/sys/kernel/osrelease");
-    let load = read("/proc/loadavg");
-    let load: Vec<_> = load.split(' ').take(3).collect();
     format!(
         "{cpu}, CPUs {} ({cpus}), Linux {}, load {}",
         allowed(),
         kernel.trim(),
-        load.join(" ")
+        load()
     )
+}
+
+/// How many processes wanted to run of late: over one, five and fifteen minutes.
+pub fn load() -> String {
+    let load = read("/proc/loadavg");
+    load.split(' ').take(3).collect::<Vec<_>>().join(" ")
 }
 
 /// The CPUs that the calling thread may use.
@@ -108,4 +112,14 @@ pub fn private_memory(pid: &str) -> u64 {
 /// All memory of a process that is in use, in KiB.
 pub fn resident_memory(pid: &str) -> u64 {
     kib(&read(&format!("/proc/{pid}/status")), "VmRSS")
+}
+
+/// Descriptors that a process has open.
+pub fn descriptors(pid: &str) -> usize {
+    fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
+}
+
+/// Threads of a process.
+pub fn threads(pid: &str) -> usize {
+    fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count)
 }

@@ -118,10 +118,13 @@ impl Report {
         scale: f64,
     ) {
         for (whose, times) in [floor, ours] {
-            self.curves
-                .curves
-                .push(Curve::of(&format!("{name}, {whose}"), times, scale));
+            self.curve(&format!("{name}, {whose}"), times, scale);
         }
+    }
+
+    /// One curve for the plot.
+    pub fn curve(&mut self, name: &str, values: &Histogram<u64>, scale: f64) {
+        self.curves.curves.push(Curve::of(name, values, scale));
     }
 
     /// Prints the JSON and writes the plot, as far as they were asked for.

@@ -62,35 +62,50 @@ impl Ring {
         pause: Duration,
         change: impl Fn(usize, &mut Config),
     ) -> io::Result<Ring> {
-        let mut ring = Ring {
+        let mut ring = Ring::new(members)?;
+        for number in 0..members {
+            ring.add(|config| change(number, config))?;
+            if number > 0 {
+                let first = ring.members[0].local_addr();
+                let joined = ring.members[number].join(first);
+                joined.map_err(io::Error::other)?;
+            }
+            ring.wake(number)?;
+            ring.run_for(pause)?;
+        }
+        Ok(ring)
+    }
+
+    /// Nobody yet, with room for so many.
+    pub fn new(members: usize) -> io::Result<Ring> {
+        Ok(Ring {
             members: Vec::with_capacity(members),
             wakes: 0,
             round_trips: None,
             poll: Poll::new()?,
             events: Events::with_capacity(members.max(16)),
-            deadlines: vec![None; members],
+            deadlines: Vec::with_capacity(members),
             due: BinaryHeap::new(),
             woken: Vec::new(),
             turn: Vec::new(),
-        };
-        for number in 0..members {
-            let mut config = Config::new(LOCAL);
-            config.name = format!("m{number}");
-            change(number, &mut config);
-            let mut member = Butterfly::bind(config).map_err(io::Error::other)?;
-            if let Some(first) = ring.members.first() {
-                member.join(first.local_addr()).map_err(io::Error::other)?;
-            }
-            ring.poll.registry().register(
-                &mut SourceFd(&member.as_raw_fd()),
-                Token(number),
-                Interest::READABLE,
-            )?;
-            ring.members.push(member);
-            ring.wake(number)?;
-            ring.run_for(pause)?;
-        }
-        Ok(ring)
+        })
+    }
+
+    /// One more, which knows nobody and is not driven before it is woken.
+    pub fn add(&mut self, change: impl Fn(&mut Config)) -> io::Result<()> {
+        let number = self.members.len();
+        let mut config = Config::new(LOCAL);
+        config.name = format!("m{number}");
+        change(&mut config);
+        let member = Butterfly::bind(config).map_err(io::Error::other)?;
+        self.poll.registry().register(
+            &mut SourceFd(&member.as_raw_fd()),
+            Token(number),
+            Interest::READABLE,
+        )?;
+        self.members.push(member);
+        self.deadlines.push(None);
+        Ok(())
     }
 
     /// The last of them dies, without a word.

@@ -121,11 +121,13 @@ impl Gossip {
             .copied()
             .collect();
         for member in gone {
-            let services: Vec<Place> = self.store.services_of(member).collect();
-            for place in services {
-                if let Some(hash) = self.store.get(place).map(|entry| entry.hash) {
-                    self.refuse(env, hash);
-                }
+            // Those whose sweep comes later still hold them: asked for again, they would go to and fro.
+            let services = self.store.services_of(member);
+            let hashes: Vec<u64> = services
+                .filter_map(|place| Some(self.store.get(place)?.hash))
+                .collect();
+            for hash in hashes {
+                self.refuse(env, hash);
             }
             self.retire_services(env, member);
         }
