@@ -17,6 +17,9 @@ const PATIENCE: u32 = 6;
 /// And so many rounds, in which each member is probed once.
 const ROUNDS: u32 = 3;
 
+/// So many periods it has to be quiet.
+const WATCHED: u32 = 60;
+
 /// Lets everything heal and waits until all agree; then looks whether that lasts, and is quiet. What is not
 /// as it has to be, and how long it took.
 pub(super) fn come_to_rest(storm: &mut Storm<'_>) -> (Vec<String>, Option<Duration>) {
@@ -150,7 +153,6 @@ fn has_quorum(sim: &Sim, member: Index, group: &ServiceGroup) -> bool {
 
 /// What goes on though all agree.
 fn unrest(storm: &mut Storm<'_>) -> Vec<String> {
-    const PERIODS: u32 = 60;
     let mut found: Vec<String> = disagreement(storm)
         .map(|what| format!("it did not last: {what}"))
         .into_iter()
@@ -166,10 +168,11 @@ fn unrest(storm: &mut Storm<'_>) -> Vec<String> {
         }
     }
     let (datagrams, pushes) = (sim.datagrams, sim.pushes);
-    sim.run_for(storm.plan.timing().period * PERIODS);
+    sim.run_for(storm.plan.timing().period * WATCHED);
     let up = sim.up().count() as f64;
-    let each = (sim.datagrams - datagrams) as f64 / up / f64::from(PERIODS);
-    let most = steady(&storm.plan.timing());
+    let each = (sim.datagrams - datagrams) as f64 / up / f64::from(WATCHED);
+    let seeds = sim.up().map(|member| sim.node(member).seeds());
+    let most = steady(&storm.plan.timing(), seeds.max().unwrap_or_default());
     if each > most && !forged {
         found.push(format!(
             "{each:.2} datagrams a member and period, and not {most:.2} at most"
@@ -182,9 +185,14 @@ fn unrest(storm: &mut Storm<'_>) -> Vec<String> {
     found
 }
 
-/// What a member sends at most in a period when nothing happens: a ping and an Ack; a table is compared, two seeds
-/// and one of the dead are asked, once in each longest pause or a tenth earlier.
-fn steady(timing: &Timing) -> f64 {
-    let in_pause = |pause: Duration| timing.period.as_secs_f64() / (0.9 * pause.as_secs_f64());
-    2.0 + 2.0 * in_pause(timing.sync_max) + (2.0 * 2.0 + 1.0) * in_pause(timing.retry_max) + 0.02
+/// What a member sends at most in a period when nothing happens: a ping and an Ack; a table is compared, the
+/// seeds and one of the dead are asked, once in each longest pause or a tenth earlier.
+fn steady(timing: &Timing, seeds: usize) -> f64 {
+    let in_pause = |pause: Duration| {
+        let times = f64::from(WATCHED) * timing.period.as_secs_f64() / (0.9 * pause.as_secs_f64());
+        (times.floor() + 1.0) / f64::from(WATCHED)
+    };
+    2.0 + 2.0 * in_pause(timing.sync_max)
+        + (2.0 * seeds as f64 + 1.0) * in_pause(timing.retry_max)
+        + 0.02
 }

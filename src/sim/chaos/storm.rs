@@ -236,8 +236,7 @@ impl<'p> Storm<'p> {
             Trouble::JoinStorm => {
                 self.came.insert(trouble);
                 for _ in 0..self.rng.random_range(2..=10) {
-                    let member = self.sim.start();
-                    self.ask_seeds(member);
+                    self.come();
                 }
             }
             Trouble::RestartOfAll => {
@@ -403,11 +402,20 @@ impl<'p> Storm<'p> {
         }
     }
 
+    /// A newcomer.
+    fn come(&mut self) {
+        let member = self.sim.start();
+        self.ask_seeds(member);
+    }
+
     fn mass_leave(&mut self) {
         let grace = self.plan.timing().leave_grace * 3;
         for _ in 0..self.rng.random_range(1..=5) {
             let leaver = self.some_up(|storm, it| it >= SEEDS && !storm.gone.contains(&it));
-            let Some(member) = leaver else { return };
+            // There is nobody but seeds: the next try finds somebody.
+            let Some(member) = leaver else {
+                return self.come();
+            };
             self.came.insert(Trouble::MassLeave);
             self.sim.command(member, |node, now| node.leave(now));
             self.later(grace, Then::End(member));
@@ -423,7 +431,7 @@ impl<'p> Storm<'p> {
     fn depart(&mut self) {
         let told = self.some_up(|storm, it| it >= SEEDS && !storm.gone.contains(&it));
         let (Some(told), Some(teller)) = (told, self.some_up(|_, _| true)) else {
-            return;
+            return self.come();
         };
         let id: MemberId = self.sim.id(told);
         self.came.insert(Trouble::Departure);
