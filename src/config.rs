@@ -89,7 +89,7 @@ impl Timing {
             suspicion_stretch: 4.0,
             suspicion_confirmations: 3,
             suspicion_scaled: true,
-            witnesses: 8,
+            witnesses: 12,
             local_health: true,
             verdict_timeout: Duration::from_millis(500),
             push_fanout: 3,

@@ -39,6 +39,9 @@ pub const MAX_QUEUED_TRACES: usize = 65_536;
 /// Accusers remembered for one suspicion: more than any timing asks for.
 pub const MAX_ACCUSERS: usize = 4;
 
+/// Suspects that a member may be about to probe as a witness; more displace the oldest.
+pub const MAX_WITNESSED: usize = 8;
+
 /// Claims that a member is dead, being checked at the same time; more are ignored until they come again.
 pub const MAX_VERDICTS: usize = 1_024;
 

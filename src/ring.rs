@@ -33,7 +33,9 @@ pub(crate) trait Ring {
     fn is_exiled(&self, id: &MemberId) -> bool;
     /// A living member that may be pushed to: another one, not blocked, with a gossip port.
     fn peer(&self, id: &MemberId) -> Option<Peer>;
-    /// Up to `most` different such members, at random.
+    /// All such members.
+    fn peers(&self) -> impl Iterator<Item = Peer>;
+    /// Up to `most` different ones of them, at random.
     fn pick(&self, most: usize, rng: &mut StdRng, chosen: &mut Vec<Peer>);
     /// The first living member at or after this place in the table, and the place after it: for a walk in
     /// pieces.

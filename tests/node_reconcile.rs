@@ -255,6 +255,40 @@ fn who_has_not_proved_its_address_gets_nothing() {
 }
 
 #[test]
+fn who_compares_unproved_is_asked_to_prove_its_address_and_then_compared_with() {
+    let (mut bench, _) = holding(10);
+    let stranger = Peer::ours(2);
+    bench.meet(&[stranger]);
+    bench.sent();
+    let all = Part::All {
+        first: 0,
+        last: u64::MAX,
+        hashes: vec![1, 2, 3],
+    };
+    let parts = bytes_of(&[all]);
+    let ack = stranger.compares(&parts);
+    bench.feed(&stranger, ack, &[]);
+    let sent = bench.sent();
+    let pings = pings(&to(&stranger, &sent));
+    let [ping] = &pings[..] else {
+        panic!("{pings:?}");
+    };
+    assert_eq!(said_to(&stranger, &sent).0, 0);
+    let before = bench.node.stats().comparisons;
+    let proof = butterfly::wire::Message::Ack {
+        from: stranger.from(),
+        forward_to: None,
+        probe: ping.probe,
+        table: false,
+        rumors: bench.node.rumor_checksum() ^ 1,
+        reconcile: &[],
+    };
+    bench.feed(&stranger, proof, &[]);
+    assert_eq!(bench.node.stats().comparisons, before + 1);
+    assert_eq!(said_to(&stranger, &bench.sent()).0, 1);
+}
+
+#[test]
 fn an_ack_with_another_checksum_begins_a_comparison_now_and_then() {
     let (mut bench, peer) = holding(10);
     let ack = |rumors| butterfly::wire::Message::Ack {

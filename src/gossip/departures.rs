@@ -121,6 +121,14 @@ impl Gossip {
             .copied()
             .collect();
         for member in gone {
+            // Those whose sweep comes later still hold them: asked for again, they would go to and fro.
+            let services = self.store.services_of(member);
+            let hashes: Vec<u64> = services
+                .filter_map(|place| Some(self.store.get(place)?.hash))
+                .collect();
+            for hash in hashes {
+                self.refuse(env, hash);
+            }
             self.retire_services(env, member);
         }
     }

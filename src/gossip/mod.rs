@@ -8,6 +8,7 @@
 //! | `hot` | which rumors are still to be told |
 //! | `receive` | what a rumor does that was heard |
 //! | `push` | telling what is hot, at once and then again |
+//! | `successor` | who is told first, so that nobody is left out |
 //! | `reconcile` | comparing stores with peers that can, and asking for what is missing |
 //! | `arrears` | what peers that cannot compare have yet to get |
 //! | `outbox` | what waits to be sent, and how many bytes a second |
@@ -28,6 +29,7 @@ mod push;
 mod receive;
 mod reconcile;
 mod store;
+mod successor;
 mod sums;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -81,6 +83,7 @@ pub(crate) struct Gossip {
     pushing: bool,
     /// Whether what is hot is to be told again.
     telling: bool,
+    successor: successor::Successor,
     /// Peers chosen to be told; kept so that choosing allocates nothing.
     chosen: Vec<Peer>,
 }
@@ -102,6 +105,7 @@ impl Gossip {
             next_outdo: Time::ZERO,
             pushing: false,
             telling: false,
+            successor: successor::Successor::new(),
             chosen: Vec::new(),
         };
         if enabled {
@@ -147,6 +151,7 @@ impl Gossip {
         let came = to <= Health::Suspect && from.is_none_or(|from| from >= Health::Confirmed);
         if came {
             self.reconciling.forget_refused();
+            self.successor.came(ring, id);
         }
         if came && self.enabled {
             self.greet(env, ring, id);

@@ -1,5 +1,5 @@
-//! Telling what is hot: to a few random members at once, then to others after each interval, until it was
-//! told or heard back often enough. Peers that can ask for rumors get them only at the first telling, and not
+//! Telling what is hot: to the successor and a few random members at once, then to others after each interval,
+//! until it was told or heard back often enough. Peers that can ask for rumors get them only at the first telling, and not
 //! if they are big; later they are just told what there is, by a datagram.
 
 use super::Gossip;
@@ -46,10 +46,15 @@ impl Gossip {
 
     fn tell_some(&mut self, env: &mut Env, ring: &impl Ring, fresh: bool) {
         let mut chosen = std::mem::take(&mut self.chosen);
-        ring.pick(self.timing.gossip_fanout, &mut env.rng, &mut chosen);
+        let fanout = self.timing.gossip_fanout;
+        ring.pick(fanout, &mut env.rng, &mut chosen);
         if chosen.is_empty() {
             self.cool_all();
         } else {
+            // Behind the others, as it is only for rumors that were told to nobody yet. One alone is random,
+            // else the rumor would go around the circle.
+            let next = self.successor.get(ring).filter(|_| fanout > 1);
+            chosen.extend(next.filter(|next| chosen.iter().all(|peer| peer.id != next.id)));
             self.tell(ring, &chosen, fresh);
         }
         self.chosen = chosen;
@@ -118,11 +123,14 @@ impl Gossip {
         }
         let (hash, first) = (entry.hash, entry.told == 0);
         let what = What::Rumor(place, hash);
+        let told = self.timing.gossip_fanout.min(peers.len());
         entry.told = entry
             .told
-            .saturating_add(u8::try_from(peers.len()).unwrap_or(u8::MAX));
+            .saturating_add(u8::try_from(told).unwrap_or(u8::MAX));
         let cold = is_cold(entry);
-        for (peer, offer) in peers.iter().zip(offers) {
+        // The successor, if it is none of the random ones, in the place of one of them.
+        let skipped = if first { peers.len() - told } else { 0 };
+        for (peer, offer) in peers.iter().zip(offers).skip(skipped).take(told) {
             if peer.compares && (class == Class::Bulky || !first) {
                 offer.push(hash);
             } else if class == Class::Bulky && !peer.heard {

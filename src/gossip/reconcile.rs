@@ -339,6 +339,12 @@ impl Gossip {
         }
     }
 
+    /// What has this hash is not asked for, for a while.
+    pub(super) fn refuse(&mut self, env: &Env, hash: u64) {
+        let pause = self.timing.retry_max;
+        self.reconciling.refuse(env.now, pause, hash);
+    }
+
     /// A rumor came that was not held. If it was the last of those asked for, there may be more.
     pub(super) fn arrived(&mut self, env: &mut Env, ring: &impl Ring, hash: u64) {
         if !self.reconciling.arrived(hash) {
@@ -347,8 +353,7 @@ impl Gossip {
         let place = self.store.find_hash(hash);
         let Some(entry) = place.and_then(|place| self.store.get_mut(place)) else {
             // Going on would have it come again.
-            let pause = self.timing.retry_max;
-            return self.reconciling.refuse(env.now, pause, hash);
+            return self.refuse(env, hash);
         };
         // Others may know it as well as who was asked: they are offered it, as if it had been told before,
         // else each newcomer would push everything that there is.

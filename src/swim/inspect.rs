@@ -39,6 +39,7 @@ impl Swim {
             size.now.hash(hasher);
         }
         (self.local_health.score(), self.pushing, self.rumors).hash(hasher);
-        (self.is_leaving(), self.testifies, self.witness).hash(hasher);
+        self.is_leaving().hash(hasher);
+        (self.witness.in_a_row(), self.witness.suspects()).hash(hasher);
     }
 }

@@ -15,6 +15,7 @@
 //! | `news` | which records are news, the least told first |
 //! | `probe` | the probe cycle |
 //! | `suspicion` | who is suspected by whom, and until when |
+//! | `witness` | probing suspects out of turn |
 //! | `verdict` | checking the claim that a living member is dead |
 //! | `graves` | what becomes of the dead, and asking them if they are back |
 //! | `seeds` | addresses asked for ever |
@@ -49,6 +50,7 @@ mod sync;
 mod table;
 mod transfer;
 mod verdict;
+mod witness;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -104,10 +106,7 @@ pub(crate) struct Swim {
     unread: bool,
     /// The end of the present period.
     next_period: TimerKey,
-    /// Whether the probe under way, or the last, is out of turn.
-    testifies: bool,
-    /// The member to probe next, out of turn.
-    witness: Option<MemberId>,
+    witness: witness::Witness,
     suspicions: Slab<suspicion::Suspicion>,
     graves: Slab<TimerKey>,
     verdicts: BTreeMap<RowKey, verdict::Verdict>,
@@ -174,8 +173,7 @@ impl Swim {
             probe: None,
             unread: false,
             next_period,
-            testifies: false,
-            witness: None,
+            witness: witness::Witness::new(),
             suspicions: Slab::new(),
             graves: Slab::new(),
             verdicts: BTreeMap::new(),

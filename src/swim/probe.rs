@@ -54,8 +54,7 @@ impl Swim {
         if self.is_leaving() {
             return;
         }
-        let out_of_turn = self.witness.take().and_then(|id| self.table.find(&id));
-        self.testifies = out_of_turn.is_some();
+        let out_of_turn = self.next_out_of_turn(env);
         let next = out_of_turn.or_else(|| self.table.next_in_round(&mut env.rng));
         if let Some(key) = next {
             self.begin_probe(env, key);
@@ -69,21 +68,9 @@ impl Swim {
         self.next_period = env.timers.insert(next, Timer::ProbePeriod);
     }
 
-    /// Others suspect this member. Some of those who hear it probe the member out of turn, in the place of
-    /// their next probe: independent witnesses decide what becomes of it, and not time alone.
-    pub(super) fn volunteer(&mut self, env: &mut Env, key: RowKey) {
-        let others = self.table.living().saturating_sub(1).max(1);
-        // Every second probe is the round's, else accusations could keep a member from finding the dead.
-        if self.is_leaving()
-            || self.testifies
-            || env.rng.random_range(0..others) >= self.timing.witnesses
-        {
-            return;
-        }
-        self.witness = self.table.get(key).map(|row| row.id);
-        if self.probe.as_ref().is_none_or(|probe| probe.answered) {
-            self.probe_period(env);
-        }
+    /// Whether no Ack is being waited for.
+    pub(super) fn is_idle(&self) -> bool {
+        self.probe.as_ref().is_none_or(|probe| probe.answered)
     }
 
     fn begin_probe(&mut self, env: &mut Env, key: RowKey) {

@@ -136,7 +136,7 @@ impl Swim {
                 let (forward_to, kind) = (forward_to.as_ref(), AckKind::new(*probe, *table));
                 let direct = self.on_ack(env, &mut incoming, forward_to, kind, memberships);
                 if direct {
-                    self.on_rumors(&incoming, *rumors, reconcile);
+                    self.on_rumors(env, &mut incoming, *rumors, reconcile);
                 }
             }
             Message::PingReq { target, probe, .. } => {
@@ -327,6 +327,9 @@ impl Swim {
         if !was_forwarded {
             self.note_help(incoming.sender.id, number);
         }
+        if table && incoming.proved {
+            self.sync.told_by(env.now, incoming.sender.id);
+        }
         self.apply(env, incoming, memberships, !table);
         self.take_in(env, incoming, ip, !was_forwarded);
         let answered = |swim: &Swim| ours || number == swim.cookie(incoming.from);
@@ -337,19 +340,30 @@ impl Swim {
     }
 
     /// A direct Ack says something of its sender's rumors, which counts from a proved address only.
-    fn on_rumors(&mut self, incoming: &Incoming<'_>, rumors: u32, reconcile: &[u8]) {
+    fn on_rumors(
+        &mut self,
+        env: &mut Env,
+        incoming: &mut Incoming<'_>,
+        rumors: u32,
+        reconcile: &[u8],
+    ) {
         let Some(row) = incoming.row.and_then(|key| self.table.get(key)) else {
             return;
         };
-        if !row.has(flag::PROVED)
-            || !row.has(flag::OURS)
+        if !row.has(flag::OURS)
             || row.health > Health::Suspect
             || !self.table.is_at(row, incoming.from)
         {
             return;
         }
-        let id = row.id;
-        if !reconcile.is_empty() {
+        let (id, proved) = (row.id, row.has(flag::PROVED));
+        if !proved {
+            // The answer to this shows that it holds something else, and that begins a comparison.
+            if !reconcile.is_empty() && self.may_provoke(env, incoming) {
+                let limit = incoming.spend(ORDINARY_DATAGRAM);
+                self.ask(incoming.from, Some(id), None, limit, false);
+            }
+        } else if !reconcile.is_empty() {
             let parts = reconcile.to_vec();
             self.notices.push_back(Notice::Compared { id, parts });
         } else if rumors != 0 && rumors != self.rumors {

@@ -198,6 +198,10 @@ impl Ring for Swim {
         self.peer_of(self.table.get(self.table.find(id)?)?)
     }
 
+    fn peers(&self) -> impl Iterator<Item = Peer> {
+        self.table.iter().filter_map(|(_, row)| self.peer_of(row))
+    }
+
     fn pick(&self, most: usize, rng: &mut StdRng, chosen: &mut Vec<Peer>) {
         chosen.clear();
         self.table.sample(most, rng, |row| {

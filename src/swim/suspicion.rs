@@ -130,6 +130,18 @@ impl Swim {
         }
     }
 
+    /// Whether one more accuser, this member, would shorten the suspicion.
+    pub(super) fn wants_witness(&self, key: RowKey) -> bool {
+        let row = self.table.get(key);
+        let suspicion = row.and_then(|row| self.suspicion(row));
+        suspicion.is_some_and(|suspicion| {
+            let accusers = suspicion.accusers();
+            !suspicion.asked
+                && accusers.len() <= self.confirmations_needed()
+                && !accusers.contains(&self.id())
+        })
+    }
+
     /// Independent accusations, beside the first, that make a suspicion as short as it gets: no more than
     /// there are others who could accuse.
     fn confirmations_needed(&self) -> usize {

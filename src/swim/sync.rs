@@ -1,22 +1,31 @@
 //! Comparing tables with others, one at a time, ever more slowly: how a newcomer hears of everyone
 //! without asking its seed alone, and how whatever was lost is made good.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use rand::RngExt;
 
 use super::news::RowKey;
 use super::seeds::jittered;
+use super::transfer::AGAIN;
 use super::{Row, Swim};
 use crate::env::{Env, Timer};
 use crate::limits::ORDINARY_DATAGRAM;
+use crate::member::MemberId;
+use crate::time::Time;
 use crate::timer::TimerKey;
 
 /// When the table is compared next.
 pub(super) struct Sync {
     timer: Option<TimerKey>,
     pause: Duration,
+    /// Who told its table here of late, and when: it will not so soon again.
+    tellers: VecDeque<(Time, MemberId)>,
 }
+
+/// Tellers that are remembered: more comparisons than a newcomer makes while they count.
+const TELLERS: usize = 8;
 
 /// A newcomer's first pause is this part of a period.
 const EAGER: u32 = 16;
@@ -26,7 +35,19 @@ impl Sync {
         Sync {
             timer: None,
             pause: Duration::ZERO,
+            tellers: VecDeque::new(),
         }
+    }
+
+    /// This member told its table, or a part of it.
+    pub fn told_by(&mut self, now: Time, id: MemberId) {
+        if self.tellers.back().is_some_and(|(_, last)| *last == id) {
+            return;
+        }
+        if self.tellers.len() >= TELLERS {
+            self.tellers.pop_front();
+        }
+        self.tellers.push_back((now, id));
     }
 
     pub fn is_under_way(&self) -> bool {
@@ -62,7 +83,8 @@ impl Swim {
         self.sync.timer = Some(env.timers.insert(next, Timer::SyncDue));
     }
 
-    /// Pings a living member with the digest of the table: if its own differs, it tells its table.
+    /// Pings a living member with the digest of the table: if its own differs, it tells its table. Rather one
+    /// that did not tell it of late, as it would not do so again.
     pub(super) fn sync_due(&mut self, env: &mut Env) {
         self.sync.timer = None;
         if self.is_leaving() || self.table.living() <= 1 {
@@ -70,9 +92,19 @@ impl Swim {
         }
         self.sync.pause = (self.sync.pause * 2).min(self.timing.sync_max);
         self.sync_later(env);
+        let old = env.now - self.timing.period * AGAIN;
+        let tellers = &mut self.sync.tellers;
+        while tellers.front().is_some_and(|(time, _)| *time <= old) {
+            tellers.pop_front();
+        }
         let mut chosen = std::mem::take(&mut self.helpers);
+        let told = |row: &Row| tellers.iter().any(|(_, id)| *id == row.id);
         self.table
-            .some_alive(1, |_| true, &mut env.rng, &mut chosen);
+            .some_alive(1, |row| !told(row), &mut env.rng, &mut chosen);
+        if chosen.is_empty() {
+            self.table
+                .some_alive(1, |_| true, &mut env.rng, &mut chosen);
+        }
         if let Some(key) = chosen.first() {
             self.ping_aside(*key, true);
         }

@@ -19,7 +19,7 @@ const BURST: usize = 16;
 const PACE: Duration = Duration::from_millis(5);
 /// A member is told the table at most once in so many periods: its pings can be replayed, and on a ring
 /// without a key forged.
-const AGAIN: u32 = 8;
+pub(super) const AGAIN: u32 = 8;
 
 /// Someone who is being told the table.
 pub(super) struct Transfer {
