@@ -286,13 +286,13 @@ impl Butterfly {
     /// What there is to do, as far as [`wait`](Butterfly::wait) noted.
     fn work(&mut self) {
         self.obey();
-        self.flush();
+        self.flush(None);
         for _ in 0..DATAGRAMS_PER_WAKE {
             if !self.readable {
                 break;
             }
-            self.receive_one();
-            self.flush();
+            let heard = self.receive_one();
+            self.flush(heard);
         }
         self.hear_rumors();
         self.node.handle_backlog(self.readable);
@@ -300,7 +300,7 @@ impl Butterfly {
         self.push_rumors();
         self.store_mark();
         self.store_snapshot();
-        self.flush();
+        self.flush(None);
         self.write_traces();
     }
 
@@ -371,12 +371,14 @@ impl Butterfly {
         Ok(())
     }
 
-    fn receive_one(&mut self) {
+    /// When a datagram was heard, if one was.
+    fn receive_one(&mut self) -> Option<Time> {
         match self.socket.recv_from(&mut self.receive) {
             Ok((len, from)) => {
                 let now = self.clock();
                 self.node
                     .handle_datagram(now, from, &mut self.receive[..len]);
+                return Some(now);
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => self.readable = false,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -386,14 +388,16 @@ impl Butterfly {
                 self.node.handle_receive_error(self.clock());
             }
         }
+        None
     }
 
-    /// Sends what waits to be sent, until the system takes no more.
-    fn flush(&mut self) {
+    /// Sends what waits to be sent, until the system takes no more. The answer to what was `heard` just now leaves
+    /// at that time: reading the clock again would cost a third of making it.
+    fn flush(&mut self, mut heard: Option<Time>) {
         if self.unsent.is_some() && !self.writable {
             return;
         }
-        while let Some((to, range)) = self.next_datagram() {
+        while let Some((to, range)) = self.next_datagram(heard.take()) {
             let target = socket::target(to, self.local_addr.is_ipv6());
             match self.socket.send_to(&self.send[range.clone()], target) {
                 Ok(_) => {}
@@ -412,7 +416,7 @@ impl Butterfly {
         }
     }
 
-    fn next_datagram(&mut self) -> Option<(SocketAddr, Range<usize>)> {
+    fn next_datagram(&mut self, heard: Option<Time>) -> Option<(SocketAddr, Range<usize>)> {
         if let Some(unsent) = self.unsent.take() {
             return Some(unsent);
         }
@@ -420,7 +424,7 @@ impl Butterfly {
         if !self.node.has_outgoing() {
             return None;
         }
-        let now = self.clock();
+        let now = heard.unwrap_or_else(|| self.clock());
         let transmit = self.node.poll_datagram(now, &mut self.send[..])?;
         Some((transmit.to, transmit.range))
     }
