@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::disk::DataDir;
 use crate::error::CommandError;
 use crate::event::{Event, SeedId};
-use crate::limits::{COMMANDS_PER_WAKE, DATAGRAMS_PER_WAKE};
+use crate::limits::{COMMANDS_PER_WAKE, DATAGRAMS_PER_READING, DATAGRAMS_PER_WAKE};
 use crate::member::MemberId;
 use crate::node::{Node, SEND_BUFFER};
 use crate::time::Time;
@@ -287,13 +287,7 @@ impl Butterfly {
     fn work(&mut self) {
         self.obey();
         self.flush(None);
-        for _ in 0..DATAGRAMS_PER_WAKE {
-            if !self.readable {
-                break;
-            }
-            let heard = self.receive_one();
-            self.flush(heard);
-        }
+        self.hear_datagrams();
         self.hear_rumors();
         self.node.handle_backlog(self.readable);
         self.node.handle_timeout(self.clock());
@@ -302,6 +296,22 @@ impl Butterfly {
         self.store_snapshot();
         self.flush(None);
         self.write_traces();
+    }
+
+    /// Reads and answers what has arrived. Whatever lies there was there when the clock was read, so that one reading
+    /// does for several; each costs about as much as making an Ack.
+    fn hear_datagrams(&mut self) {
+        let mut now = Time::ZERO;
+        for count in 0..DATAGRAMS_PER_WAKE {
+            if !self.readable {
+                return;
+            }
+            if count % DATAGRAMS_PER_READING == 0 {
+                now = self.clock();
+            }
+            self.receive_one(now);
+            self.flush(Some(now));
+        }
     }
 
     /// Carries out what other threads asked for.
@@ -371,33 +381,28 @@ impl Butterfly {
         Ok(())
     }
 
-    /// When a datagram was heard, if one was.
-    fn receive_one(&mut self) -> Option<Time> {
+    fn receive_one(&mut self, now: Time) {
         match self.socket.recv_from(&mut self.receive) {
-            Ok((len, from)) => {
-                let now = self.clock();
-                self.node
-                    .handle_datagram(now, from, &mut self.receive[..len]);
-                return Some(now);
-            }
+            Ok((len, from)) => self
+                .node
+                .handle_datagram(now, from, &mut self.receive[..len]),
             Err(error) if error.kind() == ErrorKind::WouldBlock => self.readable = false,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             // Whatever an earlier datagram came to. The next one that arrives makes the socket ready again.
             Err(_) => {
                 self.readable = false;
-                self.node.handle_receive_error(self.clock());
+                self.node.handle_receive_error(now);
             }
         }
-        None
     }
 
     /// Sends what waits to be sent, until the system takes no more. The answer to what was `heard` just now leaves
-    /// at that time: reading the clock again would cost a third of making it.
-    fn flush(&mut self, mut heard: Option<Time>) {
+    /// at that time.
+    fn flush(&mut self, heard: Option<Time>) {
         if self.unsent.is_some() && !self.writable {
             return;
         }
-        while let Some((to, range)) = self.next_datagram(heard.take()) {
+        while let Some((to, range)) = self.next_datagram(heard) {
             let target = socket::target(to, self.local_addr.is_ipv6());
             match self.socket.send_to(&self.send[range.clone()], target) {
                 Ok(_) => {}
