@@ -62,9 +62,13 @@ impl Report {
             rows: Vec::new(),
             notes: Vec::new(),
         });
-        if !self.json {
-            let heads: String = columns.iter().map(|(head, _)| cell(head)).collect();
-            println!("\n{title}\n{:<NAME$}{heads}", "");
+    }
+
+    /// Before the first row: a table without any is left out.
+    fn print_head(&self) {
+        if let Some(table) = self.tables.last().filter(|table| table.rows.is_empty()) {
+            let heads: String = self.columns.iter().map(|(head, _)| cell(head)).collect();
+            println!("\n{}\n{:<NAME$}{heads}", table.title, "");
         }
     }
 
@@ -82,6 +86,7 @@ impl Report {
     /// Each figure has its column's decimals, if not these.
     fn print(&mut self, name: &str, values: &[f64], decimals: Option<usize>) {
         if !self.json {
+            self.print_head();
             let cells = self.columns.iter().zip(values);
             let cells = cells.map(|(column, value)| figure(decimals.unwrap_or(column.1), *value));
             println!("{name:<NAME$}{}", cells.collect::<String>());
@@ -130,7 +135,11 @@ impl Report {
     /// Prints the JSON and writes the plot, as far as they were asked for.
     pub fn finish(self) -> io::Result<()> {
         if self.json {
-            let tables = self.tables.into_iter().map(
+            let tables = self
+                .tables
+                .into_iter()
+                .filter(|table| !table.rows.is_empty());
+            let tables = tables.map(
                 |table| json!({"title": table.title, "rows": table.rows, "notes": table.notes}),
             );
             let found = json!({

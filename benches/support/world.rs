@@ -90,7 +90,7 @@ pub fn member(number: u32) -> Member {
 }
 
 /// The same as it stands in its own messages, in which it leaves out where it is.
-fn sender(number: u32) -> MemberRecord<'static> {
+pub fn sender(number: u32) -> MemberRecord<'static> {
     MemberRecord {
         address: None,
         ..record(number)
@@ -114,6 +114,17 @@ pub fn datagram(
     members: &mut Range<u32>,
     limit: usize,
 ) -> Vec<u8> {
+    named_datagram(keys, message, members, limit, record(0).name)
+}
+
+/// The same; all those members have this name.
+fn named_datagram(
+    keys: &[RingKey],
+    message: &Message<'_>,
+    members: &mut Range<u32>,
+    limit: usize,
+    name: &str,
+) -> Vec<u8> {
     let mut buf = vec![0; HEADROOM + limit];
     let key = keys.first().map(|key| (key, [3; 24]));
     let room = limit - wire::overhead(key.is_some(), limit);
@@ -122,6 +133,7 @@ pub fn datagram(
         let member = MembershipRecord {
             member: MemberRecord {
                 features: 0,
+                name,
                 ..record(number)
             },
             health: Health::Alive,
@@ -143,6 +155,12 @@ pub fn ping_with_six(keys: &[RingKey], number: u32, first: u32) -> Vec<u8> {
     let datagram = datagram(keys, &ping_from(number), &mut six, 1024);
     assert!(six.is_empty());
     datagram
+}
+
+/// The same, with this name for all six: a name of which nobody takes note without a higher incarnation.
+pub fn ping_with_six_named(number: u32, first: u32, name: &str) -> Vec<u8> {
+    let mut six = first..first + 6;
+    named_datagram(&[], &ping_from(number), &mut six, 1024, name)
 }
 
 /// The configuration of the group with this number, as a frame from member 1.

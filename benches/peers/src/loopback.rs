@@ -1,0 +1,313 @@
+//! Members on sockets: each implementation's, and the bare echo, made ready to answer pings.
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use butterfly::Butterfly;
+use mio::net::UdpSocket;
+use mio::{Events, Interest, Poll, Token, Waker};
+
+use super::echo::{self, Echo, LOCAL, STOP, asking};
+use super::flood::{Answers, Rate, Sender, Side};
+use super::foca_member::{self, Engine, Sends};
+use super::known::{Known, passive};
+use super::report::Column;
+use super::times::Times;
+use super::{Peers, machine, memberlist_member};
+
+/// Members that ping, from as many sockets.
+pub const SENDERS: u32 = 8;
+/// Batches in a row of which nothing but Acks came: nothing else is left to be said.
+const QUIET: usize = 50;
+const PATIENCE: Duration = Duration::from_secs(60);
+const SOCKET: Token = Token(0);
+const COLUMNS: [Column; 4] = [
+    ("us CPU/ack", 3),
+    ("acks/CPU-s", 0),
+    ("acks/CPU-s 2", 0),
+    ("allocations", 2),
+];
+
+type Stop = Box<dyn Fn() -> io::Result<()>>;
+
+impl Answers for Butterfly {
+    fn answer(&mut self) -> io::Result<bool> {
+        self.process().map(|()| true)
+    }
+
+    fn stopper(&mut self) -> io::Result<Stop> {
+        let handle = self.handle()?;
+        Ok(Box::new(move || handle.stop()))
+    }
+
+    fn run(&mut self) -> io::Result<()> {
+        Butterfly::run(self, |_, _| ControlFlow::Continue(()))
+    }
+}
+
+impl Answers for Echo {
+    fn answer(&mut self) -> io::Result<bool> {
+        self.process(Some(Duration::ZERO)).map(|()| true)
+    }
+
+    fn stopper(&mut self) -> io::Result<Stop> {
+        let waker = Waker::new(self.poll.registry(), STOP)?;
+        Ok(Box::new(move || waker.wake()))
+    }
+
+    fn run(&mut self) -> io::Result<()> {
+        Echo::run(self)
+    }
+}
+
+/// A foca in the echo's loop.
+struct FocaMember {
+    poll: Poll,
+    events: Events,
+    socket: UdpSocket,
+    buf: Box<[u8]>,
+    engine: Engine,
+    stopped: bool,
+}
+
+impl FocaMember {
+    fn turn(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        echo::wait(&mut self.poll, &mut self.events, timeout)?;
+        let mut readable = false;
+        for event in &self.events {
+            readable |= event.token() == SOCKET;
+            self.stopped |= event.token() == STOP;
+        }
+        let socket = &self.socket;
+        while readable {
+            match socket.recv_from(&mut self.buf) {
+                Ok((len, _)) => {
+                    // What cannot be sent is lost, as datagrams are.
+                    let sends = Sends(|to, ack: &[u8]| _ = socket.send_to(ack, SocketAddr::V4(to)));
+                    let heard = self.engine.handle_data(&self.buf[..len], sends);
+                    heard.map_err(io::Error::other)?;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => readable = false,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Answers for FocaMember {
+    fn answer(&mut self) -> io::Result<bool> {
+        self.turn(Some(Duration::ZERO)).map(|()| true)
+    }
+
+    fn stopper(&mut self) -> io::Result<Stop> {
+        let waker = Waker::new(self.poll.registry(), STOP)?;
+        Ok(Box::new(move || waker.wake()))
+    }
+
+    fn run(&mut self) -> io::Result<()> {
+        while !self.stopped {
+            self.turn(None)?;
+        }
+        Ok(())
+    }
+}
+
+/// Sockets that are connected there.
+pub fn sockets(to: SocketAddr) -> io::Result<Vec<UdpSocket>> {
+    let socket = |_| {
+        let socket = echo::roomy(UdpSocket::bind(LOCAL)?);
+        socket.connect(to)?;
+        Ok(socket)
+    };
+    (0..SENDERS).map(socket).collect()
+}
+
+/// An address that was free a moment ago, for who cannot be asked which one it got.
+pub fn free_address() -> io::Result<SocketAddr> {
+    std::net::TcpListener::bind(LOCAL)?.local_addr()
+}
+
+/// Who pings with these.
+pub fn side(answers: Box<dyn Answers>, senders: Vec<Sender>) -> Side {
+    Side {
+        answers,
+        senders,
+        ack_len: 0,
+    }
+}
+
+fn echo_side(ping_len: usize, ack_len: usize) -> io::Result<Side> {
+    let echo = Echo::bind()?;
+    let sender = |socket| Sender {
+        socket,
+        ping: asking(ping_len, ack_len),
+    };
+    let senders = sockets(echo.local_addr()?)?.into_iter().map(sender);
+    let senders = senders.collect();
+    Ok(side(Box::new(echo), senders))
+}
+
+fn butterfly_side(members: u32) -> io::Result<Side> {
+    let mut member = passive(&[])?;
+    let to = member.local_addr();
+    let mut known = Vec::new();
+    for number in 1..=SENDERS {
+        known.push(Known::join(number, &[], to, || member.process())?);
+    }
+    known[0].tell(SENDERS + 1..members, || member.process())?;
+    // What is news is told, and those that ask have been told the table.
+    let ping = known[0].ping(0..0);
+    let (mut quiet, start) = (0, Instant::now());
+    while quiet < QUIET {
+        known[0].socket.send(&ping)?;
+        member.process()?;
+        let mut answers = 0;
+        for known in &mut known {
+            while known.receive()?.is_some() {
+                answers += 1;
+            }
+        }
+        let rests = answers == 1 && member.node().news() == 0;
+        quiet = if rests { quiet + 1 } else { 0 };
+        if start.elapsed() > PATIENCE {
+            return Err(io::Error::other("the butterfly does not come to rest"));
+        }
+    }
+    assert_eq!(
+        member.node().counts().alive,
+        members as usize,
+        "all are known"
+    );
+    let senders = known.into_iter().map(|known| Sender {
+        ping: known.ping(0..0),
+        socket: known.socket,
+    });
+    let senders = senders.collect();
+    let mut side = side(Box::new(member), senders);
+    let mut quiet = 0;
+    while quiet < QUIET {
+        quiet = if side.batch()?.is_some() {
+            quiet + 1
+        } else {
+            0
+        };
+        if start.elapsed() > PATIENCE {
+            return Err(io::Error::other(
+                "the butterfly answers pings with more than Acks",
+            ));
+        }
+    }
+    Ok(side)
+}
+
+fn foca_side(members: u32) -> io::Result<Side> {
+    let poll = Poll::new()?;
+    let mut socket = echo::roomy(UdpSocket::bind(LOCAL)?);
+    poll.registry()
+        .register(&mut socket, SOCKET, Interest::READABLE)?;
+    let to = socket.local_addr()?;
+    let me = foca_member::v4(to);
+    let mut senders = Vec::new();
+    let mut all: Vec<_> = (SENDERS + 1..members).map(foca_member::at).collect();
+    for (number, socket) in sockets(to)?.into_iter().enumerate() {
+        let from = foca_member::v4(socket.local_addr()?);
+        // Evenly among the others, so that they are found as quickly as any member is.
+        let place = (2 * number + 1) * all.len() / (2 * SENDERS as usize);
+        all.insert(place, from);
+        let ping = foca_member::ping(from, me, std::iter::empty::<foca_member::Identity>());
+        senders.push(Sender { socket, ping });
+    }
+    let mut engine = foca_member::lone(me);
+    foca_member::know(&mut engine, all.into_iter());
+    assert_eq!(engine.num_members() + 1, members as usize, "all are known");
+    let member = FocaMember {
+        poll,
+        events: Events::with_capacity(16),
+        socket,
+        buf: vec![0; 1 << 16].into_boxed_slice(),
+        engine,
+        stopped: false,
+    };
+    Ok(side(Box::new(member), senders))
+}
+
+impl Peers {
+    /// Acks for each second of CPU.
+    pub fn acks(&mut self) -> io::Result<()> {
+        let title =
+            "pings flooded at a member on loopback; the last two columns: from another thread";
+        self.report.table(title, &COLUMNS);
+        let sizes = if self.args.measure {
+            [10, 10_000]
+        } else {
+            [10, 100]
+        };
+        for members in sizes {
+            let name = format!("acks, {members} members");
+            if self.args.wants(&name) {
+                self.acks_of(&name, members)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn acks_of(&mut self, name: &str, members: u32) -> io::Result<()> {
+        let mut butterfly = butterfly_side(members)?;
+        butterfly.batch()?;
+        let sizes = (butterfly.senders[0].ping.len(), butterfly.ack_len);
+        let mut sides = vec![
+            ("echo", echo_side(sizes.0, sizes.1)?),
+            ("butterfly", butterfly),
+            ("foca", foca_side(members)?),
+        ];
+        let mut times = [(); 3].map(|()| Times::new());
+        let start = Instant::now();
+        while start.elapsed() < self.time * 3 {
+            for ((_, side), times) in sides.iter_mut().zip(&mut times) {
+                times.record(side.batch()?);
+            }
+        }
+        sides.push(("memberlist", memberlist_member::side(members)?));
+        let micros = times
+            .iter()
+            .map(|times| times.median(1e3))
+            .chain([f64::NAN]);
+        let micros: Vec<_> = micros.collect();
+        let cpus = machine::cpus();
+        let mut rows = Vec::new();
+        for ((whose, side), micros) in sides.into_iter().zip(micros) {
+            let ping_len = side.senders[0].ping.len();
+            let Rate {
+                acks_of_cpu,
+                allocations,
+                ack_len,
+            } = side.keep_window(self.time, &cpus)?;
+            let row = [micros, 1e6 / micros, acks_of_cpu, allocations];
+            self.report.row(&format!("{name}: {whose}"), &row);
+            rows.push((whose, row, (ping_len, ack_len)));
+        }
+        let ours = rows[1].1;
+        for (whose, row, _) in &rows {
+            if *whose != "butterfly" {
+                let name = format!("{name}: butterfly to {whose}");
+                self.report.ratio(&name, &ours[..3], &row[..3]);
+            }
+        }
+        let sizes = rows
+            .iter()
+            .map(|(whose, _, (ping, ack))| format!("{whose} {ping} and {ack}"));
+        let sizes = sizes.collect::<Vec<_>>().join(", ");
+        self.report
+            .note(&format!("  bytes of a ping and its Ack: {sizes}"));
+        for (times, (whose, ..)) in times.iter().zip(&rows) {
+            if times.lost > 0 {
+                self.report
+                    .note(&format!("  {whose}: {} batches with losses", times.lost));
+            }
+        }
+        Ok(())
+    }
+}
