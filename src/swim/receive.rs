@@ -343,23 +343,6 @@ impl Swim {
         !was_forwarded
     }
 
-    /// Others reach the probed member where this one does not look for it, as after two processes had its id: it
-    /// is asked there, and its answer counts. A relay's word alone does not.
-    fn ask_where_it_answered(&mut self, incoming: &mut Incoming<'_>, ip: IpAddr) {
-        let Some(row) = incoming.row.and_then(|key| self.table.get(key)) else {
-            return;
-        };
-        let there = SocketAddr::new(ip, incoming.sender.swim_port);
-        let held = row.state();
-        if incoming.sender.incarnation == held.incarnation
-            && is_somewhere(ip)
-            && !self.table.is_at(row, there)
-        {
-            let limit = incoming.spend(self.bare_datagram());
-            self.ask(there, Some(incoming.sender.id), Some(held), limit, false);
-        }
-    }
-
     /// A direct Ack says something of its sender's rumors, which counts from a proved address only.
     fn on_rumors(
         &mut self,
