@@ -42,7 +42,8 @@ pub struct Timing {
     pub push_fanout: usize,
     /// The pause between two pushes of news.
     pub push_interval: Duration,
-    /// Told so often, a piece of news is not pushed any more and only rides on probes.
+    /// Told so often, or ln of the ring's size and 2 times if that is more, a piece of news is not pushed any more
+    /// and only rides on probes.
     pub push_tellings: usize,
     /// How often a new piece of news is told in all, as a multiple of log₂ of the ring's size.
     pub news_factor: f64,

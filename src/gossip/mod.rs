@@ -19,6 +19,8 @@
 
 mod apply;
 mod arrears;
+#[cfg(test)]
+mod calibration;
 mod departures;
 mod election;
 mod elections;

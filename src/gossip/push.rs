@@ -44,7 +44,7 @@ impl Gossip {
         self.tell_some(env, ring, false);
     }
 
-    fn tell_some(&mut self, env: &mut Env, ring: &impl Ring, fresh: bool) {
+    pub(super) fn tell_some(&mut self, env: &mut Env, ring: &impl Ring, fresh: bool) {
         let mut chosen = std::mem::take(&mut self.chosen);
         let fanout = self.timing.gossip_fanout;
         ring.pick(fanout, &mut env.rng, &mut chosen);

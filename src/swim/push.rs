@@ -8,6 +8,13 @@ use super::{Row, Swim};
 use crate::env::{Env, Timer};
 use crate::limits::ORDINARY_DATAGRAM;
 
+/// How often news is pushed in a ring of that many: at least so often, and so often that hardly a member of
+/// thousands is missed, as each is with a probability of e⁻ⁿ after n tellings by everyone.
+fn enough(least: usize, living: usize) -> usize {
+    const MARGIN: f64 = 2.0;
+    least.max(((living as f64).ln() + MARGIN).ceil() as usize)
+}
+
 impl Swim {
     /// There is news: it is pushed soon, together with what comes until then.
     pub(super) fn push_soon(&mut self, env: &mut Env) {
@@ -21,10 +28,8 @@ impl Swim {
     /// rides on probes.
     pub(super) fn push_due(&mut self, env: &mut Env) {
         self.pushing = false;
-        let fresh = self
-            .news
-            .least_told()
-            .is_some_and(|times| times < self.timing.push_tellings);
+        let enough = enough(self.timing.push_tellings, self.table.living());
+        let fresh = self.news.least_told().is_some_and(|times| times < enough);
         if !fresh || self.push(env) == 0 {
             return;
         }

@@ -13,7 +13,7 @@ use super::names::Names;
 use super::news::{COLD, RowKey};
 use super::row::{NONE, Row, flag};
 use crate::growth;
-use crate::member::{Health, Member, MemberId};
+use crate::member::{Health, Incarnation, Member, MemberId};
 use crate::time::Time;
 
 pub(crate) struct Table {
@@ -78,7 +78,8 @@ impl Table {
         self.counts[health as usize - 1]
     }
 
-    /// Equal at two members that hold the same members for living, but for a chance of 2⁻³²; never 0.
+    /// Equal at two members that hold the same members for living, at the same incarnations, but for a chance of 2⁻³²;
+    /// never 0.
     pub fn digest(&self) -> u32 {
         (mix(self.digest) as u32).max(1)
     }
@@ -203,7 +204,7 @@ impl Table {
             row.set(flag::PERSISTENT, member.persistent);
             row.set(flag::LEFT, member.departed);
         }
-        self.tally(member.id, health, true);
+        self.tally(member.id, member.incarnation, health, true);
         key
     }
 
@@ -212,7 +213,8 @@ impl Table {
         let Some(row) = self.rows.get(key as usize).filter(|_| key != self.me) else {
             return;
         };
-        let (id, health, ip, v6) = (row.id, row.health, row.ip, row.has(flag::V6));
+        let (id, incarnation, health) = (row.id, row.incarnation, row.health);
+        let (ip, v6) = (row.ip, row.has(flag::V6));
         self.set_name(key, "");
         self.leave_lists(key);
         if let Ok(entry) = self
@@ -224,7 +226,7 @@ impl Table {
         if v6 {
             self.v6.try_remove(ip as usize);
         }
-        self.tally(id, health, false);
+        self.tally(id, incarnation, health, false);
         self.rows.remove(key as usize);
     }
 
@@ -274,19 +276,21 @@ impl Table {
         let Some(row) = self.rows.get_mut(key as usize) else {
             return;
         };
-        let (id, before) = (row.id, row.health);
+        let (id, older, before) = (row.id, row.incarnation, row.health);
         row.incarnation = state.incarnation;
         row.health = state.health;
         row.set(flag::LEFT, state.left);
         if before != state.health {
             row.since = now;
-            self.tally(id, before, false);
-            self.tally(id, state.health, true);
+        }
+        if before != state.health || older != state.incarnation {
+            self.tally(id, older, before, false);
+            self.tally(id, state.incarnation, state.health, true);
         }
         self.settle(key, rng);
     }
 
-    fn tally(&mut self, id: MemberId, health: Health, more: bool) {
+    fn tally(&mut self, id: MemberId, incarnation: Incarnation, health: Health, more: bool) {
         let count = &mut self.counts[health as usize - 1];
         *count = if more {
             *count + 1
@@ -295,7 +299,7 @@ impl Table {
         };
         if health <= Health::Suspect {
             let (low, high) = halves(&id);
-            let bits = mix(mix(low) ^ high);
+            let bits = mix(mix(mix(low) ^ high) ^ incarnation.get());
             self.digest = if more {
                 self.digest.wrapping_add(bits)
             } else {

@@ -6,6 +6,7 @@ mod gossip;
 mod harness;
 mod membership;
 mod rumors;
+mod scorecard;
 mod sim;
 mod store;
 mod tools;
