@@ -39,6 +39,10 @@ pub const MAX_QUEUED_TRACES: usize = 65_536;
 /// Accusers remembered for one suspicion: more than any timing asks for.
 pub const MAX_ACCUSERS: usize = 4;
 
+/// Suspects that are asked for their last word through others in one period; more are asked straight only, so that
+/// the loss of half a ring, or a forged suspicion of all, is no storm of PingReqs.
+pub const MAX_LAST_WORDS: usize = 8;
+
 /// Suspects that a member may be about to probe as a witness; more displace the oldest.
 pub const MAX_WITNESSED: usize = 8;
 

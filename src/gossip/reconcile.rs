@@ -339,9 +339,10 @@ impl Gossip {
         }
     }
 
-    /// What has this hash is not asked for, for a while.
+    /// It is not asked for again for a while: longer than anybody holds the services of a member that is gone
+    /// ([`Gossip::sweep_services`] takes two rounds), else two would get them from each other for ever.
     pub(super) fn refuse(&mut self, env: &Env, hash: u64) {
-        let pause = self.timing.retry_max;
+        let pause = self.timing.retry_max.max(self.timing.drip * 3);
         self.reconciling.refuse(env.now, pause, hash);
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Index;
 use crate::config::Timing;
 use crate::event::{Cause, Event};
-use crate::limits::{LEAVE_FANOUT, MAX_DATAGRAM_SENT, ORDINARY_DATAGRAM};
+use crate::limits::{LEAVE_FANOUT, MAX_DATAGRAM_SENT, MAX_LAST_WORDS, ORDINARY_DATAGRAM};
 use crate::member::{Health, Incarnation, MemberId};
 use crate::node::Node;
 use crate::stats::{Gauge, MessageKind, Stats};
@@ -187,7 +187,7 @@ impl Allowed {
             ),
             (
                 MessageKind::PingReq,
-                helpers * (2 * again * rounds + records),
+                helpers * ((2 * again + MAX_LAST_WORDS as u64) * rounds + records),
             ),
             (MessageKind::ProbePing, records),
             (

@@ -108,6 +108,8 @@ pub(crate) struct Swim {
     next_period: TimerKey,
     witness: witness::Witness,
     suspicions: Slab<suspicion::Suspicion>,
+    /// Suspects that were asked for their last word through others in this period.
+    last_words: usize,
     graves: Slab<TimerKey>,
     verdicts: BTreeMap<RowKey, verdict::Verdict>,
     seeds: Slab<seeds::Seed>,
@@ -175,6 +177,7 @@ impl Swim {
             next_period,
             witness: witness::Witness::new(),
             suspicions: Slab::new(),
+            last_words: 0,
             graves: Slab::new(),
             verdicts: BTreeMap::new(),
             seeds: Slab::new(),

@@ -1,12 +1,13 @@
 //! The probe cycle: one member a period, directly and then through others (SWIM §3.1, PROTOCOL.md §2).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use rand::RngExt;
 
 use super::merge::State;
 use super::news::RowKey;
 use super::receive::Incoming;
+use super::records::is_somewhere;
 use super::row::flag;
 use super::send::{Body, Outgoing};
 use super::{Row, Swim};
@@ -66,6 +67,7 @@ impl Swim {
         env.timers.cancel(self.next_period);
         let next = env.now + self.local_health.stretch(self.timing.period);
         self.next_period = env.timers.insert(next, Timer::ProbePeriod);
+        self.last_words = 0;
     }
 
     /// Whether no Ack is being waited for.
@@ -138,6 +140,11 @@ impl Swim {
         self.probe
             .as_ref()
             .is_some_and(|probe| probe.number == number)
+    }
+
+    /// Whether the probe under way has no answer yet.
+    pub(super) fn is_probing(&self) -> bool {
+        self.probe.as_ref().is_some_and(|probe| !probe.answered)
     }
 
     /// The probe's ping is being handed to the driver: its round trip begins.
@@ -258,6 +265,23 @@ impl Swim {
             .and_then(|key| self.table.member(key));
         if target.is_some_and(|target| target.swim_addr() == addr) {
             self.unanswered(env);
+        }
+    }
+
+    /// Others reach the probed member where this one does not look for it, as after two processes had its id: it
+    /// is asked there, and its answer counts. A relay's word alone does not.
+    pub(super) fn ask_where_it_answered(&mut self, incoming: &mut Incoming<'_>, ip: IpAddr) {
+        let Some(row) = incoming.row.and_then(|key| self.table.get(key)) else {
+            return;
+        };
+        let there = SocketAddr::new(ip, incoming.sender.swim_port);
+        let held = row.state();
+        if incoming.sender.incarnation == held.incarnation
+            && is_somewhere(ip)
+            && !self.table.is_at(row, there)
+        {
+            let limit = incoming.spend(self.bare_datagram());
+            self.ask(there, Some(incoming.sender.id), Some(held), limit, false);
         }
     }
 

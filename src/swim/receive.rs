@@ -323,9 +323,13 @@ impl Swim {
         // A relay filled in where the acker is; straight from it, the source says so.
         let relayed = incoming.sender.address.filter(|_| was_forwarded);
         let ip = relayed.unwrap_or(incoming.from.ip());
+        let waiting = self.is_probing();
         let ours = self.end_probe(env, incoming, was_forwarded, number);
         if !was_forwarded {
             self.note_help(incoming.sender.id, number);
+        }
+        if let Some(ip) = relayed.filter(|_| ours && waiting) {
+            self.ask_where_it_answered(incoming, ip);
         }
         if table && incoming.proved {
             self.sync.told_by(env.now, incoming.sender.id);

@@ -8,7 +8,7 @@ use super::news::RowKey;
 use super::{Row, Swim};
 use crate::env::{Env, Timer};
 use crate::event::Cause;
-use crate::limits::MAX_ACCUSERS;
+use crate::limits::{MAX_ACCUSERS, MAX_LAST_WORDS};
 use crate::member::{Health, MemberId};
 use crate::time::Time;
 use crate::timer::TimerKey;
@@ -210,7 +210,10 @@ impl Swim {
         suspicion.over = suspicion.over.max(env.now + verdict);
         suspicion.timer = env.timers.insert(suspicion.over, Timer::SuspicionDue(key));
         self.ping_aside(key, false);
-        self.ask_others(env, id, 0);
+        if self.last_words < MAX_LAST_WORDS {
+            self.last_words += 1;
+            self.ask_others(env, id, 0);
+        }
     }
 
     /// Nobody vouched for the suspect in time.

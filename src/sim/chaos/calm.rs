@@ -17,6 +17,9 @@ const PATIENCE: u32 = 6;
 /// And so many rounds, in which each member is probed once.
 const ROUNDS: u32 = 3;
 
+/// So many periods it has to be quiet.
+const WATCHED: u32 = 60;
+
 /// Lets everything heal and waits until all agree; then looks whether that lasts, and is quiet. What is not
 /// as it has to be, and how long it took.
 pub(super) fn come_to_rest(storm: &mut Storm<'_>) -> (Vec<String>, Option<Duration>) {
@@ -36,8 +39,11 @@ pub(super) fn come_to_rest(storm: &mut Storm<'_>) -> (Vec<String>, Option<Durati
         wrong = disagreement(storm);
     }
     let agreed_after = storm.sim.now().since(start);
-    // News and rumors get cold, and pauses long.
-    storm.sim.run_for(timing.retry_max * 3);
+    // News and rumors get cold, and pauses long. A newcomer has a record of each to tell, twelve in a period, some
+    // twenty times.
+    storm
+        .sim
+        .run_for((timing.retry_max * 3).max(round * ROUNDS));
     (unrest(storm), Some(agreed_after))
 }
 
@@ -88,7 +94,10 @@ fn difference(sim: &Sim, living: &[Index]) -> String {
             } else {
                 other
             };
-            return format!("{first} and {other}, as {id} {version} of {whose}");
+            let views = [first, other].map(|at| Some(sim.node(*at).health_of(id.id.parse().ok()?)));
+            return format!(
+                "{first} and {other}, as {id} {version} of {whose}, of whom they say {views:?}"
+            );
         }
     }
     "not any more".to_owned()
@@ -106,6 +115,10 @@ fn unfinished(sim: &Sim, living: &[Index]) -> Option<String> {
                 let Some(view) = sim.node(*member).election(kind, &group) else {
                     continue;
                 };
+                // The disk of who is not in the group held it, and nobody else's: there is none.
+                if view.is_hint && !runs_service(sim, *member, &group) {
+                    continue;
+                }
                 let leads = view.leader().map(|id| sim.node(*member).health_of(id));
                 if view.election.status != ElectionStatus::Finished
                     || leads != Some(Some(Health::Alive))
@@ -119,6 +132,11 @@ fn unfinished(sim: &Sim, living: &[Index]) -> Option<String> {
         }
     }
     None
+}
+
+fn runs_service(sim: &Sim, member: Index, group: &ServiceGroup) -> bool {
+    let id = sim.id(member);
+    sim.node(member).members_of(group).any(|it| it == id)
 }
 
 /// Whether more than half of the group's members that are not Departed are Alive (PROTOCOL.md §3).
@@ -135,7 +153,6 @@ fn has_quorum(sim: &Sim, member: Index, group: &ServiceGroup) -> bool {
 
 /// What goes on though all agree.
 fn unrest(storm: &mut Storm<'_>) -> Vec<String> {
-    const PERIODS: u32 = 60;
     let mut found: Vec<String> = disagreement(storm)
         .map(|what| format!("it did not last: {what}"))
         .into_iter()
@@ -151,10 +168,11 @@ fn unrest(storm: &mut Storm<'_>) -> Vec<String> {
         }
     }
     let (datagrams, pushes) = (sim.datagrams, sim.pushes);
-    sim.run_for(storm.plan.timing().period * PERIODS);
+    sim.run_for(storm.plan.timing().period * WATCHED);
     let up = sim.up().count() as f64;
-    let each = (sim.datagrams - datagrams) as f64 / up / f64::from(PERIODS);
-    let most = steady(&storm.plan.timing());
+    let each = (sim.datagrams - datagrams) as f64 / up / f64::from(WATCHED);
+    let seeds = sim.up().map(|member| sim.node(member).seeds());
+    let most = steady(&storm.plan.timing(), seeds.max().unwrap_or_default());
     if each > most && !forged {
         found.push(format!(
             "{each:.2} datagrams a member and period, and not {most:.2} at most"
@@ -167,9 +185,14 @@ fn unrest(storm: &mut Storm<'_>) -> Vec<String> {
     found
 }
 
-/// What a member sends at most in a period when nothing happens: a ping and an Ack; a table is compared, two seeds
-/// and one of the dead are asked, once in each longest pause or a tenth earlier.
-fn steady(timing: &Timing) -> f64 {
-    let in_pause = |pause: Duration| timing.period.as_secs_f64() / (0.9 * pause.as_secs_f64());
-    2.0 + 2.0 * in_pause(timing.sync_max) + (2.0 * 2.0 + 1.0) * in_pause(timing.retry_max) + 0.02
+/// What a member sends at most in a period when nothing happens: a ping and an Ack; a table is compared, the
+/// seeds and one of the dead are asked, once in each longest pause or a tenth earlier.
+fn steady(timing: &Timing, seeds: usize) -> f64 {
+    let in_pause = |pause: Duration| {
+        let times = f64::from(WATCHED) * timing.period.as_secs_f64() / (0.9 * pause.as_secs_f64());
+        (times.floor() + 1.0) / f64::from(WATCHED)
+    };
+    2.0 + 2.0 * in_pause(timing.sync_max)
+        + (2.0 * seeds as f64 + 1.0) * in_pause(timing.retry_max)
+        + 0.02
 }

@@ -219,8 +219,8 @@ impl<'p> Storm<'p> {
     }
 
     fn act(&mut self, trouble: Trouble) {
-        self.came.insert(trouble);
         match trouble {
+            _ if trouble.is_steady() => self.set_steady(trouble),
             Trouble::Fault(Fault::Partition | Fault::OneWay) => self.divide(trouble),
             Trouble::Fault(
                 Fault::LinkLoss
@@ -234,12 +234,13 @@ impl<'p> Storm<'p> {
             }
             Trouble::Fault(_) => self.stop(trouble),
             Trouble::JoinStorm => {
+                self.came.insert(trouble);
                 for _ in 0..self.rng.random_range(2..=10) {
-                    let member = self.sim.start();
-                    self.ask_seeds(member);
+                    self.come();
                 }
             }
             Trouble::RestartOfAll => {
+                self.came.insert(trouble);
                 let disk = self.some_disk();
                 let pause = self.pause() / 10;
                 let mut all: Vec<_> = self.sim.up().collect();
@@ -259,7 +260,9 @@ impl<'p> Storm<'p> {
     fn divide(&mut self, trouble: Trouble) {
         let all = self.sim.processes();
         if trouble == Trouble::Fault(Fault::OneWay) {
-            let mute = self.rng.random_range(0..all);
+            let Some(mute) = self.some_up(|_, _| true) else {
+                return;
+            };
             let from = self.rng.random_range(0..2);
             for other in 0..all {
                 if other % 2 == from || self.rng.random_bool(0.3) {
@@ -399,11 +402,21 @@ impl<'p> Storm<'p> {
         }
     }
 
+    /// A newcomer.
+    fn come(&mut self) {
+        let member = self.sim.start();
+        self.ask_seeds(member);
+    }
+
     fn mass_leave(&mut self) {
         let grace = self.plan.timing().leave_grace * 3;
         for _ in 0..self.rng.random_range(1..=5) {
             let leaver = self.some_up(|storm, it| it >= SEEDS && !storm.gone.contains(&it));
-            let Some(member) = leaver else { return };
+            // There is nobody but seeds: the next try finds somebody.
+            let Some(member) = leaver else {
+                return self.come();
+            };
+            self.came.insert(Trouble::MassLeave);
             self.sim.command(member, |node, now| node.leave(now));
             self.later(grace, Then::End(member));
             if self.rng.random_bool(0.5) {
@@ -418,9 +431,10 @@ impl<'p> Storm<'p> {
     fn depart(&mut self) {
         let told = self.some_up(|storm, it| it >= SEEDS && !storm.gone.contains(&it));
         let (Some(told), Some(teller)) = (told, self.some_up(|_, _| true)) else {
-            return;
+            return self.come();
         };
         let id: MemberId = self.sim.id(told);
+        self.came.insert(Trouble::Departure);
         let _ = self.sim.command(teller, |node, now| node.depart(now, id));
         self.gone.insert(told);
     }
@@ -432,6 +446,7 @@ impl<'p> Storm<'p> {
         let Some(other) = self.some_up(|_, other| other != one) else {
             return;
         };
+        self.came.insert(Trouble::Block);
         for (at, whom) in [(one, other), (other, one)] {
             let id = self.sim.id(whom);
             let _ = self.sim.command(at, |node, _| node.block(id));
@@ -454,6 +469,8 @@ impl<'p> Storm<'p> {
         twins.iter().for_each(|twin| self.sim.crash(*twin));
         for member in 0..self.sim.processes() {
             if self.sim.is_up(member) && !self.twins.contains(&member) {
+                // Seeds that moved and lost their disks know nobody who could know them: they are found by name.
+                self.ask_seeds(member);
                 let blocked: Vec<_> = self.sim.node(member).blocked().collect();
                 for id in blocked {
                     self.sim.command(member, |node, _| node.unblock(id));
