@@ -17,7 +17,7 @@ pub const ROW: RowSpec = RowSpec {
            Departed. News of them that was pushed often enough rides on in the free room of pings and Acks, for hours; \
            it is counted, too.",
     conditions: NETWORK,
-    source: "Bound: the issue.",
+    source: "Bound: the project's own.",
     measure,
 };
 
