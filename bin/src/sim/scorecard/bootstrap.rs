@@ -13,7 +13,7 @@ pub const ROW: RowSpec = RowSpec {
     what: "All start at once, with the first as their seed. Measured is how long it takes until each holds all \
            for Alive.",
     conditions: NETWORK,
-    source: "Bound: the issue; beside: figures in the Rapid paper (USENIX ATC 2018).",
+    source: "Bound: the project's own; beside: figures in the Rapid paper (USENIX ATC 2018).",
     measure,
 };
 

@@ -14,7 +14,7 @@ pub const ROW: RowSpec = RowSpec {
     what: "N members that know each other for ten seconds; one of them ends without a word. Measured is how long \
            it takes until the last of the others holds it for Confirmed.",
     conditions: NETWORK,
-    source: "Bound: the issue; beside: measured of memberlist, foca and the original on one machine.",
+    source: "Bound: the project's own; beside: measured of memberlist, foca and the original on one machine.",
     measure,
 };
 

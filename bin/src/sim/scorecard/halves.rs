@@ -14,7 +14,7 @@ pub const ROW: RowSpec = RowSpec {
            rumors of its own. Measured is the time from the end of the partition until all hold all for Alive, \
            and the same rumors.",
     conditions: NETWORK,
-    source: "Bound: the issue.",
+    source: "Bound: the project's own.",
     measure,
 };
 

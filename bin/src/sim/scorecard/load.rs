@@ -15,7 +15,7 @@ pub const ROW: RowSpec = RowSpec {
            Measured are the datagrams that a member sends and receives in a period, on average over all members; \
            the worst is the worst seed.",
     conditions: NETWORK,
-    source: "Bound: the issue. A probe is a ping and an Ack at each of two members: 2 datagrams sent and 2 received.",
+    source: "Bound: the project's own. A probe is a ping and an Ack at each of two members: 2 datagrams sent and 2 received.",
     measure,
 };
 

@@ -16,7 +16,7 @@ pub const ROW: RowSpec = RowSpec {
            are the false deaths: a member, which lives, held for Confirmed by anybody; each of its incarnations \
            once. The mean is per member and hour, the worst run's too.",
     conditions: "lan, delay 0.5 ms + exp(0.5 ms), loss as said",
-    source: "Bound: the issue; beside: measured with 25 % loss, N = 20, 60 s.",
+    source: "Bound: the project's own; beside: measured with 25 % loss, N = 20, 60 s.",
     measure,
 };
 

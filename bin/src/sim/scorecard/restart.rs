@@ -16,7 +16,7 @@ pub const ROW: RowSpec = RowSpec {
            nothing else to find each other by; or having lost them, through one seed. Measured is how long it takes \
            from then until each holds all for Alive, at the incarnation at which they started again.",
     conditions: NETWORK,
-    source: "Bound: the issue.",
+    source: "Bound: the project's own.",
     measure,
 };
 

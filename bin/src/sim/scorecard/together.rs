@@ -14,7 +14,7 @@ pub const ROW: RowSpec = RowSpec {
     what: "Measured is how long it takes until each holds all for Alive; and, ten seconds later, how long a \
            configuration that one member is given takes until all hold it.",
     conditions: NETWORK,
-    source: "Bound: the issue; beside: measured of memberlist and foca on one machine.",
+    source: "Bound: the project's own; beside: measured of memberlist and foca on one machine.",
     measure,
 };
 
