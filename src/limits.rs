@@ -41,7 +41,7 @@ pub const MAX_ACCUSERS: usize = 4;
 
 /// Suspects that are asked for their last word through others in one period; more are asked straight only, so that
 /// the loss of half a ring, or a forged suspicion of all, is no storm of PingReqs.
-pub const MAX_LAST_WORDS: usize = 8;
+pub const MAX_LAST_WORDS: usize = 32;
 
 /// Suspects that a member may be about to probe as a witness; more displace the oldest.
 pub const MAX_WITNESSED: usize = 8;
@@ -87,9 +87,6 @@ pub const FRAMES_PER_WAKE: usize = 256;
 
 /// Datagrams that one wake of the loop reads before timers get their turn.
 pub const DATAGRAMS_PER_WAKE: usize = 256;
-
-/// Datagrams for which one reading of the clock does, as they lie there already: some 50 µs of work.
-pub const DATAGRAMS_PER_READING: usize = 16;
 
 /// The largest rumor that is sent or taken, bytes, envelope aside: a file of 8 MiB and what names it.
 pub const MAX_RUMOR: usize = (8 << 20) + 4_096;

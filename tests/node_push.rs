@@ -4,6 +4,7 @@
 mod node_support;
 
 use butterfly::stats::MessageKind;
+use butterfly::wire::{Accusers, MembershipRecord};
 use butterfly::{Health, Timing};
 use node_support::*;
 
@@ -59,6 +60,27 @@ fn a_suspicion_calls_witnesses_out_of_turn() {
     bench.feed(&all[0], all[0].ack(0), &[all[3].said(Health::Suspect, 5)]);
     let sent = probes(&to(&all[3], &bench.sent()));
     assert_eq!(sent[0].says_of(&all[3]), Some((Health::Suspect, 5)));
+}
+
+/// Else a forged suspicion with accusers enough would have it probe as fast as it comes.
+#[test]
+fn a_suspicion_with_accusers_enough_calls_nobody_out_of_turn() {
+    let mut timing = plain();
+    timing.witnesses = 8;
+    let mut bench = Bench::timed(timing);
+    let all: Vec<_> = (1..=6).map(Peer::ours).collect();
+    bench.meet(&all);
+    for peer in &all {
+        bench.prove(peer, &all);
+    }
+    let accusers: Vec<_> = all[..4].iter().map(|peer| peer.id).collect();
+    let accused = MembershipRecord {
+        accusers: Accusers::new(&accusers),
+        ..all[4].said(Health::Suspect, 5)
+    };
+    bench.feed(&all[0], all[0].ack(0), &[accused]);
+    assert_eq!(bench.health(&all[4]), Some(Health::Suspect));
+    assert_eq!(probes(&bench.sent()), []);
 }
 
 /// Each word of its would cost more than its own bytes, towards whom it names.

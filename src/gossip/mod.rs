@@ -8,7 +8,7 @@
 //! | `hot` | which rumors are still to be told |
 //! | `receive` | what a rumor does that was heard |
 //! | `push` | telling what is hot, at once and then again |
-//! | `successor` | who is told first, so that nobody is left out |
+//! | `successor` | who is told first, so that hardly anybody is left out |
 //! | `reconcile` | comparing stores with peers that can, and asking for what is missing |
 //! | `arrears` | what peers that cannot compare have yet to get |
 //! | `outbox` | what waits to be sent, and how many bytes a second |

@@ -100,9 +100,13 @@ impl Reconciling {
     /// It came, and was not kept.
     fn refuse(&mut self, now: Time, pause: Duration, hash: u64) {
         let [recent, old] = &mut self.refused;
-        if now.since(self.refused_since) >= pause {
+        let since = now.since(self.refused_since);
+        if since >= pause {
             std::mem::swap(recent, old);
             recent.clear();
+            if since >= pause * 2 {
+                old.clear();
+            }
             self.refused_since = now;
         }
         if recent.len() < MAX_WANTED {
@@ -110,8 +114,11 @@ impl Reconciling {
         }
     }
 
-    fn is_refused(&self, hash: u64) -> bool {
-        self.refused.iter().any(|refused| refused.contains(&hash))
+    /// Whether it is not to be asked for yet.
+    fn is_refused(&self, now: Time, pause: Duration, hash: u64) -> bool {
+        let [recent, old] = &self.refused;
+        let since = now.since(self.refused_since);
+        since < pause * 2 && recent.contains(&hash) || since < pause && old.contains(&hash)
     }
 
     /// Rumors that were asked for and have not come, and those that came and were not kept.
@@ -316,7 +323,7 @@ impl Gossip {
         for hash in hashes {
             let known = self.store.find_hash(*hash).is_some()
                 || self.departures.is_buried(*hash)
-                || self.reconciling.is_refused(*hash);
+                || self.reconciling.is_refused(env.now, self.refusal(), *hash);
             if !known && self.reconciling.want(env.now, self.timing.period, *hash) {
                 wants.push(*hash);
             }
@@ -342,8 +349,12 @@ impl Gossip {
     /// It is not asked for again for a while: longer than anybody holds the services of a member that is gone
     /// ([`Gossip::sweep_services`] takes two rounds), else two would get them from each other for ever.
     pub(super) fn refuse(&mut self, env: &Env, hash: u64) {
-        let pause = self.timing.retry_max.max(self.timing.drip * 3);
+        let pause = self.refusal();
         self.reconciling.refuse(env.now, pause, hash);
+    }
+
+    fn refusal(&self) -> Duration {
+        self.timing.retry_max.max(self.timing.drip * 3)
     }
 
     /// A rumor came that was not held. If it was the last of those asked for, there may be more.
@@ -365,5 +376,27 @@ impl Gossip {
         {
             self.compare(env, partner);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_kept_is_asked_for_again_after_a_while() {
+        let secs = Duration::from_secs;
+        let (pause, start) = (secs(60), Time::ZERO + secs(1_000));
+        let mut it = Reconciling::new();
+        it.refuse(start, pause, 7);
+        assert!(it.is_refused(start + secs(119), pause, 7));
+        assert!(!it.is_refused(start + secs(120), pause, 7));
+        // One that is refused later keeps it no longer than one more pause.
+        it.refuse(start + secs(70), pause, 8);
+        assert!(it.is_refused(start + secs(129), pause, 7));
+        assert!(!it.is_refused(start + secs(130), pause, 7));
+        assert!(it.is_refused(start + secs(130), pause, 8));
+        it.refuse(start + secs(500), pause, 9);
+        assert_eq!(it.remembered(), (0, 1), "the old are gone");
     }
 }

@@ -1,7 +1,8 @@
 //! Who comes next: the living peer whose id follows the own one, around the circle of all ids. Whoever has a
-//! new rumor tells it that one among the first. So, if nothing is lost and views agree, nobody is left out:
-//! of those that have not heard a rumor, one would be the successor of somebody who has. By luck alone a
-//! member of a hundred would be missed once in a hundred rumors, until stores are compared.
+//! new rumor tells it that one among the first. So, if nothing is lost, views agree and all heard it by a
+//! push, nobody is left out: of those that have not heard a rumor, one would be the successor of somebody who has. By
+//! luck alone a member of a hundred would be missed once in a hundred rumors, until stores are compared. (Who got it
+//! because it asked for it, as for all above 8 KiB, tells it on by hashes only.)
 
 use crate::member::MemberId;
 use crate::ring::{Peer, Ring};

@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::disk::DataDir;
 use crate::error::CommandError;
 use crate::event::{Event, SeedId};
-use crate::limits::{COMMANDS_PER_WAKE, DATAGRAMS_PER_READING, DATAGRAMS_PER_WAKE};
+use crate::limits::{COMMANDS_PER_WAKE, DATAGRAMS_PER_WAKE};
 use crate::member::MemberId;
 use crate::node::{Node, SEND_BUFFER};
 use crate::time::Time;
@@ -286,32 +286,22 @@ impl Butterfly {
     /// What there is to do, as far as [`wait`](Butterfly::wait) noted.
     fn work(&mut self) {
         self.obey();
-        self.flush(None);
-        self.hear_datagrams();
+        self.flush();
+        for _ in 0..DATAGRAMS_PER_WAKE {
+            if !self.readable {
+                break;
+            }
+            self.receive_one();
+            self.flush();
+        }
         self.hear_rumors();
         self.node.handle_backlog(self.readable);
         self.node.handle_timeout(self.clock());
         self.push_rumors();
         self.store_mark();
         self.store_snapshot();
-        self.flush(None);
+        self.flush();
         self.write_traces();
-    }
-
-    /// Reads and answers what has arrived. Whatever lies there was there when the clock was read, so that one reading
-    /// does for several; each costs about as much as making an Ack.
-    fn hear_datagrams(&mut self) {
-        let mut now = Time::ZERO;
-        for count in 0..DATAGRAMS_PER_WAKE {
-            if !self.readable {
-                return;
-            }
-            if count % DATAGRAMS_PER_READING == 0 {
-                now = self.clock();
-            }
-            self.receive_one(now);
-            self.flush(Some(now));
-        }
     }
 
     /// Carries out what other threads asked for.
@@ -381,28 +371,29 @@ impl Butterfly {
         Ok(())
     }
 
-    fn receive_one(&mut self, now: Time) {
+    fn receive_one(&mut self) {
         match self.socket.recv_from(&mut self.receive) {
-            Ok((len, from)) => self
-                .node
-                .handle_datagram(now, from, &mut self.receive[..len]),
+            Ok((len, from)) => {
+                let now = self.clock();
+                self.node
+                    .handle_datagram(now, from, &mut self.receive[..len]);
+            }
             Err(error) if error.kind() == ErrorKind::WouldBlock => self.readable = false,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             // Whatever an earlier datagram came to. The next one that arrives makes the socket ready again.
             Err(_) => {
                 self.readable = false;
-                self.node.handle_receive_error(now);
+                self.node.handle_receive_error(self.clock());
             }
         }
     }
 
-    /// Sends what waits to be sent, until the system takes no more. The answer to what was `heard` just now leaves
-    /// at that time.
-    fn flush(&mut self, heard: Option<Time>) {
+    /// Sends what waits to be sent, until the system takes no more.
+    fn flush(&mut self) {
         if self.unsent.is_some() && !self.writable {
             return;
         }
-        while let Some((to, range)) = self.next_datagram(heard) {
+        while let Some((to, range)) = self.next_datagram() {
             let target = socket::target(to, self.local_addr.is_ipv6());
             match self.socket.send_to(&self.send[range.clone()], target) {
                 Ok(_) => {}
@@ -421,7 +412,7 @@ impl Butterfly {
         }
     }
 
-    fn next_datagram(&mut self, heard: Option<Time>) -> Option<(SocketAddr, Range<usize>)> {
+    fn next_datagram(&mut self) -> Option<(SocketAddr, Range<usize>)> {
         if let Some(unsent) = self.unsent.take() {
             return Some(unsent);
         }
@@ -429,7 +420,7 @@ impl Butterfly {
         if !self.node.has_outgoing() {
             return None;
         }
-        let now = heard.unwrap_or_else(|| self.clock());
+        let now = self.clock();
         let transmit = self.node.poll_datagram(now, &mut self.send[..])?;
         Some((transmit.to, transmit.range))
     }

@@ -41,7 +41,7 @@ impl Sync {
 
     /// This member told its table, or a part of it.
     pub fn told_by(&mut self, now: Time, id: MemberId) {
-        if self.tellers.back().is_some_and(|(_, last)| *last == id) {
+        if self.tellers.iter().any(|(_, teller)| *teller == id) {
             return;
         }
         if self.tellers.len() >= TELLERS {

@@ -54,7 +54,8 @@ impl Swim {
         }
         suspects.retain(|suspect| *suspect != id);
         suspects.push(id);
-        if self.witness.in_a_row < IN_A_ROW && self.is_idle() {
+        // Who has accusers enough needs no probe, and its period goes on as it was.
+        if self.witness.in_a_row < IN_A_ROW && self.is_idle() && self.wants_witness(key) {
             self.probe_period(env);
         }
     }
