@@ -64,6 +64,10 @@ pub const STRANGER_RATE: u32 = 64;
 /// How many times its own bytes a datagram may provoke, in sum, from such a source (as QUIC's RFC 9000 §8).
 pub const STRANGER_AMPLIFICATION: usize = 3;
 
+/// Members that news is pushed to at the same time while many leave: a ring of 10 000 of which 200 leave each second
+/// keeps up with its news.
+pub const MAX_CROWD_PUSHES: usize = 24;
+
 /// Members that a leaving one tells at once (PROTOCOL.md §2).
 pub const LEAVE_FANOUT: usize = 10;
 
