@@ -82,6 +82,7 @@ mod ring;
 pub mod rumor;
 pub mod sim;
 pub mod stats;
+mod successor;
 mod swim;
 pub mod time;
 #[doc(hidden)] // For the benchmarks.

@@ -3,6 +3,7 @@
 
 mod node_support;
 
+use butterfly::limits::MAX_CROWD_PUSHES;
 use butterfly::stats::MessageKind;
 use butterfly::wire::{Accusers, MembershipRecord};
 use butterfly::{Health, Timing};
@@ -33,6 +34,99 @@ fn news_is_pushed_at_once_and_soon_no_more() {
     assert!((6..=9).contains(&told.count()));
     assert!(sent[..3].iter().all(|ack| ack.at == began), "at once");
     assert!(sent.last().unwrap().at.since(began) < secs(0.3));
+}
+
+/// By luck alone, some would be left out.
+#[test]
+fn news_goes_to_the_successor_first() {
+    let mut bench = Bench::timed(pushing());
+    let all: Vec<_> = (1..=30).map(Peer::ours).collect();
+    bench.meet(&all);
+    for peer in &all {
+        bench.prove(peer, &all);
+    }
+    // The own id is the last, so the first of the others comes next, around the circle.
+    let mut firsts = Vec::new();
+    for number in 6..16 {
+        bench.advance_with_living(secs(60.0), &all);
+        bench.learn(&all[7], &[all[9].said(Health::Alive, number)]);
+        let sent = acks(&bench.advance_with_living(secs(0.01), &all));
+        assert_eq!(sent.len(), 3, "no more datagrams than without");
+        firsts.push(sent[0].to);
+        assert!(sent[1..].iter().all(|sent| sent.to != all[0].addr));
+    }
+    assert_eq!(firsts, [all[0].addr; 10]);
+}
+
+fn left(peer: &Peer) -> MembershipRecord<'static> {
+    let mut record = peer.said(Health::Departed, peer.incarnation);
+    record.member.departed = true;
+    record
+}
+
+/// No table tells it and no probe finds it out, so it must not wait behind the rest.
+#[test]
+fn the_news_of_a_crowd_that_leaves_goes_out_in_more_datagrams_within_bounds() {
+    let mut bench = Bench::timed(pushing());
+    let all: Vec<_> = (1..=300).map(Peer::ours).collect();
+    bench.meet(&all);
+    let stay: Vec<_> = all[..100].to_vec();
+    for peer in &stay {
+        bench.prove(peer, &all);
+    }
+    bench.advance_with_living(secs(300.0), &all);
+    let mut told = vec![0; all.len()];
+    let began = bench.now;
+    for (crowd, most) in [(&all[100..140], 10), (&all[140..300], MAX_CROWD_PUSHES)] {
+        let news: Vec<_> = crowd.iter().map(left).collect();
+        bench.learn(&stay[3], &news);
+        for _ in 0..20 {
+            let sent = acks(&bench.advance_with_living(secs(0.05), &stay));
+            let pushes = sent
+                .iter()
+                .filter(|ack| !ack.records.is_empty() && ack.probe == 0);
+            let pushes: Vec<_> = pushes.collect();
+            assert!(pushes.len() <= 2 * most, "{} datagrams", pushes.len());
+            for (about, count) in all.iter().zip(&mut told) {
+                *count += pushes
+                    .iter()
+                    .filter(|push| push.says_of(about).is_some())
+                    .count();
+            }
+        }
+    }
+    let seldom = told[100..].iter().filter(|count| **count < 6).count();
+    assert_eq!(seldom, 0, "{told:?} after {:?}", bench.now.since(began));
+}
+
+/// It missed the news, and would go on for ever.
+#[test]
+fn who_speaks_of_a_member_as_living_that_left_is_told() {
+    let mut bench = Bench::timed(plain());
+    let all: Vec<_> = (1..=3).map(Peer::ours).collect();
+    bench.meet(&all);
+    bench.prove(&all[0], &all);
+    bench.learn(&all[0], &[left(&all[2])]);
+    // So that it is no news any more.
+    bench.advance_with_living(secs(120.0), &all[..2]);
+    for health in [Health::Alive, Health::Suspect] {
+        bench.feed(&all[0], all[0].ack(0), &[all[2].said(health, 5)]);
+        let sent = bench.sent();
+        assert_eq!((sent.len(), sent[0].to), (1, all[0].addr));
+        assert_eq!(sent[0].says_of(&all[2]), Some((Health::Departed, 5)));
+    }
+    let silent = |bench: &mut Bench, peer: &Peer, record| {
+        bench.feed(peer, peer.ack(0), &[record]);
+        assert_eq!(bench.sent(), [], "{record:?}");
+    };
+    silent(&mut bench, &all[0], left(&all[2]));
+    silent(&mut bench, &all[0], all[2].said(Health::Confirmed, 5));
+    // It came back.
+    silent(&mut bench, &all[0], all[2].said(Health::Alive, 6));
+    // Whose address is not proved.
+    let stranger = Peer::ours(9);
+    bench.learn(&all[0], &[left(&all[1])]);
+    silent(&mut bench, &stranger, all[1].said(Health::Alive, 5));
 }
 
 /// The only news is about the only other member, who does not hear of itself as news.

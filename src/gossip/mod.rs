@@ -8,7 +8,6 @@
 //! | `hot` | which rumors are still to be told |
 //! | `receive` | what a rumor does that was heard |
 //! | `push` | telling what is hot, at once and then again |
-//! | `successor` | who is told first, so that hardly anybody is left out |
 //! | `reconcile` | comparing stores with peers that can, and asking for what is missing |
 //! | `arrears` | what peers that cannot compare have yet to get |
 //! | `outbox` | what waits to be sent, and how many bytes a second |
@@ -31,7 +30,6 @@ mod push;
 mod receive;
 mod reconcile;
 mod store;
-mod successor;
 mod sums;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -43,6 +41,7 @@ use crate::event::Event;
 use crate::member::{Health, MemberId};
 use crate::ring::{Peer, Ring};
 use crate::rumor::{RumorId, RumorKind, Service, ServiceGroup};
+use crate::successor::Successor;
 use crate::time::Time;
 
 pub(crate) use outbox::{PushId, What};
@@ -85,7 +84,7 @@ pub(crate) struct Gossip {
     pushing: bool,
     /// Whether what is hot is to be told again.
     telling: bool,
-    successor: successor::Successor,
+    successor: Successor,
     /// Peers chosen to be told; kept so that choosing allocates nothing.
     chosen: Vec<Peer>,
 }
@@ -107,7 +106,7 @@ impl Gossip {
             next_outdo: Time::ZERO,
             pushing: false,
             telling: false,
-            successor: successor::Successor::new(),
+            successor: Successor::new(),
             chosen: Vec::new(),
         };
         if enabled {
@@ -153,7 +152,9 @@ impl Gossip {
         let came = to <= Health::Suspect && from.is_none_or(|from| from >= Health::Confirmed);
         if came {
             self.reconciling.forget_refused();
-            self.successor.came(ring, id);
+            if ring.peer(&id).is_some() {
+                self.successor.came(&ring.me(), id);
+            }
         }
         if came && self.enabled {
             self.greet(env, ring, id);

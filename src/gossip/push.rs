@@ -8,6 +8,7 @@ use super::outbox::{PushId, What};
 use super::reconcile::HASHES;
 use super::store::{Entry, Place};
 use crate::env::{Env, Timer};
+use crate::member::MemberId;
 use crate::ring::{Peer, Ring};
 use crate::wire::reconcile::Part;
 
@@ -53,7 +54,7 @@ impl Gossip {
         } else {
             // Behind the others, as it is only for rumors that were told to nobody yet. One alone is random,
             // else the rumor would go around the circle.
-            let next = self.successor.get(ring).filter(|_| fanout > 1);
+            let next = self.successor(ring).filter(|_| fanout > 1);
             chosen.extend(next.filter(|next| chosen.iter().all(|peer| peer.id != next.id)));
             self.tell(ring, &chosen, fresh);
         }
@@ -63,6 +64,14 @@ impl Gossip {
             let next = env.now + self.timing.gossip_interval;
             env.timers.insert(next, Timer::RumorAgain);
         }
+    }
+
+    /// The peer that comes next. (Who got a rumor because it asked for it, as for all above 8 KiB, tells it on by
+    /// hashes only.)
+    fn successor(&mut self, ring: &impl Ring) -> Option<Peer> {
+        let lives = |id: &MemberId| ring.peer(id).is_some();
+        let all = || ring.peers().map(|peer| peer.id);
+        ring.peer(&self.successor.get(&ring.me(), lives, all)?)
     }
 
     /// Nobody is there to be told: whoever comes is a newcomer, and gets everything.

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use super::Index;
 use crate::config::Timing;
 use crate::event::{Cause, Event};
-use crate::limits::{LEAVE_FANOUT, MAX_DATAGRAM_SENT, MAX_LAST_WORDS, ORDINARY_DATAGRAM};
+use crate::limits::{
+    LEAVE_FANOUT, MAX_CROWD_PUSHES, MAX_DATAGRAM_SENT, MAX_LAST_WORDS, ORDINARY_DATAGRAM,
+};
 use crate::member::{Health, Incarnation, MemberId};
 use crate::node::Node;
 use crate::stats::{Gauge, MessageKind, Stats};
@@ -106,7 +108,7 @@ impl Watch {
         let stats = node.stats();
         let before = std::mem::replace(&mut self.before, stats.clone());
         self.window = now;
-        let most = Allowed::new(timing, periods.ceil() as u64, stats, &before, node.seeds());
+        let most = Allowed::new(timing, periods.ceil() as u64, stats, &before, node);
         most.exceeded(stats, &before)
     }
 }
@@ -150,18 +152,20 @@ impl Snap {
 struct Allowed([(MessageKind, u64); 5]);
 
 impl Allowed {
-    fn new(timing: &Timing, periods: u64, now: &Stats, before: &Stats, seeds: usize) -> Self {
+    fn new(timing: &Timing, periods: u64, now: &Stats, before: &Stats, node: &Node) -> Self {
         let received = |kind| now.received(kind) - before.received(kind);
         let pings = received(MessageKind::Ping);
         let acks = received(MessageKind::Ack) + received(MessageKind::ForwardedAck);
         let records = now.records_received - before.records_received;
         let rounds = 1 + periods;
+        // While many leave, as many pushes as tell of them all.
+        let crowd = node.counts().departed.min(MAX_CROWD_PUSHES);
         let pushes = timing.period.div_duration_f64(timing.push_interval).ceil() as u64 + 2;
-        let pushed = timing.push_fanout as u64 * pushes * rounds;
+        let pushed = timing.push_fanout.max(crowd) as u64 * pushes * rounds;
         // The probe, a witness in its place, each of them again; the dead and the seeds that are asked; tables
         // compared, at first sixteen times a period.
         let again = timing.indirect_rounds.max(1) as u64;
-        let own = (2 * again + 2 + 16 + 2 * seeds as u64) * rounds;
+        let own = (2 * again + 2 + 16 + 2 * node.seeds() as u64) * rounds;
         let helpers = timing.indirect_probes as u64;
         // A table in 16 datagrams each 5 ms, as long as somebody wants it.
         let table = 16 * (timing.period.as_millis() as u64 / 5 + 1) * rounds;
@@ -177,7 +181,9 @@ impl Allowed {
             ),
             (
                 MessageKind::Ack,
-                pings
+                // Each datagram may be answered, and its sender told who left of those it speaks of.
+                2 * pings
+                    + acks
                     + received(MessageKind::ProbePing)
                     + received(MessageKind::PingReq)
                     + pushed
@@ -358,7 +364,9 @@ mod tests {
     #[test]
     fn messages_of_no_kind_may_be_more_than_allowed() {
         let timing = Timing::lan();
-        let allowed = Allowed::new(&timing, 1, &Stats::default(), &Stats::default(), 1);
+        let sim = ring();
+        let (none, node) = (Stats::default(), sim.node(0));
+        let allowed = Allowed::new(&timing, 1, &none, &none, node);
         for (kind, most) in allowed.0 {
             let before = Stats::default();
             let mut now = Stats::default();

@@ -8,9 +8,11 @@
 //! | `row` | what is known of one member |
 //! | `names` | names for people, kept small |
 //! | `merge` | the rules by which a record changes a row |
+//! | `incoming` | a message on its way: who sent it, and what it may provoke |
 //! | `receive` | what each message does |
 //! | `records` | what the memberships in a message do |
 //! | `echoes` | records that were heard before and need not be read again |
+//! | `correct` | telling who does not know that a member left |
 //! | `send` | what waits to be sent, and how it becomes bytes |
 //! | `news` | which records are news, the least told first |
 //! | `probe` | the probe cycle |
@@ -28,8 +30,10 @@
 //! | `local_health` | how far this member may trust itself |
 //! | `inspect` | how large everything is, and what stands for the state |
 
+mod correct;
 mod echoes;
 mod graves;
+mod incoming;
 mod inspect;
 mod leave;
 mod local_health;
@@ -65,6 +69,7 @@ use crate::event::Cause;
 use crate::growth;
 use crate::limits::{INCARNATION_RESERVE, MAX_BLOCKED, MAX_NAME};
 use crate::member::{Health, Incarnation, Member, MemberId};
+use crate::successor::Successor;
 use crate::timer::TimerKey;
 use echoes::Echoes;
 use local_health::LocalHealth;
@@ -120,6 +125,8 @@ pub(crate) struct Swim {
     sync: sync::Sync,
     /// Whether a push of news is due.
     pushing: bool,
+    /// Who is told first what is new.
+    successor: Successor,
     outbox: VecDeque<send::Outgoing>,
     myself: Option<send::Myself>,
     meter: Meter,
@@ -186,6 +193,7 @@ impl Swim {
             told: VecDeque::new(),
             sync: sync::Sync::new(),
             pushing: false,
+            successor: Successor::new(),
             outbox: VecDeque::new(),
             myself: None,
             meter: Meter::new(&mut env.rng),
@@ -268,6 +276,10 @@ impl Swim {
     }
 
     fn notice_change(&mut self, id: MemberId, from: Option<Health>, to: Health) {
+        if to == Health::Alive {
+            let me = self.id();
+            self.successor.came(&me, id);
+        }
         self.notices.push_back(Notice::Changed { id, from, to });
     }
 

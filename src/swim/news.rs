@@ -79,6 +79,15 @@ impl News {
         walk.next.map(|_| walk.level)
     }
 
+    /// What was told less often than that, the least told first.
+    pub fn told_less(&mut self, enough: usize) -> impl Iterator<Item = RowKey> {
+        let mut walk = self.walk();
+        std::iter::from_fn(move || {
+            let (_, row) = self.step(&mut walk)?;
+            (walk.level < enough).then_some(row)
+        })
+    }
+
     /// Begins a walk from the least told to the most told.
     pub fn walk(&mut self) -> Walk {
         while self.lowest < LEVELS && self.levels.back(self.lowest).is_none() {

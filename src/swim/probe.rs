@@ -4,9 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use rand::RngExt;
 
+use super::incoming::Incoming;
 use super::merge::State;
 use super::news::RowKey;
-use super::receive::Incoming;
 use super::records::is_somewhere;
 use super::row::flag;
 use super::send::{Body, Outgoing};

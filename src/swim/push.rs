@@ -6,7 +6,11 @@ use super::row::flag;
 use super::send::{Body, Outgoing};
 use super::{Row, Swim};
 use crate::env::{Env, Timer};
-use crate::limits::ORDINARY_DATAGRAM;
+use crate::limits::{MAX_CROWD_PUSHES, ORDINARY_DATAGRAM};
+use crate::member::{Health, MemberId};
+
+/// Records that fit in a push: with a name they have up to 110 bytes each, and as much is needed besides.
+const RECORDS: usize = 4;
 
 /// How often news is pushed in a ring of that many: at least so often, and so often that hardly a member of
 /// thousands is missed, as each is with a probability of e⁻ⁿ after n tellings by everyone.
@@ -30,7 +34,7 @@ impl Swim {
         self.pushing = false;
         let enough = enough(self.timing.push_tellings, self.table.living());
         let fresh = self.news.least_told().is_some_and(|times| times < enough);
-        if !fresh || self.push(env) == 0 {
+        if !fresh || self.push(env, enough) == 0 {
             return;
         }
         self.pushing = true;
@@ -38,22 +42,21 @@ impl Swim {
             .insert(env.now + self.timing.push_interval, Timer::PushDue);
     }
 
-    /// Pushes news to some Alive members; how many. Whose address is not proved gets a ping that has it
+    /// Pushes news to some Alive members; how many datagrams. Whose address is not proved gets a ping that has it
     /// prove it, and nothing more until it did: nobody can have pushes sent to somebody else.
-    fn push(&mut self, env: &mut Env) -> usize {
+    fn push(&mut self, env: &mut Env, enough: usize) -> usize {
+        let most = self.fanout(enough);
         let mut chosen = std::mem::take(&mut self.helpers);
-        let fits = |row: &Row| {
-            (row.has(flag::PROVED) || !row.has(flag::ASKED)) && !self.is_blocked(&row.id)
-        };
-        let most = self.timing.push_fanout;
+        let fits = |row: &Row| self.may_be_pushed(row);
         self.table.some_alive(most, fits, &mut env.rng, &mut chosen);
+        self.successor_first(&mut chosen, most);
         for key in &chosen {
             let Some(row) = self.table.get_mut(*key) else {
                 continue;
             };
             if row.has(flag::PROVED) {
                 self.tell(*key);
-            } else {
+            } else if !row.has(flag::ASKED) {
                 row.set(flag::ASKED, true);
                 self.ping_aside(*key, false);
             }
@@ -61,6 +64,60 @@ impl Swim {
         let count = chosen.len();
         self.helpers = chosen;
         count
+    }
+
+    fn may_be_pushed(&self, row: &Row) -> bool {
+        (row.has(flag::PROVED) || !row.has(flag::ASKED)) && !self.is_blocked(&row.id)
+    }
+
+    /// What nobody was told yet goes to the successor, in as many of the datagrams as it takes, before it goes to
+    /// those that were chosen at random.
+    fn successor_first(&mut self, chosen: &mut Vec<RowKey>, most: usize) {
+        let fresh = self.news.told_less(1).take(RECORDS * most).count();
+        let Some(key) = self.successor().filter(|_| fresh > 0) else {
+            return;
+        };
+        // One alone is random, else the news would go around the circle.
+        let datagrams = fresh.div_ceil(RECORDS).min(most.saturating_sub(1));
+        chosen.retain(|other| *other != key);
+        chosen.truncate(most - datagrams);
+        chosen.splice(0..0, std::iter::repeat_n(key, datagrams));
+    }
+
+    /// The Alive member that comes next and may be pushed to.
+    fn successor(&mut self) -> Option<RowKey> {
+        let Swim {
+            table, successor, ..
+        } = self;
+        let me = table.get(table.me()).map(|row| row.id)?;
+        let alive = |row: &Row| row.health == Health::Alive && row.id != me;
+        let lives = |id: &MemberId| {
+            let row = table.find(id).and_then(|key| table.get(key));
+            row.is_some_and(alive)
+        };
+        let all = || {
+            let living = table.iter().filter(|(_, row)| alive(row));
+            living.map(|(_, row)| row.id)
+        };
+        let key = table.find(&successor.get(&me, lives, all)?)?;
+        let fits = self
+            .table
+            .get(key)
+            .is_some_and(|row| self.may_be_pushed(row));
+        fits.then_some(key)
+    }
+
+    /// How many members are pushed to. Who left is learned of by news alone: no table tells it, and no probe
+    /// finds it out. So when a crowd leaves, as many datagrams go out as hold each of its members once.
+    fn fanout(&mut self, enough: usize) -> usize {
+        let departed = |key: &RowKey| {
+            self.table
+                .get(*key)
+                .is_some_and(|row| row.health == Health::Departed)
+        };
+        let fresh = self.news.told_less(enough).take(RECORDS * MAX_CROWD_PUSHES);
+        let crowd = fresh.filter(departed).count();
+        crowd.div_ceil(RECORDS).max(self.timing.push_fanout)
     }
 
     /// Tells a member the news, and what is held of it, by an Ack that it did not ask for.

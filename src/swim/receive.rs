@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::incoming::Incoming;
 use super::merge;
 use super::news::RowKey;
 use super::records::{is_somewhere, member_at};
@@ -12,7 +13,7 @@ use crate::env::Env;
 use crate::error::Reject;
 use crate::event::Cause;
 use crate::journal::Peer;
-use crate::limits::{ORDINARY_DATAGRAM, PROBE_PING_INTERVAL, STRANGER_AMPLIFICATION};
+use crate::limits::{ORDINARY_DATAGRAM, PROBE_PING_INTERVAL};
 use crate::member::{Health, MemberId};
 use crate::stats::MessageKind;
 use crate::wire::{self, MemberRecord, Memberships, Message, feature};
@@ -26,33 +27,6 @@ struct AckKind {
 impl AckKind {
     fn new(probe: u64, table: bool) -> Self {
         AckKind { probe, table }
-    }
-}
-
-/// A message on its way through the rules: where it came from, and what it may provoke.
-pub(super) struct Incoming<'a> {
-    pub from: SocketAddr,
-    pub sender: &'a MemberRecord<'a>,
-    /// The sender only looks.
-    pub observer: bool,
-    /// The sender's row, if it is known.
-    pub row: Option<RowKey>,
-    /// The sender once answered at this address, so it is no spoofed one.
-    pub proved: bool,
-    /// Bytes that its answers may have in sum.
-    pub allowance: usize,
-    /// Of those, put aside for the question that has its sender prove its address.
-    pub reserved: usize,
-    /// Bytes that the envelope takes in an answer.
-    pub overhead: usize,
-}
-
-impl Incoming<'_> {
-    /// Takes up to `bytes` from the allowance; 0: there is nothing left worth sending.
-    pub fn spend(&mut self, bytes: usize) -> usize {
-        let granted = bytes.min(self.allowance);
-        self.allowance -= granted;
-        granted
     }
 }
 
@@ -156,34 +130,6 @@ impl Swim {
             Message::Ack { .. } => MessageKind::Ack,
             Message::PingReq { .. } => MessageKind::PingReq,
             Message::ProbePing { .. } => MessageKind::ProbePing,
-        }
-    }
-
-    fn identify<'a>(
-        &self,
-        from: SocketAddr,
-        bytes: usize,
-        overhead: usize,
-        sender: &'a MemberRecord<'a>,
-    ) -> Incoming<'a> {
-        let row = self.table.find(&sender.id);
-        let proved = row
-            .and_then(|key| self.table.get(key))
-            .is_some_and(|row| row.has(flag::PROVED) && self.table.is_at(row, from));
-        let allowance = if proved {
-            usize::MAX
-        } else {
-            STRANGER_AMPLIFICATION * bytes
-        };
-        Incoming {
-            from,
-            sender,
-            observer: is_observer(sender),
-            row,
-            proved,
-            allowance,
-            reserved: 0,
-            overhead,
         }
     }
 
@@ -581,10 +527,6 @@ impl Swim {
             env.journal.id_conflict(env.now, from);
         }
     }
-}
-
-pub(super) fn is_observer(sender: &MemberRecord<'_>) -> bool {
-    sender.features & feature::OBSERVER != 0 || sender.id == MemberId::OBSERVER
 }
 
 /// For a trace: what the memberships say.

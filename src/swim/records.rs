@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
+use super::incoming::Incoming;
 use super::merge::{self, Merge, State};
 use super::news::RowKey;
-use super::receive::Incoming;
 use super::row::flag;
 use super::{Row, Swim};
 use crate::env::Env;
@@ -56,6 +56,9 @@ impl Swim {
                 Err(reason) => env.journal.rejected(env.now, reason, incoming.from),
             }
         }
+        if !incoming.left.is_empty() {
+            self.correct(incoming);
+        }
     }
 
     pub(super) fn apply_record(
@@ -79,6 +82,11 @@ impl Swim {
         let known = self.table.find(&record.member.id);
         let held = known.and_then(|key| self.table.get(key)).map(Row::state);
         match (merge::merge(held, heard, news), known) {
+            (Merge::Ignore, Some(key))
+                if heard.health <= Health::Suspect && held.is_some_and(|held| held.left) =>
+            {
+                Swim::spoken_of_as_living(incoming, key);
+            }
             // Incarnations never fall, so a member that is said to be Alive at this one is never again news.
             (Merge::Ignore, Some(_)) if heard.health == Health::Alive => return Worth::Nothing,
             (Merge::Ignore, Some(key)) => self.confirm_suspicion(env, key, held, heard, record),

@@ -1,12 +1,12 @@
 //! What gossip sees of the membership, and has it do.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use rand::rngs::StdRng;
 
+use super::incoming::Incoming;
 use super::merge::State;
 use super::news::RowKey;
-use super::receive::Incoming;
 use super::records::is_somewhere;
 use super::row::flag;
 use super::{Notice, Row, Swim};
@@ -14,7 +14,7 @@ use crate::env::Env;
 use crate::error::Reject;
 use crate::event::Cause;
 use crate::journal;
-use crate::limits::{MAX_DATAGRAM_SENT, MAX_EXILED, STRANGER_AMPLIFICATION};
+use crate::limits::{MAX_DATAGRAM_SENT, MAX_EXILED};
 use crate::member::{Health, MemberId};
 use crate::ring::{Peer, Ring};
 use crate::stats::MessageKind;
@@ -219,27 +219,6 @@ impl Ring for Swim {
             if row.health <= Health::Suspect && self.may_be_told(key, None) {
                 return Some((row.id, next));
             }
-        }
-    }
-}
-
-impl Incoming<'_> {
-    /// A rumor's source is no address that a datagram could come from, and no stranger.
-    fn by_rumor<'a>(from: SocketAddr, sender: &'a MemberRecord<'a>, bytes: usize) -> Incoming<'a> {
-        let ip = match from.ip() {
-            ip if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-            ip => ip,
-        };
-        Incoming {
-            from: SocketAddr::new(ip, from.port()),
-            sender,
-            observer: false,
-            row: None,
-            proved: false,
-            // As a stranger's datagram: so that a claimed death can be put on trial.
-            allowance: STRANGER_AMPLIFICATION * bytes,
-            reserved: 0,
-            overhead: 0,
         }
     }
 }

@@ -52,6 +52,8 @@ pub(super) enum Body {
         /// Whether it carries news.
         news: bool,
     },
+    /// An Ack nobody asked for: these left.
+    Left(Vec<RowKey>),
     PingReq {
         target: MemberId,
         number: u64,
@@ -198,6 +200,19 @@ impl Swim {
                 if *news {
                     self.push_told(&mut out, receiver, message.told, soft);
                     self.push_news(env, &mut out, receiver, message.ages, soft);
+                }
+                Some(out.finish())
+            }
+            Body::Left(rows) => {
+                let ack = Content::ack(None, 0, self.rumors);
+                let mut out = Encoder::from_sender(buf, self.encoded()?, &ack)
+                    .filter(|out| out.len() <= soft)?;
+                self.push_told(&mut out, receiver, message.told, soft);
+                let left =
+                    |key: &&RowKey| self.table.get(**key).is_some_and(|row| row.has(flag::LEFT));
+                for key in rows.iter().filter(left) {
+                    env.journal.stats.records_sent +=
+                        u64::from(self.push_row(&mut out, *key, receiver, None, soft));
                 }
                 Some(out.finish())
             }
@@ -424,7 +439,7 @@ impl Swim {
     /// Passes an Ack on (PROTOCOL.md §2): from where it came, to whoever asked for it.
     pub(super) fn forward(
         &mut self,
-        incoming: &super::receive::Incoming<'_>,
+        incoming: &super::incoming::Incoming<'_>,
         to: &MemberRecord<'_>,
         number: u64,
         memberships: Memberships<'_>,
@@ -507,7 +522,7 @@ impl Body {
     fn kind(&self) -> MessageKind {
         match self {
             Body::Ping { .. } => MessageKind::Ping,
-            Body::Ack { .. } | Body::Table => MessageKind::Ack,
+            Body::Ack { .. } | Body::Left(_) | Body::Table => MessageKind::Ack,
             Body::PingReq { .. } => MessageKind::PingReq,
             Body::ProbePing => MessageKind::ProbePing,
             Body::Forward(_) => MessageKind::ForwardedAck,

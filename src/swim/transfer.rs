@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use super::Swim;
+use super::incoming::Incoming;
 use super::news::RowKey;
-use super::receive::Incoming;
 use super::row::{NONE, flag};
 use super::send::{Body, Outgoing};
 use crate::env::{Env, Timer};

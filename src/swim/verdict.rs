@@ -2,9 +2,9 @@
 //! before believing them (PROTOCOL.md §2).
 
 use super::Swim;
+use super::incoming::Incoming;
 use super::merge::State;
 use super::news::RowKey;
-use super::receive::Incoming;
 use super::row::flag;
 use super::send::{Body, Outgoing};
 use super::suspicion::Suspicion;

@@ -1,0 +1,99 @@
+//! A message on its way through the rules: who sent it from where, and what it may provoke.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use super::Swim;
+use super::news::RowKey;
+use super::row::flag;
+use crate::limits::STRANGER_AMPLIFICATION;
+use crate::member::MemberId;
+use crate::wire::{MemberRecord, feature};
+
+/// A message on its way through the rules: where it came from, and what it may provoke.
+pub(super) struct Incoming<'a> {
+    pub from: SocketAddr,
+    pub sender: &'a MemberRecord<'a>,
+    /// The sender only looks.
+    pub observer: bool,
+    /// The sender's row, if it is known.
+    pub row: Option<RowKey>,
+    /// The sender once answered at this address, so it is no spoofed one.
+    pub proved: bool,
+    /// Bytes that its answers may have in sum.
+    pub allowance: usize,
+    /// Of those, put aside for the question that has its sender prove its address.
+    pub reserved: usize,
+    /// Bytes that the envelope takes in an answer.
+    pub overhead: usize,
+    /// Members that it speaks of as living, and that left.
+    pub left: Vec<RowKey>,
+}
+
+impl Incoming<'_> {
+    /// Takes up to `bytes` from the allowance; 0: there is nothing left worth sending.
+    pub fn spend(&mut self, bytes: usize) -> usize {
+        let granted = bytes.min(self.allowance);
+        self.allowance -= granted;
+        granted
+    }
+
+    /// A rumor's source is no address that a datagram could come from, and no stranger.
+    pub fn by_rumor<'a>(
+        from: SocketAddr,
+        sender: &'a MemberRecord<'a>,
+        bytes: usize,
+    ) -> Incoming<'a> {
+        let ip = match from.ip() {
+            ip if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            ip => ip,
+        };
+        Incoming {
+            from: SocketAddr::new(ip, from.port()),
+            sender,
+            observer: false,
+            row: None,
+            proved: false,
+            // As a stranger's datagram: so that a claimed death can be put on trial.
+            allowance: STRANGER_AMPLIFICATION * bytes,
+            reserved: 0,
+            overhead: 0,
+            left: Vec::new(),
+        }
+    }
+}
+
+impl Swim {
+    /// Who sent this, as far as it is known.
+    pub(super) fn identify<'a>(
+        &self,
+        from: SocketAddr,
+        bytes: usize,
+        overhead: usize,
+        sender: &'a MemberRecord<'a>,
+    ) -> Incoming<'a> {
+        let row = self.table.find(&sender.id);
+        let proved = row
+            .and_then(|key| self.table.get(key))
+            .is_some_and(|row| row.has(flag::PROVED) && self.table.is_at(row, from));
+        let allowance = if proved {
+            usize::MAX
+        } else {
+            STRANGER_AMPLIFICATION * bytes
+        };
+        Incoming {
+            from,
+            sender,
+            observer: is_observer(sender),
+            row,
+            proved,
+            allowance,
+            reserved: 0,
+            overhead,
+            left: Vec::new(),
+        }
+    }
+}
+
+pub(super) fn is_observer(sender: &MemberRecord<'_>) -> bool {
+    sender.features & feature::OBSERVER != 0 || sender.id == MemberId::OBSERVER
+}
