@@ -191,8 +191,9 @@ pub const PULL_HIGH_WATER: u16 = 1_000;
 pub const MAX_GOSSIP_CONNECTIONS: usize = 8_192;
 
 /// How often the connections' bytes are looked at: what a stranger can send us in this time is what an
-/// endless message may cost. With more than a thousand connections it takes longer, to stay cheap, and while
-/// next to nothing comes, four times as long.
+/// endless message may cost. With more than a thousand connections it takes longer, to stay cheap. After next to
+/// nothing came, they are looked at when something comes: once in four times as long, or at the latest after
+/// fifty times.
 pub const GUARD_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Bytes that a connection may be ahead of the messages it delivered, beside one message: what the kernel

@@ -76,6 +76,19 @@ pub(super) struct Socket {
 }
 
 impl Socket {
+    /// Connections made hereafter end when what was sent on them is not acknowledged, or has no room at the
+    /// other end, for so many milliseconds; where the system can do that.
+    pub(super) fn set_unacknowledged(&mut self, millis: c_int) -> io::Result<()> {
+        let raw = self.inner.as_mut_ptr();
+        let (option, value) = (zmq_sys::ZMQ_TCP_MAXRT as c_int, (&raw const millis).cast());
+        let len = std::mem::size_of::<c_int>();
+        // SAFETY: `raw` is a live socket, and `len` bytes are read from `value`, all of them those of `millis`.
+        match unsafe { zmq_sys::zmq_setsockopt(raw, option, value, len) } {
+            0 => Ok(()),
+            _ => Err(last_error()),
+        }
+    }
+
     /// Ends what [`zmq::Socket::monitor`] began, before this returns.
     pub(super) fn stop_monitor(&mut self) {
         let raw = self.inner.as_mut_ptr();

@@ -16,6 +16,7 @@ use socket2::Socket as Descriptor;
 use zmq::Message;
 
 use super::super::zmq_ffi::{self, Context, Kind, Socket};
+use super::alarm::Alarm;
 use super::counters::Counters;
 use super::options::Options;
 use super::watched::Watched;
@@ -28,10 +29,12 @@ const DISCONNECTED: u16 = zmq_sys::ZMQ_EVENT_DISCONNECTED as u16;
 /// Connections that one sweep looks at in each of its intervals.
 const SWEEP: u32 = 1_000;
 
-/// If no more bytes than these came since the last look, signs of life that is, the next look has this many
-/// intervals' time: most rings are quiet for most of the time, and a look at all connections is a call each.
+/// If no more bytes than these came since the last look, the next one is for when something comes: most rings are
+/// quiet for most of the time, and a look at all connections is a call each. Not sooner than after so many
+/// intervals, for what trickles in; and in any case after so many, should nothing tell of what came.
 const QUIET: u64 = 16 << 10;
-const IDLE: u32 = 4;
+const PAUSE: u32 = 4;
+const SILENCE: u32 = 50;
 
 pub(super) struct Guard {
     monitor: Watched,
@@ -45,6 +48,10 @@ pub(super) struct Guard {
     due: Option<Instant>,
     /// Connections came in since: they are looked at soon.
     newcomers: bool,
+    alarm: Alarm,
+    /// Something came after a silence: there is a look no sooner than then, but soon.
+    alarmed: bool,
+    pause_until: Option<Instant>,
     message: Message,
 }
 
@@ -65,7 +72,7 @@ impl Guard {
     pub(super) fn new(
         context: &Arc<Context>,
         registry: &Arc<Registry>,
-        token: Token,
+        (token, alarm): (Token, Token),
         pull: &Socket,
     ) -> io::Result<Self> {
         // The address only has to be the PULL socket's own: its descriptor is no other one's.
@@ -84,6 +91,9 @@ impl Guard {
             round: 0,
             due: None,
             newcomers: false,
+            alarm: Alarm::new(registry, alarm)?,
+            alarmed: false,
+            pause_until: None,
             message: Message::new(),
         })
     }
@@ -95,6 +105,12 @@ impl Guard {
 
     pub(super) fn wake(&mut self) {
         self.ready = true;
+    }
+
+    /// Something came in on a connection that was quiet.
+    pub(super) fn wake_alarm(&mut self) {
+        self.alarm.disarm();
+        self.alarmed = true;
     }
 
     pub(super) fn has_work(&self) -> bool {
@@ -199,6 +215,7 @@ impl Guard {
             .filter(|old| old.round == self.round)
             .map_or(0, |old| old.delivered_in_round);
         self.newcomers = true;
+        self.alarm.mind(fd);
         self.connections.insert(
             fd,
             Connection {
@@ -228,20 +245,46 @@ impl Guard {
         let count = u32::try_from(self.connections.len()).unwrap_or(u32::MAX);
         let interval = options.guard_interval * (1 + count / SWEEP);
         let soon = now + interval;
-        let newcomers = std::mem::take(&mut self.newcomers);
-        let due = self.due.filter(|due| !newcomers || *due < soon);
-        let due = *self.due.insert(due.unwrap_or(soon));
-        if due > now {
+        if std::mem::take(&mut self.newcomers) {
+            self.look_by(soon);
+        }
+        if std::mem::take(&mut self.alarmed) {
+            self.look_by(self.pause_until.map_or(soon, |pause| pause.max(soon)));
+        }
+        if *self.due.get_or_insert(soon) > now {
             return false;
         }
-        let came = self.sweep(drained, options, counters);
-        let quiet = came <= QUIET;
-        self.due = Some(if quiet { now + interval * IDLE } else { soon });
+        self.look(now, interval, drained, options, counters);
         true
     }
 
-    /// How many bytes came since the last look.
-    fn sweep(&mut self, drained: bool, options: &Options, counters: &mut Counters) -> u64 {
+    fn look_by(&mut self, at: Instant) {
+        self.due = Some(self.due.map_or(at, |due| due.min(at)));
+    }
+
+    /// Looks at all connections, and decides when to do so again.
+    fn look(
+        &mut self,
+        now: Instant,
+        interval: Duration,
+        drained: bool,
+        options: &Options,
+        counters: &mut Counters,
+    ) {
+        // What comes from here on, the alarm tells of, if the look does not see it.
+        let reset = self.alarm.reset();
+        let quiet = self.sweep(drained, options, counters);
+        let armed = quiet && reset.and_then(|()| self.alarm.arm()).is_ok();
+        self.due = Some(match (quiet, armed) {
+            (true, true) => now + interval * SILENCE,
+            (true, false) => now + interval * PAUSE,
+            (false, _) => now + interval,
+        });
+        self.pause_until = quiet.then(|| now + interval * PAUSE);
+    }
+
+    /// Whether next to nothing came since the last look, and nobody is to be watched closely.
+    fn sweep(&mut self, drained: bool, options: &Options, counters: &mut Counters) -> bool {
         let slack = options.guard_slack as u64;
         let most = options.max_frame as u64 + slack;
         let mut held = Vec::new();
@@ -259,6 +302,7 @@ impl Guard {
                 sum += ahead - slack;
             }
         }
+        let quiet = came <= QUIET && held.is_empty();
         held.sort_unstable_by_key(|&(ahead, ..)| std::cmp::Reverse(ahead));
         for (ahead, fd, peer) in held {
             let too_much = drained && ahead > most;
@@ -273,7 +317,7 @@ impl Guard {
                 log::warn!("cut off {peer}: it sent {ahead} bytes that are no whole message");
             }
         }
-        came
+        quiet
     }
 
     /// Ends a connection, if the number still stands for it; ZeroMQ notices and closes it.
@@ -388,6 +432,25 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
+    fn the_quiet_are_left_alone_and_looked_at_soon_when_they_speak_again() {
+        let interval = Duration::from_millis(200);
+        let mut member = guarded(|options| options.guard_interval = interval);
+        let mut peer = greeted(member.addr());
+        peer.write_all(&frame(b"good", false)).unwrap();
+        member.until("it arrived", |it| it.received.len() == 1);
+        let far_off = |it: &Member| it.gossip.deadline() > Some(Instant::now() + 40 * interval);
+        member.until("no look is due for long", far_off);
+        peer.write_all(&frame(&[0; PART], true)).unwrap();
+        let spoken = Instant::now();
+        member.until("a look is due soon", |it| !far_off(it));
+        let due = member.gossip.deadline().unwrap();
+        assert!(due <= spoken + 10 * interval, "{:?}", due - spoken);
+        // It has seen who spoke, and goes to sleep again.
+        member.until("no look is due for long", far_off);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
     fn hoards_that_are_small_are_cut_by_their_sum() {
         // Each may hold 5 MiB, and all together 5 beside a slack of 1 for each.
         let mut member = guarded(|options| {
@@ -464,7 +527,7 @@ mod tests {
         let registry = Arc::new(poll.registry().try_clone().unwrap());
         let context = context::shared().unwrap();
         let pull = context.socket(Kind::Pull).unwrap();
-        let mut guard = Guard::new(&context, &registry, Token(2), &pull).unwrap();
+        let mut guard = Guard::new(&context, &registry, (Token(2), Token(3)), &pull).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         guard.set_port(listener.local_addr().unwrap().port());
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();

@@ -1,5 +1,6 @@
 //! Gossip's transport: one PULL socket that all peers push to, and PUSH sockets to those that we push to.
 
+mod alarm;
 mod context;
 mod counters;
 mod guard;
@@ -27,6 +28,7 @@ pub(super) const FIRST_TOKEN: usize = 2;
 
 const PULL: Token = Token(FIRST_TOKEN);
 const MONITOR: Token = Token(FIRST_TOKEN + 1);
+const ALARM: Token = Token(FIRST_TOKEN + 2);
 
 /// A member's ZeroMQ sockets in its mio poll. Nothing here ever waits, but for the last of a thread's members
 /// that goes: until what was sent has left, for one second at most.
@@ -91,6 +93,7 @@ impl Gossip {
         match token {
             PULL => self.inbox.wake(),
             MONITOR => self.inbox.wake_guard(),
+            ALARM => self.inbox.wake_alarm(),
             _ => self.push.wake(token, &mut self.counters),
         }
     }
@@ -521,6 +524,6 @@ mod tests {
         sender.turn(Duration::ZERO);
         assert_eq!(sender.outcomes.len(), 200);
         assert!(sender.outcomes.iter().all(|it| it.label == 7 && !it.taken));
-        assert!(tokens.iter().all(|token| token.0 > MONITOR.0));
+        assert!(tokens.iter().all(|token| token.0 > ALARM.0));
     }
 }

@@ -27,7 +27,11 @@ pub(in crate::net) struct Options {
     pub linger: Duration,
     pub guard_interval: Duration,
     pub guard_slack: usize,
-    /// A connection on which nothing happens is asked for a sign of life this often,
+    /// A connection to a peer ends when what was sent on it is not acknowledged for so long. Nothing has to be
+    /// asked for that, but something to be sent, and not every system does it.
+    pub unacknowledged: Duration,
+    /// So each connection is asked for a sign of life this often, too: seldom, as it wakes both ends, and never
+    /// if it is used once and closed when idle,
     pub heartbeat: Duration,
     /// and is closed if none comes in this time. TCP's own keepalive may be absent.
     pub heartbeat_timeout: Duration,
@@ -54,7 +58,8 @@ impl Default for Options {
             linger: GOSSIP_LINGER,
             guard_interval: GUARD_INTERVAL,
             guard_slack: GUARD_SLACK,
-            heartbeat: Duration::from_secs(10),
+            unacknowledged: Duration::from_secs(20),
+            heartbeat: PUSH_IDLE * 3 / 2,
             heartbeat_timeout: Duration::from_secs(20),
             handshake: Duration::from_secs(2),
         }

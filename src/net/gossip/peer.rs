@@ -46,7 +46,7 @@ impl Peer {
         options: &Options,
         (addr, token, now): (SocketAddr, Token, Instant),
     ) -> io::Result<Self> {
-        let socket = context.socket(Kind::Push)?;
+        let mut socket = context.socket(Kind::Push)?;
         // Without it, dropping the context would wait for ever.
         socket.set_linger(millis(options.linger))?;
         socket.set_ipv6(addr.is_ipv6())?;
@@ -58,6 +58,7 @@ impl Peer {
         socket.set_reconnect_ivl_max(RECONNECT.1)?;
         socket.set_connect_timeout(CONNECT_TIMEOUT)?;
         socket.set_handshake_ivl(millis(options.handshake))?;
+        socket.set_unacknowledged(millis(options.unacknowledged))?;
         socket.set_heartbeat_ivl(millis(options.heartbeat))?;
         socket.set_heartbeat_timeout(millis(options.heartbeat_timeout))?;
         socket.connect(&format!("tcp://{addr}"))?;

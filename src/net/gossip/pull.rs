@@ -14,7 +14,7 @@ use super::counters::Counters;
 use super::guard::Guard;
 use super::options::{Options, millis};
 use super::watched::Watched;
-use super::{Frame, MONITOR, PULL};
+use super::{ALARM, Frame, MONITOR, PULL};
 
 /// Bytes that the kernel buffers for each connection.
 const RECEIVE_BUFFER: i32 = 256 << 10;
@@ -58,7 +58,7 @@ impl Inbox {
         // Any domain makes ZeroMQ refuse ZMTP 1.0 and 2.0, as which it would take any bytes. As nobody in
         // this context answers for it, peers of ZMTP 3 are let in without being asked about.
         socket.set_zap_domain("gossip")?;
-        let guard = Guard::new(context, registry, MONITOR, &socket)?;
+        let guard = Guard::new(context, registry, (MONITOR, ALARM), &socket)?;
         let mut inbox = Inbox {
             socket: Watched::new(socket, registry, PULL)?,
             guard,
@@ -84,6 +84,10 @@ impl Inbox {
 
     pub(super) fn wake_guard(&mut self) {
         self.guard.wake();
+    }
+
+    pub(super) fn wake_alarm(&mut self) {
+        self.guard.wake_alarm();
     }
 
     pub(super) fn has_work(&self) -> bool {

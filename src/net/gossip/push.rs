@@ -397,6 +397,42 @@ mod tests {
         member.until("it was given up", |it| it.outcome(2) == Some(false));
     }
 
+    /// Without being asked for a sign of life.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_peer_that_takes_nothing_any_more_is_noticed() {
+        let mut member = member(|options| {
+            options.heartbeat = NEVER;
+            options.unacknowledged = Duration::from_millis(300);
+            options.give_up = NEVER;
+        });
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let to = listener.local_addr().unwrap();
+        for label in 0..500 {
+            member.push(to, label, &[0; 60_000]);
+        }
+        let stuck = thread::spawn(move || {
+            let (mut first, _) = listener.accept().unwrap();
+            shake_hands(&mut first, "PULL");
+            // Which it does only when the first is gone.
+            let (mut second, _) = listener.accept().unwrap();
+            shake_hands(&mut second, "PULL");
+            let mut rest = [0; 60_000];
+            second.read_exact(&mut rest).unwrap();
+            (first, second)
+        });
+        member.until("some were taken", |it| it.taken() > 0);
+        member.poll_until("it connected again", |_| stuck.is_finished());
+        drop(stuck.join().unwrap());
+    }
+
+    /// Signs of life wake both ends.
+    #[test]
+    fn an_idle_connection_is_closed_before_it_is_asked_for_a_sign_of_life() {
+        let options = Options::default();
+        assert!(options.heartbeat > options.idle + options.heartbeat_timeout);
+    }
+
     #[test]
     fn what_was_taken_still_leaves_when_it_stops() {
         let (sink, to) = sink(Ipv4Addr::LOCALHOST, |_| {});
