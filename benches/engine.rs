@@ -15,6 +15,8 @@ mod loading;
 mod machine;
 #[path = "engine/measure.rs"]
 mod measure;
+#[path = "engine/merging.rs"]
+mod merging;
 #[path = "support/plot.rs"]
 mod plot;
 #[path = "engine/probes.rs"]
@@ -41,7 +43,8 @@ median, and the tenth that went best: other work on the machine shows in the fir
 that would have to be done, in turns with it; only the rows whose names have one of the WORDs in them:
 
   ping -> ack     a datagram arrives and is answered, with six memberships on board that say nothing new, and without
-  membership      what such a membership adds, heard before and never heard in these bytes
+  membership      what such a membership adds, heard before and never heard in these bytes;
+                  \"merged\": what it takes after it was read
   probe round     from its timer to its Ack
   rumor           one that is held arrives, and one that is newer than what is held
   gossip round    one hot rumor is pushed to five members, beside cold ones
@@ -73,6 +76,7 @@ fn run() -> std::io::Result<()> {
     };
     bench.datagrams();
     bench.memberships();
+    bench.merging();
     bench.probe_rounds();
     bench.hearing_rumors();
     bench.gossip_rounds();

@@ -2,8 +2,12 @@
 
 #[path = "support/args.rs"]
 mod args;
+#[path = "support/asker.rs"]
+mod asker;
 #[path = "support/echo.rs"]
 mod echo;
+#[path = "support/echo_ring.rs"]
+mod echo_ring;
 #[path = "support/known.rs"]
 mod known;
 #[path = "support/load.rs"]
@@ -20,35 +24,45 @@ mod ring;
 mod times;
 
 use std::io;
-use std::ops::ControlFlow;
 use std::process::ExitCode;
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use args::Args;
+use asker::{Asker, PACE, Running, mean_sizes};
 use butterfly::{Config, RingKey};
-use echo::{Client, Echo, LOCAL, STOP, asking};
+use echo::{Client, Echo, STOP, asking};
+use echo_ring::EchoRing;
 use known::{keys, observer_ping, passive};
 use load::{Load, Target};
-use mio::net::UdpSocket;
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::Waker;
 use report::Report;
 use ring::{Ring, RoundTrips};
 use times::{COLUMNS, Times};
 
 const HELP: &str = "\
-cargo bench --bench probe_latency [-- WORD...]: microseconds from a ping handed to the kernel to its Ack heeded,
-between two running members on loopback, beside the floor: a bare mio echo with messages of the same size. In
-turns, on one CPU and on two (it pins its threads with taskset); only the tables whose titles have a WORD in them.
+cargo bench --bench probe_latency [-- WORD...]: microseconds from a ping handed to the kernel to its Ack read, beside
+a bare mio echo with messages of the same size, at the same pace and in turns; only the tables whose titles have a WORD
+in them.
+
+  two members     each in its own loop, on a thread of its own, on one CPU and on two (pinned with taskset); the first
+                  probes, and the round trips are those that it measures itself
+  served          the same member answers a bare client instead: asleep, at the same pace
+  answering       the same, back to back
+  back to back    the same, on one thread, without anybody who sleeps
+  in one loop     many members under one poll on one thread, probing once a second: apart, and all in the same turn of
+                  the loop, where each waits for all others; from the turn in which a ping leaves to the end of that in
+                  which its Ack is heeded
 
   --seconds N     how long each row is measured (10)
   --members N     members in the one loop (200)";
 
-/// Between two pings, at least; with the milliseconds of timers and polls it is two. A round trip is a small part
-/// of it, so each finds everybody asleep.
-const PACE: Duration = Duration::from_millis(1);
 /// How long a side is measured before it is the other's turn.
 const TURN: Duration = Duration::from_millis(200);
+/// The loop of many members stands still for longer than any of their periods.
+const STALL: Duration = Duration::from_millis(1_200);
+/// Then all that were due ask, before any is due again.
+const BURST: Duration = Duration::from_millis(500);
 const MICRO: f64 = 1e3;
 /// Under which load, and at whom it aims in the echo's turn and in the member's.
 const LOADS: [(&str, [Target; 2]); 3] = [
@@ -111,58 +125,17 @@ fn name_of(sealed: bool) -> &'static str {
     if sealed { "sealed" } else { "plain" }
 }
 
-/// The first of a pair: probes the other all the time, and trusts it whatever comes.
-fn probing(keys: &[RingKey], config: &mut Config) {
+/// How members of the one loop differ from the default: each has a period of its own, else they all would be in step
+/// ever after the loop was late once; and what is news is soon told.
+fn apart(number: usize, members: usize, keys: &[RingKey], config: &mut Config) {
     config.ring_keys = keys.to_vec();
     let timing = &mut config.timing;
-    (timing.period, timing.timeout) = (PACE, PACE);
-    timing.suspicion_periods = 1e6;
+    timing.period = timing
+        .period
+        .mul_f64(0.9 + 0.2 * number as f64 / members as f64);
+    timing.news_factor = 0.5;
     timing.local_health = false;
     timing.lag_tolerance = Duration::from_secs(86_400);
-    timing.sync_max = Duration::ZERO;
-}
-
-/// What answers, in a thread of its own.
-struct Answering {
-    thread: JoinHandle<io::Result<()>>,
-}
-
-impl Answering {
-    fn start(cpus: Vec<u32>, run: impl FnOnce() -> io::Result<()> + Send + 'static) -> Answering {
-        let thread = thread::spawn(move || {
-            // Where it may not choose, it runs where it is put.
-            let _ = machine::pin(&cpus);
-            run()
-        });
-        Answering { thread }
-    }
-
-    fn end(self) -> io::Result<()> {
-        let ended = self.thread.join();
-        ended.map_err(|_| io::Error::other("a thread panicked"))?
-    }
-}
-
-/// How many bytes datagrams had that members sent and got in this time.
-fn sizes(ring: &mut Ring, time: Duration) -> io::Result<(usize, usize)> {
-    let counts = |ring: &Ring| {
-        let stats = ring.members.iter().map(|member| member.node().stats());
-        stats.fold([0; 4], |sum, stats| {
-            let (sent, received) = (stats.sent_total(), stats.received_total());
-            [
-                sum[0] + stats.bytes_sent,
-                sum[1] + sent,
-                sum[2] + stats.bytes_received,
-                sum[3] + received,
-            ]
-        })
-    };
-    let before = counts(ring);
-    ring.run_for(time)?;
-    let after = counts(ring);
-    let grown = [0, 1, 2, 3].map(|place| after[place] - before[place]);
-    let each = |bytes: u64, count: u64| (bytes as f64 / count.max(1) as f64).round() as usize;
-    Ok((each(grown[0], grown[1]), each(grown[2], grown[3])))
 }
 
 impl Bench {
@@ -190,42 +163,39 @@ impl Bench {
         let keys = keys(sealed)?;
         let mut member = passive(&keys)?;
         let (addr, handle) = (member.local_addr(), member.handle()?);
-        let member = Answering::start(answers.clone(), move || {
-            member.run(|_, _| ControlFlow::Continue(()))
-        });
+        let member = Running::member(answers.clone(), member);
         let mut echo = Echo::bind()?;
         let (echo_addr, stop) = (echo.local_addr()?, Waker::new(echo.poll.registry(), STOP)?);
-        let echo = Answering::start(answers, move || echo.run());
-
-        let mut ring = Ring::start(1, Duration::ZERO, |_, config| probing(&keys, config))?;
-        ring.members[0].join(addr).map_err(io::Error::other)?;
-        ring.run_until(Duration::from_secs(10), |it| it.node().counts().alive == 2)?;
-        // What is news is told.
-        ring.run_for(TURN.min(self.time))?;
-        let (ping, ack) = sizes(&mut ring, TURN.min(self.time))?;
+        let echo = Running::start(answers, move || echo.run());
+        let asker = Asker::start(asks, &keys, addr)?;
+        let (ping, ack) = asker.sizes(TURN.min(self.time))?;
         let load = Load::start(loads, &keys, addr, echo_addr)?;
         let title = format!("{title}: ping {ping} bytes, Ack {ack} bytes; microseconds");
         self.report.table(&title, &COLUMNS);
         let mut pair = Pair {
-            ring,
+            asker,
             member: Client::connect(addr)?,
             echo: Client::connect(echo_addr)?,
         };
+        pair.asker.rest()?;
         for (name, targets) in LOADS {
             let (floor, ours) =
-                pair.probe(self.time, asking(ping, ack), |at| load.aim(targets[at]))?;
+                pair.probe(self.time, &asking(ping, ack), |at| load.aim(targets[at]))?;
             load.aim(Target::Nobody);
             self.rows(name, &floor, &ours);
             if !sealed {
                 self.curves(&format!("{name}, {place}"), &floor, &ours);
             }
         }
-        let (floor, ours) = pair.ask_back_to_back(self.time, &observer_ping(&keys))?;
-        let (ping, ack) = (observer_ping(&keys).len(), pair.member.answer_len);
-        self.report.note(&format!(
-            "back to back, of {ping} and {ack} bytes, from somebody who is no member and no engine:"
-        ));
-        self.rows("answering", &floor, &ours);
+        let observed = observer_ping(&keys);
+        for (name, pause) in [("served", 2 * PACE), ("answering", Duration::ZERO)] {
+            let (floor, ours) = pair.ask(self.time, pause, &observed)?;
+            self.rows(name, &floor, &ours);
+        }
+        let (ping, ack) = (observed.len(), pair.member.answer_len);
+        self.report
+            .note(&format!("  served and answering: {ping} and {ack} bytes"));
+        pair.asker.end()?;
         load.end()?;
         handle.stop()?;
         stop.wake()?;
@@ -273,34 +243,54 @@ impl Bench {
         }
         let keys = keys(sealed)?;
         let pause = self.time.min(Duration::from_secs(1)) / members as u32;
-        let mut ring = Ring::start(members, pause, |_, config| config.ring_keys = keys.clone())?;
+        let mut ring = Ring::start(members, pause, |number, config| {
+            apart(number, members, &keys, config)
+        })?;
         ring.run_until(Duration::from_secs(60), |it| {
             it.node().counts().alive == members
         })?;
         if self.args.measure {
-            // What is news is told.
-            let end = Instant::now() + Duration::from_secs(60);
-            while ring.members.iter().any(|it| it.node().news() > 0) && Instant::now() < end {
-                ring.run_for(TURN)?;
-            }
+            ring.run_until(Duration::from_secs(120), |it| it.node().news() == 0)?;
         }
-        let (ping, ack) = sizes(&mut ring, self.time.min(Duration::from_secs(5)))?;
+        let stats = |ring: &Ring| {
+            let stats = ring.members.iter().map(|it| it.node().stats().clone());
+            stats.collect::<Vec<_>>()
+        };
+        let before = stats(&ring);
+        ring.run_for(self.time.min(Duration::from_secs(5)))?;
+        let (ping, ack) = mean_sizes(&before, &stats(&ring));
+        let title = format!("{title}: ping {ping} bytes, Ack {ack} bytes; microseconds");
+        self.report.table(&title, &COLUMNS);
         let mut echoes = EchoRing::bind(members, ping, ack)?;
         echoes.run_for(self.time)?;
         ring.round_trips = Some(RoundTrips::of(members));
         ring.run_for(self.time)?;
-        let ours = ring.round_trips.take().map(|it| it.times);
-        drop(ring);
-        echoes.run_for(self.time)?;
-        let title = format!("{title}: ping {ping} bytes, Ack {ack} bytes; microseconds");
-        self.report.table(&title, &COLUMNS);
-        let ours = ours.unwrap_or_else(Times::new);
-        let name = format!("{members} in one loop");
-        self.rows(&name, &echoes.times, &ours);
+        let ours = ring.round_trips.take().unwrap_or_else(|| RoundTrips::of(0));
+        self.rows("apart", &echoes.times, &ours.times);
         if !sealed {
-            self.curves(&name, &echoes.times, &ours);
+            let name = format!("{members} in one loop, apart");
+            self.curves(&name, &echoes.times, &ours.times);
         }
+        let (floor, ours) = self.in_step(ring, echoes)?;
+        self.rows("all at once", &floor, &ours);
         Ok(())
+    }
+
+    /// The loop stands still until all are due, again and again: they all ask in one turn, and the echoes too.
+    fn in_step(&self, mut ring: Ring, mut echoes: EchoRing) -> io::Result<(Times, Times)> {
+        let start = Instant::now();
+        echoes.times = Times::new();
+        ring.round_trips = Some(RoundTrips::of(ring.members.len()));
+        while start.elapsed() < self.time {
+            echoes.burst(BURST)?;
+            thread::sleep(STALL);
+            ring.run_for(BURST)?;
+            if let Some(round_trips) = &mut ring.round_trips {
+                round_trips.forget();
+            }
+        }
+        let ours = ring.round_trips.take().unwrap_or_else(|| RoundTrips::of(0));
+        Ok((echoes.times, ours.times))
     }
 
     fn rows(&mut self, name: &str, floor: &Times, ours: &Times) {
@@ -323,7 +313,7 @@ impl Bench {
 /// Who asks the echo and the member in turns.
 struct Pair {
     /// A member, which probes the other.
-    ring: Ring,
+    asker: Asker,
     member: Client,
     echo: Client,
 }
@@ -333,122 +323,37 @@ impl Pair {
     fn probe(
         &mut self,
         time: Duration,
-        ping: Vec<u8>,
+        ping: &[u8],
         aim: impl Fn(usize),
     ) -> io::Result<(Times, Times)> {
-        let mut floor = Times::new();
-        let mut ours = RoundTrips::of(1);
+        let (mut floor, mut ours) = (Times::new(), Times::new());
         let start = Instant::now();
         while start.elapsed() < time {
             aim(0);
             let turn = Instant::now();
             while turn.elapsed() < TURN.min(time) {
-                floor.record(self.echo.wait_round_trip(2 * PACE, &ping)?);
+                floor.record(self.echo.wait_round_trip(2 * PACE, ping)?);
             }
             aim(1);
-            self.ring.round_trips = Some(ours);
-            self.ring.run_for(TURN.min(time))?;
-            ours = self
-                .ring
-                .round_trips
-                .take()
-                .unwrap_or_else(|| RoundTrips::of(1));
-            ours.forget();
+            self.asker.turn(TURN.min(time), &mut ours)?;
         }
-        Ok((floor, ours.times))
+        Ok((floor, ours))
     }
 
-    /// The times of the echo and those of the member, if who asks does nothing else.
-    fn ask_back_to_back(&mut self, time: Duration, ping: &[u8]) -> io::Result<(Times, Times)> {
+    /// The times of the echo and those of the member, if who asks does nothing else, with a pause before each.
+    fn ask(&mut self, time: Duration, pause: Duration, ping: &[u8]) -> io::Result<(Times, Times)> {
         let (mut floor, mut ours) = (Times::new(), Times::new());
         self.member.wait_round_trip(Duration::ZERO, ping)?;
         let echo = asking(ping.len(), self.member.answer_len);
         let start = Instant::now();
         while start.elapsed() < time {
-            for _ in 0..500 {
-                floor.record(self.echo.wait_round_trip(Duration::ZERO, &echo)?);
+            for _ in 0..100 {
+                floor.record(self.echo.wait_round_trip(pause, &echo)?);
             }
-            for _ in 0..500 {
-                ours.record(self.member.wait_round_trip(Duration::ZERO, ping)?);
+            for _ in 0..100 {
+                ours.record(self.member.wait_round_trip(pause, ping)?);
             }
         }
         Ok((floor, ours))
-    }
-}
-
-/// The floor of many members in one loop: as many sockets under one poll, each of which asks another once a
-/// second.
-struct EchoRing {
-    poll: Poll,
-    sockets: Vec<UdpSocket>,
-    asked: Vec<Option<Instant>>,
-    ping: Vec<u8>,
-    ack: Vec<u8>,
-    times: Times,
-    next: usize,
-}
-
-impl EchoRing {
-    fn bind(members: usize, ping: usize, ack: usize) -> io::Result<EchoRing> {
-        let poll = Poll::new()?;
-        let mut sockets = Vec::new();
-        for number in 0..members {
-            let mut socket = UdpSocket::bind(LOCAL)?;
-            poll.registry()
-                .register(&mut socket, Token(number), Interest::READABLE)?;
-            sockets.push(socket);
-        }
-        Ok(EchoRing {
-            poll,
-            asked: vec![None; members],
-            sockets,
-            ping: vec![b'?'; ping],
-            ack: vec![b'!'; ack],
-            times: Times::new(),
-            next: 0,
-        })
-    }
-
-    fn run_for(&mut self, time: Duration) -> io::Result<()> {
-        let mut events = Events::with_capacity(self.sockets.len());
-        let pace = Duration::from_secs(1) / self.sockets.len() as u32;
-        let (end, mut due) = (Instant::now() + time, Instant::now());
-        while Instant::now() < end {
-            if due <= Instant::now() {
-                due += pace;
-                self.ask()?;
-            }
-            let timeout = due.saturating_duration_since(Instant::now());
-            echo::wait(&mut self.poll, &mut events, Some(timeout))?;
-            for event in &events {
-                self.answer(event.token().0)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn ask(&mut self) -> io::Result<()> {
-        let (from, to) = (self.next, (self.next + 1) % self.sockets.len());
-        self.next = to;
-        let addr = self.sockets[to].local_addr()?;
-        self.asked[from] = Some(Instant::now());
-        self.sockets[from].send_to(&self.ping, addr)?;
-        Ok(())
-    }
-
-    fn answer(&mut self, number: usize) -> io::Result<()> {
-        let mut buf = [0; 2_048];
-        loop {
-            let socket = &self.sockets[number];
-            match socket.recv_from(&mut buf) {
-                Ok((_, from)) if buf[0] == b'?' => drop(socket.send_to(&self.ack, from)?),
-                Ok(_) => {
-                    let asked = self.asked[number].take();
-                    self.times.record(asked.map(|asked| asked.elapsed()));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(error),
-            }
-        }
     }
 }

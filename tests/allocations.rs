@@ -137,6 +137,35 @@ fn a_ping_is_answered_without_allocating() {
 }
 
 #[test]
+fn an_ack_that_carries_stale_memberships_ends_a_probe_round_without_allocating() {
+    for sealed in [false, true] {
+        let mut world = World::settled(sealed, 10);
+        // In the first rounds they are heard for the first time, for which there has to be room.
+        for round in 0..20 {
+            let mut ping = None;
+            let begun = allocations_of(|| ping = world.begin_round());
+            let ping = ping.unwrap();
+            let mut ack = world.ack_with_six(&ping, 3);
+            let (acks, records) = (
+                world.node.stats().received(MessageKind::Ack),
+                world.node.stats().records_received,
+            );
+            let ended = allocations_of(|| {
+                world.end_round(ping.to, &mut ack);
+                while world.take().is_some() {}
+            });
+            let stats = world.node.stats();
+            assert_eq!(stats.received(MessageKind::Ack), acks + 1);
+            assert_eq!(stats.records_received, records + 6);
+            if round >= 10 {
+                assert_eq!((begun, ended), (0, 0), "round {round}, sealed: {sealed}");
+            }
+        }
+        assert_eq!(world.node.stats().probes_failed, 0);
+    }
+}
+
+#[test]
 fn a_rumor_that_is_held_already_is_heard_without_allocating() {
     for sealed in [false, true] {
         let mut world = World::holding(sealed, 10, 100);

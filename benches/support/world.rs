@@ -307,7 +307,7 @@ impl World {
             self.now = self.node.next_timer().unwrap();
             self.node.handle_timeout(self.now);
             while let Some(message) = self.take() {
-                if let Some(mut ack) = self.answer(&message) {
+                if let Some(mut ack) = self.answer(&message, 0..0) {
                     self.hear(message.to, &mut ack);
                 }
             }
@@ -331,11 +331,16 @@ impl World {
 
     /// The Ack of a ping that the node sent, as its receiver makes it.
     pub fn ack_of(&mut self, ping: &Transmit) -> Vec<u8> {
-        self.answer(ping).expect("a ping")
+        self.answer(ping, 0..0).expect("a ping")
+    }
+
+    /// The same, with the records of six others on board, from this one on.
+    pub fn ack_with_six(&mut self, ping: &Transmit, first: u32) -> Vec<u8> {
+        self.answer(ping, first..first + 6).expect("a ping")
     }
 
     /// The same; `None`: it is no ping.
-    fn answer(&mut self, ping: &Transmit) -> Option<Vec<u8>> {
+    fn answer(&mut self, ping: &Transmit, mut others: Range<u32>) -> Option<Vec<u8>> {
         let payload = wire::open(&self.keys, &mut self.sent[ping.range.clone()]).unwrap();
         let Message::Ping { probe, .. } = wire::decode(payload).unwrap().message else {
             return None;
@@ -348,7 +353,9 @@ impl World {
             rumors: 0,
             reconcile: &[],
         };
-        Some(datagram(&self.keys, &ack, &mut (0..0), ORDINARY))
+        let ack = datagram(&self.keys, &ack, &mut others, 2 * ORDINARY);
+        assert!(others.is_empty(), "they have room");
+        Some(ack)
     }
 
     /// The Ack arrives.

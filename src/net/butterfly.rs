@@ -286,21 +286,22 @@ impl Butterfly {
     /// What there is to do, as far as [`wait`](Butterfly::wait) noted.
     fn work(&mut self) {
         self.obey();
-        self.flush();
+        self.flush(None);
         for _ in 0..DATAGRAMS_PER_WAKE {
             if !self.readable {
                 break;
             }
-            self.receive_one();
-            self.flush();
+            let heard = self.receive_one();
+            self.flush(heard);
         }
         self.hear_rumors();
         self.node.handle_backlog(self.readable);
-        self.node.handle_timeout(self.clock());
-        self.push_rumors();
+        let now = Instant::now();
+        self.node.handle_timeout(self.time_of(now));
+        self.push_rumors(now);
         self.store_mark();
         self.store_snapshot();
-        self.flush();
+        self.flush(None);
         self.write_traces();
     }
 
@@ -371,12 +372,14 @@ impl Butterfly {
         Ok(())
     }
 
-    fn receive_one(&mut self) {
+    /// Reads one datagram, if there is one: when that was.
+    fn receive_one(&mut self) -> Option<Time> {
         match self.socket.recv_from(&mut self.receive) {
             Ok((len, from)) => {
                 let now = self.clock();
                 self.node
                     .handle_datagram(now, from, &mut self.receive[..len]);
+                return Some(now);
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => self.readable = false,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -386,14 +389,16 @@ impl Butterfly {
                 self.node.handle_receive_error(self.clock());
             }
         }
+        None
     }
 
-    /// Sends what waits to be sent, until the system takes no more.
-    fn flush(&mut self) {
+    /// Sends what waits to be sent, until the system takes no more. What answers a datagram leaves at the time at
+    /// which that was `heard`: one reading of the clock less, and only probes are timed, which timers begin.
+    fn flush(&mut self, heard: Option<Time>) {
         if self.unsent.is_some() && !self.writable {
             return;
         }
-        while let Some((to, range)) = self.next_datagram() {
+        while let Some((to, range)) = self.next_datagram(heard) {
             let target = socket::target(to, self.local_addr.is_ipv6());
             match self.socket.send_to(&self.send[range.clone()], target) {
                 Ok(_) => {}
@@ -412,7 +417,7 @@ impl Butterfly {
         }
     }
 
-    fn next_datagram(&mut self) -> Option<(SocketAddr, Range<usize>)> {
+    fn next_datagram(&mut self, heard: Option<Time>) -> Option<(SocketAddr, Range<usize>)> {
         if let Some(unsent) = self.unsent.take() {
             return Some(unsent);
         }
@@ -420,7 +425,7 @@ impl Butterfly {
         if !self.node.has_outgoing() {
             return None;
         }
-        let now = self.clock();
+        let now = heard.unwrap_or_else(|| self.clock());
         let transmit = self.node.poll_datagram(now, &mut self.send[..])?;
         Some((transmit.to, transmit.range))
     }
@@ -477,7 +482,7 @@ impl Drop for Butterfly {
     /// What happened last belongs into the traces and onto the disk too, and what was to be told leaves.
     fn drop(&mut self) {
         self.node.hurry_rumors(self.clock());
-        self.push_rumors();
+        self.push_rumors(Instant::now());
         self.store_mark();
         self.store_snapshot_now();
         self.write_traces();

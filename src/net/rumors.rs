@@ -173,8 +173,7 @@ impl Butterfly {
     }
 
     /// Hands ZeroMQ what the node has to push, and tells the node what became of it.
-    pub(super) fn push_rumors(&mut self) {
-        let at = Instant::now();
+    pub(super) fn push_rumors(&mut self, at: Instant) {
         let now = self.time_of(at);
         let Some(gossip) = self.gossip.as_mut() else {
             return;

@@ -15,7 +15,7 @@ use crate::rumor::{RumorId, RumorKind, Service, ServiceConfig, ServiceFile, Serv
 use crate::swim::Notice;
 use crate::time::Time;
 use crate::view::{ElectionView, RumorView};
-use crate::wire::{self, HEADROOM};
+use crate::wire::{self, HEADROOM, MembershipRecord};
 
 /// A rumor to be pushed to a peer's PULL socket; its frame was written by [`Node::poll_push`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -219,6 +219,17 @@ impl Node {
             .handle_rumor(&mut self.env, from, me, bytes.len(), &record, false);
         self.settle();
         restored
+    }
+
+    /// Takes in a record of a member that is read already, as one that came with a rumor.
+    ///
+    /// # Errors
+    /// It is not of a member that could be anywhere.
+    #[doc(hidden)] // For the benchmarks: what taking it in costs, apart from reading it.
+    pub fn hear_membership(&mut self, record: &MembershipRecord<'_>) -> Result<(), Reject> {
+        let (me, from) = (self.id(), SocketAddr::from(([127, 0, 0, 1], 0)));
+        self.swim
+            .handle_rumor(&mut self.env, from, me, 0, record, true)
     }
 
     /// A living member, as one of ours that was met long ago: for rings that are to be there at once. It is no
