@@ -13,6 +13,10 @@ mod echo;
 mod machine;
 #[path = "support/members.rs"]
 mod members;
+// Its tests run with the program's.
+#[allow(dead_code, unused_imports)]
+#[path = "../bin/src/memory.rs"]
+mod memory;
 #[path = "support/orders.rs"]
 mod orders;
 #[path = "support/plot.rs"]

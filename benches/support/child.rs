@@ -14,6 +14,7 @@ use mio::{Events, Interest, Poll, Token};
 
 use super::echo::{self, LOCAL};
 use super::members::{Kind, PATIENCE};
+use super::memory::Memory;
 use super::orders::{Order, Until, gauge};
 
 /// The first argument of such a process.
@@ -107,6 +108,8 @@ struct Worker {
     /// What is awaited, and until when.
     until: Option<(Until, Instant)>,
     wakes: u64,
+    /// As the program does it.
+    memory: Memory,
 }
 
 impl Worker {
@@ -134,13 +137,15 @@ impl Worker {
             pipes,
             until: None,
             wakes: 0,
+            memory: Memory::default(),
         })
     }
 
     fn run(mut self) -> io::Result<()> {
         loop {
             let give_up = self.until.as_ref().map(|(_, give_up)| *give_up);
-            let due = self.member.deadline().into_iter().chain(give_up).min();
+            let due = [self.member.deadline(), self.memory.deadline(), give_up];
+            let due = due.into_iter().flatten().min();
             let timeout = due.map(|due| due.saturating_duration_since(Instant::now()));
             echo::wait(&mut self.poll, &mut self.events, timeout)?;
             if self.events.iter().any(|event| event.token() == ORDERS) && !self.obey()? {
@@ -149,6 +154,7 @@ impl Worker {
             self.wakes += 1;
             self.member.process()?;
             while self.member.poll_event().is_some() {}
+            self.memory.turn(Instant::now(), &self.member);
             self.report()?;
         }
     }

@@ -14,6 +14,7 @@ use butterfly::{
 use log::{Level, debug, error, info, log, log_enabled, warn};
 
 use crate::address::Peer;
+use crate::memory::Memory;
 use crate::output::{printable, short_id, who};
 use crate::quiet::{Solitude, Throttle};
 use crate::ring_key;
@@ -43,6 +44,7 @@ pub struct Agent {
     refuted: Throttle,
     lagged: Throttle,
     solitude: Solitude,
+    memory: Memory,
 }
 
 impl Agent {
@@ -62,6 +64,7 @@ impl Agent {
             refuted: Throttle::new(1, SELDOM),
             lagged: Throttle::new(1, SELDOM),
             solitude: Solitude::default(),
+            memory: Memory::default(),
         }
     }
 
@@ -80,6 +83,7 @@ impl Agent {
         let now = Instant::now();
         self.log_unshown_changes(now);
         self.log_solitude(now);
+        self.memory.turn(now, &self.member);
         Ok(())
     }
 
@@ -89,6 +93,7 @@ impl Agent {
             self.member.deadline(),
             self.changes.deadline(),
             self.solitude.deadline(),
+            self.memory.deadline(),
         ];
         deadlines.into_iter().flatten().min()
     }

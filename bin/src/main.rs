@@ -12,6 +12,7 @@ mod gateway;
 mod gossip;
 mod inject;
 mod logging;
+mod memory;
 mod output;
 mod ping;
 mod quiet;

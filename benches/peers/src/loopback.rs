@@ -258,14 +258,18 @@ impl Peers {
         let mut butterfly = butterfly_side(members)?;
         butterfly.batch()?;
         let sizes = (butterfly.senders[0].ping.len(), butterfly.ack_len);
+        let mut foca = foca_side(members)?;
+        foca.batch()?;
+        let short = (foca.senders[0].ping.len(), foca.ack_len);
         let mut sides = vec![
             ("echo", echo_side(sizes.0, sizes.1)?),
             ("butterfly", butterfly),
-            ("foca", foca_side(members)?),
+            ("foca", foca),
+            ("short echo", echo_side(short.0, short.1)?),
         ];
-        let mut times = [(); 3].map(|()| Times::new());
+        let mut times = [(); 4].map(|()| Times::new());
         let start = Instant::now();
-        while start.elapsed() < self.time * 3 {
+        while start.elapsed() < self.time * 4 {
             for ((_, side), times) in sides.iter_mut().zip(&mut times) {
                 times.record(side.batch()?);
             }

@@ -280,6 +280,22 @@ mod tests {
         assert_eq!(member.gossip.counters.multipart_dropped, 10);
     }
 
+    /// Its machine may be gone without a word.
+    #[test]
+    fn a_peer_that_falls_silent_is_let_go() {
+        let mut member = member(|options| {
+            options.heartbeat = Duration::from_millis(50);
+            options.heartbeat_timeout = Duration::from_millis(200);
+        });
+        let mut peer = TcpStream::connect(member.addr()).unwrap();
+        shake_hands(&mut peer, "PUSH");
+        peer.write_all(&frame(b"good", false)).unwrap();
+        member.until("it arrived", |it| it.received.len() == 1);
+        assert_eq!(member.sizes().connections, 1);
+        member.poll_until("it is gone", |it| it.sizes().connections == 0);
+        drop(peer);
+    }
+
     #[test]
     fn silent_connections_keep_nobody_out() {
         const COUNT: usize = 300;
