@@ -502,7 +502,7 @@ fn the_successor_is_told_among_the_first_also_when_it_is_not_blocked_any_more() 
     bench.meet(&peers);
     bench.gossip_for(secs(5.0), &peers, |_| true);
     // The own id is the last, so the first of the others comes next, around the circle.
-    let mut told = |bench: &mut Bench, numbers: std::ops::Range<u64>| {
+    let told = |bench: &mut Bench, numbers: std::ops::Range<u64>| {
         let firsts = numbers.map(|number| {
             bench.gossip_for(secs(3.0), &peers, |_| true);
             let now = bench.now;
