@@ -59,7 +59,7 @@ fn news_goes_to_the_successor_first() {
     }
     assert_eq!(firsts, [all[0].addr; 10]);
     // Who is gone is not the successor any more, and who comes back is.
-    let mut first_told = |bench: &mut Bench, number| {
+    let first_told = |bench: &mut Bench, number| {
         bench.advance_with_living(secs(60.0), &all);
         bench.learn(&all[7], &[all[9].said(Health::Alive, number)]);
         acks(&bench.advance_with_living(secs(0.01), &all))[0].to
