@@ -38,7 +38,8 @@ pub struct Timing {
     /// How long a member that others say is dead has to answer for itself (PROTOCOL.md §2, 1 s there).
     pub verdict_timeout: Duration,
     /// News is pushed to so many members at once, and again after each `push_interval`; 0: it only rides on
-    /// probes.
+    /// probes. While many members leave, to more
+    /// ([`MAX_CROWD_PUSHES`](crate::limits::MAX_CROWD_PUSHES)).
     pub push_fanout: usize,
     /// The pause between two pushes of news.
     pub push_interval: Duration,

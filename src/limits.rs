@@ -68,6 +68,9 @@ pub const STRANGER_AMPLIFICATION: usize = 3;
 /// keeps up with its news.
 pub const MAX_CROWD_PUSHES: usize = 24;
 
+/// Members that are told in a period who left, as they spoke of it as living; others have their turn later.
+pub const MAX_CORRECTED: usize = 64;
+
 /// Members that a leaving one tells at once (PROTOCOL.md §2).
 pub const LEAVE_FANOUT: usize = 10;
 

@@ -395,7 +395,11 @@ impl Node {
 
     /// Heeds messages from this id again; whether it was blocked.
     pub fn unblock(&mut self, id: MemberId) -> bool {
-        self.swim.unblock(&id)
+        let was_blocked = self.swim.unblock(&id);
+        if was_blocked {
+            self.gossip.may_follow(&self.swim, id);
+        }
+        was_blocked
     }
 
     /// Neither hears nor says anything until [`resume`](Node::resume): for tests.

@@ -496,6 +496,33 @@ fn a_rumor_is_told_often_enough_and_then_is_cold() {
 }
 
 #[test]
+fn the_successor_is_told_among_the_first_also_when_it_is_not_blocked_any_more() {
+    let mut bench = bench();
+    let peers: Vec<_> = (1..=30).map(Peer::original).collect();
+    bench.meet(&peers);
+    bench.gossip_for(secs(5.0), &peers, |_| true);
+    // The own id is the last, so the first of the others comes next, around the circle.
+    let told = |bench: &mut Bench, numbers: std::ops::Range<u64>| {
+        let firsts = numbers.map(|number| {
+            bench.gossip_for(secs(3.0), &peers, |_| true);
+            let now = bench.now;
+            bench
+                .node
+                .apply_config(now, config("default", number, "a"))
+                .unwrap();
+            let first = bench.gossip_for(secs(0.01), &peers, |_| true);
+            first.iter().any(|push| push.to == peers[0].pull())
+        });
+        firsts.filter(|told| *told).count()
+    };
+    assert_eq!(told(&mut bench, 1..11), 10);
+    bench.node.block(peers[0].id).unwrap();
+    assert_eq!(told(&mut bench, 11..21), 0);
+    bench.node.unblock(peers[0].id);
+    assert_eq!(told(&mut bench, 21..31), 10);
+}
+
+#[test]
 fn a_fanout_of_any_size_ends() {
     let mut bench = bench_with(|timing| timing.gossip_fanout = 256);
     let peers: Vec<_> = (1..=256).map(Peer::original).collect();

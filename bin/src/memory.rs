@@ -10,6 +10,10 @@ use butterfly::Butterfly;
 /// How long after connections were closed: they may send for a second more, and others follow.
 const DELAY: Duration = Duration::from_secs(3);
 
+/// It takes milliseconds, tens of them with hundreds of megabytes, so nobody who opens and closes connections can have
+/// it done all the time.
+const PAUSE: Duration = Duration::from_secs(60);
+
 /// A few connections are not worth the trouble.
 const FEW: u64 = 8;
 
@@ -19,6 +23,8 @@ pub struct Memory {
     /// The most connections since memory was given back.
     most: u64,
     due: Option<Instant>,
+    /// Not before then.
+    pause_until: Option<Instant>,
 }
 
 impl Memory {
@@ -41,12 +47,16 @@ impl Memory {
             self.due = None;
             return false;
         }
-        if *self.due.get_or_insert(now + DELAY) > now {
+        let next = self
+            .pause_until
+            .map_or(now + DELAY, |until| until.max(now + DELAY));
+        if *self.due.get_or_insert(next) > now {
             return false;
         }
         *self = Memory {
             most: connections,
             due: None,
+            pause_until: Some(now + PAUSE),
         };
         true
     }
@@ -92,7 +102,9 @@ mod tests {
         assert_eq!(memory.deadline(), None, "once");
         assert!(!memory.is_time(start + 2 * DELAY, 20));
         assert!(!memory.is_time(start + 2 * DELAY, 0));
-        assert!(memory.is_time(start + 3 * DELAY, 0));
+        assert!(!memory.is_time(start + 3 * DELAY, 0), "not so soon again");
+        assert_eq!(memory.deadline(), Some(start + DELAY + PAUSE));
+        assert!(memory.is_time(start + DELAY + PAUSE, 0));
     }
 
     #[test]

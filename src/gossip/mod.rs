@@ -152,9 +152,7 @@ impl Gossip {
         let came = to <= Health::Suspect && from.is_none_or(|from| from >= Health::Confirmed);
         if came {
             self.reconciling.forget_refused();
-            if ring.peer(&id).is_some() {
-                self.successor.came(&ring.me(), id);
-            }
+            self.may_follow(ring, id);
         }
         if came && self.enabled {
             self.greet(env, ring, id);
@@ -165,6 +163,13 @@ impl Gossip {
         self.voter_changed(env, id);
         if to == Health::Departed {
             self.retire_services(env, id);
+        }
+    }
+
+    /// A member may be pushed to that could not before: it may be the successor.
+    pub fn may_follow(&mut self, ring: &impl Ring, id: MemberId) {
+        if ring.peer(&id).is_some() {
+            self.successor.came(&ring.me(), id);
         }
     }
 

@@ -393,7 +393,7 @@ impl Butterfly {
     }
 
     /// Sends what waits to be sent, until the system takes no more. What answers a datagram leaves at the time at
-    /// which that was `heard`: one reading of the clock less, and only probes are timed, which timers begin.
+    /// which that was `heard`: one reading of the clock less. (A probe that a suspicion began is timed from then, too.)
     fn flush(&mut self, heard: Option<Time>) {
         if self.unsent.is_some() && !self.writable {
             return;

@@ -25,6 +25,7 @@
 //! | `fault` | all that can go wrong, counted |
 //! | `host` | one process: its disk, its clock, its socket |
 //! | `turn` | how a process reads, works and sends |
+//! | `way` | what a message meets between two processes |
 //! | `watch` | what must hold after every event |
 //! | `look` | looking at the whole |
 //! | [`chaos`] | whole runs of trouble that a seed chooses |
@@ -38,6 +39,7 @@ mod network;
 mod queue;
 mod turn;
 mod watch;
+mod way;
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

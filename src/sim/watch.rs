@@ -6,7 +6,8 @@ use super::Index;
 use crate::config::Timing;
 use crate::event::{Cause, Event};
 use crate::limits::{
-    LEAVE_FANOUT, MAX_CROWD_PUSHES, MAX_DATAGRAM_SENT, MAX_LAST_WORDS, ORDINARY_DATAGRAM,
+    LEAVE_FANOUT, MAX_CORRECTED, MAX_CROWD_PUSHES, MAX_DATAGRAM_SENT, MAX_LAST_WORDS,
+    ORDINARY_DATAGRAM,
 };
 use crate::member::{Health, Incarnation, MemberId};
 use crate::node::Node;
@@ -159,7 +160,8 @@ impl Allowed {
         let records = now.records_received - before.records_received;
         let rounds = 1 + periods;
         // While many leave, as many pushes as tell of them all.
-        let crowd = node.counts().departed.min(MAX_CROWD_PUSHES);
+        let crowd = node.counts().departed.min(node.news());
+        let crowd = crowd.min(MAX_CROWD_PUSHES);
         let pushes = timing.period.div_duration_f64(timing.push_interval).ceil() as u64 + 2;
         let pushed = timing.push_fanout.max(crowd) as u64 * pushes * rounds;
         // The probe, a witness in its place, each of them again; the dead and the seeds that are asked; tables
@@ -181,9 +183,8 @@ impl Allowed {
             ),
             (
                 MessageKind::Ack,
-                // Each datagram may be answered, and its sender told who left of those it speaks of.
-                2 * pings
-                    + acks
+                pings
+                    + MAX_CORRECTED as u64 * rounds
                     + received(MessageKind::ProbePing)
                     + received(MessageKind::PingReq)
                     + pushed

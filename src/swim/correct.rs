@@ -6,11 +6,11 @@ use super::incoming::Incoming;
 use super::news::RowKey;
 use super::row::NONE;
 use super::send::{Body, Outgoing};
-use crate::limits::ORDINARY_DATAGRAM;
+use crate::limits::{MAX_CORRECTED, ORDINARY_DATAGRAM};
 
 impl Swim {
-    /// The sender was told of members as living that left, in its turn: one datagram for one of its own, and to a
-    /// proved address only.
+    /// Tells the sender who left of those it speaks of as living: to a proved address only, once a period, and only
+    /// so many in a period, whatever comes in.
     pub(super) fn correct(&mut self, incoming: &mut Incoming<'_>) {
         let left = std::mem::take(&mut incoming.left);
         let row = incoming.row.and_then(|key| self.table.get(key));
@@ -19,10 +19,15 @@ impl Swim {
             return;
         };
         let (id, told) = (Some(row.id), Some(row.state()));
+        let key = incoming.row.unwrap_or(NONE);
+        if self.corrected.len() >= MAX_CORRECTED || self.corrected.contains(&key) {
+            return;
+        }
+        self.corrected.push(key);
         self.queue(Outgoing {
             to: incoming.from,
             id,
-            row: incoming.row.unwrap_or(NONE),
+            row: key,
             told,
             limit: ORDINARY_DATAGRAM,
             ages: false,

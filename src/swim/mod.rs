@@ -123,6 +123,10 @@ pub(crate) struct Swim {
     /// Who was told the table of late, and when that began.
     told: VecDeque<(crate::time::Time, MemberId)>,
     sync: sync::Sync,
+    /// Who was told in this period of members that left, having spoken of them as living.
+    corrected: Vec<RowKey>,
+    /// A member left in this period: what was said of it before is worth reading again.
+    somebody_left: bool,
     /// Whether a push of news is due.
     pushing: bool,
     /// Who is told first what is new.
@@ -192,6 +196,8 @@ impl Swim {
             transfers: VecDeque::new(),
             told: VecDeque::new(),
             sync: sync::Sync::new(),
+            corrected: Vec::new(),
+            somebody_left: false,
             pushing: false,
             successor: Successor::new(),
             outbox: VecDeque::new(),
@@ -306,6 +312,7 @@ impl Swim {
         if state.health != before.health || afresh {
             self.end_side(env, key);
         }
+        self.somebody_left |= state.left && !before.left;
         self.table.set_state(key, state, env.now, &mut env.rng);
         if state.health != before.health || afresh {
             self.begin_side(env, key);

@@ -68,6 +68,10 @@ impl Swim {
         let next = env.now + self.local_health.stretch(self.timing.period);
         self.next_period = env.timers.insert(next, Timer::ProbePeriod);
         self.last_words = 0;
+        self.corrected.clear();
+        if std::mem::take(&mut self.somebody_left) {
+            self.echoes.clear();
+        }
     }
 
     /// Whether no Ack is being waited for.

@@ -77,8 +77,11 @@ impl Swim {
         let Some(key) = self.successor().filter(|_| fresh > 0) else {
             return;
         };
+        // Who has yet to prove its address gets a ping, once.
+        let proved = self.table.get(key).is_some_and(|row| row.has(flag::PROVED));
+        let enough = if proved { fresh.div_ceil(RECORDS) } else { 1 };
         // One alone is random, else the news would go around the circle.
-        let datagrams = fresh.div_ceil(RECORDS).min(most.saturating_sub(1));
+        let datagrams = enough.min(most.saturating_sub(1));
         chosen.retain(|other| *other != key);
         chosen.truncate(most - datagrams);
         chosen.splice(0..0, std::iter::repeat_n(key, datagrams));
@@ -108,15 +111,15 @@ impl Swim {
     }
 
     /// How many members are pushed to. Who left is learned of by news alone: no table tells it, and no probe
-    /// finds it out. So when a crowd leaves, as many datagrams go out as hold each of its members once.
+    /// finds it out. So when a crowd leaves, as many datagrams go out as hold each of its members once. Only members
+    /// count whose address was proved here: others can be made up by the crowd.
     fn fanout(&mut self, enough: usize) -> usize {
-        let departed = |key: &RowKey| {
-            self.table
-                .get(*key)
-                .is_some_and(|row| row.health == Health::Departed)
+        let left = |key: &RowKey| {
+            let row = self.table.get(*key);
+            row.is_some_and(|row| row.has_all(flag::LEFT | flag::PROVED))
         };
         let fresh = self.news.told_less(enough).take(RECORDS * MAX_CROWD_PUSHES);
-        let crowd = fresh.filter(departed).count();
+        let crowd = fresh.filter(left).count();
         crowd.div_ceil(RECORDS).max(self.timing.push_fanout)
     }
 

@@ -208,11 +208,14 @@ impl Swim {
                 let mut out = Encoder::from_sender(buf, self.encoded()?, &ack)
                     .filter(|out| out.len() <= soft)?;
                 self.push_told(&mut out, receiver, message.told, soft);
-                let left =
-                    |key: &&RowKey| self.table.get(**key).is_some_and(|row| row.has(flag::LEFT));
-                for key in rows.iter().filter(left) {
-                    env.journal.stats.records_sent +=
-                        u64::from(self.push_row(&mut out, *key, receiver, None, soft));
+                let mut told = 0;
+                for key in rows {
+                    let left = self.table.get(*key).is_some_and(|row| row.has(flag::LEFT));
+                    told += u64::from(left && self.push_row(&mut out, *key, receiver, None, soft));
+                }
+                env.journal.stats.records_sent += told;
+                if told == 0 {
+                    return None;
                 }
                 Some(out.finish())
             }

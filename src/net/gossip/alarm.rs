@@ -20,6 +20,8 @@ pub(super) struct Alarm {
     token: Token,
     /// The member's poll tells of the next thing that comes.
     armed: bool,
+    /// There was a connection that cannot be minded.
+    deaf: bool,
 }
 
 impl Alarm {
@@ -30,29 +32,38 @@ impl Alarm {
             registry: Arc::clone(registry),
             token,
             armed: false,
+            deaf: false,
         })
     }
 
     /// Minds the connection with this descriptor, until that is closed.
-    pub(super) fn mind(&self, fd: RawFd) {
+    pub(super) fn mind(&mut self, fd: RawFd) {
         // ZeroMQ may have read what came before we look, which then is no event any more. But the connection can
         // be written to as well, and so what comes is one.
         let both = Interest::READABLE | Interest::WRITABLE;
         let minded = self.connections.registry();
         if let Err(error) = minded.register(&mut SourceFd(&fd), self.token, both) {
-            log::debug!("a connection is not minded, only looked at now and then: {error}");
+            log::debug!("a connection is not minded, so all are looked at more often: {error}");
+            self.deaf |= error.kind() != io::ErrorKind::AlreadyExists;
         }
     }
 
-    /// Forgets what came so far.
-    pub(super) fn reset(&mut self) -> io::Result<()> {
-        loop {
+    /// Whether something may come without being told of.
+    pub(super) fn is_deaf(&self) -> bool {
+        self.deaf
+    }
+
+    /// Forgets what came so far on so many connections.
+    pub(super) fn reset(&mut self, connections: usize) -> io::Result<()> {
+        // While more comes all the time, there is an end all the same.
+        for _ in 0..=connections / EVENTS {
             self.connections
                 .poll(&mut self.events, Some(Duration::ZERO))?;
             if self.events.iter().count() < EVENTS {
-                return Ok(());
+                break;
             }
         }
+        Ok(())
     }
 
     /// The member's poll tells, once, that something came since the last reset.
@@ -94,6 +105,7 @@ mod tests {
     use super::*;
 
     const ALARM: Token = Token(7);
+    const CONNECTIONS: usize = 600;
 
     fn pair() -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -114,10 +126,10 @@ mod tests {
         let mut poll = Poll::new().unwrap();
         let registry = Arc::new(poll.registry().try_clone().unwrap());
         let mut alarm = Alarm::new(&registry, ALARM).unwrap();
-        let mut pairs: Vec<_> = (0..600).map(|_| pair()).collect();
+        let mut pairs: Vec<_> = (0..CONNECTIONS).map(|_| pair()).collect();
         pairs.iter().for_each(|(_, it)| alarm.mind(it.as_raw_fd()));
         for number in [0, 599, 300, 300] {
-            alarm.reset().unwrap();
+            alarm.reset(CONNECTIONS).unwrap();
             alarm.arm().unwrap();
             assert_eq!(told(&mut poll, Duration::ZERO), 0, "nothing came");
             let (client, server) = &mut pairs[number];
@@ -129,13 +141,25 @@ mod tests {
             server.read_exact(&mut [0]).unwrap();
             assert_eq!(told(&mut poll, Duration::ZERO), 0, "it is silenced");
             // What comes between the two is not lost.
-            alarm.reset().unwrap();
+            alarm.reset(CONNECTIONS).unwrap();
             client.write_all(b"x").unwrap();
             server.read_exact(&mut [0]).unwrap();
             alarm.arm().unwrap();
             assert_eq!(told(&mut poll, PATIENCE), 1);
             alarm.disarm();
         }
+    }
+
+    #[test]
+    fn it_is_deaf_to_what_it_cannot_mind() {
+        let registry = Arc::new(Poll::new().unwrap().registry().try_clone().unwrap());
+        let mut alarm = Alarm::new(&registry, ALARM).unwrap();
+        let (_client, server) = pair();
+        alarm.mind(server.as_raw_fd());
+        alarm.mind(server.as_raw_fd());
+        assert!(!alarm.is_deaf(), "it minds it already");
+        alarm.mind(-1);
+        assert!(alarm.is_deaf());
     }
 
     #[test]
@@ -146,7 +170,7 @@ mod tests {
         let mut alarm = Alarm::new(&registry, ALARM).unwrap();
         let (mut client, server) = pair();
         alarm.mind(server.as_raw_fd());
-        alarm.reset().unwrap();
+        alarm.reset(CONNECTIONS).unwrap();
         alarm.arm().unwrap();
         let sleeper = thread::spawn(move || told(&mut poll, PATIENCE));
         client.write_all(b"x").unwrap();

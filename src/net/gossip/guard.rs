@@ -272,9 +272,9 @@ impl Guard {
         counters: &mut Counters,
     ) {
         // What comes from here on, the alarm tells of, if the look does not see it.
-        let reset = self.alarm.reset();
+        let reset = self.alarm.reset(self.connections.len());
         let quiet = self.sweep(drained, options, counters);
-        let armed = quiet && reset.and_then(|()| self.alarm.arm()).is_ok();
+        let armed = quiet && reset.and_then(|()| self.alarm.arm()).is_ok() && !self.alarm.is_deaf();
         self.due = Some(match (quiet, armed) {
             (true, true) => now + interval * SILENCE,
             (true, false) => now + interval * PAUSE,
