@@ -1,7 +1,7 @@
 //! Who comes next: the living member whose id follows the own one, around the circle of all ids. Whoever has
 //! something new to tell tells it that one among the first. So, if nothing is lost and views agree, nobody is left
-//! out: of those that have not heard it, one would be the successor of somebody who has. By luck alone, each is missed
-//! with some probability, and the more of them the more there is to tell.
+//! out: of those that have not heard it, one would be the successor of somebody who has. Random choice alone would miss
+//! some now and then.
 
 use crate::member::MemberId;
 
@@ -60,7 +60,7 @@ mod tests {
         MemberId::from_bytes([number; 16])
     }
 
-    /// The successor of number 5 among these, and whether all were looked at for it.
+    /// The successor of `me` among these, and whether all were looked at for it.
     fn next(successor: &mut Successor, me: u8, others: &[u8]) -> (Option<MemberId>, bool) {
         let mut searched = false;
         let lives = |wanted: &MemberId| others.iter().any(|number| id(*number) == *wanted);

@@ -16,14 +16,20 @@ fn pushing() -> Timing {
     timing
 }
 
-#[test]
-fn news_is_pushed_at_once_and_soon_no_more() {
-    let mut bench = Bench::timed(pushing());
-    let all: Vec<_> = (1..=20).map(Peer::ours).collect();
+/// A member that knows so many others, each of which has proved its address.
+fn proved(timing: Timing, others: u32) -> (Bench, Vec<Peer>) {
+    let mut bench = Bench::timed(timing);
+    let all: Vec<_> = (1..=others).map(Peer::ours).collect();
     bench.meet(&all);
     for peer in &all {
         bench.prove(peer, &all);
     }
+    (bench, all)
+}
+
+#[test]
+fn news_is_pushed_at_once_and_soon_no_more() {
+    let (mut bench, all) = proved(pushing(), 20);
     bench.advance_with_living(secs(60.0), &all);
     bench.learn(&all[0], &[Peer::ours(50).said(Health::Alive, 1)]);
     let began = bench.now;
@@ -41,12 +47,7 @@ fn news_is_pushed_at_once_and_soon_no_more() {
 /// By luck alone, some would be left out.
 #[test]
 fn news_goes_to_the_successor_first() {
-    let mut bench = Bench::timed(pushing());
-    let all: Vec<_> = (1..=30).map(Peer::ours).collect();
-    bench.meet(&all);
-    for peer in &all {
-        bench.prove(peer, &all);
-    }
+    let (mut bench, all) = proved(pushing(), 30);
     // The own id is the last, so the first of the others comes next, around the circle.
     let mut firsts = Vec::new();
     for number in 6..16 {
@@ -59,20 +60,16 @@ fn news_goes_to_the_successor_first() {
     }
     assert_eq!(firsts, [all[0].addr; 10]);
     // Who is gone is not the successor any more, and who comes back is.
-    let first_told = |bench: &mut Bench, number| {
-        bench.advance_with_living(secs(60.0), &all);
+    let first_told = |bench: &mut Bench, living: &[Peer], number| {
+        bench.advance_with_living(secs(60.0), living);
         bench.learn(&all[7], &[all[9].said(Health::Alive, number)]);
-        acks(&bench.advance_with_living(secs(0.01), &all))[0].to
+        acks(&bench.advance_with_living(secs(0.01), living))[0].to
     };
     bench.learn(&all[7], &[left(&all[0])]);
-    let living = &all[1..];
-    bench.advance_with_living(secs(60.0), living);
-    bench.learn(&all[7], &[all[9].said(Health::Alive, 30)]);
-    let sent = acks(&bench.advance_with_living(secs(0.01), living));
-    assert_eq!(sent[0].to, all[1].addr);
+    assert_eq!(first_told(&mut bench, &all[1..], 30), all[1].addr);
     let back = all[0].incarnated(9);
     bench.feed(&back, back.ping(1), &[]);
-    assert_eq!(first_told(&mut bench, 31), all[0].addr);
+    assert_eq!(first_told(&mut bench, &all, 31), all[0].addr);
 }
 
 fn left(peer: &Peer) -> MembershipRecord<'static> {
@@ -119,12 +116,7 @@ fn the_news_of_a_crowd_that_leaves_goes_out_in_more_datagrams_within_bounds() {
 /// Anybody can make up a crowd, and have it leave.
 #[test]
 fn a_crowd_that_never_proved_its_addresses_is_not_hurried_for() {
-    let mut bench = Bench::timed(pushing());
-    let all: Vec<_> = (1..=20).map(Peer::ours).collect();
-    bench.meet(&all);
-    for peer in &all {
-        bench.prove(peer, &all);
-    }
+    let (mut bench, all) = proved(pushing(), 20);
     bench.advance_with_living(secs(60.0), &all);
     let crowd: Vec<_> = (100..200).map(Peer::ours).collect();
     let come: Vec<_> = crowd
@@ -195,12 +187,7 @@ fn two_members_fall_silent() {
 fn a_suspicion_calls_witnesses_out_of_turn() {
     let mut timing = plain();
     timing.witnesses = 8;
-    let mut bench = Bench::timed(timing);
-    let all: Vec<_> = (1..=5).map(Peer::ours).collect();
-    bench.meet(&all);
-    for peer in &all {
-        bench.prove(peer, &all);
-    }
+    let (mut bench, all) = proved(timing, 5);
     bench.feed(&all[0], all[0].ack(0), &[all[3].said(Health::Suspect, 5)]);
     let sent = probes(&to(&all[3], &bench.sent()));
     assert_eq!(sent[0].says_of(&all[3]), Some((Health::Suspect, 5)));
@@ -211,12 +198,7 @@ fn a_suspicion_calls_witnesses_out_of_turn() {
 fn a_suspicion_with_accusers_enough_calls_nobody_out_of_turn() {
     let mut timing = plain();
     timing.witnesses = 8;
-    let mut bench = Bench::timed(timing);
-    let all: Vec<_> = (1..=6).map(Peer::ours).collect();
-    bench.meet(&all);
-    for peer in &all {
-        bench.prove(peer, &all);
-    }
+    let (mut bench, all) = proved(timing, 6);
     let accusers: Vec<_> = all[..4].iter().map(|peer| peer.id).collect();
     let accused = MembershipRecord {
         accusers: Accusers::new(&accusers),
@@ -232,12 +214,7 @@ fn a_suspicion_with_accusers_enough_calls_nobody_out_of_turn() {
 fn a_strangers_suspicion_calls_no_witnesses() {
     let mut timing = plain();
     timing.witnesses = 8;
-    let mut bench = Bench::timed(timing);
-    let all: Vec<_> = (1..=5).map(Peer::ours).collect();
-    bench.meet(&all);
-    for peer in &all {
-        bench.prove(peer, &all);
-    }
+    let (mut bench, all) = proved(timing, 5);
     let stranger = Peer::ours(100);
     bench.feed(
         &stranger,
@@ -252,12 +229,7 @@ fn a_strangers_suspicion_calls_no_witnesses() {
 /// may get what the forger's datagrams are worth by the rules, and what the probe cycle sends anyway.
 #[test]
 fn nobody_is_drowned_in_pushes_that_it_never_asked_for() {
-    let mut bench = Bench::timed(pushing());
-    let all: Vec<_> = (1..=3).map(Peer::ours).collect();
-    bench.meet(&all);
-    for peer in &all {
-        bench.prove(peer, &all);
-    }
+    let (mut bench, all) = proved(pushing(), 3);
     bench.advance_with_living(secs(20.0), &all);
     let (mut forged, mut received) = (0, 0);
     for number in 0..200 {

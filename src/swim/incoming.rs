@@ -37,6 +37,15 @@ impl Incoming<'_> {
         granted
     }
 
+    /// Notes that the sender spoke of this member as living, although it left.
+    pub fn speaks_of_as_living(&mut self, key: RowKey) {
+        /// More do not fit in the datagram that tells it so; the rest has its turn the next time.
+        const MOST: usize = 6;
+        if self.proved && self.left.len() < MOST && !self.left.contains(&key) {
+            self.left.push(key);
+        }
+    }
+
     /// A rumor's source is no address that a datagram could come from, and no stranger.
     pub fn by_rumor<'a>(
         from: SocketAddr,

@@ -4,14 +4,14 @@ use std::hash::{Hash, Hasher};
 
 use super::Swim;
 use crate::limits::{
-    MAX_BLOCKED, MAX_EXILED, MAX_MEMBERS, MAX_QUEUED_DATAGRAMS, MAX_SEEDS, MAX_TRANSFERS,
-    MAX_VERDICTS,
+    MAX_BLOCKED, MAX_CORRECTED, MAX_EXILED, MAX_MEMBERS, MAX_QUEUED_DATAGRAMS, MAX_SEEDS,
+    MAX_TRANSFERS, MAX_VERDICTS,
 };
 use crate::stats::Gauge;
 
 impl Swim {
     /// Everything that grows, with its cap.
-    pub fn sizes(&self) -> [Gauge; 11] {
+    pub fn sizes(&self) -> [Gauge; 12] {
         [
             Gauge::new("members", self.table.len(), MAX_MEMBERS),
             Gauge::new("news", self.news.len(), MAX_MEMBERS),
@@ -21,6 +21,7 @@ impl Swim {
             Gauge::new("seeds", self.seeds.len(), MAX_SEEDS),
             Gauge::new("transfers", self.transfers.len(), MAX_TRANSFERS),
             Gauge::new("told_tables", self.told.len(), MAX_TRANSFERS),
+            Gauge::new("corrected", self.corrected.len(), MAX_CORRECTED),
             Gauge::new("queued_datagrams", self.outbox.len(), MAX_QUEUED_DATAGRAMS),
             Gauge::new("blocked", self.blocked.len(), MAX_BLOCKED),
             Gauge::new("exiled", self.exiled.len(), MAX_EXILED),
@@ -38,7 +39,13 @@ impl Swim {
         for size in self.sizes() {
             size.now.hash(hasher);
         }
-        (self.local_health.score(), self.pushing, self.rumors).hash(hasher);
+        (
+            self.local_health.score(),
+            self.pushing,
+            self.somebody_left,
+            self.rumors,
+        )
+            .hash(hasher);
         self.is_leaving().hash(hasher);
         (self.witness.in_a_row(), self.witness.suspects()).hash(hasher);
     }

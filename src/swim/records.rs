@@ -85,7 +85,7 @@ impl Swim {
             (Merge::Ignore, Some(key))
                 if heard.health <= Health::Suspect && held.is_some_and(|held| held.left) =>
             {
-                Swim::spoken_of_as_living(incoming, key);
+                incoming.speaks_of_as_living(key);
             }
             // Incarnations never fall, so a member that is said to be Alive at this one is never again news.
             (Merge::Ignore, Some(_)) if heard.health == Health::Alive => return Worth::Nothing,
