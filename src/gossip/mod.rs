@@ -124,6 +124,10 @@ impl Gossip {
         self.hot.len()
     }
 
+    pub fn has_effects(&self) -> bool {
+        !self.effects.is_empty()
+    }
+
     pub fn poll_effect(&mut self) -> Option<Effect> {
         self.effects.pop_front()
     }

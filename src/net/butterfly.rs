@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::ops::{ControlFlow, Range};
+use std::ops::ControlFlow;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -15,6 +15,8 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use super::bind::{self, BindError};
 use super::gossip::GossipStats;
 use super::handle::{Command, Handle};
+use super::inbox::{End, Inbox};
+use super::outbox::{Outbox, Sent};
 use super::rumors::Rumors;
 use super::{snapshot, socket, trace_file};
 use crate::config::Config;
@@ -23,16 +25,13 @@ use crate::error::CommandError;
 use crate::event::{Event, SeedId};
 use crate::limits::{COMMANDS_PER_WAKE, DATAGRAMS_PER_WAKE};
 use crate::member::MemberId;
-use crate::node::{Node, SEND_BUFFER};
+use crate::node::Node;
 use crate::time::Time;
 use crate::trace::Trace;
 use crate::wire::RingKey;
 
 const UDP: Token = Token(0);
 const WAKER: Token = Token(1);
-
-/// Room for the largest datagram, and one byte more so that a larger one shows.
-const RECEIVE_BUFFER: usize = 1 << 16;
 
 /// A member of a ring: one descriptor to watch, one deadline to wait for, one call to make.
 ///
@@ -51,11 +50,10 @@ pub struct Butterfly {
     readable: bool,
     /// The socket takes datagrams again after it did not; only known while that is watched.
     writable: bool,
-    /// A datagram that the system would not take yet: where it goes and where in `send` it stands.
-    unsent: Option<(SocketAddr, Range<usize>)>,
     pub(super) gossip: Option<Rumors>,
-    receive: Box<[u8]>,
-    send: Box<[u8; SEND_BUFFER]>,
+    inbox: Inbox,
+    /// Between two calls, what the system would not take yet.
+    outbox: Outbox,
     commands: Receiver<Command>,
     /// There may be more of them.
     commanded: bool,
@@ -110,10 +108,9 @@ impl Butterfly {
             local_addr,
             readable: true,
             writable: false,
-            unsent: None,
             gossip,
-            receive: vec![0; RECEIVE_BUFFER].into_boxed_slice(),
-            send: Box::new([0; SEND_BUFFER]),
+            inbox: Inbox::new(),
+            outbox: Outbox::new(),
             commands,
             commanded: false,
             sender,
@@ -261,10 +258,10 @@ impl Butterfly {
             return Some(self.epoch);
         }
         // What the system will not take yet is no reason to wake: it says when it can.
-        let due = if self.unsent.is_some() {
-            self.node.next_timer()
-        } else {
+        let due = if self.outbox.is_empty() {
             self.node.poll_timeout()
+        } else {
+            self.node.next_timer()
         };
         let due = due.map(|due| self.epoch + Duration::from_micros(due.as_micros()));
         let gossip = self.gossip.as_ref().and_then(Rumors::deadline);
@@ -287,13 +284,7 @@ impl Butterfly {
     fn work(&mut self) {
         self.obey();
         self.flush(None);
-        for _ in 0..DATAGRAMS_PER_WAKE {
-            if !self.readable {
-                break;
-            }
-            let heard = self.receive_one();
-            self.flush(heard);
-        }
+        self.receive();
         self.hear_rumors();
         self.node.handle_backlog(self.readable);
         let now = Instant::now();
@@ -372,44 +363,46 @@ impl Butterfly {
         Ok(())
     }
 
-    /// Reads one datagram, if there is one: when that was.
-    fn receive_one(&mut self) -> Option<Time> {
-        match self.socket.recv_from(&mut self.receive) {
-            Ok((len, from)) => {
-                let now = self.clock();
-                self.node
-                    .handle_datagram(now, from, &mut self.receive[..len]);
-                return Some(now);
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => self.readable = false,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            // Whatever an earlier datagram came to. The next one that arrives makes the socket ready again.
-            Err(_) => {
+    /// Reads and answers what has come, up to a bound. One that comes alone is answered at once; the more there are,
+    /// the more are read in a row.
+    fn receive(&mut self) {
+        let (mut left, mut batch) = (DATAGRAMS_PER_WAKE, 1);
+        while self.readable && left > 0 {
+            let end = self.inbox.fill(&self.socket, batch.min(left));
+            left -= self.inbox.len();
+            batch *= 2;
+            if matches!(end, End::Empty) {
                 self.readable = false;
-                self.node.handle_receive_error(self.clock());
+                if self.inbox.len() == 0 {
+                    break;
+                }
             }
+            let heard = self.clock();
+            for (from, datagram) in self.inbox.datagrams() {
+                self.node.handle_datagram(heard, from, datagram);
+            }
+            if matches!(end, End::Failed) {
+                // The next one that arrives makes the socket ready again.
+                self.readable = false;
+                self.node.handle_receive_error(heard);
+            }
+            self.flush(Some(heard));
         }
-        None
     }
 
     /// Sends what waits to be sent, until the system takes no more. What answers a datagram leaves at the time at
     /// which that was `heard`: one reading of the clock less. (A probe that a suspicion began is timed from then, too.)
     fn flush(&mut self, heard: Option<Time>) {
-        if self.unsent.is_some() && !self.writable {
+        if !self.outbox.is_empty() && !self.writable {
             return;
         }
-        while let Some((to, range)) = self.next_datagram(heard) {
-            let target = socket::target(to, self.local_addr.is_ipv6());
-            match self.socket.send_to(&self.send[range.clone()], target) {
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.unsent = Some((to, range));
-                    return self.watch_writable(true);
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {
-                    self.unsent = Some((to, range))
-                }
-                Err(_) => self.node.handle_unreachable(self.clock(), to),
+        while !self.outbox.is_empty() || self.encode(heard) {
+            let (socket, is_v6) = (&self.socket, self.local_addr.is_ipv6());
+            let send = |datagram: &[u8], to| socket.send_to(datagram, socket::target(to, is_v6));
+            match self.outbox.send(send) {
+                Sent::All => {}
+                Sent::Blocked => return self.watch_writable(true),
+                Sent::Failed(to) => self.node.handle_unreachable(self.clock(), to),
             }
         }
         if self.writable {
@@ -417,17 +410,15 @@ impl Butterfly {
         }
     }
 
-    fn next_datagram(&mut self, heard: Option<Time>) -> Option<(SocketAddr, Range<usize>)> {
-        if let Some(unsent) = self.unsent.take() {
-            return Some(unsent);
-        }
+    /// Encodes what waits to be sent, as far as it fits; whether there was anything.
+    fn encode(&mut self, heard: Option<Time>) -> bool {
         // Mostly there is nothing, and reading the clock would cost more than the question.
         if !self.node.has_outgoing() {
-            return None;
+            return false;
         }
         let now = heard.unwrap_or_else(|| self.clock());
-        let transmit = self.node.poll_datagram(now, &mut self.send[..])?;
-        Some((transmit.to, transmit.range))
+        self.outbox.fill(|room| self.node.poll_datagram(now, room));
+        !self.outbox.is_empty()
     }
 
     /// Writability is only watched while something is stuck: the kernel would announce it after each send.

@@ -240,7 +240,16 @@ impl Node {
     }
 
     /// Lets membership and gossip know what each has to know of the other.
+    #[inline]
     pub(super) fn settle(&mut self) {
+        if self.swim.has_notices() || self.gossip.has_effects() {
+            self.exchange();
+        }
+        self.swim.set_rumors(self.gossip.store().checksum());
+        self.swim.trim_outbox(&mut self.env);
+    }
+
+    fn exchange(&mut self) {
         loop {
             let (env, swim, gossip) = (&mut self.env, &mut self.swim, &mut self.gossip);
             if let Some(notice) = swim.poll_notice() {
@@ -279,8 +288,6 @@ impl Node {
                 break;
             }
         }
-        self.swim.set_rumors(self.gossip.store().checksum());
-        self.swim.trim_outbox(&mut self.env);
     }
 }
 

@@ -21,6 +21,10 @@ use crate::stats::MessageKind;
 use crate::wire::{Accusers, Encoder, MemberRecord, MembershipRecord, Message, encode_membership};
 
 impl Swim {
+    pub fn has_notices(&self) -> bool {
+        !self.notices.is_empty()
+    }
+
     pub fn poll_notice(&mut self) -> Option<Notice> {
         self.notices.pop_front()
     }

@@ -121,10 +121,13 @@ impl Swim {
     }
 
     /// Drops what does not fit in the queue any more.
+    #[inline]
     pub fn trim_outbox(&mut self, env: &mut Env) {
         let excess = self.outbox.len().saturating_sub(MAX_QUEUED_DATAGRAMS);
-        self.outbox.truncate(MAX_QUEUED_DATAGRAMS);
-        env.journal.stats.datagrams_lost += excess as u64;
+        if excess > 0 {
+            self.outbox.truncate(MAX_QUEUED_DATAGRAMS);
+            env.journal.stats.datagrams_lost += excess as u64;
+        }
     }
 
     /// Encodes the next message into `buf`, of which the envelope takes `overhead` more bytes of the

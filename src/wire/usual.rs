@@ -172,7 +172,7 @@ impl<'a> Usual<'a> {
             return Some(0);
         }
         let mut fields = Fields::new(self.rest);
-        let number = fields.varint().ok()?;
+        let number = fields.random_varint().ok()?;
         self.rest = fields.rest();
         Some(number)
     }

@@ -1,0 +1,167 @@
+//! Datagrams on their way into the socket: several are encoded, then all of them are sent, each stage in a row.
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+
+use crate::node::{SEND_BUFFER, Transmit};
+
+/// The most that are encoded before the first of them is sent.
+const BATCH: usize = 16;
+
+/// What was encoded and is still to be sent.
+pub(super) struct Outbox {
+    /// They lie there one behind the other.
+    room: Box<[u8]>,
+    held: Vec<Transmit>,
+    /// The first that was not sent.
+    next: usize,
+}
+
+/// Why sending ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// Nothing is left.
+    All,
+    /// The system takes no more at the moment; the rest stays.
+    Blocked,
+    /// One never gets there, and is gone; the rest stays.
+    Failed(SocketAddr),
+}
+
+impl Outbox {
+    pub fn new() -> Self {
+        Outbox {
+            room: vec![0; BATCH * SEND_BUFFER].into_boxed_slice(),
+            held: Vec::with_capacity(BATCH),
+            next: 0,
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.next == self.held.len()
+    }
+
+    /// Takes what there is to be sent, until it is full, in place of what it held.
+    pub fn fill(&mut self, mut encode: impl FnMut(&mut [u8]) -> Option<Transmit>) {
+        self.held.clear();
+        self.next = 0;
+        let mut used = 0;
+        while self.held.len() < BATCH
+            && let Some(Transmit { to, range }) = encode(&mut self.room[used..])
+        {
+            let range = used + range.start..used + range.end;
+            used = range.end;
+            self.held.push(Transmit { to, range });
+        }
+    }
+
+    /// Sends what it holds, in order.
+    pub fn send(&mut self, send: impl Fn(&[u8], SocketAddr) -> io::Result<usize>) -> Sent {
+        while let Some(Transmit { to, range }) = self.held.get(self.next) {
+            match send(&self.room[range.clone()], *to) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Sent::Blocked,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(_) => {
+                    self.next += 1;
+                    return Sent::Failed(*to);
+                }
+                Ok(_) => self.next += 1,
+            }
+        }
+        Sent::All
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    fn peer(port: u16) -> SocketAddr {
+        ([127, 0, 0, 1], port).into()
+    }
+
+    /// An outbox with datagrams to the ports from 1 on, whose bytes are their ports.
+    fn holding(count: u16) -> Outbox {
+        let mut outbox = Outbox::new();
+        let mut ports = 1..=count;
+        outbox.fill(|room| {
+            let port = ports.next()?;
+            // Somewhere behind the start, as a plain one is whose envelope is short.
+            room[3..5].copy_from_slice(&port.to_be_bytes());
+            Some(Transmit {
+                to: peer(port),
+                range: 3..5,
+            })
+        });
+        outbox
+    }
+
+    /// A system that answers like this and has written down what was sent.
+    fn system<'a>(
+        sent: &'a RefCell<Vec<u16>>,
+        answer: impl Fn(u16) -> io::Result<usize> + 'a,
+    ) -> impl Fn(&[u8], SocketAddr) -> io::Result<usize> + 'a {
+        move |datagram, to| {
+            assert_eq!(datagram, to.port().to_be_bytes());
+            answer(to.port()).inspect(|_| sent.borrow_mut().push(to.port()))
+        }
+    }
+
+    #[test]
+    fn all_are_sent_in_order_and_it_is_empty() {
+        let (mut outbox, sent) = (holding(5), RefCell::default());
+        assert!(!outbox.is_empty());
+        assert_eq!(outbox.send(system(&sent, |_| Ok(2))), Sent::All);
+        assert!(outbox.is_empty());
+        assert_eq!(sent.into_inner(), [1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn what_the_system_does_not_take_stays_and_goes_first() {
+        let (mut outbox, sent) = (holding(5), RefCell::default());
+        let full = |port| match port {
+            3 => Err(ErrorKind::WouldBlock.into()),
+            _ => Ok(2),
+        };
+        assert_eq!(outbox.send(system(&sent, full)), Sent::Blocked);
+        assert!(!outbox.is_empty());
+        assert_eq!(outbox.send(system(&sent, |_| Ok(2))), Sent::All);
+        assert_eq!(sent.into_inner(), [1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn one_that_cannot_get_there_holds_up_no_other() {
+        let (mut outbox, sent) = (holding(3), RefCell::default());
+        let refused = |port| match port {
+            2 => Err(ErrorKind::ConnectionRefused.into()),
+            _ => Ok(2),
+        };
+        assert_eq!(outbox.send(system(&sent, refused)), Sent::Failed(peer(2)));
+        assert_eq!(outbox.send(system(&sent, refused)), Sent::All);
+        assert_eq!(sent.into_inner(), [1, 3]);
+    }
+
+    #[test]
+    fn it_holds_a_batch_of_the_largest() {
+        let mut outbox = Outbox::new();
+        let mut encoded = 0;
+        outbox.fill(|room| {
+            encoded += 1;
+            room[..SEND_BUFFER].fill(1);
+            Some(Transmit {
+                to: peer(1),
+                range: 0..SEND_BUFFER,
+            })
+        });
+        assert_eq!(encoded, BATCH);
+        let sent = RefCell::new(0);
+        let count = |datagram: &[u8], _| {
+            *sent.borrow_mut() += 1;
+            Ok(datagram.len())
+        };
+        assert_eq!(outbox.send(count), Sent::All);
+        assert_eq!(sent.into_inner(), BATCH);
+    }
+}
