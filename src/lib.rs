@@ -97,7 +97,9 @@ pub use disk::DiskError;
 pub use error::{CommandError, Reject};
 pub use event::{Cause, Event, SeedId};
 pub use member::{Health, Incarnation, Member, MemberId};
-pub use net::{BindError, Butterfly, GossipStats, Handle, InjectError, Injector, Pinger, Pong};
+pub use net::{
+    BindError, Butterfly, GossipStats, Handle, InjectError, Injector, Pinger, Pong, trim_memory,
+};
 pub use node::Node;
 pub use rumor::{
     Election, ElectionStatus, Rumor, RumorId, RumorKind, Service, ServiceConfig, ServiceFile,

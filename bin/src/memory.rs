@@ -1,7 +1,4 @@
-//! Gives memory back to the system that the allocator keeps.
-//!
-//! What ZeroMQ took for a connection, some 30 KiB, is free once that is closed. But it lies between what is still in use,
-//! and there glibc keeps it, for good, unless it is told otherwise.
+//! When to give memory back to the system that the allocator keeps: see [`butterfly::trim_memory`].
 
 use std::time::{Duration, Instant};
 
@@ -10,8 +7,7 @@ use butterfly::Butterfly;
 /// How long after connections were closed: they may send for a second more, and others follow.
 const DELAY: Duration = Duration::from_secs(3);
 
-/// It takes milliseconds, tens of them with hundreds of megabytes, so nobody who opens and closes connections can have
-/// it done all the time.
+/// It takes time, so nobody who opens and closes connections can have it done all the time.
 const PAUSE: Duration = Duration::from_secs(60);
 
 /// A few connections are not worth the trouble.
@@ -31,7 +27,7 @@ impl Memory {
     /// Gives memory back if it is time. To be called after each wake.
     pub fn turn(&mut self, now: Instant, member: &Butterfly) {
         if self.is_time(now, connections(member)) {
-            give_back();
+            butterfly::trim_memory();
         }
     }
 
@@ -71,18 +67,6 @@ fn connections(member: &Butterfly) -> u64 {
         .map(|gauge| gauge.now)
         .sum()
 }
-
-/// Has the allocator hand over what is free.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-#[allow(unsafe_code)]
-fn give_back() {
-    // SAFETY: has no preconditions, and may be called while other threads allocate (malloc_trim(3)).
-    unsafe { libc::malloc_trim(0) };
-}
-
-/// Other allocators see to it themselves.
-#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-fn give_back() {}
 
 #[cfg(test)]
 mod tests {
@@ -128,7 +112,7 @@ mod tests {
         let (pieces, stay): (Vec<_>, Vec<_>) = (0..1 << 10).map(piece).unzip();
         drop(pieces);
         let before = resident_kib();
-        give_back();
+        butterfly::trim_memory();
         let after = resident_kib();
         assert!(after + (40 << 10) < before, "{before} KiB, then {after}");
         drop(stay);

@@ -2,6 +2,8 @@
 
 mod bind;
 mod butterfly;
+#[allow(unsafe_code)]
+mod ffi;
 mod gossip;
 mod handle;
 mod inbox;
@@ -12,11 +14,10 @@ mod rumors;
 mod snapshot;
 mod socket;
 mod trace_file;
-#[allow(unsafe_code)]
-mod zmq_ffi;
 
 pub use bind::BindError;
 pub use butterfly::Butterfly;
+pub use ffi::trim_memory;
 pub use gossip::GossipStats;
 pub use handle::Handle;
 pub use injector::{InjectError, Injector};

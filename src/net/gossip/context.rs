@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::io;
 use std::sync::{Arc, Weak};
 
-use super::super::zmq_ffi::Context;
+use super::super::ffi::Context;
 use crate::limits::MAX_CONTEXT_SOCKETS;
 
 thread_local! {

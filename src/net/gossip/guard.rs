@@ -15,7 +15,7 @@ use mio::{Registry, Token};
 use socket2::Socket as Descriptor;
 use zmq::Message;
 
-use super::super::zmq_ffi::{self, Context, Kind, Socket};
+use super::super::ffi::{self, Context, Kind, Socket};
 use super::alarm::Alarm;
 use super::counters::Counters;
 use super::options::Options;
@@ -290,7 +290,7 @@ impl Guard {
         let mut held = Vec::new();
         let (mut sum, mut came) = (0, 0);
         for (&fd, connection) in &mut self.connections {
-            let Some(received) = zmq_ffi::bytes_received(fd) else {
+            let Some(received) = ffi::bytes_received(fd) else {
                 continue;
             };
             came += received.saturating_sub(connection.received);
@@ -333,7 +333,7 @@ impl Guard {
     /// The connection to our port, from this peer if one is given, that the number stands for now. Held by a
     /// descriptor of our own, it stays that one.
     fn connection(&self, fd: RawFd, from: Option<SocketAddr>) -> Option<(Descriptor, SocketAddr)> {
-        let descriptor = Descriptor::from(zmq_ffi::duplicate(fd).ok()?);
+        let descriptor = Descriptor::from(ffi::duplicate(fd).ok()?);
         let peer = descriptor.peer_addr().ok()?.as_socket()?;
         let own = descriptor.local_addr().ok()?.as_socket()?;
         let same = own.port() == self.port && from.is_none_or(|from| from == peer);

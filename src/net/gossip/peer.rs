@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use mio::{Registry, Token};
 
-use super::super::zmq_ffi::{Context, Kind};
+use super::super::ffi::{Context, Kind};
 use super::options::{Options, millis};
 use super::watched::Watched;
 

@@ -9,7 +9,7 @@ use std::time::Instant;
 use mio::Registry;
 use zmq::Message;
 
-use super::super::zmq_ffi::{Context, Kind};
+use super::super::ffi::{Context, Kind};
 use super::counters::Counters;
 use super::guard::Guard;
 use super::options::{Options, millis};

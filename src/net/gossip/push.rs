@@ -8,7 +8,7 @@ use std::time::Instant;
 use mio::{Registry, Token};
 use slab::Slab;
 
-use super::super::zmq_ffi::Context;
+use super::super::ffi::Context;
 use super::Outcome;
 use super::counters::{Counters, Refusal, Sizes};
 use super::options::Options;

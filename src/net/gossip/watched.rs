@@ -9,7 +9,7 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use zmq::PollEvents;
 
-use super::super::zmq_ffi::Socket;
+use super::super::ffi::Socket;
 
 /// A ZeroMQ socket whose wake-ups come as events with its token.
 ///
