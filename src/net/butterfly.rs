@@ -18,6 +18,7 @@ use super::handle::{Command, Handle};
 use super::inbox::{End, Inbox};
 use super::outbox::{Outbox, Sent};
 use super::rumors::Rumors;
+use super::wake_timer::{Wait, WakeTimer};
 use super::{snapshot, socket, trace_file};
 use crate::config::Config;
 use crate::disk::DataDir;
@@ -32,6 +33,7 @@ use crate::wire::RingKey;
 
 const UDP: Token = Token(0);
 const WAKER: Token = Token(1);
+const TIMER: Token = Token(2);
 
 /// A member of a ring: one descriptor to watch, one deadline to wait for, one call to make.
 ///
@@ -60,6 +62,8 @@ pub struct Butterfly {
     sender: Sender<Command>,
     /// There once someone asked for a handle: many never do, and it is a descriptor.
     waker: Option<Arc<Waker>>,
+    /// There once [`run`](Butterfly::run) was called: in another's loop it is another's timer that counts.
+    timer: Option<WakeTimer>,
     stopped: bool,
     pub(super) data_dir: Option<DataDir>,
     pub(super) snapshots: snapshot::Schedule,
@@ -115,6 +119,7 @@ impl Butterfly {
             commanded: false,
             sender,
             waker: None,
+            timer: None,
             stopped: false,
             data_dir,
             snapshots: snapshot::Schedule::default(),
@@ -329,10 +334,7 @@ impl Butterfly {
         mut on_event: impl FnMut(&mut Butterfly, Event) -> ControlFlow<()>,
     ) -> io::Result<()> {
         while !self.stopped {
-            let timeout = self
-                .deadline()
-                .map(|at| at.saturating_duration_since(Instant::now()));
-            self.wait(timeout)?;
+            self.wait_until(self.deadline())?;
             self.work();
             while let Some(event) = self.poll_event() {
                 if on_event(self, event).is_break() {
@@ -341,6 +343,19 @@ impl Butterfly {
             }
         }
         Ok(())
+    }
+
+    /// Waits for something to do, until then at most.
+    fn wait_until(&mut self, deadline: Option<Instant>) -> io::Result<()> {
+        let registry = self.poll.registry();
+        let timer = self
+            .timer
+            .get_or_insert_with(|| WakeTimer::new(registry, TIMER));
+        match timer.wait_until(deadline, Instant::now) {
+            Wait::Not => self.wait(Some(Duration::ZERO)),
+            Wait::ForAnything => self.wait(None),
+            Wait::AtMost(left) => self.wait(Some(left)),
+        }
     }
 
     /// Waits for something to do, and notes what it is.
@@ -356,6 +371,7 @@ impl Butterfly {
                     self.writable |= event.is_writable();
                 }
                 (WAKER, _) => self.commanded = true,
+                (TIMER, _) => self.timer.iter_mut().for_each(WakeTimer::went_off),
                 (_, None) => {}
                 (token, Some(gossip)) => gossip.wake(token),
             }

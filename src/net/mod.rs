@@ -14,6 +14,7 @@ mod rumors;
 mod snapshot;
 mod socket;
 mod trace_file;
+mod wake_timer;
 
 pub use bind::BindError;
 pub use butterfly::Butterfly;

@@ -24,7 +24,7 @@ use pull::Inbox;
 use push::PushSet;
 
 /// The lowest tokens are others': from here on they are gossip's.
-pub(super) const FIRST_TOKEN: usize = 2;
+pub(super) const FIRST_TOKEN: usize = 3;
 
 const PULL: Token = Token(FIRST_TOKEN);
 const MONITOR: Token = Token(FIRST_TOKEN + 1);
