@@ -2,12 +2,14 @@
 //! for your event loop, wire compatible with Habitat's rings.
 //!
 //! A [`Butterfly`] is a member of a ring: **one descriptor to watch, one deadline to wait for, one call
-//! to make.** It has no threads of its own, no locks, and in the steady state it allocates nothing.
+//! to make.** It has no locks, no threads but those that write its data directory and carry ZeroMQ's bytes, and in the
+//! steady state it allocates nothing.
 //! Members find each other through seeds, watch each other, and agree on who is alive.
 //!
 //! ```
+//! use std::io::ErrorKind;
 //! use std::os::fd::AsRawFd;
-//! use std::time::{Duration, Instant};
+//! use std::time::Instant;
 //!
 //! use butterfly::{Butterfly, Config, Event, Health, Timing};
 //! use mio::unix::SourceFd;
@@ -30,7 +32,11 @@
 //! while one.node().counts().alive < 2 {
 //!     let deadline = one.deadline().into_iter().chain(other.deadline()).min();
 //!     let timeout = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-//!     poll.poll(&mut events, timeout)?;
+//!     // A signal is no reason to end.
+//!     match poll.poll(&mut events, timeout) {
+//!         Err(error) if error.kind() == ErrorKind::Interrupted => {}
+//!         polled => polled?,
+//!     }
 //!     one.process()?;
 //!     other.process()?;
 //!     while let Some(event) = one.poll_event() {

@@ -23,7 +23,7 @@ Examples:
 const SCORECARD: &str = "\
 Examples:
   butterfly sim scorecard --quick                     small rings and few seeds: about a minute
-  butterfly sim scorecard -o markdown                 all of it: half an hour on two cores
+  butterfly sim scorecard -o markdown                 all of it: an hour on two cores
   butterfly sim scorecard --rows 3,11 --seeds 100     two rows, with more seeds";
 
 const CHAOS: &str = "\

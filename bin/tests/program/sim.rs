@@ -24,6 +24,25 @@ fn json(options: &str) -> Value {
     serde_json::from_str(&sim(&format!("{options} -o json"))).unwrap()
 }
 
+/// What docs/simulator.md says that a command prints: the same on every machine, so a change of the protocol shows there.
+#[test]
+fn the_documentation_shows_what_is_printed() {
+    let page = fs::read_to_string("../docs/simulator.md").unwrap();
+    let (_, sample) = page.split_once("```console\n$ butterfly sim ").unwrap();
+    let (sample, _) = sample.split_once("```").unwrap();
+    let (command, printed) = sample.split_once('\n').unwrap();
+    let (options, _) = command.split_once(" --plot ").unwrap();
+    let text = sim(options);
+    let (first, last) = printed.split_once("[…]\n").unwrap();
+    assert!(
+        text.starts_with(first),
+        "docs/simulator.md shows\n{first}\nbut it is\n{text}"
+    );
+    for line in last.lines() {
+        assert!(text.contains(line), "{line} is not in {text}");
+    }
+}
+
 #[test]
 fn people_read_what_a_ring_does() {
     let text = sim("--members 20 --loss 5 --kill 2 --leave 1 --for 30s --seed 7");
