@@ -478,6 +478,16 @@ impl Node {
         !self.paused && (self.swim.has_outgoing() || self.gossip.has_talk())
     }
 
+    /// Datagrams of membership that wait to be taken.
+    pub(crate) fn outgoing(&self) -> usize {
+        self.swim.outgoing()
+    }
+
+    /// Whether it neither hears nor says anything at the moment.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused
+    }
+
     /// When [`handle_timeout`](Node::handle_timeout) is to be called, by the driver's time; while there
     /// are datagrams to be taken that is at once. `None`: never, it is paused.
     pub fn poll_timeout(&self) -> Option<Time> {

@@ -16,7 +16,7 @@ use super::bind::{self, BindError};
 use super::gossip::GossipStats;
 use super::handle::{Command, Handle};
 use super::inbox::{End, Inbox};
-use super::outbox::{Outbox, Sent};
+use super::outbox::{self, Outbox, Sent};
 use super::rumors::Rumors;
 use super::wake_timer::{Wait, WakeTimer};
 use super::{snapshot, socket, trace_file};
@@ -382,34 +382,44 @@ impl Butterfly {
     /// Reads and answers what has come, up to a bound. One that comes alone is answered at once; the more there are,
     /// the more are read in a row.
     fn receive(&mut self) {
-        let (mut left, mut batch) = (DATAGRAMS_PER_WAKE, 1);
+        let (mut left, mut failures) = (DATAGRAMS_PER_WAKE, 0);
+        self.inbox.begin();
         while self.readable && left > 0 {
-            let end = self.inbox.fill(&self.socket, batch.min(left));
+            let end = self.inbox.fill(&self.socket, left);
             left -= self.inbox.len();
-            batch *= 2;
-            if matches!(end, End::Empty) {
-                self.readable = false;
-                if self.inbox.len() == 0 {
-                    break;
-                }
+            self.readable = end != End::Empty;
+            if !self.readable && self.inbox.len() == 0 {
+                break;
             }
             let heard = self.clock();
-            for (from, datagram) in self.inbox.datagrams() {
-                self.node.handle_datagram(heard, from, datagram);
-            }
-            if matches!(end, End::Failed) {
-                // The next one that arrives makes the socket ready again.
-                self.readable = false;
+            self.handle_row(heard);
+            if end == End::Failed {
+                // An error is told once, and what lies behind it can be read; one that stays must not keep us.
+                failures += 1;
+                self.readable = failures < 2;
                 self.node.handle_receive_error(heard);
             }
             self.flush(Some(heard));
         }
     }
 
-    /// Sends what waits to be sent, until the system takes no more. What answers a datagram leaves at the time at
-    /// which that was `heard`: one reading of the clock less. (A probe that a suspicion began is timed from then, too.)
+    fn handle_row(&mut self, heard: Time) {
+        for index in 0..self.inbox.len() {
+            if let Some((from, datagram)) = self.inbox.datagram(index) {
+                self.node.handle_datagram(heard, from, datagram);
+            }
+            // Whoever asks for a lot takes nobody else's place in the queue.
+            if self.node.outgoing() > outbox::BATCH {
+                self.flush(Some(heard));
+            }
+        }
+    }
+
+    /// Sends what waits to be sent, until the system takes no more. What answers datagrams leaves at the time at which
+    /// their row was `heard`: a reading of the clock less. (A probe that a suspicion began is timed from then, too.) What
+    /// is stuck is encoded already: it leaves as it was decided, sealed with the key of that time.
     fn flush(&mut self, heard: Option<Time>) {
-        if !self.outbox.is_empty() && !self.writable {
+        if !self.outbox.is_empty() && !self.writable || self.node.is_paused() {
             return;
         }
         while !self.outbox.is_empty() || self.encode(heard) {

@@ -3,6 +3,7 @@
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::ops::Range;
 
 use mio::net::UdpSocket;
 
@@ -16,12 +17,13 @@ const LARGEST: usize = 1 << 16;
 pub(super) struct Inbox {
     /// They lie there one behind the other; as long as there is room for the largest, there is for one more.
     room: Box<[u8]>,
-    /// Where each came from, and its length.
-    held: Vec<(SocketAddr, usize)>,
+    held: Vec<(SocketAddr, Range<usize>)>,
+    /// So many are read in the next row.
+    row: usize,
 }
 
 /// Why reading ended.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
     /// There may be more to read.
     Full,
@@ -36,17 +38,25 @@ impl Inbox {
         Inbox {
             room: vec![0; 2 * LARGEST].into_boxed_slice(),
             held: Vec::with_capacity(BATCH),
+            row: 1,
         }
     }
 
-    /// Reads up to so many, and no more than a batch, in place of those it held.
+    /// The next row is one datagram, as it may have come alone; those that follow it get longer.
+    pub fn begin(&mut self) {
+        self.row = 1;
+    }
+
+    /// Reads a row of up to so many, in place of those it held.
     pub fn fill(&mut self, socket: &UdpSocket, most: usize) -> End {
         self.held.clear();
+        let most = most.min(self.row);
+        self.row = BATCH.min(2 * self.row);
         let mut used = 0;
-        while self.held.len() < most.min(BATCH) && used + LARGEST <= self.room.len() {
+        while self.held.len() < most && used + LARGEST <= self.room.len() {
             match socket.recv_from(&mut self.room[used..][..LARGEST]) {
                 Ok((len, from)) => {
-                    self.held.push((from, len));
+                    self.held.push((from, used..used + len));
                     used += len;
                 }
                 Err(error) => match error.kind() {
@@ -63,14 +73,10 @@ impl Inbox {
         self.held.len()
     }
 
-    /// Those that were read, in their order, and where they came from.
-    pub fn datagrams(&mut self) -> impl Iterator<Item = (SocketAddr, &mut [u8])> {
-        let mut rest = &mut self.room[..];
-        self.held.iter().map(move |(from, len)| {
-            let (datagram, behind) = std::mem::take(&mut rest).split_at_mut(*len);
-            rest = behind;
-            (*from, datagram)
-        })
+    /// One of those that were read, in their order, and where it came from.
+    pub fn datagram(&mut self, index: usize) -> Option<(SocketAddr, &mut [u8])> {
+        let (from, range) = self.held.get(index)?;
+        Some((*from, self.room.get_mut(range.clone())?))
     }
 }
 
@@ -95,10 +101,12 @@ mod tests {
     }
 
     fn held(inbox: &mut Inbox) -> Vec<(SocketAddr, Vec<u8>)> {
-        let datagrams = inbox.datagrams();
-        datagrams
-            .map(|(from, read)| (from, read.to_vec()))
-            .collect()
+        let mut all = Vec::new();
+        for index in 0..inbox.len() {
+            let (from, read) = inbox.datagram(index).unwrap();
+            all.push((from, read.to_vec()));
+        }
+        all
     }
 
     /// Fills again and again until a row is as long as it can be: the kernel may hand datagrams on late.
@@ -137,19 +145,41 @@ mod tests {
     }
 
     #[test]
-    fn no_more_are_read_than_asked_for_and_no_more_than_a_batch() {
+    fn rows_grow_up_to_a_batch_and_to_what_was_asked_for() {
         let (reader, [sender, _]) = sockets();
         let mut inbox = Inbox::new();
-        for (most, row) in [(3, 3), (usize::MAX, BATCH)] {
-            until_a_row_of(row, || {
-                for _ in 0..=row {
-                    sender.send(b"x").unwrap();
+        let sum = [1, 2, 4, 8, 16, 16].iter().sum();
+        for (most, rows) in [(usize::MAX, [1, 2, 4, 8, 16, 16]), (3, [1, 2, 3, 3, 3, 3])] {
+            let all = rows.iter().sum();
+            until_a_row_of(all, || {
+                inbox.begin();
+                (0..sum).for_each(|_| _ = sender.send(b"x").unwrap());
+                let mut came = 0;
+                for row in rows {
+                    let end = inbox.fill(&reader, most);
+                    assert!(inbox.len() <= row);
+                    assert_eq!(end == End::Full, inbox.len() == row);
+                    came += inbox.len();
                 }
-                let end = inbox.fill(&reader, most);
-                assert!(inbox.len() <= row);
-                assert_eq!(matches!(end, End::Full), inbox.len() == row);
-                inbox.len()
+                while inbox.fill(&reader, usize::MAX) != End::Empty {}
+                came
             });
+        }
+    }
+
+    #[test]
+    fn however_often_it_is_filled_each_time_something_is_read() {
+        let (reader, [sender, _]) = sockets();
+        let mut inbox = Inbox::new();
+        inbox.begin();
+        // Two of these fill it, so no row gets longer.
+        for _ in 0..200 {
+            let before = Instant::now();
+            sender.send(&[7; 40_000]).unwrap();
+            while inbox.fill(&reader, usize::MAX) == End::Empty && inbox.len() == 0 {
+                assert!(before.elapsed() < Duration::from_secs(20));
+            }
+            assert!(inbox.len() > 0);
         }
     }
 
@@ -159,7 +189,8 @@ mod tests {
         let (reader, [sender, _]) = sockets();
         let mut inbox = Inbox::new();
         until_a_row_of(2, || {
-            while !matches!(inbox.fill(&reader, BATCH), End::Empty) {}
+            // Also so that rows are as long as can be.
+            (0..4).for_each(|_| _ = inbox.fill(&reader, BATCH));
             for byte in 1..=3 {
                 sender.send(&[byte; LONGEST]).unwrap();
             }

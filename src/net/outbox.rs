@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use crate::node::{SEND_BUFFER, Transmit};
 
 /// The most that are encoded before the first of them is sent.
-const BATCH: usize = 16;
+pub(super) const BATCH: usize = 16;
 
 /// What was encoded and is still to be sent.
 pub(super) struct Outbox {

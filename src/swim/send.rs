@@ -120,6 +120,10 @@ impl Swim {
         !self.outbox.is_empty()
     }
 
+    pub fn outgoing(&self) -> usize {
+        self.outbox.len()
+    }
+
     /// Drops what does not fit in the queue any more.
     #[inline]
     pub fn trim_outbox(&mut self, env: &mut Env) {

@@ -303,6 +303,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn padded_numbers_are_read_the_short_way_as_the_long_one_reads_them() {
+        let padded: [&[u8]; 5] = [
+            &[0x80, 0x80, 0x80, 0x80, 0],
+            &[0xff, 0xff, 0xff, 0xff, 0],
+            &[0x81, 0x80, 0x80, 0x80, 0x7f, 9],
+            &[0x80, 0x80, 0x80, 0x80, 0x80, 0],
+            &[0xff, 0xff, 0xff, 0xff, 0xff, 1],
+        ];
+        for bytes in padded {
+            let (mut short, mut long) = (Fields::new(bytes), Fields::new(bytes));
+            assert_eq!(short.random_varint(), long.long_varint(), "{bytes:x?}");
+            assert_eq!(short.rest(), long.rest());
+        }
+    }
+
+    #[test]
     fn numbers_of_five_bytes_are_read_the_short_way_as_the_long_one_reads_them() {
         for shift in 0..64 {
             for number in [

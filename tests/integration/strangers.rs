@@ -468,3 +468,19 @@ fn a_flood_does_not_delay_the_members_own_probes() {
     mesh.holds_for(5, "nobody is suspected", |mesh| mesh.all_agree());
     mesh.nobody_changed_since(&mark);
 }
+
+#[test]
+fn a_flood_of_large_datagrams_is_read_like_any_other() {
+    const DATAGRAMS: u64 = 300;
+    let mut member = Butterfly::bind(Config::new(([127, 0, 0, 1], 0).into())).unwrap();
+    let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    sender.connect(member.local_addr()).unwrap();
+    let (nonsense, start) = ([0xff; 33_000], Instant::now());
+    let read = |member: &Butterfly| member.node().stats().bytes_received / nonsense.len() as u64;
+    // The kernel keeps as many as it has room for.
+    while read(&member) < DATAGRAMS {
+        (0..DATAGRAMS / 2).for_each(|_| _ = sender.send(&nonsense).unwrap());
+        member.process().unwrap();
+        assert!(start.elapsed() < PATIENCE, "{} were read", read(&member));
+    }
+}
