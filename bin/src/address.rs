@@ -1,4 +1,4 @@
-//! Addresses as people write them. One that makes no sense is one clear line, exit code 1.
+//! Addresses as people write them. One that makes no sense is one clear line, exit code 2.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
@@ -16,7 +16,7 @@ pub enum Peer {
 /// The `IP:PORT` that was given to an option; port 0 is for the system to choose.
 pub fn socket(option: &str, text: &str) -> Result<SocketAddr, Failure> {
     text.parse().map_err(|_| {
-        Failure::failed(format_args!(
+        Failure::usage(format_args!(
             "{option} {text}: not an address, write IP:PORT, like 127.0.0.1:9638 or [::1]:9638"
         ))
     })
@@ -48,7 +48,7 @@ fn is_host_name(host: &str) -> bool {
 
 /// The first address that a `HOST:PORT` stands for, asked of the resolver now.
 pub fn resolve(text: &str) -> Result<SocketAddr, Failure> {
-    let name = match peer(text).map_err(Failure::failed)? {
+    let name = match peer(text).map_err(Failure::usage)? {
         Peer::At(addr) => return Ok(addr),
         Peer::Named(name) => name,
     };

@@ -92,7 +92,7 @@ fn is_reached(wait: Wait, counts: Counts) -> bool {
 
 pub fn join(args: &JoinArgs) -> Result<(), Failure> {
     for peer in &args.peers {
-        address::peer(peer).map_err(Failure::failed)?;
+        address::peer(peer).map_err(Failure::usage)?;
     }
     let client = Client::new(&args.gateway)?;
     client.post("/join", &json!({ "peers": args.peers }))?;

@@ -58,7 +58,7 @@ impl Program {
     fn start(args: &RunArgs) -> Result<Self, Failure> {
         let poll = Poll::new().map_err(no_loop)?;
         let peers: Result<Vec<_>, _> = args.peer.iter().map(|peer| address::peer(peer)).collect();
-        let peers = peers.map_err(|error| Failure::failed(format_args!("--peer {error}")))?;
+        let peers = peers.map_err(|error| Failure::usage(format_args!("--peer {error}")))?;
         let config = config(args)?;
         let keys = config.ring_keys.clone();
         let gateway = gateway(args, &poll)?;

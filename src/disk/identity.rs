@@ -38,7 +38,7 @@ pub struct StoredIdentity {
 #[non_exhaustive]
 pub enum DiskError {
     /// A file or directory cannot be read, made or written.
-    #[error("{path}: {error}; give a directory that can be written to")]
+    #[error("{path}: {}; give a directory that can be written to", plain(error))]
     Io {
         /// Which.
         path: PathBuf,
@@ -74,6 +74,14 @@ pub enum DiskError {
     /// Another process uses the directory.
     #[error("{0} is in use by another member; stop that one or give another directory")]
     InUse(PathBuf),
+}
+
+/// What is wrong, in words that fit a directory: who makes one where a file is hears only "File exists".
+fn plain(error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::AlreadyExists => "it is a file, not a directory".to_owned(),
+        _ => error.to_string(),
+    }
 }
 
 impl DataDir {

@@ -1,6 +1,6 @@
 //! What a member needs to start: its sockets, its identity, its randomness.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
 use mio::Registry;
@@ -24,7 +24,8 @@ const PORTS_TRIED: usize = 64;
 pub enum BindError {
     /// The UDP address cannot be bound.
     #[error(
-        "cannot listen on {addr}: {error}; stop what listens there, or choose another address or port"
+        "cannot listen on {addr}: {error}; {}",
+        what_to_do(error, "address or port")
     )]
     Listen {
         /// The address.
@@ -34,7 +35,8 @@ pub enum BindError {
     },
     /// The TCP address for gossip cannot be bound.
     #[error(
-        "cannot listen on {addr} (TCP) for gossip: {error}; stop what listens there, or choose another gossip port"
+        "cannot listen on {addr} (TCP) for gossip: {error}; {}",
+        what_to_do(error, "gossip port")
     )]
     Gossip {
         /// The address.
@@ -56,6 +58,17 @@ pub enum BindError {
     /// The system gives no poll, waker or randomness.
     #[error("the system refuses what a loop needs: {0}")]
     System(#[from] io::Error),
+}
+
+/// What helps when the system refuses to listen; `another` is what may be chosen instead.
+fn what_to_do(error: &io::Error, another: &str) -> String {
+    match error.kind() {
+        ErrorKind::AddrNotAvailable => {
+            "this machine has no such address: choose one that it has".to_owned()
+        }
+        ErrorKind::AddrInUse => format!("stop what listens there, or choose another {another}"),
+        _ => format!("choose another {another}"),
+    }
 }
 
 /// Binds UDP and, for gossip, TCP. If the system chooses the one port for both, it chooses until it is free

@@ -32,22 +32,26 @@ fn what_fails_is_one_line_and_exit_code_1() {
     let bad_key = dir.path().join("bad.sym.key");
     fs::write(&bad_key, "SYM-SEC-1\nnonsense").unwrap();
     let bad_key = bad_key.to_str().unwrap();
+    let file = bad_key;
     let no_key = dir.path().join("none.sym.key");
     let no_key = no_key.to_str().unwrap();
     let free = "127.0.0.1:0";
     for (args, part) in [
-        (vec!["run", "--listen", "nonsense"], "nonsense"),
         (
             vec!["run", "--listen", "192.0.2.1:0", "--http", "none"],
-            "192.0.2.1",
+            "this machine has no such address",
         ),
         (
-            vec!["run", "--listen", free, "--advertise", "10.0.0.1"],
-            "--advertise",
-        ),
-        (
-            vec!["run", "--listen", free, "--http", "none", "--peer", "x"],
-            "HOST:PORT",
+            vec![
+                "run",
+                "--listen",
+                free,
+                "--http",
+                "none",
+                "--data-dir",
+                file,
+            ],
+            "it is a file, not a directory",
         ),
         (
             vec![
@@ -81,8 +85,6 @@ fn what_fails_is_one_line_and_exit_code_1() {
             vec!["leave", "--http", "127.0.0.1:1"],
             "no member answers at 127.0.0.1:1",
         ),
-        (vec!["members", "--http", "nonsense"], "IP:PORT"),
-        (vec!["ping", "nonsense"], "HOST:PORT"),
         (
             vec![
                 "ring-key",
@@ -98,15 +100,43 @@ fn what_fails_is_one_line_and_exit_code_1() {
             "/nonexistent",
         ),
     ] {
-        let output = butterfly(&args);
-        assert_exit(&output, 1);
-        let said = said(&output);
-        assert!(
-            said.contains(part) && said.trim_end().lines().count() == 1,
-            "{args:?}: {said}"
-        );
-        assert!(output.stdout.is_empty(), "{output:?}");
+        ends_with(&args, 1, part);
     }
+}
+
+#[test]
+fn an_address_that_is_none_is_one_line_and_exit_code_2() {
+    let free = "127.0.0.1:0";
+    for (args, part) in [
+        (vec!["run", "--listen", "nonsense"], "nonsense"),
+        (vec!["run", "--listen", "localhost:9638"], "IP:PORT"),
+        (
+            vec!["run", "--listen", free, "--advertise", "10.0.0.1"],
+            "--advertise",
+        ),
+        (
+            vec!["run", "--listen", free, "--http", "none", "--peer", "x"],
+            "HOST:PORT",
+        ),
+        (vec!["members", "--http", "nonsense"], "IP:PORT"),
+        (vec!["ping", "nonsense"], "HOST:PORT"),
+        (vec!["join", "nonsense"], "HOST:PORT"),
+    ] {
+        ends_with(&args, 2, part);
+    }
+}
+
+/// The program ends with this code, and one line on standard error that has this in it.
+#[track_caller]
+fn ends_with(args: &[&str], code: i32, part: &str) {
+    let output = butterfly(args);
+    assert_exit(&output, code);
+    let said = said(&output);
+    assert!(
+        said.contains(part) && said.trim_end().lines().count() == 1,
+        "{args:?}: {said}"
+    );
+    assert!(output.stdout.is_empty(), "{output:?}");
 }
 
 #[test]
