@@ -139,8 +139,8 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    #[cfg(target_os = "linux")]
     /// Waits until so long from now; whether the timer was what ended it, and after how long.
+    #[cfg(target_os = "linux")]
     fn wait(poll: &mut Poll, timer: &mut WakeTimer, left: Duration) -> (bool, Duration) {
         let start = Instant::now();
         let timeout = match timer.wait_until(Some(start + left), || start) {

@@ -35,48 +35,14 @@ fn what_fails_is_one_line_and_exit_code_1() {
     let file = bad_key;
     let no_key = dir.path().join("none.sym.key");
     let no_key = no_key.to_str().unwrap();
-    let free = "127.0.0.1:0";
     for (args, part) in [
         (
             vec!["run", "--listen", "192.0.2.1:0", "--http", "none"],
             "this machine has no such address",
         ),
-        (
-            vec![
-                "run",
-                "--listen",
-                free,
-                "--http",
-                "none",
-                "--data-dir",
-                file,
-            ],
-            "it is a file, not a directory",
-        ),
-        (
-            vec![
-                "run",
-                "--listen",
-                free,
-                "--http",
-                "none",
-                "--ring-key",
-                no_key,
-            ],
-            no_key,
-        ),
-        (
-            vec![
-                "run",
-                "--listen",
-                free,
-                "--http",
-                "none",
-                "--ring-key",
-                bad_key,
-            ],
-            bad_key,
-        ),
+        (run("--data-dir", file), "it is a file, not a directory"),
+        (run("--ring-key", no_key), no_key),
+        (run("--ring-key", bad_key), bad_key),
         (
             vec!["members", "--http", "127.0.0.1:1"],
             "no member answers at 127.0.0.1:1",
@@ -106,24 +72,23 @@ fn what_fails_is_one_line_and_exit_code_1() {
 
 #[test]
 fn an_address_that_is_none_is_one_line_and_exit_code_2() {
-    let free = "127.0.0.1:0";
     for (args, part) in [
         (vec!["run", "--listen", "nonsense"], "nonsense"),
         (vec!["run", "--listen", "localhost:9638"], "IP:PORT"),
-        (
-            vec!["run", "--listen", free, "--advertise", "10.0.0.1"],
-            "--advertise",
-        ),
-        (
-            vec!["run", "--listen", free, "--http", "none", "--peer", "x"],
-            "HOST:PORT",
-        ),
+        (run("--advertise", "10.0.0.1"), "--advertise"),
+        (run("--peer", "x"), "HOST:PORT"),
         (vec!["members", "--http", "nonsense"], "IP:PORT"),
         (vec!["ping", "nonsense"], "HOST:PORT"),
         (vec!["join", "nonsense"], "HOST:PORT"),
     ] {
         ends_with(&args, 2, part);
     }
+}
+
+/// `run` with one more option.
+fn run<'a>(option: &'a str, value: &'a str) -> Vec<&'a str> {
+    let quiet = ["run", "--listen", "127.0.0.1:0", "--http", "none"];
+    [&quiet[..], &[option, value]].concat()
 }
 
 /// The program ends with this code, and one line on standard error that has this in it.
