@@ -390,6 +390,61 @@ fn who_departed_for_good_is_told_so_once_a_period_for_ever() {
     assert!(bench.holds(&departure));
 }
 
+/// A peer that hears of it before the rumor comes refutes, and others of its kind outlive the departure.
+#[test]
+fn who_departed_for_good_is_told_of_by_the_rumor_and_not_as_news_of_members() {
+    let mut bench = bench();
+    let (gone, other) = (Peer::original(1), Peer::original(2));
+    bench.meet(&[gone, other]);
+    bench.sent();
+    bench.node.depart(bench.now, gone.id).unwrap();
+    let says_of_gone = |sent: &[Sent]| sent.iter().any(|sent| sent.says_of(&gone).is_some());
+    bench.feed(&other, other.ping_req(&gone, 7), &[]);
+    let soon = bench.advance_with_living(secs(2.5), &[other]);
+    assert!(!to(&other, &soon).is_empty() && !to(&gone, &soon).is_empty());
+    assert!(!says_of_gone(&soon), "{soon:?}");
+    // Those whom the rumor cannot reach hear of it in time; itself never.
+    let later = bench.advance_with_living(secs(20.0), &[other]);
+    assert!(says_of_gone(&to(&other, &later)), "{later:?}");
+    assert!(!says_of_gone(&to(&gone, &later)), "{later:?}");
+}
+
+#[test]
+fn who_outlived_a_departure_with_others_is_told_of_once_the_rumor_had_its_time() {
+    let mut bench = bench();
+    let (gone, other) = (Peer::original(1), Peer::ours(2));
+    bench.meet(&[gone, other]);
+    bench.prove(&other, &[gone, other]);
+    bench.node.depart(bench.now, gone.id).unwrap();
+    for (health, number) in [(Health::Alive, 6), (Health::Suspect, 7)] {
+        bench.feed(&other, other.ping(0), &[gone.said(health, number)]);
+        let told = bench.sent();
+        assert!(
+            told.iter().all(|sent| sent.says_of(&gone).is_none()),
+            "{told:?}"
+        );
+        assert_eq!(bench.held(&gone), Some((Health::Departed, number)));
+    }
+    bench.advance_with_living(secs(10.0), &[other]);
+    for health in [Health::Alive, Health::Suspect, Health::Confirmed] {
+        bench.feed(&other, other.ping(0), &[gone.said(health, 7)]);
+        let told: Vec<_> = bench
+            .sent()
+            .iter()
+            .filter_map(|sent| sent.says_of(&gone))
+            .collect();
+        assert_eq!(told, [(Health::Departed, 7)], "{health}");
+        bench.advance_with_living(secs(2.0), &[other]);
+    }
+    bench.feed(&other, other.ping(0), &[gone.said(Health::Departed, 8)]);
+    assert!(
+        bench
+            .sent()
+            .iter()
+            .all(|sent| sent.says_of(&gone).is_none())
+    );
+}
+
 #[test]
 fn a_member_outdoes_what_the_ring_remembers_of_its_service() {
     let mut bench = bench();

@@ -1,12 +1,52 @@
 //! Telling who speaks of a member as living that it left. No table says so and no probe finds it out, so whoever
 //! missed the news would go on, and compare tables with everyone in vain.
 
-use super::Swim;
 use super::incoming::Incoming;
+use super::merge::State;
+use super::news::RowKey;
 use super::send::{Body, Outgoing};
+use super::{Row, Swim};
+use crate::env::Env;
 use crate::limits::{MAX_CORRECTED, ORDINARY_DATAGRAM};
+use crate::member::Health;
+use crate::time::Time;
+
+/// Periods in which a departure rumor is left to spread by itself. Who hears of its own departure by a membership
+/// refutes that, so peers that do not know the rumor have to hear of it first.
+const RUMORS_TURN: u32 = 3;
 
 impl Swim {
+    /// Somebody spoke of a member that departed for good, which may have refuted that before it knew better. What
+    /// is held of it follows, as the others hold only what is at least as fresh for true.
+    pub(super) fn hear_of_exiled(
+        &mut self,
+        env: &mut Env,
+        incoming: &mut Incoming<'_>,
+        key: RowKey,
+        heard: State,
+    ) {
+        let Some(row) = self.table.get(key) else {
+            return;
+        };
+        let (spreads, held) = (self.is_rumors_turn(env.now, row), row.state());
+        if heard.incarnation > held.incarnation {
+            let incarnation = heard.incarnation;
+            let state = State {
+                incarnation,
+                ..held
+            };
+            self.table.set_state(key, state, env.now, &mut env.rng);
+        }
+        if heard.health < Health::Departed && !spreads {
+            incoming.speaks_of_as_present(key);
+        }
+    }
+
+    /// Whether this member departed for good so lately that the rumor is to tell it.
+    pub(super) fn is_rumors_turn(&self, now: Time, row: &Row) -> bool {
+        self.is_exiled(&row.id) && now.since(row.since) < self.timing.period * RUMORS_TURN
+    }
+
     /// Tells the sender who left of those it speaks of as living: to a proved address only, once a period, and only
     /// so many in a period, whatever comes in.
     pub(super) fn correct(&mut self, incoming: &mut Incoming<'_>) {

@@ -25,7 +25,7 @@ pub(super) struct Incoming<'a> {
     pub reserved: usize,
     /// Bytes that the envelope takes in an answer.
     pub overhead: usize,
-    /// Members that it speaks of as living, and that left.
+    /// Members that it speaks of as if they had not left.
     pub left: Vec<RowKey>,
 }
 
@@ -37,8 +37,8 @@ impl Incoming<'_> {
         granted
     }
 
-    /// Notes that the sender spoke of this member as living, although it left.
-    pub fn speaks_of_as_living(&mut self, key: RowKey) {
+    /// Notes that the sender spoke of this member as if it had not left.
+    pub fn speaks_of_as_present(&mut self, key: RowKey) {
         /// More do not fit in the datagram that tells it so; the rest has its turn the next time.
         const MOST: usize = 6;
         if self.proved && self.left.len() < MOST && !self.left.contains(&key) {

@@ -383,9 +383,7 @@ impl Swim {
     fn forget(&mut self, env: &mut Env, key: RowKey) {
         self.end_trial(env, key);
         self.end_side(env, key);
-        if let Some(row) = self.table.get(key) {
-            self.news.remove(row.news);
-        }
+        self.cool(key);
         self.table.remove(key);
         // It may come back as it was.
         self.echoes.clear();
@@ -447,6 +445,14 @@ impl Swim {
         if let Some(row) = self.table.get_mut(key) {
             row.news = self.news.add(key, row.news);
             self.push_soon(env);
+        }
+    }
+
+    /// A member's record is no news any more.
+    fn cool(&mut self, key: RowKey) {
+        if let Some(row) = self.table.get_mut(key) {
+            self.news
+                .remove(std::mem::replace(&mut row.news, news::COLD));
         }
     }
 

@@ -76,16 +76,19 @@ impl Swim {
         if record.member.id == self.id() {
             return self.hear_of_myself(env, incoming, record, heard);
         }
+        let known = self.table.find(&record.member.id);
         if self.is_exiled(&record.member.id) {
+            if let Some(key) = known {
+                self.hear_of_exiled(env, incoming, key, heard);
+            }
             return Worth::Something;
         }
-        let known = self.table.find(&record.member.id);
         let held = known.and_then(|key| self.table.get(key)).map(Row::state);
         match (merge::merge(held, heard, news), known) {
             (Merge::Ignore, Some(key))
                 if heard.health <= Health::Suspect && held.is_some_and(|held| held.left) =>
             {
-                incoming.speaks_of_as_living(key);
+                incoming.speaks_of_as_present(key);
             }
             // Incarnations never fall, so a member that is said to be Alive at this one is never again news.
             (Merge::Ignore, Some(_)) if heard.health == Health::Alive => return Worth::Nothing,

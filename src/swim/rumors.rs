@@ -38,12 +38,16 @@ impl Swim {
         !self.exiled.is_empty() && self.exiled.contains(id)
     }
 
-    /// A member is gone for good, whatever it says.
+    /// A member is gone for good, whatever it says. The departure rumor tells the others, and is what it cannot
+    /// refute: its record, if that is news yet, has not to get there first.
     pub fn exile(&mut self, env: &mut Env, id: MemberId) {
         if self.exiled.len() < MAX_EXILED {
             self.exiled.insert(id);
         }
         self.depart(env, id, Cause::Departure);
+        if let Some(key) = self.table.find(&id) {
+            self.cool(key);
+        }
     }
 
     /// The id may be used again.

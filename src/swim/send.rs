@@ -15,6 +15,7 @@ use crate::journal::Peer;
 use crate::limits::{MAX_DATAGRAM_SENT, MAX_QUEUED_DATAGRAMS};
 use crate::member::{Health, Incarnation, MemberId};
 use crate::stats::MessageKind;
+use crate::time::Time;
 use crate::wire::{
     self, Accusers, Content, EncodedMember, Encoder, MemberRecord, MembershipRecord, Memberships,
     Message, feature,
@@ -192,7 +193,7 @@ impl Swim {
                     .filter(|out| out.len() <= soft)?;
                 self.push_told(&mut out, receiver, message.told, soft);
                 if self.push_news(env, &mut out, receiver, message.ages, soft) == 0 && *probe {
-                    self.push_filler(&mut out, receiver, soft);
+                    self.push_filler(env.now, &mut out, receiver, soft);
                 }
                 Some(out.finish())
             }
@@ -352,7 +353,8 @@ impl Swim {
         )
     }
 
-    /// The receiver's own record comes first, so that it always hears what is held of it.
+    /// The receiver's own record comes first, so that it always hears what is held of it. But not if it departed for
+    /// good: the rumor tells it so, and this it would refute.
     fn push_told(
         &self,
         out: &mut Encoder<'_>,
@@ -360,7 +362,13 @@ impl Swim {
         told: Option<State>,
         soft: usize,
     ) {
-        if let (Some(key), Some(_)) = (receiver, told) {
+        let exiled = |key| {
+            let row = self.table.get(key);
+            row.is_some_and(|row| self.is_exiled(&row.id))
+        };
+        if let (Some(key), Some(_)) = (receiver, told)
+            && !exiled(key)
+        {
             self.push_row(out, key, receiver, told, soft);
         }
     }
@@ -431,13 +439,20 @@ impl Swim {
 
     /// Without news, a ping carries one record of the table in turn: slow anti-entropy, so that whatever
     /// was lost is made good.
-    fn push_filler(&mut self, out: &mut Encoder<'_>, receiver: Option<RowKey>, soft: usize) {
+    fn push_filler(
+        &mut self,
+        now: Time,
+        out: &mut Encoder<'_>,
+        receiver: Option<RowKey>,
+        soft: usize,
+    ) {
         /// A table of which most left is walked in pieces.
         const STEPS: u32 = 64;
         match self.table.first_within(self.filler, STEPS) {
             Some(key) => {
                 self.filler = key + 1;
-                if Some(key) != receiver {
+                let row = self.table.get(key);
+                if Some(key) != receiver && !row.is_some_and(|row| self.is_rumors_turn(now, row)) {
                     self.push_row(out, key, receiver, None, soft);
                 }
             }

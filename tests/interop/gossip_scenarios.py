@@ -14,7 +14,7 @@ from newscast_pb2 import Election, Rumor, ServiceConfig, ServiceFile
 from ours import Ours, until
 from peer import Peer
 from ring import Ring, Scenario, alive, health
-from swim import CONFIRMED, DEPARTED, Key
+from swim import DEPARTED, Key
 from swim_pb2 import Member, Membership, Ping, Swim
 from swim_scenarios import seal, stranger
 
@@ -387,11 +387,8 @@ def ours_departs_a_peer(ring: Ring) -> None:
     until("the peer hears of its own departure", lambda: peer.swim.me.departed)
     for ours in (first, second):
         until("ours holds it for Departed", lambda: ours.health(peer.id) == "departed")
-    # If it hears that it is held for Departed before the rumor comes, it refutes that once, as a living member does. A peer
-    # that hears the refutation outlives the departure at the next incarnation, and finds it dead.
-    refuted = peer.swim.counts["refuted"] > 0
-    ends = (DEPARTED, CONFIRMED) if refuted else (DEPARTED,)
-    until("so does another peer", lambda: health(witness, peer.id) in ends)
+    # Others of its kind may have told it before the rumor came, which it refuted: then ours tell them in a while.
+    until("so does another peer", lambda: health(witness, peer.id) == DEPARTED)
     # It comes back under its id: no ping undoes that, and ours tell it again.
     again = ring.peer(first, second, id=peer.id)
     until("it hears of its departure again", lambda: again.swim.me.departed)
