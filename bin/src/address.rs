@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
+use crate::cli::DEFAULT_GATEWAY;
 use crate::failure::Failure;
 
 /// Where a peer is to be asked for the ring.
@@ -15,9 +16,18 @@ pub enum Peer {
 
 /// The `IP:PORT` that was given to an option; port 0 is for the system to choose.
 pub fn socket(option: &str, text: &str) -> Result<SocketAddr, Failure> {
+    written(option, text, "127.0.0.1:9638 or [::1]:9638")
+}
+
+/// The `IP:PORT` of a gateway.
+pub fn gateway(text: &str) -> Result<SocketAddr, Failure> {
+    written("--http", text, DEFAULT_GATEWAY)
+}
+
+fn written(option: &str, text: &str, like: &str) -> Result<SocketAddr, Failure> {
     text.parse().map_err(|_| {
         Failure::usage(format_args!(
-            "{option} {text}: not an address, write IP:PORT, like 127.0.0.1:9638 or [::1]:9638"
+            "{option} {text}: not an address, write IP:PORT, like {like}"
         ))
     })
 }

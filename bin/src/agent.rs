@@ -15,7 +15,7 @@ use log::{Level, debug, error, info, log, log_enabled, warn};
 
 use crate::address::Peer;
 use crate::memory::Memory;
-use crate::output::{printable, short_id, who};
+use crate::output::{count, printable, short_id, who};
 use crate::quiet::{Solitude, Throttle};
 use crate::ring_key;
 use crate::seeds::{self, Seeds};
@@ -116,7 +116,10 @@ impl Agent {
     /// Tells the others, then `has_left`.
     pub fn leave(&mut self) {
         if !self.leaving {
-            info!("leaving: telling the others");
+            match self.member.node().counts().alive {
+                0 | 1 => info!("leaving: there is nobody to tell"),
+                _ => info!("leaving: telling the others"),
+            }
             self.leaving = true;
             self.member.leave();
         }
@@ -231,7 +234,7 @@ impl Agent {
             }
             Event::Left => {
                 log_more_changes(self.changes.take());
-                info!("left: the others were told");
+                info!("left");
                 self.left = true;
             }
             Event::RumorChanged(id) => self.log_rumor(&id),
@@ -314,16 +317,22 @@ impl Agent {
 
     /// A line now and then while no peer answers.
     fn log_solitude(&mut self, now: Instant) {
-        let alone = !self.leaving && self.member.node().counts().alive <= 1;
-        let is_lonely = alone && self.asked().next().is_some();
-        if let Some(time) = self.solitude.turn(is_lonely, now) {
-            warn!(
-                "alone: no peer has answered for {} s (asked: {}): is a member there, and does it have the \
-                 same ring key?",
-                time.as_secs(),
-                some_of(self.asked())
-            );
-        }
+        let counts = self.member.node().counts();
+        let known = counts.suspect + counts.confirmed;
+        let alone = !self.leaving && counts.alive <= 1;
+        let is_lonely = alone && (known > 0 || self.asked().next().is_some());
+        let Some(time) = self.solitude.turn(is_lonely, now) else {
+            return;
+        };
+        let asked = match self.asked().next() {
+            Some(_) => some_of(self.asked()),
+            None => format!("{} that it knows", count(known, "member")),
+        };
+        warn!(
+            "alone: no peer has answered for {} s (asked: {asked}): is a member there, and does it have the same \
+             ring key, and an id of its own?",
+            time.as_secs(),
+        );
     }
 
     /// The peers that it was told to ask, but for itself.
@@ -361,6 +370,9 @@ impl Agent {
         }
         if me.member.swim_addr() != listening {
             info!("it tells others that it is at {}", me.member.swim_addr());
+        }
+        if !self.seeds.listed().is_empty() && self.asked().next().is_none() {
+            warn!("its only --peer is itself: name another member of the ring, or none");
         }
         match self.gateway {
             Some(gateway) => info!("its gateway is http://{gateway}"),

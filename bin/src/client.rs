@@ -63,7 +63,7 @@ impl Client {
             .proxy(None);
         Ok(Client {
             agent: config.build().into(),
-            gateway: address::socket("--http", &args.http)?,
+            gateway: address::gateway(&args.http)?,
             authorization: token.map(|token| format!("Bearer {}", token.secret())),
         })
     }
@@ -233,6 +233,8 @@ fn refusal(text: &[u8], status: u16) -> String {
     let value: Value = serde_json::from_slice(text).unwrap_or(json!({}));
     match value.get("error").and_then(Value::as_str) {
         Some(message) => crate::output::printable(message).into_owned(),
-        None => format!("HTTP status {status}"),
+        None => {
+            format!("HTTP status {status}, and not as a member says it: is another program there?")
+        }
     }
 }

@@ -128,7 +128,11 @@ pub fn leave(args: &LeaveArgs) -> Result<(), Failure> {
             Ok(_) | Err(Trouble::Silent(_) | Trouble::Other(_)) => thread::sleep(LOOK_AGAIN),
         }
     }
-    output::tell(&format!("{} has left", client.gateway()));
+    let who = match before.name.as_str() {
+        "" => before.id.clone(),
+        name => output::printable(name).into_owned(),
+    };
+    output::tell(&format!("{who}, at {}, has left", client.gateway()));
     Ok(())
 }
 

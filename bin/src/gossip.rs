@@ -225,9 +225,14 @@ pub fn depart(args: &DepartArgs) -> Result<(), Failure> {
             args.id
         )));
     }
-    client.post("/depart", &json!({ "id": id.to_string() }))?;
+    let answer = client.post("/depart", &json!({ "id": id.to_string() }))?;
+    let known = answer.get("known").and_then(|known| known.as_bool());
+    let unknown = match known {
+        Some(false) => ", of whom it had never heard: is the id right?",
+        _ => "",
+    };
     output::tell(&format!(
-        "{} tells the ring that {id} departed for good",
+        "{} tells the ring that {id} departed for good{unknown}",
         client.gateway()
     ));
     Ok(())

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use butterfly::{Injector, Rumor, ServiceConfig, ServiceFile};
 
+use crate::address;
 use crate::body;
 use crate::cli::{ConfigBody, FileBody, InjectArgs, Injected};
 use crate::failure::Failure;
@@ -22,7 +23,8 @@ pub fn inject(args: &InjectArgs) -> Result<(), Failure> {
         Injected::Depart { id } => Rumor::Departure(*id),
     };
     let key = args.ring_key.as_deref().map(ring_key::read).transpose()?;
-    let mut injector = Injector::connect(args.to, key, CONNECT).map_err(Failure::failed)?;
+    let to = address::resolve(&args.to)?;
+    let mut injector = Injector::connect(to, key, CONNECT).map_err(Failure::failed)?;
     injector.push(&rumor).map_err(Failure::failed)?;
     injector.finish(TAKE).map_err(Failure::failed)?;
     output::tell(&format!("pushed to {}: {}", args.to, rumor.id()));

@@ -40,7 +40,12 @@ pub fn read(path: &Path) -> Result<RingKey, Failure> {
         ))
     };
     let mut text = String::new();
-    let file = File::open(path).map_err(|error| fail(&error))?;
+    let file = File::open(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => {
+            fail(&"there is no such file: \"butterfly ring-key generate NAME\" makes one")
+        }
+        _ => fail(&error),
+    })?;
     file.take(MAX_FILE)
         .read_to_string(&mut text)
         .map_err(|error| fail(&error))?;

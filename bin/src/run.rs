@@ -68,6 +68,9 @@ impl Program {
         let seeds = Seeds::new(Arc::new(waker)).map_err(no_loop)?;
         let member = Butterfly::bind(config).map_err(|error| match error {
             BindError::Departed { .. } => Failure::expelled(error),
+            BindError::Gossip { .. } => Failure::failed(format_args!(
+                "{error} (--gossip-port PORT for another, 0 for a free one)"
+            )),
             error => Failure::failed(error),
         })?;
         let fd = member.as_raw_fd();
@@ -245,8 +248,8 @@ fn way_back(args: &RunArgs) -> String {
 fn gateway(args: &RunArgs, poll: &Poll) -> Result<Option<Gateway>, Failure> {
     let addr = match args.http.as_deref() {
         Some("none") => return Ok(None),
-        Some(asked) => address::socket("--http", asked)?,
-        None => address::socket("--http", DEFAULT_GATEWAY)?,
+        Some(asked) => address::gateway(asked)?,
+        None => address::gateway(DEFAULT_GATEWAY)?,
     };
     let token = args
         .http_token_file
@@ -263,7 +266,8 @@ fn gateway(args: &RunArgs, poll: &Poll) -> Result<Option<Gateway>, Failure> {
         Ok(gateway) => Ok(Some(gateway)),
         Err(error) if error.kind() == ErrorKind::AddrInUse && args.http.is_none() => {
             warn!(
-                "no gateway: {addr} is in use by another program (--http 127.0.0.1:0 takes a free port)"
+                "no gateway: {addr} is in use, so commands without --http, such as \"butterfly leave\", reach who \
+                 listens there and not this member (--http 127.0.0.1:0 takes a free port)"
             );
             Ok(None)
         }

@@ -41,9 +41,7 @@ Examples:
   butterfly run --listen 127.0.0.1:0 --http 127.0.0.1:0      the chosen ports stand on standard output
   butterfly run --listen 10.0.0.7:9638 --data-dir /var/lib/butterfly --name web-7
 
-Signals: SIGINT and SIGTERM leave the ring and end, a second one, half a second
-later or more, ends at once; SIGHUP reads the
-ring keys again.
+Signals: SIGINT and SIGTERM leave the ring and end, a second one, half a second later or more, ends at once; SIGHUP reads the ring keys again.
 Environment: RUST_LOG=debug says more. TRACE_SWIM=1 writes what happens to a file in
 /tmp/habitat-swim-trace, or in TRACE_SWIM_DIR.";
 
@@ -434,7 +432,9 @@ fn seconds(text: &str) -> Result<Duration, String> {
     match text.parse() {
         // Longer than anybody waits, and short enough to be added to any time.
         Ok(seconds @ 0.0..=1e9) => Ok(Duration::from_secs_f64(seconds)),
-        _ => Err("write a number of seconds, like 0.5".into()),
+        Ok(_) => Err("write at most 1e9 seconds, and not less than 0".into()),
+        Err(_) => duration(text)
+            .map_err(|_| "write seconds, like 0.5, or with a unit, like 500ms or 2m".into()),
     }
 }
 
@@ -458,16 +458,18 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    /// The help of the command and of all below it, but for clap's own command `help`.
+    fn helps(command: &mut clap::Command) -> Vec<String> {
+        let mut all = vec![command.render_help().to_string()];
+        let below = command.get_subcommands_mut();
+        all.extend(below.filter(|it| it.get_name() != "help").flat_map(helps));
+        all
+    }
+
     #[test]
-    fn help_begins_with_examples() {
-        let mut cli = Cli::command();
-        assert!(cli.render_help().to_string().starts_with("Examples:"));
-        for command in cli.get_subcommands_mut() {
-            let help = command.render_help().to_string();
-            assert!(
-                help.starts_with("Examples:") || command.get_name() == "help",
-                "{help}"
-            );
+    fn every_help_begins_with_examples() {
+        for help in helps(&mut Cli::command()) {
+            assert!(help.starts_with("Examples:"), "{help}");
         }
     }
 
@@ -529,8 +531,7 @@ mod tests {
 
     #[test]
     fn every_help_ends_with_the_exit_codes() {
-        for command in Cli::command().get_subcommands_mut() {
-            let help = command.render_help().to_string();
+        for help in helps(&mut Cli::command()).iter().skip(1) {
             let last = help.trim_end().lines().next_back().unwrap_or_default();
             assert!(last.starts_with("Exit codes: 0 ok"), "{help}");
         }
@@ -548,8 +549,10 @@ mod tests {
 
     #[test]
     fn seconds_may_be_parts_of_one() {
-        assert_eq!(seconds("0.25"), Ok(Duration::from_millis(250)));
-        for text in ["", "-1", "inf", "NaN", "1s", "1e10", "1e400"] {
+        for text in ["0.25", "250ms", ".25"] {
+            assert_eq!(seconds(text), Ok(Duration::from_millis(250)), "{text}");
+        }
+        for text in ["", "-1", "-1s", "inf", "NaN", "1 parsec", "1e10", "1e400"] {
             assert!(seconds(text).is_err(), "{text}");
         }
     }

@@ -1,6 +1,5 @@
 //! The command line of what has to do with rumors.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -48,6 +47,7 @@ Examples:
 pub const INJECT: &str = "\
 Examples:
   butterfly inject --to 10.0.0.7:9638 config redis.default now redis.toml
+  butterfly inject --to web-1:9638 file redis.default now users.acl
   butterfly inject --to 10.0.0.7:9638 --ring-key ring-20261123120000.sym.key depart 1a2b3c4d5e6f708192a3b4c5d6e7f809
 Gossip is never confirmed: \"butterfly rumors\", asked of a member, shows what came of it.";
 
@@ -77,7 +77,7 @@ pub struct ServiceAddArgs {
     /// The package: origin/name/version/release
     #[arg(long)]
     pub pkg: String,
-    /// What it tells the other services, in TOML; - is standard input
+    /// What it tells the other services, in TOML, passed on unchecked; - is standard input
     #[arg(long, value_name = "FILE")]
     pub cfg: Option<PathBuf>,
     /// The service has been initialized
@@ -138,7 +138,7 @@ pub struct ConfigBody {
     /// Higher than what is held; `now` is the time, in seconds since 1970
     #[arg(value_parser = incarnation)]
     pub incarnation: u64,
-    /// The configuration, in TOML; - is standard input
+    /// The configuration, in TOML, passed on unchecked; - is standard input
     pub file: PathBuf,
 }
 
@@ -270,8 +270,8 @@ pub struct RumorsArgs {
 #[derive(Debug, Args)]
 pub struct InjectArgs {
     /// The member's address for gossip, over TCP: the SWIM port, unless it has a --gossip-port
-    #[arg(long, value_name = "IP:PORT")]
-    pub to: SocketAddr,
+    #[arg(long, value_name = "HOST:PORT")]
+    pub to: String,
     /// The key of the ring, if it has one
     #[arg(long, value_name = "FILE")]
     pub ring_key: Option<PathBuf>,
@@ -282,13 +282,13 @@ pub struct InjectArgs {
 #[derive(Debug, Subcommand)]
 pub enum Injected {
     /// The configuration of a service group
-    #[command(after_help = EXIT_CODES)]
+    #[command(before_help = INJECT, after_help = EXIT_CODES)]
     Config(ConfigBody),
     /// A file of a service group
-    #[command(after_help = EXIT_CODES)]
+    #[command(before_help = INJECT, after_help = EXIT_CODES)]
     File(FileBody),
     /// A member's departure for good
-    #[command(after_help = EXIT_CODES)]
+    #[command(before_help = INJECT, after_help = EXIT_CODES)]
     Depart {
         /// Its whole id
         id: MemberId,

@@ -48,7 +48,7 @@ pub struct SimArgs {
 /// A ring, and what happens to it.
 #[derive(Debug, Args)]
 pub struct RingArgs {
-    /// How many members, 2 to 10000; memory grows with the square, and a thousand take 0.2 GiB
+    /// How many members, 2 to 10000; memory grows with the square, and a thousand take 0.1 GiB
     #[arg(long, value_name = "N", default_value = "100", value_parser = clap::value_parser!(u32).range(2..=10_000))]
     pub members: u32,
     /// How the ring starts

@@ -5,7 +5,7 @@
 //! rebinding): then the `Host` header still has that name.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -32,7 +32,12 @@ impl Token {
             ))
         };
         let mut text = String::new();
-        let file = File::open(path).map_err(|error| fail(&error))?;
+        let file = File::open(path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => fail(
+                &"there is no such file: \"openssl rand -hex 32\" prints a good one to put there",
+            ),
+            _ => fail(&error),
+        })?;
         let read = file.take(MAX_TOKEN_FILE).read_to_string(&mut text);
         read.map_err(|error| fail(&error))?;
         let token = text.trim();

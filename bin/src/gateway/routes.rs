@@ -262,8 +262,11 @@ fn unblock(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
 
 fn depart(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
     let id = Whom::parse(request)?;
+    let known = agent.member.node().member(id).is_some();
     agent.member.depart(id).map_err(conflict)?;
-    Ok(Answer::ok(&json!({ "departing": id.to_string() })))
+    Ok(Answer::ok(
+        &json!({ "departing": id.to_string(), "known": known }),
+    ))
 }
 
 pub fn conflict(error: CommandError) -> Answer {
