@@ -404,45 +404,63 @@ fn who_departed_for_good_is_told_of_by_the_rumor_and_not_as_news_of_members() {
     assert!(!to(&other, &soon).is_empty() && !to(&gone, &soon).is_empty());
     assert!(!says_of_gone(&soon), "{soon:?}");
     // Those whom the rumor cannot reach hear of it in time; itself never.
-    let later = bench.advance_with_living(secs(20.0), &[other]);
+    let mut later = bench.advance_with_living(secs(20.0), &[other]);
+    bench.feed(&other, other.ping_req(&gone, 8), &[]);
+    later.extend(bench.sent());
     assert!(says_of_gone(&to(&other, &later)), "{later:?}");
-    assert!(!says_of_gone(&to(&gone, &later)), "{later:?}");
+    let told = to(&gone, &later);
+    assert!(!told.is_empty() && !says_of_gone(&told), "{later:?}");
 }
 
 #[test]
-fn who_outlived_a_departure_with_others_is_told_of_once_the_rumor_had_its_time() {
+fn a_table_says_nothing_of_who_departed_for_good_before_the_rumor_had_its_time() {
     let mut bench = bench();
     let (gone, other) = (Peer::original(1), Peer::ours(2));
     bench.meet(&[gone, other]);
     bench.prove(&other, &[gone, other]);
+    bench.advance_with_living(secs(20.0), &[gone, other]);
     bench.node.depart(bench.now, gone.id).unwrap();
-    for (health, number) in [(Health::Alive, 6), (Health::Suspect, 7)] {
-        bench.feed(&other, other.ping(0), &[gone.said(health, number)]);
-        let told = bench.sent();
-        assert!(
-            told.iter().all(|sent| sent.says_of(&gone).is_none()),
-            "{told:?}"
-        );
-        assert_eq!(bench.held(&gone), Some((Health::Departed, number)));
+    for (after, says) in [(0.0, false), (20.0, true)] {
+        bench.advance_with_living(secs(after), &[other]);
+        bench.feed(&other, other.ping_with_digest(0, 1), &[]);
+        let sent = bench.advance_with_living(secs(1.0), &[other]);
+        let tables: Vec<_> = sent.into_iter().filter(|sent| sent.table).collect();
+        assert!(!tables.is_empty());
+        let said = tables.iter().any(|sent| sent.says_of(&gone).is_some());
+        assert_eq!(said, says, "after {after} s");
     }
+}
+
+/// One that lives on would refute whatever is said.
+#[test]
+fn who_outlived_a_departure_with_others_is_told_of_unless_they_call_it_alive() {
+    let mut bench = bench();
+    let (gone, other, unproved) = (Peer::original(1), Peer::ours(2), Peer::ours(3));
+    bench.meet(&[gone, other, unproved]);
+    bench.prove(&other, &[gone, other]);
+    bench.node.depart(bench.now, gone.id).unwrap();
+    let told = |bench: &mut Bench, by: &Peer, health, incarnation| {
+        bench.feed(by, by.ping(0), &[gone.said(health, incarnation)]);
+        let sent = bench.sent();
+        let told: Vec<_> = sent.iter().filter_map(|sent| sent.says_of(&gone)).collect();
+        told
+    };
+    assert_eq!(told(&mut bench, &other, Health::Alive, 6), []);
+    assert_eq!(bench.held(&gone), Some((Health::Departed, 5)));
+    assert_eq!(told(&mut bench, &other, Health::Suspect, 7), []);
+    assert_eq!(bench.held(&gone), Some((Health::Departed, 7)));
+
     bench.advance_with_living(secs(10.0), &[other]);
-    for health in [Health::Alive, Health::Suspect, Health::Confirmed] {
-        bench.feed(&other, other.ping(0), &[gone.said(health, 7)]);
-        let told: Vec<_> = bench
-            .sent()
-            .iter()
-            .filter_map(|sent| sent.says_of(&gone))
-            .collect();
-        assert_eq!(told, [(Health::Departed, 7)], "{health}");
+    assert_eq!(told(&mut bench, &other, Health::Alive, 8), []);
+    assert_eq!(told(&mut bench, &unproved, Health::Suspect, 7), []);
+    for health in [Health::Suspect, Health::Confirmed] {
+        let once = [(Health::Departed, 7)];
+        assert_eq!(told(&mut bench, &other, health, 7), once, "{health}");
+        assert_eq!(told(&mut bench, &other, health, 7), [], "once a period");
         bench.advance_with_living(secs(2.0), &[other]);
     }
-    bench.feed(&other, other.ping(0), &[gone.said(Health::Departed, 8)]);
-    assert!(
-        bench
-            .sent()
-            .iter()
-            .all(|sent| sent.says_of(&gone).is_none())
-    );
+    assert_eq!(told(&mut bench, &other, Health::Departed, 8), []);
+    assert_eq!(bench.held(&gone), Some((Health::Departed, 8)));
 }
 
 #[test]

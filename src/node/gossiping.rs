@@ -276,7 +276,7 @@ impl Node {
             } else if let Some(effect) = gossip.poll_effect() {
                 match effect {
                     Effect::Exile(id) => swim.exile(env, id),
-                    Effect::Pardon(id) => swim.pardon(&id),
+                    Effect::Pardon(id) => swim.pardon(env, &id),
                     Effect::Introduce(id) => swim.introduce(&id),
                     Effect::GiveUp(id) => swim.depart(env, id, Cause::Replaced),
                     Effect::Expelled => {

@@ -4,6 +4,7 @@
 use super::incoming::Incoming;
 use super::merge::State;
 use super::news::RowKey;
+use super::row::flag;
 use super::send::{Body, Outgoing};
 use super::{Row, Swim};
 use crate::env::Env;
@@ -12,12 +13,13 @@ use crate::member::Health;
 use crate::time::Time;
 
 /// Periods in which a departure rumor is left to spread by itself. Who hears of its own departure by a membership
-/// refutes that, so peers that do not know the rumor have to hear of it first.
+/// first refutes that.
 const RUMORS_TURN: u32 = 3;
 
 impl Swim {
-    /// Somebody spoke of a member that departed for good, which may have refuted that before it knew better. What
-    /// is held of it follows, as the others hold only what is at least as fresh for true.
+    /// Somebody doubts that a member lives which departed for good, and may have refuted that before it knew better.
+    /// What is held of it follows, as others hold only what is at least as fresh for true. While it is said to be
+    /// Alive nothing follows: it may never hear the rumor, and would refute whatever is said, for ever.
     pub(super) fn hear_of_exiled(
         &mut self,
         env: &mut Env,
@@ -28,6 +30,9 @@ impl Swim {
         let Some(row) = self.table.get(key) else {
             return;
         };
+        if heard.health == Health::Alive {
+            return;
+        }
         let (spreads, held) = (self.is_rumors_turn(env.now, row), row.state());
         if heard.incarnation > held.incarnation {
             let incarnation = heard.incarnation;
@@ -44,7 +49,9 @@ impl Swim {
 
     /// Whether this member departed for good so lately that the rumor is to tell it.
     pub(super) fn is_rumors_turn(&self, now: Time, row: &Row) -> bool {
-        self.is_exiled(&row.id) && now.since(row.since) < self.timing.period * RUMORS_TURN
+        row.has(flag::LEFT)
+            && now.since(row.since) < self.timing.period * RUMORS_TURN
+            && self.is_exiled(&row.id)
     }
 
     /// Tells the sender who left of those it speaks of as living: to a proved address only, once a period, and only

@@ -50,9 +50,16 @@ impl Swim {
         }
     }
 
-    /// The id may be used again.
-    pub fn pardon(&mut self, id: &MemberId) {
+    /// The id may be used again, from whatever incarnation on.
+    pub fn pardon(&mut self, env: &mut Env, id: &MemberId) {
         self.exiled.remove(id);
+        let held = self
+            .table
+            .find(id)
+            .and_then(|key| Some((key, self.table.get(key)?)));
+        if let Some((key, _)) = held.filter(|(_, row)| row.has(flag::LEFT)) {
+            self.forget(env, key);
+        }
     }
 
     /// A member counts no more. Who hears of the same cause does the same, so it is no news of its own.
@@ -112,9 +119,9 @@ impl Swim {
     }
 
     /// The bytes of a member's record, for peers that get members by rumors; `None`: it is not known, or
-    /// peers die of it.
+    /// peers die of it, or another rumor says that it departed for good.
     pub fn membership(&self, id: &MemberId) -> Option<Vec<u8>> {
-        let key = self.table.find(id)?;
+        let key = self.table.find(id).filter(|_| !self.is_exiled(id))?;
         self.encode_row(key).filter(|_| self.may_be_told(key, None))
     }
 

@@ -364,7 +364,7 @@ impl Swim {
     ) {
         let exiled = |key| {
             let row = self.table.get(key);
-            row.is_some_and(|row| self.is_exiled(&row.id))
+            row.is_some_and(|row| row.has(flag::LEFT) && self.is_exiled(&row.id))
         };
         if let (Some(key), Some(_)) = (receiver, told)
             && !exiled(key)

@@ -131,9 +131,11 @@ impl Swim {
         let bare = out.len();
         loop {
             let before = out.len();
-            // What a ping or an Ack says of the receiver itself, they say better.
-            let told =
-                Some(next) == receiver || self.push_row(&mut out, next, receiver, None, soft);
+            // What a ping or an Ack says of the receiver itself, they say better, and so do rumors.
+            let row = self.table.get(next);
+            let told = Some(next) == receiver
+                || row.is_some_and(|row| self.is_rumors_turn(env.now, row))
+                || self.push_row(&mut out, next, receiver, None, soft);
             if !told && before > bare {
                 break;
             }
