@@ -324,15 +324,17 @@ impl Agent {
         let Some(time) = self.solitude.turn(is_lonely, now) else {
             return;
         };
-        let asked = match self.asked().next() {
-            Some(_) => some_of(self.asked()),
-            None => format!("{} that it knows", count(known, "member")),
-        };
-        warn!(
-            "alone: no peer has answered for {} s (asked: {asked}): is a member there, and does it have the same \
-             ring key, and an id of its own?",
-            time.as_secs(),
-        );
+        let seconds = time.as_secs();
+        if known > 0 {
+            let known = count(known, "member");
+            warn!("alone for {seconds} s: nobody that it knows answers ({known})");
+        } else {
+            warn!(
+                "alone: no peer has answered for {seconds} s (asked: {}): is a member there, and does it have \
+                 the same ring key, and an id of its own?",
+                some_of(self.asked())
+            );
+        }
     }
 
     /// The peers that it was told to ask, but for itself.
@@ -372,7 +374,7 @@ impl Agent {
             info!("it tells others that it is at {}", me.member.swim_addr());
         }
         if !self.seeds.listed().is_empty() && self.asked().next().is_none() {
-            warn!("its only --peer is itself: name another member of the ring, or none");
+            info!("its only --peer is itself: it waits for others to ask it");
         }
         match self.gateway {
             Some(gateway) => info!("its gateway is http://{gateway}"),

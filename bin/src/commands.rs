@@ -128,9 +128,9 @@ pub fn leave(args: &LeaveArgs) -> Result<(), Failure> {
             Ok(_) | Err(Trouble::Silent(_) | Trouble::Other(_)) => thread::sleep(LOOK_AGAIN),
         }
     }
-    let who = match before.name.as_str() {
-        "" => before.id.clone(),
-        name => output::printable(name).into_owned(),
+    let who = match before.id.parse() {
+        Ok(id) => output::who(&before.name, id),
+        Err(_) => output::printable(&before.id).into_owned(),
     };
     output::tell(&format!("{who}, at {}, has left", client.gateway()));
     Ok(())

@@ -228,7 +228,7 @@ pub fn depart(args: &DepartArgs) -> Result<(), Failure> {
     let answer = client.post("/depart", &json!({ "id": id.to_string() }))?;
     let known = answer.get("known").and_then(|known| known.as_bool());
     let unknown = match known {
-        Some(false) => ", of whom it had never heard: is the id right?",
+        Some(false) => ", whom it does not know: is the id right?",
         _ => "",
     };
     output::tell(&format!(

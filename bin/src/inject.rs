@@ -17,13 +17,13 @@ const CONNECT: Duration = Duration::from_secs(2);
 const TAKE: Duration = Duration::from_secs(10);
 
 pub fn inject(args: &InjectArgs) -> Result<(), Failure> {
+    let to = address::resolve(&args.to)?;
     let rumor = match &args.what {
         Injected::Config(config) => Rumor::ServiceConfig(read_config(config)?),
         Injected::File(file) => Rumor::ServiceFile(read_file(file)?),
         Injected::Depart { id } => Rumor::Departure(*id),
     };
     let key = args.ring_key.as_deref().map(ring_key::read).transpose()?;
-    let to = address::resolve(&args.to)?;
     let mut injector = Injector::connect(to, key, CONNECT).map_err(Failure::failed)?;
     injector.push(&rumor).map_err(Failure::failed)?;
     injector.finish(TAKE).map_err(Failure::failed)?;

@@ -42,7 +42,7 @@ pub fn read(path: &Path) -> Result<RingKey, Failure> {
     let mut text = String::new();
     let file = File::open(path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => {
-            fail(&"there is no such file: \"butterfly ring-key generate NAME\" makes one")
+            fail(&"there is no such file: copy the key of the ring there (\"butterfly ring-key generate NAME\" makes one for a new ring)")
         }
         _ => fail(&error),
     })?;

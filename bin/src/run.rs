@@ -69,7 +69,7 @@ impl Program {
         let member = Butterfly::bind(config).map_err(|error| match error {
             BindError::Departed { .. } => Failure::expelled(error),
             BindError::Gossip { .. } => Failure::failed(format_args!(
-                "{error} (--gossip-port PORT for another, 0 for a free one)"
+                "{error} (--gossip-port PORT, 0 takes a free one)"
             )),
             error => Failure::failed(error),
         })?;

@@ -41,7 +41,8 @@ Examples:
   butterfly run --listen 127.0.0.1:0 --http 127.0.0.1:0      the chosen ports stand on standard output
   butterfly run --listen 10.0.0.7:9638 --data-dir /var/lib/butterfly --name web-7
 
-Signals: SIGINT and SIGTERM leave the ring and end, a second one, half a second later or more, ends at once; SIGHUP reads the ring keys again.
+Signals: SIGINT and SIGTERM leave the ring and end, a second one, half a second
+later or more, ends at once; SIGHUP reads the ring keys again.
 Environment: RUST_LOG=debug says more. TRACE_SWIM=1 writes what happens to a file in
 /tmp/habitat-swim-trace, or in TRACE_SWIM_DIR.";
 
@@ -266,7 +267,7 @@ pub struct StatusArgs {
     /// Wait for that many: members=N counts all that are not Departed, alive=N the Alive, itself included; N+ means N or more
     #[arg(long, value_name = "members=N|alive=N")]
     pub wait: Option<Wait>,
-    /// How long to wait at most
+    /// How long to wait at most; or with a unit, like 500ms or 2m
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     pub timeout: Duration,
     #[command(flatten)]
@@ -286,7 +287,7 @@ pub struct JoinArgs {
 
 #[derive(Debug, Args)]
 pub struct LeaveArgs {
-    /// How long to wait at most until it is gone
+    /// How long to wait at most until it is gone; or with a unit, like 2m
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     pub timeout: Duration,
     #[command(flatten)]
@@ -310,10 +311,10 @@ pub struct PingArgs {
     /// How many pings; without it, until SIGINT
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub count: Option<u32>,
-    /// The pause from one ping to the next
+    /// The pause from one ping to the next; or with a unit, like 100ms
     #[arg(short, long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
     pub interval: Duration,
-    /// How long to wait for each answer
+    /// How long to wait for each answer; or with a unit, like 100ms
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
     pub timeout: Duration,
     /// A key of the ring; more than one: the first seals, any opens
@@ -429,13 +430,15 @@ fn member_name(text: &str) -> Result<String, String> {
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
-    match text.parse() {
-        // Longer than anybody waits, and short enough to be added to any time.
-        Ok(seconds @ 0.0..=1e9) => Ok(Duration::from_secs_f64(seconds)),
-        Ok(_) => Err("write at most 1e9 seconds, and not less than 0".into()),
-        Err(_) => duration(text)
-            .map_err(|_| "write seconds, like 0.5, or with a unit, like 500ms or 2m".into()),
-    }
+    // Longer than anybody waits, and short enough to be added to any time.
+    const MOST: Duration = Duration::from_secs(1_000_000_000);
+    let parsed = match text.parse() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
+        Err(_) => duration(text).ok(),
+    };
+    parsed
+        .filter(|parsed| *parsed <= MOST)
+        .ok_or_else(|| "write seconds, like 0.5, or with a unit, like 500ms or 2m".into())
 }
 
 fn demo_members(text: &str) -> Result<usize, String> {
@@ -552,7 +555,17 @@ mod tests {
         for text in ["0.25", "250ms", ".25"] {
             assert_eq!(seconds(text), Ok(Duration::from_millis(250)), "{text}");
         }
-        for text in ["", "-1", "-1s", "inf", "NaN", "1 parsec", "1e10", "1e400"] {
+        for text in [
+            "",
+            "-1",
+            "-1s",
+            "inf",
+            "NaN",
+            "1 parsec",
+            "1e10",
+            "1e400",
+            "2000000000s",
+        ] {
             assert!(seconds(text).is_err(), "{text}");
         }
     }

@@ -1,7 +1,7 @@
 //! What can be asked of the gateway.
 
 use butterfly::limits::MAX_RUMOR;
-use butterfly::{CommandError, MemberId};
+use butterfly::{CommandError, MemberId, RumorId};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -262,7 +262,8 @@ fn unblock(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
 
 fn depart(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
     let id = Whom::parse(request)?;
-    let known = agent.member.node().member(id).is_some();
+    let node = agent.member.node();
+    let known = node.member(id).is_some() || node.rumor(&RumorId::departure(id)).is_some();
     agent.member.depart(id).map_err(conflict)?;
     Ok(Answer::ok(
         &json!({ "departing": id.to_string(), "known": known }),

@@ -175,6 +175,7 @@ fn a_wrong_command_line_is_exit_code_2() {
         vec!["run", "--listen", "127.0.0.1:0", "--id", "xyz"],
         vec!["run", "--listen", "127.0.0.1:0", "--http", "0.0.0.0:0"],
         vec!["status", "--wait", "many"],
+        vec!["inject", "--to", "nonsense", "config", "a.b", "1", "none"],
     ] {
         let output = butterfly(&args);
         assert_exit(&output, 2);
@@ -183,6 +184,38 @@ fn a_wrong_command_line_is_exit_code_2() {
             "{output:?}"
         );
     }
+}
+
+#[test]
+fn a_file_that_is_missing_comes_with_what_makes_it() {
+    for (option, makes) in [
+        ("--ring-key", "copy the key of the ring there"),
+        ("--http-token-file", "openssl rand -hex 32"),
+    ] {
+        let output = butterfly(&["run", "--listen", "127.0.0.1:0", option, "/nowhere"]);
+        assert_exit(&output, 1);
+        let said = said(&output);
+        assert!(said.contains("/nowhere") && said.contains(makes), "{said}");
+    }
+}
+
+#[test]
+fn who_outlives_all_it_knows_says_so() {
+    let (amber, birch) = pair();
+    birch.signal("KILL");
+    until("amber says so", || {
+        let log = amber.log();
+        log.contains("nobody that it knows answers (1 member)")
+    });
+    assert!(!amber.log().contains("same ring key"), "{}", amber.log());
+    let output = amber.ask(&["leave"]);
+    assert_exit(&output, 0);
+    assert!(said(&output).starts_with("amber ("), "{output:?}");
+    assert!(
+        amber.log().contains("there is nobody to tell"),
+        "{}",
+        amber.log()
+    );
 }
 
 #[test]

@@ -396,6 +396,15 @@ fn who_departs_for_good_ends_with_code_4_and_a_way_back() {
     fs::create_dir(&data).unwrap();
     let data = data.to_str().unwrap();
     let mut amber = Member::start(&["--name", "amber", "--data-dir", data]);
+    for asks in [true, false] {
+        let output = amber.ask(&["depart", &"1".repeat(32)]);
+        assert_exit(&output, 0);
+        assert_eq!(
+            said(&output).contains("is the id right?"),
+            asks,
+            "{output:?}"
+        );
+    }
     assert_exit(&amber.ask(&["depart", "amber"]), 0);
     assert_eq!(amber.end(), Some(4), "{}", amber.log());
     let log = amber.log();
