@@ -4,7 +4,7 @@ mod node_support;
 
 use std::net::SocketAddr;
 
-use butterfly::limits::{MAX_MEMBERS, MAX_QUEUED_DATAGRAMS, MAX_QUEUED_EVENTS};
+use butterfly::limits::{MAX_EXILED, MAX_MEMBERS, MAX_QUEUED_DATAGRAMS, MAX_QUEUED_EVENTS};
 use butterfly::node::SEND_BUFFER;
 use butterfly::wire::{HEADROOM, MembershipRecord, RingKey, seal};
 use butterfly::{Event, Health, Reject, Timing};
@@ -103,6 +103,25 @@ fn what_waits_to_be_told_is_bounded() {
         80_000 - MAX_QUEUED_EVENTS as u64
     );
     assert!(matches!(last, Some(Event::MemberChanged { id: who, .. }) if who == id(80_099)));
+}
+
+/// The oldest departure gives way, and its id may be used again, from whatever incarnation on.
+#[test]
+fn one_departure_more_than_fit_pardons_the_oldest() {
+    let mut bench = Bench::new();
+    let (back, other) = (Peer::original(1), Peer::original(2));
+    bench.meet(&[back, other]);
+    bench.node.depart(bench.now, back.id).unwrap();
+    bench.feed(&other, other.ping(0), &[back.said(Health::Suspect, 1_000)]);
+    for number in 1..MAX_EXILED as u32 {
+        bench.node.depart(bench.now, id(1_000 + number)).unwrap();
+    }
+    bench.feed(&back, back.ping(0), &[]);
+    assert_eq!(bench.held(&back), Some((Health::Departed, 1_000)));
+    bench.node.depart(bench.now, id(1_000)).unwrap();
+    assert_eq!(bench.held(&back), None);
+    bench.feed(&back, back.ping(0), &[]);
+    assert_eq!(bench.held(&back), Some((Health::Alive, 5)));
 }
 
 /// What is done to a node, by numbers.
