@@ -328,6 +328,11 @@ impl Agent {
         if known > 0 {
             let known = count(known, "member");
             warn!("alone for {seconds} s: nobody that it knows answers ({known})");
+        } else if counts.departed > 0 {
+            warn!(
+                "alone for {seconds} s: all others have left, and nobody answers of {}",
+                some_of(self.asked())
+            );
         } else {
             warn!(
                 "alone: no peer has answered for {seconds} s (asked: {}): is a member there, and does it have \

@@ -209,7 +209,9 @@ impl Client {
                 "no member answers at {gateway}: is \"butterfly run\" running there? (--http IP:PORT to ask another)"
             ))
         } else {
-            Trouble::Other(format!("cannot ask {gateway}: {error}"))
+            Trouble::Other(format!(
+                "cannot ask {gateway}: {error}: is that a member's gateway, and not its --listen or --gossip-port?"
+            ))
         }
     }
 }

@@ -27,8 +27,29 @@ pub fn inject(args: &InjectArgs) -> Result<(), Failure> {
     let mut injector = Injector::connect(to, key, CONNECT).map_err(Failure::failed)?;
     injector.push(&rumor).map_err(Failure::failed)?;
     injector.finish(TAKE).map_err(Failure::failed)?;
-    output::tell(&format!("pushed to {}: {}", args.to, rumor.id()));
+    output::tell(&format!(
+        "pushed to {}: {}; nobody confirms that: \"butterfly rumors\", asked of a member, shows what came of it",
+        args.to,
+        told(&rumor)
+    ));
     Ok(())
+}
+
+/// What was pushed, as people are told of it.
+fn told(rumor: &Rumor) -> String {
+    match rumor {
+        Rumor::ServiceConfig(config) => format!(
+            "the configuration of {}, incarnation {}",
+            config.group, config.incarnation
+        ),
+        Rumor::ServiceFile(file) => format!(
+            "the file {} of {}, incarnation {}",
+            output::printable(&file.filename),
+            file.group,
+            file.incarnation
+        ),
+        other => other.id().to_string(),
+    }
 }
 
 fn read_config(config: &ConfigBody) -> Result<ServiceConfig, Failure> {

@@ -34,7 +34,7 @@ impl Token {
         let mut text = String::new();
         let file = File::open(path).map_err(|error| match error.kind() {
             ErrorKind::NotFound => fail(
-                &"there is no such file: \"openssl rand -hex 32\" prints a good one to put there",
+                &"there is no such file: the gateway's token has to be there (\"openssl rand -hex 32\" prints a new one)",
             ),
             _ => fail(&error),
         })?;
@@ -84,13 +84,16 @@ impl Guard {
 }
 
 fn check_bearer(token: &Token, request: &Request) -> Result<(), Answer> {
-    match &request.bearer {
-        Some(bearer) if token.is(bearer) => Ok(()),
-        _ => {
-            let message = "this gateway wants its token: Authorization: Bearer TOKEN (--http-token-file FILE)";
-            Err(Answer::refusal(401, message.into()).with_header("WWW-Authenticate", "Bearer"))
+    let message = match &request.bearer {
+        Some(bearer) if token.is(bearer) => return Ok(()),
+        Some(_) => {
+            "that is not the token of this gateway: it has another one in its --http-token-file"
         }
-    }
+        None => {
+            "this gateway wants its token: Authorization: Bearer TOKEN (--http-token-file FILE)"
+        }
+    };
+    Err(Answer::refusal(401, message.into()).with_header("WWW-Authenticate", "Bearer"))
 }
 
 fn check_host(request: &Request) -> Result<(), Answer> {

@@ -126,6 +126,14 @@ fn a_token_is_needed_where_there_is_one() {
     assert_exit(&output, 1);
     assert!(said(&output).contains("--http-token-file"), "{output:?}");
     assert_exit(&amber.ask(&["members", "--http-token-file", token]), 0);
+    let wrong = dir.path().join("wrong");
+    fs::write(&wrong, "sesame").unwrap();
+    let output = amber.ask(&["members", "--http-token-file", wrong.to_str().unwrap()]);
+    assert_exit(&output, 1);
+    assert!(
+        said(&output).contains("not the token of this"),
+        "{output:?}"
+    );
     let answer = amber
         .talk("GET /status HTTP/1.1\r\nHost: web-1\r\nAuthorization: Bearer open-sesame\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");

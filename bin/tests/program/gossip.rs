@@ -97,7 +97,11 @@ fn what_is_injected_reaches_all_who_have_the_key() {
         butterfly(&[&to[..], args, &["config", GROUP, "1", config]].concat())
     };
     // It leaves, and nobody believes it.
-    assert_exit(&inject(&[]), 0);
+    let output = inject(&[]);
+    assert_exit(&output, 0);
+    for part in ["incarnation 1", "nobody confirms"] {
+        assert!(said(&output).contains(part), "{output:?}");
+    }
     until("amber has heard what is not sealed", || {
         amber.json("status")["counters"]["rejected_not_sealed"] == 1
     });
