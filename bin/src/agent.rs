@@ -15,7 +15,7 @@ use log::{Level, debug, error, info, log, log_enabled, warn};
 
 use crate::address::Peer;
 use crate::memory::Memory;
-use crate::output::{count, printable, short_id, who};
+use crate::output::{count, printable, rumor, short_id, who};
 use crate::quiet::{Solitude, Throttle};
 use crate::ring_key;
 use crate::seeds::{self, Seeds};
@@ -238,7 +238,7 @@ impl Agent {
                 self.left = true;
             }
             Event::RumorChanged(id) => self.log_rumor(&id),
-            Event::RumorGone(id) => self.log_news(format_args!("{}: gone", told(&id))),
+            Event::RumorGone(id) => self.log_news(format_args!("{}: gone", rumor(&id))),
             Event::LeaderElected {
                 kind,
                 group,
@@ -289,14 +289,14 @@ impl Agent {
     fn log_rumor(&mut self, id: &RumorId) {
         let version = self.member.node().rumor(id).map(|held| held.version);
         match (id.kind, version) {
-            (RumorKind::Departure, _) | (_, None) => self.log_news(format_args!("{}", told(id))),
+            (RumorKind::Departure, _) | (_, None) => self.log_news(format_args!("{}", rumor(id))),
             (kind, Some(version)) => {
                 let version_of = if kind.is_election() {
                     "term"
                 } else {
                     "incarnation"
                 };
-                self.log_news(format_args!("{}: {version_of} {version}", told(id)));
+                self.log_news(format_args!("{}: {version_of} {version}", rumor(id)));
             }
         }
     }
@@ -404,17 +404,6 @@ fn names(keys: &[RingKey]) -> Vec<String> {
         }
     }
     names
-}
-
-/// A rumor as people are told of it.
-fn told(id: &RumorId) -> String {
-    match id.kind {
-        RumorKind::Service => format!("service {} of {:.8}", id.key, id.id),
-        RumorKind::ServiceFile => format!("file {} of {}", printable(&id.id), id.key),
-        RumorKind::ServiceConfig => format!("configuration of {}", id.key),
-        RumorKind::Election | RumorKind::ElectionUpdate => format!("{} of {}", id.kind, id.key),
-        RumorKind::Departure => format!("departure for good of {:.8}", id.id),
-    }
 }
 
 /// The first ones, and how many there are besides.

@@ -27,29 +27,16 @@ pub fn inject(args: &InjectArgs) -> Result<(), Failure> {
     let mut injector = Injector::connect(to, key, CONNECT).map_err(Failure::failed)?;
     injector.push(&rumor).map_err(Failure::failed)?;
     injector.finish(TAKE).map_err(Failure::failed)?;
+    let incarnation = match args.what {
+        Injected::Depart { .. } => String::new(),
+        _ => format!(", incarnation {}", rumor.version()),
+    };
     output::tell(&format!(
-        "pushed to {}: {}; nobody confirms that: \"butterfly rumors\", asked of a member, shows what came of it",
+        "pushed to {}: {}{incarnation}; nobody confirms that: \"butterfly rumors\", asked of a member, shows what came of it",
         args.to,
-        told(&rumor)
+        output::rumor(&rumor.id()),
     ));
     Ok(())
-}
-
-/// What was pushed, as people are told of it.
-fn told(rumor: &Rumor) -> String {
-    match rumor {
-        Rumor::ServiceConfig(config) => format!(
-            "the configuration of {}, incarnation {}",
-            config.group, config.incarnation
-        ),
-        Rumor::ServiceFile(file) => format!(
-            "the file {} of {}, incarnation {}",
-            output::printable(&file.filename),
-            file.group,
-            file.incarnation
-        ),
-        other => other.id().to_string(),
-    }
 }
 
 fn read_config(config: &ConfigBody) -> Result<ServiceConfig, Failure> {

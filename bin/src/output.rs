@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 
-use butterfly::MemberId;
+use butterfly::{MemberId, RumorId, RumorKind};
 
 use crate::failure::Failure;
 
@@ -61,6 +61,17 @@ pub fn who(name: &str, id: MemberId) -> String {
         short_id(id)
     } else {
         format!("{} ({})", printable(name), short_id(id))
+    }
+}
+
+/// A rumor as people are told of it.
+pub fn rumor(id: &RumorId) -> String {
+    match id.kind {
+        RumorKind::Service => format!("service {} of {:.8}", id.key, id.id),
+        RumorKind::ServiceFile => format!("file {} of {}", printable(&id.id), id.key),
+        RumorKind::ServiceConfig => format!("configuration of {}", id.key),
+        RumorKind::Election | RumorKind::ElectionUpdate => format!("{} of {}", id.kind, id.key),
+        RumorKind::Departure => format!("departure for good of {:.8}", id.id),
     }
 }
 

@@ -49,9 +49,12 @@ impl Swim {
 
     /// Whether this member departed for good so lately that the rumor is to tell it.
     pub(super) fn is_rumors_turn(&self, now: Time, row: &Row) -> bool {
-        row.has(flag::LEFT)
-            && now.since(row.since) < self.timing.period * RUMORS_TURN
-            && self.is_exiled(&row.id)
+        self.departed_for_good(row) && now.since(row.since) < self.timing.period * RUMORS_TURN
+    }
+
+    /// Whether a departure rumor says so. Its flag is looked at first, as it is at hand.
+    pub(super) fn departed_for_good(&self, row: &Row) -> bool {
+        row.has(flag::LEFT) && self.is_exiled(&row.id)
     }
 
     /// Tells the sender who left of those it speaks of as living: to a proved address only, once a period, and only

@@ -53,11 +53,9 @@ impl Swim {
     /// The id may be used again, from whatever incarnation on.
     pub fn pardon(&mut self, env: &mut Env, id: &MemberId) {
         self.exiled.remove(id);
-        let held = self
-            .table
-            .find(id)
-            .and_then(|key| Some((key, self.table.get(key)?)));
-        if let Some((key, _)) = held.filter(|(_, row)| row.has(flag::LEFT)) {
+        if let Some(key) = self.table.find(id)
+            && self.table.get(key).is_some_and(|row| row.has(flag::LEFT))
+        {
             self.forget(env, key);
         }
     }

@@ -362,12 +362,9 @@ impl Swim {
         told: Option<State>,
         soft: usize,
     ) {
-        let exiled = |key| {
-            let row = self.table.get(key);
-            row.is_some_and(|row| row.has(flag::LEFT) && self.is_exiled(&row.id))
-        };
         if let (Some(key), Some(_)) = (receiver, told)
-            && !exiled(key)
+            && let Some(row) = self.table.get(key)
+            && !self.departed_for_good(row)
         {
             self.push_row(out, key, receiver, told, soft);
         }
