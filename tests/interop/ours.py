@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import select
-import socket
 import subprocess
 import tempfile
 import time
@@ -33,13 +32,6 @@ def until(what: str, is_so: Callable[[], Any], patience: float = PATIENCE) -> An
         time.sleep(0.02)
 
 
-def free_port() -> int:
-    """A TCP port that nobody has at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class Ours:
     """A running member of the program."""
 
@@ -48,7 +40,7 @@ class Ours:
         self.log = tempfile.TemporaryFile(mode="w+")
         command = [str(binary), "run", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--timing", timing, *args]
         if gossip:
-            command += ["--gossip-port", str(free_port())]
+            command += ["--gossip-port", "0"]
         env = {name: value for name, value in os.environ.items() if name not in ("RUST_LOG", "TRACE_SWIM")}
         env["NO_PROXY"] = "127.0.0.1"
         self.process = subprocess.Popen(
