@@ -56,15 +56,17 @@ fn is_host_name(host: &str) -> bool {
     (1..=253).contains(&host.len()) && host.bytes().all(fits)
 }
 
-/// The first address that a `HOST:PORT` stands for, asked of the resolver now.
-pub fn resolve(text: &str) -> Result<SocketAddr, Failure> {
+/// The addresses that a `HOST:PORT` stands for, one at least, asked of the resolver now.
+pub fn resolve(text: &str) -> Result<Vec<SocketAddr>, Failure> {
     let name = match peer(text).map_err(Failure::usage)? {
-        Peer::At(addr) => return Ok(addr),
+        Peer::At(addr) => return Ok(vec![addr]),
         Peer::Named(name) => name,
     };
-    match name.to_socket_addrs().map(|mut addrs| addrs.next()) {
-        Ok(Some(addr)) => Ok(addr),
-        Ok(None) => Err(Failure::failed(format_args!("{name}: it has no address"))),
+    match name.to_socket_addrs().map(Vec::from_iter) {
+        Ok(addrs) if addrs.is_empty() => {
+            Err(Failure::failed(format_args!("{name}: it has no address")))
+        }
+        Ok(addrs) => Ok(addrs),
         Err(error) => Err(Failure::failed(format_args!("{name}: {error}"))),
     }
 }

@@ -1,7 +1,7 @@
 //! What is read from a file, or from standard input, to be put into a rumor.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
 use butterfly::limits::{MAX_FILENAME, MAX_RUMOR};
@@ -17,7 +17,14 @@ pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     } else {
         File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes))
     };
-    read.map_err(|error| Failure::failed(format_args!("cannot read {}: {error}", path.display())))?;
+    read.map_err(|error| {
+        let why = match error.kind() {
+            ErrorKind::NotFound => "there is no such file (- stands for standard input)".to_owned(),
+            ErrorKind::IsADirectory => "that is a directory, and one file is wanted".to_owned(),
+            _ => error.to_string(),
+        };
+        Failure::failed(format_args!("cannot read {}: {why}", path.display()))
+    })?;
     if bytes.len() > MAX_RUMOR {
         return Err(Failure::failed(format_args!(
             "{} is larger than any rumor may be, {MAX_RUMOR} bytes: split or shrink it",

@@ -75,7 +75,8 @@ fn wait_for(client: &Client, wait: Wait, timeout: Duration) -> Result<(), Failur
         };
         if Instant::now() >= end {
             return Err(Failure::not_reached(format_args!(
-                "not reached within {timeout:?}: {seen}"
+                "not reached within {}: {seen}",
+                output::span(timeout)
             )));
         }
         thread::sleep(LOOK_AGAIN.min(end.saturating_duration_since(Instant::now())));
@@ -119,9 +120,9 @@ pub fn leave(args: &LeaveArgs) -> Result<(), Failure> {
             Ok(status) if status.id != before.id => break,
             Ok(_) | Err(Trouble::Silent(_) | Trouble::Other(_)) if Instant::now() >= end => {
                 let message = format!(
-                    "{} is leaving, but not gone within {:?}",
+                    "{} is leaving, but not gone within {}",
                     client.gateway(),
-                    args.timeout
+                    output::span(args.timeout)
                 );
                 return Err(Failure::not_reached(message));
             }

@@ -1,8 +1,9 @@
 //! `butterfly inject`: a rumor pushed straight into a member's PULL socket, by one who is no member.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use butterfly::{Injector, Rumor, ServiceConfig, ServiceFile};
+use butterfly::{Injector, RingKey, Rumor, ServiceConfig, ServiceFile};
 
 use crate::address;
 use crate::body;
@@ -17,14 +18,19 @@ const CONNECT: Duration = Duration::from_secs(2);
 const TAKE: Duration = Duration::from_secs(10);
 
 pub fn inject(args: &InjectArgs) -> Result<(), Failure> {
-    let to = address::resolve(&args.to)?;
+    let Some(to) = &args.to else {
+        return Err(Failure::usage(
+            "to whom? --to HOST:PORT is a member's address for gossip, its SWIM port unless it has a --gossip-port",
+        ));
+    };
+    let addrs = address::resolve(to)?;
     let rumor = match &args.what {
         Injected::Config(config) => Rumor::ServiceConfig(read_config(config)?),
         Injected::File(file) => Rumor::ServiceFile(read_file(file)?),
         Injected::Depart { id } => Rumor::Departure(*id),
     };
     let key = args.ring_key.as_deref().map(ring_key::read).transpose()?;
-    let mut injector = Injector::connect(to, key, CONNECT).map_err(Failure::failed)?;
+    let mut injector = connect(&addrs, key.as_ref())?;
     injector.push(&rumor).map_err(Failure::failed)?;
     injector.finish(TAKE).map_err(Failure::failed)?;
     let incarnation = match args.what {
@@ -33,10 +39,22 @@ pub fn inject(args: &InjectArgs) -> Result<(), Failure> {
     };
     output::tell(&format!(
         "pushed to {}: {}{incarnation}; nobody confirms that: \"butterfly rumors\", asked of a member, shows what came of it",
-        args.to,
+        to,
         output::rumor(&rumor.id()),
     ));
     Ok(())
+}
+
+/// Connected to the first of the addresses at which somebody takes rumors.
+fn connect(addrs: &[SocketAddr], key: Option<&RingKey>) -> Result<Injector, Failure> {
+    let mut why = Failure::failed("there is no address to push to");
+    for addr in addrs {
+        match Injector::connect(*addr, key.cloned(), CONNECT) {
+            Ok(injector) => return Ok(injector),
+            Err(error) => why = Failure::failed(error),
+        }
+    }
+    Err(why)
 }
 
 fn read_config(config: &ConfigBody) -> Result<ServiceConfig, Failure> {

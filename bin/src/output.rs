@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::time::Duration;
 
 use butterfly::{MemberId, RumorId, RumorKind};
 
@@ -75,6 +76,14 @@ pub fn rumor(id: &RumorId) -> String {
     }
 }
 
+/// How long something took, or may take: `0s`, `1.5s`, `20ms`.
+pub fn span(duration: Duration) -> String {
+    if duration.is_zero() {
+        return "0s".to_owned();
+    }
+    format!("{duration:?}")
+}
+
 /// So many of something: `1 ping`, `2 pings`.
 pub fn count(number: usize, thing: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
@@ -95,6 +104,12 @@ mod tests {
     fn one_thing_is_singular() {
         assert_eq!(count(1, "ping"), "1 ping");
         assert_eq!(count(0, "ping"), "0 pings");
+    }
+
+    #[test]
+    fn no_time_has_a_unit_that_people_write() {
+        assert_eq!(span(Duration::ZERO), "0s");
+        assert_eq!(span(Duration::from_millis(1_500)), "1.5s");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use butterfly::{Incarnation, MemberId, Pinger, Pong};
+use butterfly::{Incarnation, MemberId, Pinger, Pong, RingKey};
 use hdrhistogram::Histogram;
 use mio::{Events, Interest, Poll, Token};
 use serde_json::{Value, json};
@@ -22,8 +22,9 @@ use crate::ring_key;
 const LONGEST: u64 = 3_600_000_000_000;
 
 pub fn ping(args: &PingArgs) -> Result<(), Failure> {
-    let to = address::resolve(&args.to)?;
+    let addrs = address::resolve(&args.to)?;
     let keys = ring_key::read_all(&args.ring_key)?;
+    let to = who_answers(&addrs, &keys, args.timeout);
     let mut pinger = Pinger::connect(to, keys).map_err(|error| cannot_ping(to, &error))?;
     let mut pause = Pause::new().map_err(|error| cannot_ping(to, &error))?;
     let mut tally = Tally::new(to, args.output.output)?;
@@ -38,6 +39,21 @@ pub fn ping(args: &PingArgs) -> Result<(), Failure> {
         }
     }
     tally.finish()
+}
+
+/// Of the addresses of a name the first that answers a ping, or else the first.
+fn who_answers(addrs: &[SocketAddr], keys: &[RingKey], timeout: Duration) -> SocketAddr {
+    let answers = |to: &&SocketAddr| {
+        let pinger = Pinger::connect(**to, keys.to_vec());
+        matches!(
+            pinger.and_then(|mut pinger| pinger.ping(timeout)),
+            Ok(Some(_))
+        )
+    };
+    match addrs {
+        [only] => *only,
+        several => *several.iter().find(answers).unwrap_or(&several[0]),
+    }
 }
 
 fn cannot_ping(to: SocketAddr, error: &io::Error) -> Failure {
@@ -135,7 +151,7 @@ impl Tally {
                 (self.answer_line(&reply), answer_json(seq, &reply))
             }
             Ok(None) => (
-                format!("seq={seq}: no answer within {timeout:?}"),
+                format!("seq={seq}: no answer within {}", output::span(timeout)),
                 Value::Null,
             ),
             Err(error) if refused(&error) => (

@@ -247,6 +247,11 @@ fn way_back(args: &RunArgs) -> String {
 /// The gateway, unless none is wanted, or the default port is somebody else's.
 fn gateway(args: &RunArgs, poll: &Poll) -> Result<Option<Gateway>, Failure> {
     let addr = match args.http.as_deref() {
+        Some("none") if args.http_token_file.is_some() => {
+            return Err(Failure::usage(
+                "--http none opens no gateway, which a --http-token-file could guard: leave one of them out",
+            ));
+        }
         Some("none") => return Ok(None),
         Some(asked) => address::gateway(asked)?,
         None => address::gateway(DEFAULT_GATEWAY)?,

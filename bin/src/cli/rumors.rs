@@ -270,10 +270,11 @@ pub struct RumorsArgs {
 #[derive(Debug, Args)]
 pub struct InjectArgs {
     /// The member's address for gossip, over TCP: the SWIM port, unless it has a --gossip-port
-    #[arg(long, value_name = "HOST:PORT")]
-    pub to: String,
+    // Options that stand before the subcommand or behind it cannot be required ones.
+    #[arg(long, value_name = "HOST:PORT", global = true)]
+    pub to: Option<String>,
     /// The key of the ring, if it has one
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     pub ring_key: Option<PathBuf>,
     #[command(subcommand)]
     pub what: Injected,

@@ -24,7 +24,8 @@ const SCORECARD: &str = "\
 Examples:
   butterfly sim scorecard --quick                     small rings and few seeds: about a minute
   butterfly sim scorecard -o markdown                 all of it: an hour on two cores
-  butterfly sim scorecard --rows 3,11 --seeds 100     two rows, with more seeds";
+  butterfly sim scorecard --rows 3,11 --seeds 100     two rows, with more seeds
+  butterfly sim scorecard --rows 6 --from 7 --seeds 1 -o json     one run of a row again";
 
 const CHAOS: &str = "\
 Examples:
@@ -172,9 +173,12 @@ pub struct ScorecardArgs {
     /// Only these rows, separated by commas [default: all]
     #[arg(long, value_name = "ROWS", value_delimiter = ',')]
     pub rows: Vec<u8>,
-    /// So many runs of each experiment, with the seeds 0, 1, … [default: what each row says, 20 in general]
+    /// So many runs of each experiment [default: what each row says, 20 in general]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
     pub seeds: Option<u64>,
+    /// The first of their seeds
+    #[arg(long, value_name = "SEED", default_value = "0", value_parser = clap::value_parser!(u64).range(..=1 << 62))]
+    pub from: u64,
     /// Smaller rings and fewer seeds: to see that it works, not what it is worth
     #[arg(long)]
     pub quick: bool,

@@ -2,9 +2,10 @@
 
 mod entry;
 
+use std::io::ErrorKind;
 use std::path::Path;
 
-use butterfly::disk::{Section, Snapshot};
+use butterfly::disk::{Section, Snapshot, SnapshotFileError};
 use serde_json::{Value, json};
 
 use crate::cli::{Format, ShowArgs, StoreArgs, StoreCommand};
@@ -33,11 +34,17 @@ fn show(args: &ShowArgs) -> Result<(), Failure> {
 }
 
 fn read(path: &Path) -> Result<Snapshot, Failure> {
-    Snapshot::read_file(path).map_err(|why| {
-        Failure::failed(format_args!(
-            "cannot show the snapshot {}: {why}",
-            path.display()
-        ))
+    Snapshot::read_file(path).map_err(|error| {
+        let why = match &error {
+            SnapshotFileError::Io(io) if io.kind() == ErrorKind::NotFound => {
+                "there is no such file; a member's data directory holds its snapshot as <member id>.rst".to_owned()
+            }
+            SnapshotFileError::NoFile if path.is_dir() => {
+                "that is a directory: a member's snapshot in it is <member id>.rst".to_owned()
+            }
+            _ => error.to_string(),
+        };
+        Failure::failed(format_args!("cannot show the snapshot {}: {why}", path.display()))
     })
 }
 

@@ -175,7 +175,17 @@ fn a_wrong_command_line_is_exit_code_2() {
         vec!["run", "--listen", "127.0.0.1:0", "--id", "xyz"],
         vec!["run", "--listen", "127.0.0.1:0", "--http", "0.0.0.0:0"],
         vec!["status", "--wait", "many"],
+        vec![
+            "run",
+            "--listen",
+            "127.0.0.1:0",
+            "--http",
+            "none",
+            "--http-token-file",
+            "token",
+        ],
         vec!["inject", "--to", "nonsense", "config", "a.b", "1", "none"],
+        vec!["inject", "config", "a.b", "1", "none"],
     ] {
         let output = butterfly(&args);
         assert_exit(&output, 2);

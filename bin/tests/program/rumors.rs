@@ -437,9 +437,26 @@ fn nobody_to_inject_to_is_said_within_seconds() {
     let none = none.to_str().unwrap();
     let output = butterfly(&["inject", "--to", "127.0.0.1:1", "config", GROUP, "1", none]);
     assert_exit(&output, 1);
-    assert!(said(&output).contains(none), "{output:?}");
+    assert!(
+        said(&output).contains(&format!("{none}: there is no such file")),
+        "{output:?}"
+    );
     let short = butterfly(&["inject", "--to", "127.0.0.1:1", "depart", "1a2b"]);
     assert_exit(&short, 2);
+}
+
+#[test]
+fn a_name_stands_for_whichever_of_its_addresses_answers() {
+    let amber = Member::start(&["--gossip-port", "0"]);
+    let gossip = amber.ask(&["members", "-o", "json"]);
+    let rows: Value = serde_json::from_slice(&gossip.stdout).unwrap();
+    let to = format!("localhost:{}", rows[0]["gossip_port"]);
+    // Options of inject itself, after its subcommand.
+    let output = butterfly(&["inject", "depart", &"ab".repeat(16), "--to", &to]);
+    assert_exit(&output, 0);
+    let to = format!("localhost:{}", amber.swim.port());
+    let output = butterfly(&["ping", &to, "--count", "1"]);
+    assert_exit(&output, 0);
 }
 
 #[test]

@@ -65,6 +65,21 @@ fn people_read_whether_each_bound_is_met() {
 }
 
 #[test]
+fn a_seed_by_itself_gives_what_it_gave_among_others() {
+    let values = |seeds: &[&str]| {
+        let row = ["sim", "scorecard", "--quick", "--rows", "6", "-o", "json"];
+        let output = butterfly(&[&row[..], seeds].concat());
+        assert_exit(&output, 0);
+        let rows: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let values = rows[0]["figures"][0]["values"].as_array().unwrap();
+        values.iter().map(Value::to_string).collect::<Vec<_>>()
+    };
+    let all = values(&["--seeds", "3"]);
+    assert_eq!(all.len(), 3);
+    assert_eq!(values(&["--seeds", "2", "--from", "1"]), all[1..]);
+}
+
+#[test]
 fn a_row_that_is_not_there_is_refused() {
     let output = butterfly(&["sim", "scorecard", "--rows", "99"]);
     assert_exit(&output, 2);

@@ -263,8 +263,8 @@ fn a_bad_file_is_one_line_and_exit_code_1() {
         assert_says(&show(&path, &[]), &path, part);
         assert_says(&show(&path, &["-s"]), &path, part);
     }
-    assert_says(&show(&none, &[]), &none, "No such file");
-    assert_says(&show(dir.path(), &[]), dir.path(), "no regular file");
+    assert_says(&show(&none, &[]), &none, "<member id>.rst");
+    assert_says(&show(dir.path(), &[]), dir.path(), "<member id>.rst");
     assert_exit(&butterfly(&["store", "show"]), 2);
 }
 

@@ -43,7 +43,7 @@ const ROWS: [RowSpec; 12] = [
 ];
 
 pub fn scorecard(args: &ScorecardArgs) -> Result<(), Failure> {
-    let plan = Plan::new(args.quick, args.seeds);
+    let plan = Plan::new(args.quick, args.seeds, args.from);
     let mut rows = Vec::new();
     for spec in chosen(&args.rows)? {
         output::tell(&format!("row {}: {} …", spec.number, spec.title));

@@ -10,11 +10,13 @@ pub struct Plan {
     /// Small rings and few seeds.
     pub quick: bool,
     seeds: Option<u64>,
+    /// The first seed.
+    from: u64,
 }
 
 impl Plan {
-    pub fn new(quick: bool, seeds: Option<u64>) -> Self {
-        Plan { quick, seeds }
+    pub fn new(quick: bool, seeds: Option<u64>, from: u64) -> Self {
+        Plan { quick, seeds, from }
     }
 
     /// One of two, for a full or for a quick run.
@@ -30,7 +32,7 @@ impl Plan {
         experiment: impl Fn(u64) -> T + Sync,
     ) -> Vec<T> {
         let seeds = self.seeds.unwrap_or(self.pick(full, quick));
-        parallel::runs(0..seeds, experiment)
+        parallel::runs(self.from..self.from.saturating_add(seeds), experiment)
     }
 }
 
@@ -74,9 +76,9 @@ mod tests {
 
     #[test]
     fn results_come_in_the_order_of_the_seeds() {
-        let plan = Plan::new(true, None);
+        let plan = Plan::new(true, None, 0);
         assert_eq!(plan.runs(100, 9, |seed| seed), (0..9).collect::<Vec<_>>());
-        let plan = Plan::new(false, Some(3));
-        assert_eq!(plan.runs(100, 9, |seed| seed), [0, 1, 2]);
+        let plan = Plan::new(false, Some(3), 5);
+        assert_eq!(plan.runs(100, 9, |seed| seed), [5, 6, 7]);
     }
 }

@@ -56,7 +56,7 @@ pub enum Unit {
 pub struct Figure {
     pub what: String,
     pub unit: Unit,
-    /// In ascending order.
+    /// In the order of the seeds, where there is one for each.
     pub values: Vec<f64>,
     /// What there is one value for.
     pub of: &'static str,
@@ -82,8 +82,7 @@ pub enum Statistic {
 
 impl Figure {
     /// What was measured, one value for each seed.
-    pub fn new(what: impl Into<String>, unit: Unit, mut values: Vec<f64>) -> Self {
-        values.sort_by(f64::total_cmp);
+    pub fn new(what: impl Into<String>, unit: Unit, values: Vec<f64>) -> Self {
         Figure {
             what: what.into(),
             unit,
@@ -136,7 +135,8 @@ impl Figure {
 
     /// `None`: there is nothing to take it of.
     pub fn statistic(&self, which: Statistic) -> Option<f64> {
-        let values = &self.values;
+        let mut values = self.values.clone();
+        values.sort_by(f64::total_cmp);
         match which {
             Statistic::Mean if values.is_empty() => None,
             Statistic::Mean => Some(values.iter().sum::<f64>() / values.len() as f64),
