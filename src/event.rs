@@ -96,7 +96,8 @@ pub enum Cause {
     ItsLeave,
     /// Another member's record of it.
     Record {
-        /// Who sent the record, which need not be who first said so.
+        /// Who sent the record, which need not be who first said so; this member itself: it was restored from
+        /// the data directory.
         via: MemberId,
     },
     /// It answered neither this member's ping nor those of others.

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use butterfly::{
-    Butterfly, Cause, CommandError, Event, Health, Incarnation, MemberId, RingKey, RumorId,
-    RumorKind,
+    Butterfly, Cause, CommandError, ElectionStatus, Event, Health, Incarnation, MemberId, RingKey,
+    Rumor, RumorId, RumorKind,
 };
 use log::{Level, debug, error, info, log, log_enabled, warn};
 
@@ -287,16 +287,18 @@ impl Agent {
 
     /// One line for a rumor that is new or was changed.
     fn log_rumor(&mut self, id: &RumorId) {
-        let version = self.member.node().rumor(id).map(|held| held.version);
-        match (id.kind, version) {
+        match (id.kind, self.member.node().rumor(id)) {
             (RumorKind::Departure, _) | (_, None) => self.log_news(format_args!("{}", rumor(id))),
-            (kind, Some(version)) => {
-                let version_of = if kind.is_election() {
-                    "term"
-                } else {
-                    "incarnation"
-                };
-                self.log_news(format_args!("{}: {version_of} {version}", rumor(id)));
+            (kind, Some(held)) if kind.is_election() => {
+                let how_far = held.rumor().as_ref().and_then(how_far);
+                // Who was elected is an event of its own.
+                if let Some(how_far) = how_far {
+                    self.log_news(format_args!("{}: {how_far}", rumor(id)));
+                }
+            }
+            (_, Some(held)) => {
+                let version = held.version;
+                self.log_news(format_args!("{}: incarnation {version}", rumor(id)));
             }
         }
     }
@@ -362,6 +364,9 @@ impl Agent {
 
     fn why(&self, cause: Cause) -> String {
         match cause {
+            Cause::Record { via } if via == self.member.node().id() => {
+                "it was known when this member ended last".to_owned()
+            }
             Cause::Record { via } => format!("heard from {}", self.who(via)),
             cause => cause.to_string(),
         }
@@ -392,6 +397,24 @@ impl Agent {
                  member by --ring-key FILE"
             );
         }
+    }
+}
+
+/// How far an election is that nobody has won yet.
+fn how_far(rumor: &Rumor) -> Option<String> {
+    let (Rumor::Election(election) | Rumor::ElectionUpdate(election)) = rumor else {
+        return None;
+    };
+    let term = election.term;
+    match election.status {
+        ElectionStatus::Running => {
+            let votes = count(election.votes.len(), "vote");
+            Some(format!("{votes} in term {term}"))
+        }
+        ElectionStatus::NoQuorum => Some(format!(
+            "no quorum in term {term}: too few of the group are alive"
+        )),
+        _ => None,
     }
 }
 

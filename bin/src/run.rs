@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use butterfly::{BindError, Butterfly, Config};
+use butterfly::{BindError, Butterfly, Config, MemberId};
 use log::warn;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -67,7 +67,7 @@ impl Program {
         let waker = Waker::new(poll.registry(), RESOLVED).map_err(no_loop)?;
         let seeds = Seeds::new(Arc::new(waker)).map_err(no_loop)?;
         let member = Butterfly::bind(config).map_err(|error| match error {
-            BindError::Departed { .. } => Failure::expelled(error),
+            BindError::Departed { id } => expelled(id, &way_back(args)),
             BindError::Gossip { .. } => Failure::failed(format_args!(
                 "{error} (--gossip-port PORT, 0 takes a free one)"
             )),
@@ -143,10 +143,7 @@ impl Program {
             return Ok(());
         }
         let id = self.agent.member.node().me().member.id;
-        Err(Failure::expelled(format_args!(
-            "member {id} departed for good, by a departure rumor, and no ring takes its id again: {}",
-            self.way_back
-        )))
+        Err(expelled(id, &self.way_back))
     }
 
     /// What one wake brings: the member always first, then the rest, each in small portions.
@@ -230,6 +227,13 @@ fn config(args: &RunArgs) -> Result<Config, Failure> {
     config.timing = args.timing.clone();
     config.data_dir = args.data_dir.clone();
     Ok(config)
+}
+
+/// The end of a member whose id cannot be used again.
+fn expelled(id: MemberId, way_back: &str) -> Failure {
+    Failure::expelled(format_args!(
+        "member {id} departed for good, by a departure rumor, and no ring takes its id again: {way_back}"
+    ))
 }
 
 /// How who started this member can start one under another id.

@@ -170,7 +170,9 @@ fn a_group_elects_a_leader_and_another_when_it_dies() {
     });
     let log = members[0].log();
     assert!(
-        log.contains("election of redis.default: ") && log.contains("was elected, term"),
+        log.contains("election of redis.default: ")
+            && log.contains("was elected, term")
+            && log.contains(" in term 1"),
         "{log}"
     );
 }

@@ -413,6 +413,18 @@ fn who_departs_for_good_ends_with_code_4_and_a_way_back() {
         last.contains("departed for good") && last.contains(&format!("remove {data}")),
         "{log}"
     );
+    // Nor does it start with that disk again, for the same reason.
+    let again = butterfly(&[
+        "run",
+        "--listen",
+        "127.0.0.1:0",
+        "--http",
+        "none",
+        "--data-dir",
+        data,
+    ]);
+    assert_exit(&again, 4);
+    assert_eq!(said(&again).lines().next_back(), Some(last));
 }
 
 #[test]
