@@ -20,6 +20,7 @@ mod ring_key;
 mod rumor_row;
 mod rumor_table;
 mod run;
+mod secret;
 mod seeds;
 mod sim;
 mod store;

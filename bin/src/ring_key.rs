@@ -1,7 +1,7 @@
 //! Ring keys: making them and reading them from their files.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Read, Write};
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -13,9 +13,10 @@ use rand::rngs::SysRng;
 use crate::cli::{RingKeyArgs, RingKeyCommand};
 use crate::failure::Failure;
 use crate::output;
+use crate::secret;
 
-/// More than any key file holds, bytes.
-const MAX_FILE: u64 = 4096;
+const MISSING: &str = "there is no such file: copy the key of the ring there \
+                       (\"butterfly ring-key generate NAME\" makes one for a new ring)";
 
 pub fn run(args: &RingKeyArgs) -> Result<(), Failure> {
     match &args.command {
@@ -39,16 +40,7 @@ pub fn read(path: &Path) -> Result<RingKey, Failure> {
             path.display()
         ))
     };
-    let mut text = String::new();
-    let file = File::open(path).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => {
-            fail(&"there is no such file: copy the key of the ring there (\"butterfly ring-key generate NAME\" makes one for a new ring)")
-        }
-        _ => fail(&error),
-    })?;
-    file.take(MAX_FILE)
-        .read_to_string(&mut text)
-        .map_err(|error| fail(&error))?;
+    let text = secret::read(path, MISSING).map_err(|why| fail(&why))?;
     RingKey::parse(&text).map_err(|error| fail(&error))
 }
 

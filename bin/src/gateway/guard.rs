@@ -4,8 +4,6 @@
 //! answers, nor send JSON or leave its `Origin` out, unless its own host's name is made to mean 127.0.0.1 (DNS
 //! rebinding): then the `Host` header still has that name.
 
-use std::fs::File;
-use std::io::{ErrorKind, Read};
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -14,9 +12,10 @@ use subtle::ConstantTimeEq;
 use super::answer::Answer;
 use super::http::{Content, Request};
 use crate::failure::Failure;
+use crate::secret;
 
-/// More than any token file holds, bytes.
-const MAX_TOKEN_FILE: u64 = 4096;
+const MISSING: &str = "there is no such file: the gateway's token has to be there \
+                       (\"openssl rand -hex 32\" prints a new one)";
 
 /// What a request must carry.
 #[derive(Clone, PartialEq, Eq)]
@@ -31,15 +30,7 @@ impl Token {
                 path.display()
             ))
         };
-        let mut text = String::new();
-        let file = File::open(path).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => fail(
-                &"there is no such file: the gateway's token has to be there (\"openssl rand -hex 32\" prints a new one)",
-            ),
-            _ => fail(&error),
-        })?;
-        let read = file.take(MAX_TOKEN_FILE).read_to_string(&mut text);
-        read.map_err(|error| fail(&error))?;
+        let text = secret::read(path, MISSING).map_err(|why| fail(&why))?;
         let token = text.trim();
         if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(fail(

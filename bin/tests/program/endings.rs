@@ -1,8 +1,9 @@
 //! How the program ends, and with which code.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::Read;
 use std::net::{TcpListener, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -31,6 +32,7 @@ fn what_fails_is_one_line_and_exit_code_1() {
     let dir = tempfile::tempdir().unwrap();
     let bad_key = dir.path().join("bad.sym.key");
     fs::write(&bad_key, "SYM-SEC-1\nnonsense").unwrap();
+    fs::set_permissions(&bad_key, Permissions::from_mode(0o600)).unwrap();
     let bad_key = bad_key.to_str().unwrap();
     let file = bad_key;
     let no_key = dir.path().join("none.sym.key");
@@ -206,6 +208,22 @@ fn a_file_that_is_missing_comes_with_what_makes_it() {
         assert_exit(&output, 1);
         let said = said(&output);
         assert!(said.contains("/nowhere") && said.contains(makes), "{said}");
+    }
+}
+
+#[test]
+fn a_key_that_is_open_to_every_user_is_a_warning() {
+    let dir = tempfile::tempdir().unwrap();
+    let to = dir.path().to_str().unwrap();
+    let made = butterfly(&["ring-key", "generate", "ring", "--dir", to]);
+    assert_exit(&made, 0);
+    let key = String::from_utf8(made.stdout).unwrap();
+    let key = key.trim_end();
+    for (mode, warned) in [(0o400, false), (0o640, false), (0o644, true)] {
+        fs::set_permissions(key, Permissions::from_mode(mode)).unwrap();
+        let amber = Member::start(&["--ring-key", key]);
+        let log = amber.log();
+        assert_eq!(log.contains(&format!("chmod 600 {key}")), warned, "{log}");
     }
 }
 
