@@ -304,14 +304,14 @@ impl Bench {
         }
         let title = format!("{title}, {}: for each member", self.timing());
         self.report.table(&title, &COSTS);
-        let mut sizes = None;
+        let mut alone: Option<Cost> = None;
         for gossip in [false, true] {
             let mut ring = way.bind(members, self.kind(gossip))?;
             let agreed = ring.join_all()?.last().copied().unwrap_or_default();
             let with = if gossip { "with gossip" } else { "SWIM alone" };
             self.settle(&mut *ring)?;
             let cost = self.cost(&mut *ring, with)?;
-            sizes = sizes.or(Some(cost.bytes / cost.datagrams));
+            alone = alone.or(Some(cost));
             if gossip && members <= LARGE {
                 self.open_and_closed(&mut *ring)?;
             }
@@ -319,9 +319,11 @@ impl Bench {
             self.report
                 .note(&format!("{with}: all see all after {agreed:.2} s"));
         }
-        if way == Way::Apart {
-            let size = sizes.unwrap_or(0.0) as usize;
-            self.floors(members, size)?;
+        if let Some(alone) = alone.filter(|_| way == Way::Apart) {
+            let size = (alone.bytes / alone.datagrams) as usize;
+            let floor = self.floors(members, size)?;
+            let name = "SWIM alone over who asks once a second";
+            self.report.ratio(name, &alone.row(), &floor);
         }
         self.report.note(&format!("load {}", machine::load()));
         Ok(())
@@ -370,8 +372,9 @@ impl Bench {
         Ok(cost)
     }
 
-    /// Processes that do nothing, and such as ask each other once a second.
-    fn floors(&mut self, members: usize, size: usize) -> io::Result<()> {
+    /// Processes that do nothing, and such as ask each other once a second, whose row it returns.
+    fn floors(&mut self, members: usize, size: usize) -> io::Result<[f64; 9]> {
+        let mut row = [f64::NAN; 9];
         let asking = format!("floor: asks once a second, {size} bytes");
         for (name, sizes) in [
             ("floor: a bound socket, sleeping", None),
@@ -387,12 +390,12 @@ impl Bench {
                 windows.push(Cost::between(before, after, self.window, members));
             }
             windows.sort_by(|one, other| one.cpu.total_cmp(&other.cpu));
-            let mut row = windows[WINDOWS / 2].row();
-            let asks = if sizes.is_some() { 1.0 } else { 0.0 };
-            (row[1], row[2], row[3]) = (3.0 * asks, 2.0 * asks, 2.0 * asks * size as f64);
+            row = windows[WINDOWS / 2].row();
+            // They do not count what they do.
+            row[1..4].fill(f64::NAN);
             self.report.row(name, &row);
         }
-        Ok(())
+        Ok(row)
     }
 }
 

@@ -14,6 +14,7 @@ use crate::rumor::{RumorId, RumorKind, ServiceGroup};
 #[non_exhaustive]
 pub enum Event {
     /// A member became known (`from` is `None`) or its health changed.
+    #[non_exhaustive]
     MemberChanged {
         /// Who.
         id: MemberId,
@@ -66,6 +67,7 @@ pub enum Event {
     /// A rumor is held no more: its member departed.
     RumorGone(Arc<RumorId>),
     /// A group has a leader, also if it is the one that it had, in a new term.
+    #[non_exhaustive]
     LeaderElected {
         /// [`RumorKind::Election`] or [`RumorKind::ElectionUpdate`].
         kind: RumorKind,
@@ -95,6 +97,7 @@ pub enum Cause {
     /// It said that it leaves.
     ItsLeave,
     /// Another member's record of it.
+    #[non_exhaustive]
     Record {
         /// Who sent the record, which need not be who first said so; this member itself: it was restored from
         /// the data directory.

@@ -150,7 +150,8 @@ impl fmt::Display for Incarnation {
     }
 }
 
-/// How a member fares, from best to worst: at equal incarnations the worse wins (PROTOCOL.md §2).
+/// How a member fares, from best to worst: at equal incarnations the worse wins (PROTOCOL.md §2). The wire has
+/// no others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Health {

@@ -6,7 +6,8 @@ use std::str::FromStr;
 
 use crate::member::MemberId;
 
-/// The kinds of rumors that a member keeps. (What others gossip of members goes to the member table.)
+/// The kinds of rumors that a member keeps. (What others gossip of members goes to the member table.) The wire has no
+/// others (PROTOCOL.md §3), so that there will be none is promised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum RumorKind {
@@ -326,7 +327,7 @@ impl ServiceFile {
     }
 }
 
-/// How far an election has got.
+/// How far an election has got. The wire has no other states (PROTOCOL.md §3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum ElectionStatus {

@@ -5,6 +5,7 @@ use crate::error::Reject;
 /// The kinds of SWIM messages, as counters and traces tell them apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
+#[non_exhaustive]
 pub enum MessageKind {
     /// Are you there?
     Ping,

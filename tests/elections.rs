@@ -122,6 +122,7 @@ fn assert_one_winner_each(sim: &mut Sim, members: usize) {
                 group,
                 leader,
                 term,
+                ..
             } = event
             {
                 let key = (kind, group, term);

@@ -14,8 +14,9 @@ use super::world::{
 };
 use super::{Bench, name_of};
 
-/// Pings prepared for one row: so many that at 100 000 members the rows of the table are seldom in a cache.
-const PINGS: u32 = 4_096;
+/// Pings prepared for one row at most: at 100 000 members most of them are from somebody else, who was not heard of for
+/// so long that nothing of it is in a cache.
+const PINGS: u32 = 131_072;
 /// Pings in a batch.
 const BATCH: usize = 4_096;
 /// Memberships that ride on one ping.

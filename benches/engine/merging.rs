@@ -12,8 +12,10 @@ use super::Bench;
 use super::measure::{COLUMNS, compare, cost_of, in_turns};
 use super::world::{World, record};
 
-/// Memberships prepared for one row: at 100 000 members each is of somebody else.
-const RECORDS: usize = 8_192;
+/// Memberships in a batch.
+const BATCH: usize = 8_192;
+/// So many batches are of others, before the first comes again: at 100 000 members nothing of it is in a cache by then.
+const BATCHES: usize = 16;
 
 /// What one of the world's members is said to be: just what is held.
 fn stale(number: u32) -> MembershipRecord<'static> {
@@ -53,23 +55,27 @@ impl Bench {
         let held = (0..members).map(|number| (record(number).id, Incarnation::ZERO));
         let map: HashMap<MemberId, Incarnation> = held.collect();
         let mut rng = StdRng::seed_from_u64(3);
-        let records = (0..RECORDS).map(|_| stale(rng.random_range(1..members)));
+        let records = (0..BATCH * BATCHES).map(|_| stale(rng.random_range(1..members)));
         let records: Vec<_> = records.collect();
+        let mut batches = [records.chunks(BATCH).cycle(), records.chunks(BATCH).cycle()];
+        let [of_floor, of_ours] = &mut batches;
         let adopted = world.node.stats().records_adopted;
         let [floor, ours] = in_turns(
-            self.effort(60, RECORDS),
+            self.effort(60, BATCH),
             [
                 &mut |times| {
+                    let batch = of_floor.next().unwrap_or_default();
                     cost_of(|| {
-                        for record in &records[..times] {
+                        for record in &batch[..times] {
                             let held = map.get(&record.member.id);
                             black_box(held.is_some_and(|held| *held >= record.member.incarnation));
                         }
                     })
                 },
                 &mut |times| {
+                    let batch = of_ours.next().unwrap_or_default();
                     cost_of(|| {
-                        for record in &records[..times] {
+                        for record in &batch[..times] {
                             merge(&mut world, record);
                         }
                     })

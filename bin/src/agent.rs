@@ -194,6 +194,7 @@ impl Agent {
                 to,
                 incarnation,
                 cause,
+                ..
             } => {
                 self.log_change(id, addr, from, to, incarnation, cause);
             }
@@ -244,6 +245,7 @@ impl Agent {
                 group,
                 leader,
                 term,
+                ..
             } => {
                 let who = self.who(leader);
                 self.log_news(format_args!(
@@ -364,10 +366,10 @@ impl Agent {
 
     fn why(&self, cause: Cause) -> String {
         match cause {
-            Cause::Record { via } if via == self.member.node().id() => {
+            Cause::Record { via, .. } if via == self.member.node().id() => {
                 "it was known when this member ended last".to_owned()
             }
-            Cause::Record { via } => format!("heard from {}", self.who(via)),
+            Cause::Record { via, .. } => format!("heard from {}", self.who(via)),
             cause => cause.to_string(),
         }
     }

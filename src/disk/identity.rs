@@ -23,6 +23,7 @@ pub struct DataDir {
 
 /// With what a member starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct StoredIdentity {
     /// Its id.
     pub id: MemberId,

@@ -18,7 +18,7 @@ const HEADER_V1: usize = 49;
 /// Bytes of a length.
 const LENGTH: u64 = 8;
 
-/// The sections of a snapshot, in the order of the file.
+/// The sections of a snapshot, in the order of the file; another one would be another version of the format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Section {
     /// Members: each message is a `Membership`. In all other sections it is a `Rumor`.

@@ -12,8 +12,9 @@ use super::report::Column;
 use super::world::{World, table};
 use super::{Peers, butterfly_member, counting, foca_member, memberlist_member};
 
-/// Pings prepared for one row: so many that at 100 000 members what is known of them is seldom in a cache.
-const PINGS: u32 = 4_096;
+/// Pings prepared for one row at most: at 100 000 members most of them are from somebody else, who was not heard of for
+/// so long that nothing of it is in a cache.
+const PINGS: u32 = 131_072;
 const SIX: u32 = 6;
 
 /// Who pings, and the first of the six that ride along, as all implementations get them.
