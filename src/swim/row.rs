@@ -9,7 +9,8 @@ use crate::time::Time;
 /// No index: of a name, a place or a side table.
 pub(crate) const NONE: u32 = u32::MAX;
 
-/// What is known of one member, in 64 bytes.
+/// What is known of one member, in 64 bytes: one line of a cache.
+#[repr(align(64))]
 pub(crate) struct Row {
     pub id: MemberId,
     pub incarnation: Incarnation,
