@@ -398,3 +398,29 @@ fn a_plain_restart_asks_for_its_incarnation() {
         (5, 1)
     );
 }
+
+/// Who is alone, and how many sides there are, tells them apart.
+#[test]
+fn each_kind_of_partition_is_counted_when_it_is_made() {
+    let mut sim = ring(7);
+    let kinds = [
+        Fault::Halves,
+        Fault::OneAlone,
+        Fault::ThreeWays,
+        Fault::Bridge,
+    ];
+    let counts = |sim: &Sim| kinds.map(|kind| count(sim, kind));
+    // On a whole ring there is nothing to bridge.
+    sim.partition(|_| 3);
+    sim.bridge(6);
+    sim.heal();
+    assert_eq!(counts(&sim), [0; 4]);
+    sim.partition(|member| (member % 2) as u8);
+    assert_eq!(counts(&sim), [1, 0, 0, 0]);
+    sim.bridge(6);
+    assert_eq!(counts(&sim), [1, 0, 0, 1]);
+    sim.partition(|member| u8::from(member == 4));
+    sim.partition(|member| (member % 3) as u8);
+    sim.heal();
+    assert_eq!(counts(&sim), [1, 1, 1, 1]);
+}

@@ -457,8 +457,14 @@ impl Sim {
 
     /// From now on members only reach those with the same number, below 32; all have 0 at first.
     pub fn partition(&mut self, side_of: impl Fn(Index) -> u8) {
+        let mut sizes = [0; 32];
         for (member, host) in self.hosts.iter_mut().enumerate() {
-            host.sides = 1 << (side_of(member) % 32);
+            let side = side_of(member) % 32;
+            host.sides = 1 << side;
+            sizes[usize::from(side)] += 1;
+        }
+        if let Some(kind) = fault::kind_of_partition(&sizes) {
+            self.faults.add(kind);
         }
     }
 
@@ -469,7 +475,15 @@ impl Sim {
 
     /// The member reaches all sides of a partition.
     pub fn bridge(&mut self, member: Index) {
-        self.hosts[member].sides = u32::MAX;
+        let before = std::mem::replace(&mut self.hosts[member].sides, u32::MAX);
+        if self.hosts.iter().any(|host| host.sides & before == 0) {
+            self.faults.add(Fault::Bridge);
+        }
+    }
+
+    /// Counts what people do to the ring by commands.
+    fn happened(&mut self, fault: Fault) {
+        self.faults.add(fault);
     }
 
     /// All ways are open and all links perfect again, no process is slow, stalled or frozen; what crashed stays so.
