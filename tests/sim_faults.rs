@@ -159,6 +159,18 @@ fn without_a_copy_an_older_disk_is_an_empty_one() {
     sim.crash(1);
     sim.restart_with(1, Disk::Older);
     assert_eq!(sim.node(1).members().count(), 1);
+    let counts = [Fault::RestartOlder, Fault::RestartLost].map(|fault| count(&sim, fault));
+    assert_eq!(counts, [0, 1]);
+}
+
+#[test]
+fn who_is_down_is_not_stalled() {
+    let mut sim = ring(3);
+    sim.crash(1);
+    sim.stall(1);
+    assert_eq!(count(&sim, Fault::Stall), 0);
+    sim.restart_with(1, Disk::Kept);
+    agree(&mut sim);
 }
 
 #[test]

@@ -327,12 +327,17 @@ impl Sim {
     /// A crashed member comes back, with this disk.
     pub fn restart_with(&mut self, member: Index, disk: Disk) {
         let host = &mut self.hosts[member];
-        let (content, fault) = match disk {
-            Disk::Kept => (Some(Content::of(host)), Fault::RestartKept),
-            Disk::Lost => (None, Fault::RestartLost),
-            Disk::Older => (host.copy.clone(), Fault::RestartOlder),
+        let content = match disk {
+            Disk::Kept => Some(Content::of(host)),
+            Disk::Lost => None,
+            Disk::Older => host.copy.clone(),
         };
-        self.faults.add(fault);
+        self.faults.add(match (disk, &content) {
+            (Disk::Kept, _) => Fault::RestartKept,
+            (Disk::Older, Some(_)) => Fault::RestartOlder,
+            // Without a copy there is no older disk.
+            (Disk::Lost | Disk::Older, _) => Fault::RestartLost,
+        });
         let incarnation = content
             .as_ref()
             .map_or(Incarnation::ZERO, |content| content.mark.next());
@@ -409,8 +414,9 @@ impl Sim {
     /// What comes to the process waits in its socket, and what it sends does not leave, while it goes on
     /// working: slow processing of messages, as the Lifeguard paper has it.
     pub fn stall(&mut self, member: Index) {
-        if !self.hosts[member].stalled {
-            self.hosts[member].stalled = true;
+        let host = &mut self.hosts[member];
+        if host.up && !host.stalled {
+            host.stalled = true;
             self.faults.add(Fault::Stall);
         }
     }
