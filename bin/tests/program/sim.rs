@@ -43,6 +43,16 @@ fn the_documentation_shows_what_is_printed() {
     }
 }
 
+/// Too little was asked for, or for too short.
+#[test]
+fn what_was_asked_for_and_did_not_happen_is_said() {
+    let text = sim("--members 4 --for 5s --loss 0.0001 --partition 1us --kill 1 --rumors 0");
+    let told = "NOTHING HAPPENED of what --loss and --partition asked for";
+    assert!(text.contains(told), "{text}");
+    let text = sim("--members 4 --for 9s --loss 5 --pause 1 --pause-for 1s");
+    assert!(!text.contains("NOTHING HAPPENED"), "{text}");
+}
+
 #[test]
 fn people_read_what_a_ring_does() {
     let text = sim("--members 20 --loss 5 --kill 2 --leave 1 --for 30s --seed 7");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use butterfly::Health;
-use butterfly::sim::Sim;
+use butterfly::sim::{Fault, Sim};
 
 use super::plan::{NETWORK, Plan, network};
 use super::row::{Figure, RowSpec, Statistic};
@@ -31,7 +31,7 @@ fn measure(plan: &Plan) -> Vec<Figure> {
     SIZES
         .into_iter()
         .map(|(members, beside)| {
-            let times = plan.runs(20, 5, |seed| until_confirmed(seed, members));
+            let times = plan.runs(20, 5, |seed| until_confirmed(plan, seed, members));
             Figure::times(format!("N = {members}"), times)
                 .at_most(Statistic::Median, MOST)
                 .beside(beside)
@@ -40,7 +40,7 @@ fn measure(plan: &Plan) -> Vec<Figure> {
 }
 
 /// `None`: not within a minute.
-fn until_confirmed(seed: u64, members: usize) -> Option<Duration> {
+fn until_confirmed(plan: &Plan, seed: u64, members: usize) -> Option<Duration> {
     let mut sim = network(seed);
     let ids = sim.start_ring(members);
     if !sim.run_until(Duration::from_secs(20), Sim::all_agree) {
@@ -49,6 +49,7 @@ fn until_confirmed(seed: u64, members: usize) -> Option<Duration> {
     sim.run_for(Duration::from_secs(10));
     let (victim, start) = (ids[1 + seed as usize % (members - 1)], sim.now());
     sim.crash(victim);
+    plan.demand(seed, &sim, Fault::Crash);
     let known = sim.run_until(Duration::from_secs(60), |sim| {
         sim.all_hold(victim, Health::Confirmed)
     });

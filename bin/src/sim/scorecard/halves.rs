@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use butterfly::sim::Sim;
+use butterfly::sim::{Fault, Sim};
 
 use super::plan::{NETWORK, Plan, apply_config, settled};
 use super::row::{Figure, RowSpec, Statistic};
@@ -29,7 +29,7 @@ fn measure(plan: &Plan) -> Vec<Figure> {
         .iter()
         .map(|(hours, seeds)| {
             let times = plan.runs(*seeds, *seeds, |seed| {
-                until_one(seed, members, HOUR * *hours)
+                until_one(plan, seed, members, HOUR * *hours)
             });
             let what = format!("N = {members}, apart for {hours} h");
             Figure::times(what, times).at_most(Statistic::Highest, MOST)
@@ -38,7 +38,7 @@ fn measure(plan: &Plan) -> Vec<Figure> {
 }
 
 /// `None`: not within ten minutes.
-fn until_one(seed: u64, members: usize, apart: Duration) -> Option<Duration> {
+fn until_one(plan: &Plan, seed: u64, members: usize, apart: Duration) -> Option<Duration> {
     let mut sim = settled(seed, members);
     sim.partition(|member| u8::from(member % 2 == 0));
     sim.run_for(apart / 2);
@@ -48,6 +48,7 @@ fn until_one(seed: u64, members: usize, apart: Duration) -> Option<Duration> {
     }
     sim.run_for(apart / 2);
     sim.partition(|_| 0);
+    plan.demand(seed, &sim, Fault::Partition);
     let start = sim.now();
     let healed = |sim: &Sim| sim.all_agree() && sim.same_rumors();
     let healed = sim.run_until(Duration::from_secs(600), healed);
