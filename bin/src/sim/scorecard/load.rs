@@ -6,7 +6,7 @@ use butterfly::Timing;
 use butterfly::sim::Sim;
 
 use super::plan::{NETWORK, Plan, settled};
-use super::row::{Figure, RowSpec, Statistic, Unit};
+use super::row::{Figure, RowSpec, Statistic, Unit, highest_over_lowest};
 
 pub const ROW: RowSpec = RowSpec {
     number: 2,
@@ -42,16 +42,8 @@ fn measure(plan: &Plan) -> Vec<Figure> {
             figures.push(figure);
         }
     }
-    let (least, most) = means
-        .iter()
-        .fold((f64::MAX, 0.0_f64), |(least, most), mean| {
-            (least.min(*mean), most.max(*mean))
-        });
-    let flat = Figure::new(
-        "the costliest over the cheapest",
-        Unit::Number,
-        vec![most / least],
-    );
+    let ratio = highest_over_lowest(means);
+    let flat = Figure::new("the costliest over the cheapest", Unit::Number, vec![ratio]);
     figures.push(flat.of("in all").at_most(Statistic::Highest, FLAT));
     figures
 }
