@@ -41,7 +41,7 @@ struct Seen {
 
 fn measure(plan: &Plan) -> Vec<Figure> {
     let members = plan.pick(10_000, 200);
-    let seen = plan.runs(1, 1, |seed| leave(plan, seed, members));
+    let seen = plan.runs_one_by_one(20, 1, |seed| leave(plan, seed, members));
     let values = |take: fn(&Seen) -> f64| seen.iter().map(take).collect::<Vec<_>>();
     let name = format!("N = {members}");
     vec![

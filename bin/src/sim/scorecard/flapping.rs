@@ -52,7 +52,7 @@ fn measure(plan: &Plan) -> Vec<Figure> {
         ),
     ];
     for (name, fault, spoil) in faults {
-        let seen = plan.runs(10, 1, |seed| {
+        let seen = plan.runs(20, 1, |seed| {
             let mut sim = suffer(seed, members, spoil);
             plan.demand(seed, &sim, fault);
             look(&mut sim, &faulty(seed, members))

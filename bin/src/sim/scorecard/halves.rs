@@ -24,13 +24,11 @@ const RUMORS: u64 = 10;
 
 fn measure(plan: &Plan) -> Vec<Figure> {
     let members = plan.pick(200, 40);
-    let apart: &[(u32, u64)] = plan.pick(&[(1, 20), (24, 2)], &[(1, 2)]);
+    let apart: &[u32] = plan.pick(&[1, 24], &[1]);
     apart
         .iter()
-        .map(|(hours, seeds)| {
-            let times = plan.runs(*seeds, *seeds, |seed| {
-                until_one(plan, seed, members, HOUR * *hours)
-            });
+        .map(|hours| {
+            let times = plan.runs(20, 2, |seed| until_one(plan, seed, members, HOUR * *hours));
             let what = format!("N = {members}, apart for {hours} h");
             Figure::times(what, times).at_most(Statistic::Highest, MOST)
         })

@@ -60,7 +60,7 @@ struct Case {
 fn measure(plan: &Plan) -> Vec<Figure> {
     let (ours, without, alone) = (Timing::lan(), without_lifeguard(), swim_alone());
     let sums = |timing: &Timing, anomaly: Anomaly| {
-        plan.runs(4, 1, |seed| false_positives(plan, seed, timing, anomaly))
+        plan.runs(20, 1, |seed| false_positives(plan, seed, timing, anomaly))
     };
     let frozen = sums(&ours, Anomaly::Frozen);
     let [stalled, lesser, compared] =

@@ -1,5 +1,6 @@
 //! How much is run: which seeds, and on how many threads; and whether what was to go wrong did.
 
+use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use butterfly::sim::{Fault, Index, Sim, SimConfig};
@@ -40,8 +41,22 @@ impl Plan {
         quick: u64,
         experiment: impl Fn(u64) -> T + Sync,
     ) -> Vec<T> {
+        parallel::runs(self.range(full, quick), experiment)
+    }
+
+    /// The same, one at a time: a ring of 10 000 takes 12 GB, so two may be more than there is.
+    pub fn runs_one_by_one<T>(
+        &self,
+        full: u64,
+        quick: u64,
+        experiment: impl FnMut(u64) -> T,
+    ) -> Vec<T> {
+        self.range(full, quick).map(experiment).collect()
+    }
+
+    fn range(&self, full: u64, quick: u64) -> Range<u64> {
         let seeds = self.seeds.unwrap_or(self.pick(full, quick));
-        parallel::runs(self.from..self.from.saturating_add(seeds), experiment)
+        self.from..self.from.saturating_add(seeds)
     }
 
     /// Notes it if this did not go wrong in the run: a bound that is met without it says nothing.
@@ -107,6 +122,7 @@ mod tests {
         assert_eq!(plan.runs(100, 9, |seed| seed), (0..9).collect::<Vec<_>>());
         let plan = Plan::new(false, Some(3), 5);
         assert_eq!(plan.runs(100, 9, |seed| seed), [5, 6, 7]);
+        assert_eq!(plan.runs_one_by_one(100, 9, |seed| seed), [5, 6, 7]);
     }
 
     #[test]

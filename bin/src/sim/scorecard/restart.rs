@@ -31,7 +31,7 @@ fn measure(plan: &Plan) -> Vec<Figure> {
     disks
         .into_iter()
         .map(|(disk, restart, what)| {
-            let times = plan.runs(2, 2, |seed| {
+            let times = plan.runs(20, 2, |seed| {
                 let mut sim = settled(seed, members);
                 let took = until_all_agree(&mut sim, disk);
                 for fault in [Fault::Crash, restart] {
