@@ -1,5 +1,5 @@
 //! What can be made to go wrong in a simulated process does go wrong, is counted, and ends. (What happens to
-//! messages on their way is tested in `src/sim/turn.rs`, one message at a time.)
+//! messages on their way is tested in `src/sim/way.rs`, one message at a time.)
 
 use std::time::Duration;
 
