@@ -1,5 +1,5 @@
 //! What can be made to go wrong in a simulated process does go wrong, is counted, and ends. (What happens to
-//! messages on their way is tested in `src/sim/turn.rs`, one message at a time.)
+//! messages on their way is tested in `src/sim/way.rs`, one message at a time.)
 
 use std::time::Duration;
 
@@ -159,6 +159,18 @@ fn without_a_copy_an_older_disk_is_an_empty_one() {
     sim.crash(1);
     sim.restart_with(1, Disk::Older);
     assert_eq!(sim.node(1).members().count(), 1);
+    let counts = [Fault::RestartOlder, Fault::RestartLost].map(|fault| count(&sim, fault));
+    assert_eq!(counts, [0, 1]);
+}
+
+#[test]
+fn who_is_down_is_not_stalled() {
+    let mut sim = ring(3);
+    sim.crash(1);
+    sim.stall(1);
+    assert_eq!(count(&sim, Fault::Stall), 0);
+    sim.restart_with(1, Disk::Kept);
+    agree(&mut sim);
 }
 
 #[test]
@@ -397,4 +409,30 @@ fn a_plain_restart_asks_for_its_incarnation() {
         (incarnation(&sim, 1), sim.node(1).members().count()),
         (5, 1)
     );
+}
+
+/// Who is alone, and how many sides there are, tells them apart.
+#[test]
+fn each_kind_of_partition_is_counted_when_it_is_made() {
+    let mut sim = ring(7);
+    let kinds = [
+        Fault::Halves,
+        Fault::OneAlone,
+        Fault::ThreeWays,
+        Fault::Bridge,
+    ];
+    let counts = |sim: &Sim| kinds.map(|kind| count(sim, kind));
+    // On a whole ring there is nothing to bridge.
+    sim.partition(|_| 3);
+    sim.bridge(6);
+    sim.heal();
+    assert_eq!(counts(&sim), [0; 4]);
+    sim.partition(|member| (member % 2) as u8);
+    assert_eq!(counts(&sim), [1, 0, 0, 0]);
+    sim.bridge(6);
+    assert_eq!(counts(&sim), [1, 0, 0, 1]);
+    sim.partition(|member| u8::from(member == 4));
+    sim.partition(|member| (member % 3) as u8);
+    sim.heal();
+    assert_eq!(counts(&sim), [1, 1, 1, 1]);
 }

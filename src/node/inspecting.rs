@@ -4,7 +4,7 @@ use std::hash::{Hash, Hasher};
 
 use super::Node;
 use crate::limits::{MAX_GONE, MAX_QUEUED_EVENTS, MAX_QUEUED_TRACES};
-use crate::member::{Incarnation, MemberId};
+use crate::member::Incarnation;
 use crate::stats::Gauge;
 
 impl Node {
@@ -28,11 +28,6 @@ impl Node {
     /// Its own incarnation.
     pub(crate) fn incarnation(&self) -> Incarnation {
         self.swim.table().own().incarnation
-    }
-
-    /// Whether this member is gone for good, by a departure rumor.
-    pub(crate) fn is_exiled(&self, id: &MemberId) -> bool {
-        self.swim.is_exiled(id)
     }
 
     /// Equal at two members that hold the same members for living, but for a chance of 2⁻³².

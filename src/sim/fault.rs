@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// One kind of fault.
+/// One kind of fault: something that goes wrong, or what people do to a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 #[repr(u8)]
@@ -61,11 +61,29 @@ pub enum Fault {
     Twin,
     /// A process' clock jumps.
     ClockJump,
+    /// Many members start at once.
+    JoinStorm,
+    /// All members end at once, and start again.
+    RestartOfAll,
+    /// Some members leave at once.
+    MassLeave,
+    /// A member is told to depart for good.
+    Departure,
+    /// Two members ignore each other.
+    Block,
+    /// A partition parts the members in two.
+    Halves,
+    /// A partition parts one member from all others.
+    OneAlone,
+    /// A partition parts the members in three or more.
+    ThreeWays,
+    /// A member reaches all sides of a partition.
+    Bridge,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 27] = [
+    pub const ALL: [Fault; 36] = [
         Fault::Loss,
         Fault::Burst,
         Fault::HeavyTail,
@@ -93,6 +111,15 @@ impl Fault {
         Fault::SwappedAddresses,
         Fault::Twin,
         Fault::ClockJump,
+        Fault::JoinStorm,
+        Fault::RestartOfAll,
+        Fault::MassLeave,
+        Fault::Departure,
+        Fault::Block,
+        Fault::Halves,
+        Fault::OneAlone,
+        Fault::ThreeWays,
+        Fault::Bridge,
     ];
 
     /// Its name: lowercase, words joined by `_`.
@@ -125,6 +152,15 @@ impl Fault {
             Fault::SwappedAddresses => "swapped_addresses",
             Fault::Twin => "twin",
             Fault::ClockJump => "clock_jump",
+            Fault::JoinStorm => "join_storm",
+            Fault::RestartOfAll => "restart_of_all",
+            Fault::MassLeave => "mass_leave",
+            Fault::Departure => "departure",
+            Fault::Block => "block",
+            Fault::Halves => "halves",
+            Fault::OneAlone => "one_alone",
+            Fault::ThreeWays => "three_ways",
+            Fault::Bridge => "bridge",
         }
     }
 }
@@ -137,8 +173,15 @@ impl fmt::Display for Fault {
 
 /// How often each fault really happened: a run in which one that was asked for has a count of 0 has tested
 /// nothing of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FaultCounts([u64; Fault::ALL.len()]);
+
+impl Default for FaultCounts {
+    /// Nothing happened.
+    fn default() -> Self {
+        FaultCounts([0; Fault::ALL.len()])
+    }
+}
 
 impl FaultCounts {
     pub(super) fn add(&mut self, fault: Fault) {
@@ -164,9 +207,35 @@ impl FaultCounts {
     }
 }
 
+/// Which kind of partition sides of these sizes are; `None`: all are together.
+pub(super) fn kind_of_partition(sizes: &[usize]) -> Option<Fault> {
+    let mut sizes: Vec<_> = sizes.iter().filter(|size| **size > 0).collect();
+    sizes.sort_unstable();
+    match sizes.as_slice() {
+        [] | [_] => None,
+        [1, _] => Some(Fault::OneAlone),
+        [_, _] => Some(Fault::Halves),
+        _ => Some(Fault::ThreeWays),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_sizes_of_the_sides_tell_the_kind_of_a_partition() {
+        for (sizes, kind) in [
+            (&[0, 7, 0][..], None),
+            (&[4, 4], Some(Fault::Halves)),
+            (&[2, 0, 9], Some(Fault::Halves)),
+            (&[9, 1], Some(Fault::OneAlone)),
+            (&[1, 2, 3], Some(Fault::ThreeWays)),
+            (&[1, 1, 1, 1], Some(Fault::ThreeWays)),
+        ] {
+            assert_eq!(kind_of_partition(sizes), kind, "{sizes:?}");
+        }
+    }
 
     #[test]
     fn each_fault_has_its_own_count() {

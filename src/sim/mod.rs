@@ -327,12 +327,17 @@ impl Sim {
     /// A crashed member comes back, with this disk.
     pub fn restart_with(&mut self, member: Index, disk: Disk) {
         let host = &mut self.hosts[member];
-        let (content, fault) = match disk {
-            Disk::Kept => (Some(Content::of(host)), Fault::RestartKept),
-            Disk::Lost => (None, Fault::RestartLost),
-            Disk::Older => (host.copy.clone(), Fault::RestartOlder),
+        let content = match disk {
+            Disk::Kept => Some(Content::of(host)),
+            Disk::Lost => None,
+            Disk::Older => host.copy.clone(),
         };
-        self.faults.add(fault);
+        self.faults.add(match (disk, &content) {
+            (Disk::Kept, _) => Fault::RestartKept,
+            (Disk::Older, Some(_)) => Fault::RestartOlder,
+            // Without a copy there is no older disk.
+            (Disk::Lost | Disk::Older, _) => Fault::RestartLost,
+        });
         let incarnation = content
             .as_ref()
             .map_or(Incarnation::ZERO, |content| content.mark.next());
@@ -409,8 +414,9 @@ impl Sim {
     /// What comes to the process waits in its socket, and what it sends does not leave, while it goes on
     /// working: slow processing of messages, as the Lifeguard paper has it.
     pub fn stall(&mut self, member: Index) {
-        if !self.hosts[member].stalled {
-            self.hosts[member].stalled = true;
+        let host = &mut self.hosts[member];
+        if host.up && !host.stalled {
+            host.stalled = true;
             self.faults.add(Fault::Stall);
         }
     }
@@ -457,8 +463,14 @@ impl Sim {
 
     /// From now on members only reach those with the same number, below 32; all have 0 at first.
     pub fn partition(&mut self, side_of: impl Fn(Index) -> u8) {
+        let mut sizes = [0; 32];
         for (member, host) in self.hosts.iter_mut().enumerate() {
-            host.sides = 1 << (side_of(member) % 32);
+            let side = side_of(member) % 32;
+            host.sides = 1 << side;
+            sizes[usize::from(side)] += 1;
+        }
+        if let Some(kind) = fault::kind_of_partition(&sizes) {
+            self.faults.add(kind);
         }
     }
 
@@ -469,7 +481,15 @@ impl Sim {
 
     /// The member reaches all sides of a partition.
     pub fn bridge(&mut self, member: Index) {
-        self.hosts[member].sides = u32::MAX;
+        let before = std::mem::replace(&mut self.hosts[member].sides, u32::MAX);
+        if self.hosts.iter().any(|host| host.sides & before == 0) {
+            self.faults.add(Fault::Bridge);
+        }
+    }
+
+    /// Counts what people do to the ring by commands.
+    fn happened(&mut self, fault: Fault) {
+        self.faults.add(fault);
     }
 
     /// All ways are open and all links perfect again, no process is slow, stalled or frozen; what crashed stays so.

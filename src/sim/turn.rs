@@ -52,14 +52,7 @@ impl Sim {
         if !host.slow.is_zero() && !host.stalled {
             return self.turn_at(member, at);
         }
-        let local = host.local(self.now);
-        host.node.handle_timeout(local);
-        if self.config.watched
-            && let Some(what) = host.watch.period(self.now, &host.node, &self.config.timing)
-        {
-            self.violated(member, what);
-        }
-        self.settle(member);
+        self.serve_timers(member);
     }
 
     fn arrive(&mut self, to: usize, parcel: Parcel) {
@@ -150,15 +143,25 @@ impl Sim {
             self.settle(member);
         }
         let host = &mut self.hosts[member];
-        let local = host.local(self.now);
         let unread = !host.inbox.is_empty();
         host.node.handle_backlog(unread);
-        host.node.handle_timeout(local);
-        self.settle(member);
+        self.serve_timers(member);
         if unread {
             // The system does other things, too.
             self.turn_at(member, self.now + Duration::from_micros(1));
         }
+    }
+
+    fn serve_timers(&mut self, member: Index) {
+        let host = &mut self.hosts[member];
+        let local = host.local(self.now);
+        host.node.handle_timeout(local);
+        if self.config.watched
+            && let Some(what) = host.watch.period(self.now, &host.node, &self.config.timing)
+        {
+            self.violated(member, what);
+        }
+        self.settle(member);
     }
 
     /// Takes from a member what it has to say, and when it wants to be woken.
@@ -190,7 +193,7 @@ impl Sim {
         let mut wrong = None;
         while let Some(event) = host.node.poll_event() {
             if watched {
-                wrong = wrong.or(host.watch.event(&host.node, &event));
+                wrong = wrong.or(host.watch.event(&event));
             }
             if self.config.events {
                 host.events.push_back((now, event));

@@ -1,6 +1,6 @@
 //! What must hold of every member after every event, whatever goes wrong around it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Index;
 use crate::config::Timing;
@@ -11,6 +11,7 @@ use crate::limits::{
 };
 use crate::member::{Health, Incarnation, MemberId};
 use crate::node::Node;
+use crate::rumor::RumorKind;
 use crate::stats::{Gauge, MessageKind, Stats};
 use crate::time::Time;
 use crate::wire::{self, Message, RingKey};
@@ -40,6 +41,8 @@ pub(super) struct Watch {
     incarnation: Incarnation,
     /// Whom it holds for dead, and at which incarnation.
     dead: BTreeMap<MemberId, Incarnation>,
+    /// Who departed for good, by the rumors that it holds.
+    departed: BTreeSet<MemberId>,
     /// When the present period began, and what had been counted by then.
     window: Time,
     before: Stats,
@@ -64,7 +67,7 @@ impl Watch {
     }
 
     /// Something happened at the member.
-    pub fn event(&mut self, node: &Node, event: &Event) -> Option<String> {
+    pub fn event(&mut self, event: &Event) -> Option<String> {
         let Event::MemberChanged {
             id,
             from,
@@ -74,20 +77,37 @@ impl Watch {
             ..
         } = event
         else {
+            self.departure(event);
             return None;
         };
+        if self.departed.contains(id) && *to != Health::Departed {
+            return Some(format!("{id} departed by a rumor, and is {to}: {cause}"));
+        }
         if *to >= Health::Confirmed {
             self.dead.insert(*id, *incarnation);
             return None;
-        }
-        if node.is_exiled(id) {
-            return Some(format!("{id} departed by a rumor, and is {to}: {cause}"));
         }
         let died = self.dead.remove(id)?;
         // Who was forgotten is new, whatever was known of it.
         let proved = from.is_none() || matches!(cause, Cause::ProofOfLife | Cause::ItsLeave);
         (*incarnation <= died && !proved)
             .then(|| format!("{id} died at {died}, and is {to} at {incarnation}: {cause}"))
+    }
+
+    /// Notes departures for good as rumors come, and go: there may be too many, and the oldest is pardoned.
+    fn departure(&mut self, event: &Event) {
+        let (Event::RumorChanged(rumor) | Event::RumorGone(rumor)) = event else {
+            return;
+        };
+        if rumor.kind != RumorKind::Departure {
+            return;
+        }
+        if let Ok(id) = rumor.id.parse() {
+            match event {
+                Event::RumorGone(_) => self.departed.remove(&id),
+                _ => self.departed.insert(id),
+            };
+        }
     }
 
     /// The member has done all that was to do at this moment.
@@ -243,7 +263,11 @@ pub(super) fn datagram(bytes: &[u8], keys: &[RingKey]) -> Option<String> {
 /// Each can be broken.
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
     use super::*;
+    use crate::rumor::RumorId;
     use crate::sim::{Sim, SimConfig, id_of};
     use crate::wire::{Accusers, Encoder, MemberRecord, MembershipRecord};
 
@@ -290,8 +314,6 @@ mod tests {
 
     #[test]
     fn who_died_must_not_live_again_without_a_proof_or_a_refutation() {
-        let sim = ring();
-        let node = sim.node(0);
         let hearsay = Cause::Record { via: id_of(2) };
         for (number, cause, wrong) in [
             (4, hearsay, true),
@@ -302,38 +324,61 @@ mod tests {
             for dead in [Health::Confirmed, Health::Departed] {
                 let mut watch = Watch::default();
                 let died = change(dead, 4, Cause::SuspicionTimeout);
-                assert_eq!(watch.event(node, &died), None);
+                assert_eq!(watch.event(&died), None);
                 let lives = change(Health::Alive, number, cause);
-                assert_eq!(
-                    watch.event(node, &lives).is_some(),
-                    wrong,
-                    "{number} {cause}"
-                );
+                assert_eq!(watch.event(&lives).is_some(), wrong, "{number} {cause}");
                 // It lives: that it goes on doing so is nothing.
-                assert_eq!(watch.event(node, &lives), None);
+                assert_eq!(watch.event(&lives), None);
             }
         }
         // Who was forgotten meanwhile is new.
         let mut watch = Watch::default();
-        watch.event(node, &change(Health::Departed, 4, Cause::DeadTooLong));
+        watch.event(&change(Health::Departed, 4, Cause::DeadTooLong));
         let mut again = change(Health::Alive, 4, hearsay);
         if let Event::MemberChanged { from, .. } = &mut again {
             *from = None;
         }
-        assert_eq!(watch.event(node, &again), None);
+        assert_eq!(watch.event(&again), None);
     }
 
     #[test]
     fn who_departed_by_a_rumor_must_not_come_back() {
+        let rumor = Arc::new(RumorId::departure(id_of(1)));
+        let departs = Event::RumorChanged(Arc::clone(&rumor));
+        let departed = change(Health::Departed, 0, Cause::Departure);
+        for (to, cause) in [
+            (Health::Alive, Cause::ProofOfLife),
+            (Health::Suspect, Cause::ProbeFailed),
+            (Health::Confirmed, Cause::SuspicionTimeout),
+        ] {
+            let back = change(to, 99, cause);
+            let mut watch = Watch::default();
+            assert_eq!(watch.event(&back), None, "it knows of no departure");
+            assert_eq!(watch.event(&departs), None);
+            assert_eq!(watch.event(&departed), None);
+            assert!(watch.event(&back).is_some(), "{to}");
+            assert!(watch.event(&back).is_some(), "{to}, for good");
+            // Of too many departures the oldest is forgotten.
+            watch.event(&Event::RumorGone(Arc::clone(&rumor)));
+            assert_eq!(watch.event(&back), None);
+        }
+    }
+
+    #[test]
+    fn a_departure_is_known_by_its_rumor() {
         let mut sim = ring();
         sim.command(0, |node, now| node.depart(now, id_of(1)).unwrap());
-        let mut watch = Watch::default();
-        let lives = change(Health::Alive, 99, Cause::ProofOfLife);
-        assert!(watch.event(sim.node(0), &lives).is_some());
-        assert!(
-            watch.event(sim.node(2), &lives).is_none(),
-            "it knows of none"
-        );
+        assert!(sim.hosts[0].watch.departed.contains(&id_of(1)));
+        assert!(sim.hosts[2].watch.departed.is_empty());
+        assert_eq!(sim.violations(), []);
+    }
+
+    #[test]
+    fn a_slow_process_is_held_to_its_messages_too() {
+        let mut sim = ring();
+        sim.slow_down(0, Duration::from_millis(1));
+        sim.run_for(Duration::from_secs(3));
+        assert!(sim.hosts[0].watch.window > Time::ZERO);
     }
 
     #[test]

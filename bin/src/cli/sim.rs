@@ -23,7 +23,9 @@ Examples:
 const SCORECARD: &str = "\
 Examples:
   butterfly sim scorecard --quick                     small rings and few seeds: about a minute
-  butterfly sim scorecard -o markdown                 all of it: an hour on two cores
+  butterfly sim scorecard -o markdown                 all of it: some seven hours of CPU, half of them
+                                                      row 9, and 12 GB of memory
+  butterfly sim scorecard --seeds 2 -o markdown       all of it, the short way
   butterfly sim scorecard --rows 3,11 --seeds 100     two rows, with more seeds
   butterfly sim scorecard --rows 6 --from 7 --seeds 1 -o json     one run of a row again";
 
@@ -173,7 +175,7 @@ pub struct ScorecardArgs {
     /// Only these rows, separated by commas [default: all]
     #[arg(long, value_name = "ROWS", value_delimiter = ',')]
     pub rows: Vec<u8>,
-    /// So many runs of each experiment [default: what each row says, 20 in general]
+    /// So many runs of each experiment [default: 20 and more; with --quick fewer]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
     pub seeds: Option<u64>,
     /// The first of their seeds

@@ -24,7 +24,8 @@ fn json(options: &str) -> Value {
     serde_json::from_str(&sim(&format!("{options} -o json"))).unwrap()
 }
 
-/// What docs/simulator.md says that a command prints: the same on every machine, so a change of the protocol shows there.
+/// What docs/simulator.md says that a command prints: the same wherever it is built alike, so a change of the protocol
+/// shows there.
 #[test]
 fn the_documentation_shows_what_is_printed() {
     let page = fs::read_to_string("../docs/simulator.md").unwrap();
@@ -41,6 +42,16 @@ fn the_documentation_shows_what_is_printed() {
     for line in last.lines() {
         assert!(text.contains(line), "{line} is not in {text}");
     }
+}
+
+/// Too little was asked for, or for too short.
+#[test]
+fn what_was_asked_for_and_did_not_happen_is_said() {
+    let text = sim("--members 4 --for 5s --loss 0.0001 --partition 1us --kill 1 --rumors 0");
+    let told = "NOTHING HAPPENED of what --loss and --partition asked for";
+    assert!(text.contains(told), "{text}");
+    let text = sim("--members 4 --for 9s --loss 5 --pause 1 --pause-for 1s");
+    assert!(!text.contains("NOTHING HAPPENED"), "{text}");
 }
 
 #[test]

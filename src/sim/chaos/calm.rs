@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::storm::Storm;
-use super::trouble::Trouble;
 use super::users;
 use crate::config::Timing;
 use crate::member::{Health, MemberId};
@@ -158,7 +157,7 @@ fn unrest(storm: &mut Storm<'_>) -> Vec<String> {
         .into_iter()
         .collect();
     // On a ring without a key flipped bits make up members, hundreds of them, and such as are probed for ever.
-    let forged = storm.plan.has(Trouble::Fault(Fault::Corrupt)) && !storm.plan.sealed;
+    let forged = storm.plan.has(Fault::Corrupt) && !storm.plan.sealed;
     let sim = &mut storm.sim;
     for member in sim.up() {
         let node = sim.node(member);

@@ -12,7 +12,6 @@
 mod calm;
 mod plan;
 mod storm;
-mod trouble;
 mod users;
 
 use std::fmt;
@@ -22,7 +21,6 @@ use super::FaultCounts;
 use storm::Storm;
 
 pub use plan::Plan;
-pub use trouble::Trouble;
 
 /// What became of one seed.
 #[derive(Clone, Debug)]

@@ -7,8 +7,8 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 
-use super::trouble::Trouble;
 use crate::config::Timing;
+use crate::sim::Fault;
 
 /// What one seed has in store.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,7 +23,7 @@ pub struct Plan {
     /// Whether the ring has a key.
     pub sealed: bool,
     /// What goes wrong.
-    pub troubles: Vec<Trouble>,
+    pub troubles: Vec<Fault>,
     /// For how long it does.
     pub storm: Duration,
 }
@@ -35,7 +35,7 @@ impl Plan {
         // Small rings are the most peculiar, and the cheapest.
         let members = 3 + (37.0 * rng.random::<f64>().powi(4)) as usize;
         let timing = if rng.random_bool(0.8) { "lan" } else { "local" };
-        let mut troubles = Trouble::all();
+        let mut troubles = choices();
         troubles.shuffle(&mut rng);
         troubles.truncate(rng.random_range(1..=8));
         troubles.sort_unstable();
@@ -57,9 +57,39 @@ impl Plan {
         Timing::preset(self.timing).unwrap_or_default()
     }
 
-    pub(super) fn has(&self, trouble: Trouble) -> bool {
+    pub(super) fn has(&self, trouble: Fault) -> bool {
         self.troubles.contains(&trouble)
     }
+}
+
+/// All that can be chosen. That sockets are full comes about by freezing and slow loops, and a partition is of
+/// this kind or that.
+fn choices() -> Vec<Fault> {
+    let not_chosen = [
+        Fault::FullSocket,
+        Fault::Halves,
+        Fault::OneAlone,
+        Fault::ThreeWays,
+        Fault::Bridge,
+    ];
+    let mut all = Fault::ALL.to_vec();
+    all.retain(|fault| !not_chosen.contains(fault));
+    all
+}
+
+/// Whether it goes on all the time, and not in episodes.
+pub(super) fn is_steady(trouble: Fault) -> bool {
+    matches!(
+        trouble,
+        Fault::Loss
+            | Fault::Burst
+            | Fault::HeavyTail
+            | Fault::Duplicate
+            | Fault::Reorder
+            | Fault::Replay
+            | Fault::Corrupt
+            | Fault::Truncate
+    )
 }
 
 /// The generator of everything that a seed chooses.

@@ -6,8 +6,7 @@ use std::time::Duration;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
-use super::plan::{Plan, generator};
-use super::trouble::Trouble;
+use super::plan::{Plan, generator, is_steady};
 use super::users;
 use crate::member::MemberId;
 use crate::sim::{Disk, Fault, Index, Link, Sim, SimConfig};
@@ -27,7 +26,7 @@ enum Then {
     Unblock(Index, Index),
     End(Index),
     Start(Index, Disk),
-    Act(Trouble),
+    Act(Fault),
     Use,
 }
 
@@ -37,8 +36,6 @@ pub(super) struct Storm<'p> {
     pub rng: StdRng,
     agenda: BTreeMap<(Time, u64), Then>,
     steps: u64,
-    /// Trouble that came.
-    came: BTreeSet<Trouble>,
     /// Members that left, or were told to depart, and do not come back.
     pub gone: BTreeSet<Index>,
     /// Second processes with the id of another.
@@ -61,7 +58,6 @@ impl<'p> Storm<'p> {
             rng: generator(!plan.seed),
             agenda: BTreeMap::new(),
             steps: 0,
-            came: BTreeSet::new(),
             gone: BTreeSet::new(),
             twins: BTreeSet::new(),
         };
@@ -80,7 +76,7 @@ impl<'p> Storm<'p> {
         let plan = self.plan;
         self.later(Duration::ZERO, Then::Use);
         plan.troubles.iter().for_each(|trouble| {
-            if trouble.is_steady() {
+            if is_steady(*trouble) {
                 self.set_steady(*trouble);
             } else {
                 for _ in 0..self.rng.random_range(1..=5) {
@@ -132,13 +128,9 @@ impl<'p> Storm<'p> {
     }
 
     /// Trouble that was chosen and did not come: what was tested is not what it seems.
-    pub fn missing(&self) -> impl Iterator<Item = Trouble> + '_ {
-        let came = move |trouble: &Trouble| match trouble {
-            Trouble::Fault(fault) => self.sim.faults().of(*fault) > 0,
-            other => self.came.contains(other),
-        };
+    pub fn missing(&self) -> impl Iterator<Item = Fault> + '_ {
         let chosen = self.plan.troubles.iter().copied();
-        chosen.filter(move |trouble| !came(trouble))
+        chosen.filter(move |trouble| self.sim.faults().of(*trouble) == 0)
     }
 
     fn later(&mut self, after: Duration, then: Then) {
@@ -153,20 +145,20 @@ impl<'p> Storm<'p> {
         self.plan.timing().period.mul_f64(periods)
     }
 
-    fn set_steady(&mut self, trouble: Trouble) {
+    fn set_steady(&mut self, trouble: Fault) {
         let share = 10.0_f64.powf(self.rng.random_range(-1.5..-0.5));
         let network = self.sim.network_mut();
         match trouble {
-            Trouble::Fault(Fault::Loss) => network.loss = share,
-            Trouble::Fault(Fault::Burst) => network.burst = share,
-            Trouble::Fault(Fault::HeavyTail) => network.heavy_tail = share,
-            Trouble::Fault(Fault::Duplicate) => network.duplicate = share,
-            Trouble::Fault(Fault::Reorder) => network.reorder = share,
-            Trouble::Fault(Fault::Replay) => network.replay = share,
+            Fault::Loss => network.loss = share,
+            Fault::Burst => network.burst = share,
+            Fault::HeavyTail => network.heavy_tail = share,
+            Fault::Duplicate => network.duplicate = share,
+            Fault::Reorder => network.reorder = share,
+            Fault::Replay => network.replay = share,
             // Without a key each may make up a member, and all that is said of it.
-            Trouble::Fault(Fault::Corrupt) if !self.plan.sealed => network.corrupt = share / 20.0,
-            Trouble::Fault(Fault::Corrupt) => network.corrupt = share,
-            Trouble::Fault(Fault::Truncate) => network.truncate = share,
+            Fault::Corrupt if !self.plan.sealed => network.corrupt = share / 20.0,
+            Fault::Corrupt => network.corrupt = share,
+            Fault::Truncate => network.truncate = share,
             _ => {}
         }
     }
@@ -218,48 +210,36 @@ impl<'p> Storm<'p> {
         }
     }
 
-    fn act(&mut self, trouble: Trouble) {
+    fn act(&mut self, trouble: Fault) {
         match trouble {
-            _ if trouble.is_steady() => self.set_steady(trouble),
-            Trouble::Fault(Fault::Partition | Fault::OneWay) => self.divide(trouble),
-            Trouble::Fault(
-                Fault::LinkLoss
-                | Fault::FlipFlop
-                | Fault::UdpDead
-                | Fault::TcpDead
-                | Fault::SizeBlackHole,
-            ) => self.spoil_link(trouble),
-            Trouble::Fault(Fault::Freeze | Fault::Stall | Fault::SlowLoop | Fault::ClockJump) => {
+            _ if is_steady(trouble) => self.set_steady(trouble),
+            Fault::Partition | Fault::OneWay => self.divide(trouble),
+            Fault::LinkLoss
+            | Fault::FlipFlop
+            | Fault::UdpDead
+            | Fault::TcpDead
+            | Fault::SizeBlackHole => self.spoil_link(trouble),
+            Fault::Freeze | Fault::Stall | Fault::SlowLoop | Fault::ClockJump => {
                 self.hold_up(trouble)
             }
-            Trouble::Fault(_) => self.stop(trouble),
-            Trouble::JoinStorm => {
-                self.came.insert(trouble);
+            Fault::JoinStorm => {
+                self.sim.happened(trouble);
                 for _ in 0..self.rng.random_range(2..=10) {
                     self.come();
                 }
             }
-            Trouble::RestartOfAll => {
-                self.came.insert(trouble);
-                let disk = self.some_disk();
-                let pause = self.pause() / 10;
-                let mut all: Vec<_> = self.sim.up().collect();
-                all.retain(|member| !self.twins.contains(member));
-                for member in all {
-                    self.sim.crash(member);
-                    self.later(pause, Then::Start(member, disk));
-                }
-            }
-            Trouble::MassLeave => self.mass_leave(),
-            Trouble::Departure => self.depart(),
-            Trouble::Block => self.block(),
+            Fault::RestartOfAll => self.restart_all(),
+            Fault::MassLeave => self.mass_leave(),
+            Fault::Departure => self.depart(),
+            Fault::Block => self.block(),
+            _ => self.stop(trouble),
         }
     }
 
     /// Some ways are closed for a while.
-    fn divide(&mut self, trouble: Trouble) {
+    fn divide(&mut self, trouble: Fault) {
         let all = self.sim.processes();
-        if trouble == Trouble::Fault(Fault::OneWay) {
+        if trouble == Fault::OneWay {
             let Some(mute) = self.some_up(|_, _| true) else {
                 return;
             };
@@ -286,7 +266,7 @@ impl<'p> Storm<'p> {
     }
 
     /// One member's link is bad for a while.
-    fn spoil_link(&mut self, trouble: Trouble) {
+    fn spoil_link(&mut self, trouble: Fault) {
         let Some(member) = self.some_up(|_, _| true) else {
             return;
         };
@@ -296,11 +276,11 @@ impl<'p> Storm<'p> {
         let largest = self.rng.random_range(100..160);
         let link = self.sim.link_mut(member);
         match trouble {
-            Trouble::Fault(Fault::LinkLoss) if out => link.loss_out = share,
-            Trouble::Fault(Fault::LinkLoss) => link.loss_in = share,
-            Trouble::Fault(Fault::FlipFlop) => link.flip_flop = Some(period.mul_f64(flip)),
-            Trouble::Fault(Fault::UdpDead) => link.udp = false,
-            Trouble::Fault(Fault::TcpDead) => link.tcp = false,
+            Fault::LinkLoss if out => link.loss_out = share,
+            Fault::LinkLoss => link.loss_in = share,
+            Fault::FlipFlop => link.flip_flop = Some(period.mul_f64(flip)),
+            Fault::UdpDead => link.udp = false,
+            Fault::TcpDead => link.tcp = false,
             _ => link.largest = largest,
         }
         // Else its rumors may all be cold while it lasts.
@@ -313,22 +293,22 @@ impl<'p> Storm<'p> {
     }
 
     /// One process is held up for a while, or loses its sense of time.
-    fn hold_up(&mut self, trouble: Trouble) {
+    fn hold_up(&mut self, trouble: Fault) {
         let Some(member) = self.some_up(|_, _| true) else {
             return;
         };
         let pause = self.pause();
         let period = self.plan.timing().period;
         match trouble {
-            Trouble::Fault(Fault::Freeze) => {
+            Fault::Freeze => {
                 self.sim.freeze(member);
                 self.later(pause, Then::Thaw(member));
             }
-            Trouble::Fault(Fault::Stall) => {
+            Fault::Stall => {
                 self.sim.stall(member);
                 self.later(pause, Then::Unstall(member));
             }
-            Trouble::Fault(Fault::SlowLoop) => {
+            Fault::SlowLoop => {
                 let by = period.mul_f64(self.rng.random_range(0.01..0.5));
                 self.sim.slow_down(member, by);
                 self.later(pause + period, Then::Hurry(member));
@@ -349,7 +329,7 @@ impl<'p> Storm<'p> {
             (Fault::RestartOlder, Disk::Older),
         ]
         .into_iter()
-        .filter(|(fault, _)| self.plan.has(Trouble::Fault(*fault)))
+        .filter(|(fault, _)| self.plan.has(*fault))
         .map(|(_, disk)| disk)
         .collect();
         disks.push(Disk::Kept);
@@ -357,35 +337,35 @@ impl<'p> Storm<'p> {
     }
 
     /// A process ends, and mostly comes back.
-    fn stop(&mut self, trouble: Trouble) {
+    fn stop(&mut self, trouble: Fault) {
         let Some(member) = self.some_up(|_, _| true) else {
             return;
         };
         let pause = self.pause();
         let disk = match trouble {
-            Trouble::Fault(Fault::RestartKept) => Disk::Kept,
-            Trouble::Fault(Fault::RestartLost) => Disk::Lost,
-            Trouble::Fault(Fault::RestartOlder) => Disk::Older,
+            Fault::RestartKept => Disk::Kept,
+            Fault::RestartLost => Disk::Lost,
+            Fault::RestartOlder => Disk::Older,
             _ => self.some_disk(),
         };
         match trouble {
-            Trouble::Fault(Fault::Twin) => {
+            Fault::Twin => {
                 let twin = self.sim.start_twin(member);
                 self.twins.insert(twin);
                 self.ask_seeds(twin);
                 return self.later(pause, Then::End(twin));
             }
-            Trouble::Fault(Fault::RestartOlder) => {
+            Fault::RestartOlder => {
                 // The copy is as old as the pause is long, and the end comes after it.
                 self.sim.copy_disk(member);
                 self.sim.run_for(pause / 4);
                 self.sim.crash(member);
             }
-            Trouble::Fault(Fault::NewAddress) => {
+            Fault::NewAddress => {
                 self.sim.crash(member);
                 self.sim.move_away(member);
             }
-            Trouble::Fault(Fault::SwappedAddresses) => {
+            Fault::SwappedAddresses => {
                 let Some(other) = self.some_up(|_, other| other != member) else {
                     return;
                 };
@@ -396,7 +376,7 @@ impl<'p> Storm<'p> {
             }
             _ => self.sim.crash(member),
         }
-        let stays_down = trouble == Trouble::Fault(Fault::Crash) && self.rng.random_bool(0.3);
+        let stays_down = trouble == Fault::Crash && self.rng.random_bool(0.3);
         if !stays_down || member < SEEDS {
             self.later(pause, Then::Start(member, disk));
         }
@@ -408,15 +388,29 @@ impl<'p> Storm<'p> {
         self.ask_seeds(member);
     }
 
+    fn restart_all(&mut self) {
+        self.sim.happened(Fault::RestartOfAll);
+        let disk = self.some_disk();
+        let pause = self.pause() / 10;
+        let mut all: Vec<_> = self.sim.up().collect();
+        all.retain(|member| !self.twins.contains(member));
+        for member in all {
+            self.sim.crash(member);
+            self.later(pause, Then::Start(member, disk));
+        }
+    }
+
     fn mass_leave(&mut self) {
         let grace = self.plan.timing().leave_grace * 3;
-        for _ in 0..self.rng.random_range(1..=5) {
+        for number in 0..self.rng.random_range(1..=5) {
             let leaver = self.some_up(|storm, it| it >= SEEDS && !storm.gone.contains(&it));
             // There is nobody but seeds: the next try finds somebody.
             let Some(member) = leaver else {
                 return self.come();
             };
-            self.came.insert(Trouble::MassLeave);
+            if number == 0 {
+                self.sim.happened(Fault::MassLeave);
+            }
             self.sim.command(member, |node, now| node.leave(now));
             self.later(grace, Then::End(member));
             if self.rng.random_bool(0.5) {
@@ -434,8 +428,10 @@ impl<'p> Storm<'p> {
             return self.come();
         };
         let id: MemberId = self.sim.id(told);
-        self.came.insert(Trouble::Departure);
-        let _ = self.sim.command(teller, |node, now| node.depart(now, id));
+        let told_so = self.sim.command(teller, |node, now| node.depart(now, id));
+        if told_so.is_ok() {
+            self.sim.happened(Fault::Departure);
+        }
         self.gone.insert(told);
     }
 
@@ -446,7 +442,7 @@ impl<'p> Storm<'p> {
         let Some(other) = self.some_up(|_, other| other != one) else {
             return;
         };
-        self.came.insert(Trouble::Block);
+        self.sim.happened(Fault::Block);
         for (at, whom) in [(one, other), (other, one)] {
             let id = self.sim.id(whom);
             let _ = self.sim.command(at, |node, _| node.block(id));

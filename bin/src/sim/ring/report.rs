@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use butterfly::sim::Fault;
 use serde_json::{Map, Value, json};
 
 use super::load::Rates;
@@ -207,15 +208,48 @@ fn verdicts(scenario: &Scenario, outcome: &Outcome) -> Vec<String> {
     lines.push(all("who lives", |end| end.agreed));
     lines.push(all("the rumors", |end| end.same_rumors));
     let (datagrams, lost) = outcome.ends.iter().fold((0, 0), |(datagrams, lost), end| {
-        (datagrams + end.datagrams, lost + end.lost)
+        (datagrams + end.datagrams, lost + end.of(Fault::Loss))
     });
     if lost > 0 {
         lines.push(format!(
             "{datagrams} datagrams were sent, and {lost} messages lost."
         ));
     }
+    lines.extend(untested(scenario, outcome));
     lines.extend(hints(scenario, outcome));
     lines
+}
+
+/// What was asked for and did not happen once: nothing was learned of it.
+fn untested(scenario: &Scenario, outcome: &Outcome) -> Option<String> {
+    let sum = |of: &dyn Fn(&End) -> u64| outcome.ends.iter().map(of).sum::<u64>();
+    let fault = |fault| sum(&|end| end.of(fault));
+    let left = sum(&|end| end.left);
+    let asked = [
+        ("--loss", scenario.loss > 0.0, fault(Fault::Loss)),
+        (
+            "--kill",
+            scenario.killed > 0,
+            fault(Fault::Crash).saturating_sub(left),
+        ),
+        ("--leave", scenario.leaving > 0, left),
+        ("--pause", scenario.paused > 0, fault(Fault::Freeze)),
+        (
+            "--partition",
+            scenario.partition.is_some(),
+            fault(Fault::Partition),
+        ),
+    ];
+    let never = asked
+        .into_iter()
+        .filter(|(_, asked, count)| *asked && *count == 0);
+    let never: Vec<_> = never.map(|(option, ..)| option).collect();
+    (!never.is_empty()).then(|| {
+        format!(
+            "NOTHING HAPPENED of what {} asked for: this says nothing of it.",
+            never.join(" and ")
+        )
+    })
 }
 
 fn false_alarms(scenario: &Scenario, outcome: &Outcome) -> String {
@@ -305,7 +339,7 @@ pub fn json(scenario: &Scenario, outcome: &Outcome) -> Value {
             "agreed": end.agreed,
             "same_rumors": end.same_rumors,
             "datagrams": end.datagrams,
-            "lost": end.lost,
+            "lost": end.of(Fault::Loss),
             "trace": format!("{:016x}", end.trace_hash),
         })
     });

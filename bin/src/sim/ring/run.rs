@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use butterfly::sim::{Fault, Index, Sim};
+use butterfly::sim::{Fault, FaultCounts, Index, Sim};
 use butterfly::{RumorId, ServiceConfig, Stats, Time};
 
 use super::load::Load;
@@ -38,8 +38,10 @@ pub struct End {
     /// Whether they hold the same rumors.
     pub same_rumors: bool,
     pub datagrams: u64,
-    /// Of those, lost on their way.
-    pub lost: u64,
+    /// What went wrong.
+    pub faults: FaultCounts,
+    /// Members that left; their processes' ends are counted as crashes, too.
+    pub left: u64,
     /// Stands for every message that arrived, where and when.
     pub trace_hash: u64,
 }
@@ -96,6 +98,7 @@ struct Run<'a> {
     timeline: Vec<(Measure, Vec<f64>)>,
     accusations: Vec<u64>,
     deaths: Vec<u64>,
+    left: u64,
 }
 
 impl<'a> Run<'a> {
@@ -131,6 +134,7 @@ impl<'a> Run<'a> {
             timeline: Vec::new(),
             accusations: vec![0; POINTS],
             deaths: vec![0; POINTS],
+            left: 0,
         }
     }
 
@@ -156,6 +160,7 @@ impl<'a> Run<'a> {
             let next = self.moments.last().map_or(end, |(at, _)| (*at).min(end));
             self.sim.run_for(step.min(next.since(now)));
             for gone in self.observer.take(&mut self.sim) {
+                self.left += 1;
                 self.sim.crash(gone);
             }
             let now = self.sim.now();
@@ -282,10 +287,18 @@ impl<'a> Run<'a> {
                 agreed: self.sim.all_agree(),
                 same_rumors: self.sim.same_rumors(),
                 datagrams: self.sim.datagrams,
-                lost: self.sim.faults().of(Fault::Loss),
+                faults: self.sim.faults().clone(),
+                left: self.left,
                 trace_hash: self.sim.trace_hash(),
             }],
         }
+    }
+}
+
+impl End {
+    /// How often this went wrong.
+    pub fn of(&self, fault: Fault) -> u64 {
+        self.faults.of(fault)
     }
 }
 
@@ -404,7 +417,7 @@ mod tests {
             lossy.alarms.accusations
         );
         assert_eq!(lossy.deaths.iter().sum::<u64>(), lossy.alarms.dead_views);
-        assert!(lossy.ends[0].lost > 0);
+        assert!(lossy.ends[0].of(Fault::Loss) > 0);
     }
 
     #[test]

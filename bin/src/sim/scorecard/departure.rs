@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use butterfly::Health;
-use butterfly::sim::{Index, Sim};
+use butterfly::sim::{Fault, Index, Sim};
 
 use super::plan::{NETWORK, Plan, settled};
 use super::row::{Figure, RowSpec, Statistic, Unit};
@@ -24,6 +24,8 @@ pub const ROW: RowSpec = RowSpec {
 const WITHIN: Duration = Duration::from_secs(10);
 const MINUTE: Duration = Duration::from_secs(60);
 /// So long it may take until all agree.
+const MOST: f64 = 60.0;
+/// So long that is waited for, to see how late it is.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 struct Seen {
@@ -39,7 +41,7 @@ struct Seen {
 
 fn measure(plan: &Plan) -> Vec<Figure> {
     let members = plan.pick(10_000, 200);
-    let seen = plan.runs(1, 1, |seed| leave(seed, members));
+    let seen = plan.runs_one_by_one(20, 1, |seed| leave(plan, seed, members));
     let values = |take: fn(&Seen) -> f64| seen.iter().map(take).collect::<Vec<_>>();
     let name = format!("N = {members}");
     vec![
@@ -47,7 +49,7 @@ fn measure(plan: &Plan) -> Vec<Figure> {
             format!("{name}: converged"),
             seen.iter().map(|seen| seen.took),
         )
-        .at_most(Statistic::Highest, PATIENCE.as_secs_f64()),
+        .at_most(Statistic::Highest, MOST),
         Figure::new(
             format!("{name}: the most that waits at one"),
             Unit::Count,
@@ -74,7 +76,7 @@ fn measure(plan: &Plan) -> Vec<Figure> {
     ]
 }
 
-fn leave(seed: u64, members: usize) -> Seen {
+fn leave(plan: &Plan, seed: u64, members: usize) -> Seen {
     let mut sim = settled(seed, members);
     sim.keep_events(false);
     sim.run_for(Duration::from_secs(5));
@@ -94,6 +96,7 @@ fn leave(seed: u64, members: usize) -> Seen {
     let start = sim.now();
     sim.run_for(grace);
     gone[ended..].iter().for_each(|member| sim.crash(*member));
+    plan.demand(seed, &sim, Fault::Crash);
     let converged = |sim: &Sim| {
         let living = sim.up().count();
         sim.up().all(|member| {

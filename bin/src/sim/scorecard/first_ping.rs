@@ -3,7 +3,7 @@
 use std::f64::consts::E;
 use std::time::Duration;
 
-use butterfly::sim::{Sim, id_of};
+use butterfly::sim::{Fault, Sim, id_of};
 use butterfly::trace::TraceKind;
 use butterfly::{Time, Timing};
 
@@ -28,7 +28,7 @@ fn measure(plan: &Plan) -> Vec<Figure> {
     [32, 100]
         .into_iter()
         .map(|members| {
-            let periods = plan.runs(2_000, 500, |seed| until_first_ping(seed, members));
+            let periods = plan.runs(2_000, 500, |seed| until_first_ping(plan, seed, members));
             Figure::new(format!("N = {members}"), Unit::Number, periods)
                 .within(Statistic::Mean, within.clone())
         })
@@ -36,7 +36,7 @@ fn measure(plan: &Plan) -> Vec<Figure> {
 }
 
 /// In whole periods, rounded up; infinite: not within a minute.
-fn until_first_ping(seed: u64, members: usize) -> f64 {
+fn until_first_ping(plan: &Plan, seed: u64, members: usize) -> f64 {
     let mut sim = network(seed);
     let ids = sim.start_ring(members);
     if !sim.run_until(Duration::from_secs(20), Sim::all_agree) {
@@ -45,6 +45,7 @@ fn until_first_ping(seed: u64, members: usize) -> f64 {
     sim.run_for(Duration::from_secs(10));
     let (victim, crash) = (ids[seed as usize % members], sim.now());
     sim.crash(victim);
+    plan.demand(seed, &sim, Fault::Crash);
     for member in sim.up().collect::<Vec<_>>() {
         sim.command(member, |node, _| node.set_tracing(true));
     }

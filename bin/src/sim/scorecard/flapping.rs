@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use butterfly::sim::{Index, Sim};
+use butterfly::sim::{Fault, Index, Sim};
 use butterfly::{Event, Health};
 
 use super::plan::{NETWORK, Plan, settled};
@@ -38,17 +38,25 @@ struct Seen {
 fn measure(plan: &Plan) -> Vec<Figure> {
     let members = plan.pick(1_000, 200);
     let mut figures = Vec::new();
-    type Fault = fn(&mut Sim, Index);
-    let faults: [(&str, Fault); 2] = [
-        ("80 % of what they send lost", |sim, member| {
-            sim.link_mut(member).loss_out = LOSS
-        }),
-        ("nothing in for 20 s in 40", |sim, member| {
-            sim.link_mut(member).flip_flop = Some(FLIP_FLOP)
-        }),
+    type Spoil = fn(&mut Sim, Index);
+    let faults: [(&str, Fault, Spoil); 2] = [
+        (
+            "80 % of what they send lost",
+            Fault::LinkLoss,
+            |sim, member| sim.link_mut(member).loss_out = LOSS,
+        ),
+        (
+            "nothing in for 20 s in 40",
+            Fault::FlipFlop,
+            |sim, member| sim.link_mut(member).flip_flop = Some(FLIP_FLOP),
+        ),
     ];
-    for (name, fault) in faults {
-        let seen = plan.runs(10, 1, |seed| suffer(seed, members, fault));
+    for (name, fault, spoil) in faults {
+        let seen = plan.runs(20, 1, |seed| {
+            let mut sim = suffer(seed, members, spoil);
+            plan.demand(seed, &sim, fault);
+            look(&mut sim, &faulty(seed, members))
+        });
         let figure = |what: &str, take: fn(&Seen) -> f64| {
             let values = seen.iter().map(take).collect();
             Figure::new(format!("{name}: {what}"), Unit::Count, values)
@@ -68,7 +76,7 @@ fn measure(plan: &Plan) -> Vec<Figure> {
             }),
         ]);
     }
-    let crashed = plan.runs(20, 2, |seed| until_confirmed(seed, members));
+    let crashed = plan.runs(20, 2, |seed| until_confirmed(plan, seed, members));
     let (times, deaths): (Vec<_>, Vec<_>) = crashed.into_iter().unzip();
     figures.extend([
         Figure::times("10 crash: all Confirmed by all", times)
@@ -87,13 +95,15 @@ fn faulty(seed: u64, members: usize) -> Vec<Index> {
         .collect()
 }
 
-fn suffer(seed: u64, members: usize, fault: fn(&mut Sim, Index)) -> Seen {
+/// A ring in which some have had bad links for long.
+fn suffer(seed: u64, members: usize, spoil: fn(&mut Sim, Index)) -> Sim {
     let mut sim = settled(seed, members);
     sim.run_for(Duration::from_secs(10));
-    let faulty = faulty(seed, members);
-    faulty.iter().for_each(|member| fault(&mut sim, *member));
+    for member in faulty(seed, members) {
+        spoil(&mut sim, member);
+    }
     sim.run_for(TIME);
-    look(&mut sim, &faulty)
+    sim
 }
 
 fn look(sim: &mut Sim, faulty: &[Index]) -> Seen {
@@ -131,12 +141,13 @@ fn look(sim: &mut Sim, faulty: &[Index]) -> Seen {
 }
 
 /// Until all know all of the crashed for Confirmed, and how many living ones were held for dead.
-fn until_confirmed(seed: u64, members: usize) -> (Option<Duration>, f64) {
+fn until_confirmed(plan: &Plan, seed: u64, members: usize) -> (Option<Duration>, f64) {
     let mut sim = settled(seed, members);
     sim.run_for(Duration::from_secs(10));
     let crashed = faulty(seed, members);
     let start = sim.now();
     crashed.iter().for_each(|member| sim.crash(*member));
+    plan.demand(seed, &sim, Fault::Crash);
     let known = sim.run_until(TIME, |sim| {
         crashed
             .iter()

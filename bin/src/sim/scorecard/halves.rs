@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use butterfly::sim::Sim;
+use butterfly::sim::{Fault, Sim};
 
 use super::plan::{NETWORK, Plan, apply_config, settled};
 use super::row::{Figure, RowSpec, Statistic};
@@ -24,13 +24,11 @@ const RUMORS: u64 = 10;
 
 fn measure(plan: &Plan) -> Vec<Figure> {
     let members = plan.pick(200, 40);
-    let apart: &[(u32, u64)] = plan.pick(&[(1, 20), (24, 2)], &[(1, 2)]);
+    let apart: &[u32] = plan.pick(&[1, 24], &[1]);
     apart
         .iter()
-        .map(|(hours, seeds)| {
-            let times = plan.runs(*seeds, *seeds, |seed| {
-                until_one(seed, members, HOUR * *hours)
-            });
+        .map(|hours| {
+            let times = plan.runs(20, 2, |seed| until_one(plan, seed, members, HOUR * *hours));
             let what = format!("N = {members}, apart for {hours} h");
             Figure::times(what, times).at_most(Statistic::Highest, MOST)
         })
@@ -38,7 +36,7 @@ fn measure(plan: &Plan) -> Vec<Figure> {
 }
 
 /// `None`: not within ten minutes.
-fn until_one(seed: u64, members: usize, apart: Duration) -> Option<Duration> {
+fn until_one(plan: &Plan, seed: u64, members: usize, apart: Duration) -> Option<Duration> {
     let mut sim = settled(seed, members);
     sim.partition(|member| u8::from(member % 2 == 0));
     sim.run_for(apart / 2);
@@ -48,6 +46,7 @@ fn until_one(seed: u64, members: usize, apart: Duration) -> Option<Duration> {
     }
     sim.run_for(apart / 2);
     sim.partition(|_| 0);
+    plan.demand(seed, &sim, Fault::Partition);
     let start = sim.now();
     let healed = |sim: &Sim| sim.all_agree() && sim.same_rumors();
     let healed = sim.run_until(Duration::from_secs(600), healed);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use butterfly::sim::{Sim, id_of};
+use butterfly::sim::{Fault, Sim, id_of};
 use butterfly::{Event, Health};
 
 use super::plan::{Plan, network};
@@ -24,18 +24,19 @@ const TIME: Duration = Duration::from_secs(175);
 const LOSS: f64 = 0.1;
 
 fn measure(plan: &Plan) -> Vec<Figure> {
-    let stable = plan.runs(50, 5, |seed| stable(seed) as f64);
+    let stable = plan.runs(50, 5, |seed| stable(plan, seed) as f64);
     let figure = Figure::new("stable members", Unit::Count, stable)
         .at_least(Statistic::Lowest, MEMBERS as f64)
         .beside("SWIM: 12 with suspicion, 4 and 2 without");
     vec![figure]
 }
 
-fn stable(seed: u64) -> usize {
+fn stable(plan: &Plan, seed: u64) -> usize {
     let mut sim = network(seed);
     sim.network_mut().loss = LOSS;
     let members = sim.start_ring(MEMBERS);
     sim.run_for(TIME);
+    plan.demand(seed, &sim, Fault::Loss);
     let mut accused = BTreeSet::new();
     for member in &members {
         for (_, event) in sim.take_events(*member) {

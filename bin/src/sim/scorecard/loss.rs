@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use butterfly::sim::Sim;
+use butterfly::sim::{Fault, Sim};
 use butterfly::{Event, Health, Incarnation, MemberId};
 
 use super::plan::{Plan, settled};
@@ -23,14 +23,14 @@ pub const ROW: RowSpec = RowSpec {
 const HOUR: Duration = Duration::from_secs(3_600);
 
 fn measure(plan: &Plan) -> Vec<Figure> {
-    let sizes: &[(usize, u64)] = plan.pick(&[(20, 20), (100, 20), (1_000, 2)], &[(20, 2)]);
+    let sizes: &[usize] = plan.pick(&[20, 100, 1_000], &[20]);
     let mut figures = Vec::new();
-    for (members, seeds) in sizes {
+    for members in sizes {
         for percent in [5, 15, 25] {
             let time = plan.pick(HOUR, HOUR / 6);
             let hours = *members as f64 * time.as_secs_f64() / HOUR.as_secs_f64();
-            let deaths = plan.runs(*seeds, *seeds, |seed| {
-                false_deaths(seed, *members, percent, time) as f64 / hours
+            let deaths = plan.runs(20, 2, |seed| {
+                false_deaths(plan, seed, *members, percent, time) as f64 / hours
             });
             let figure = Figure::new(
                 format!("N = {members}, loss {percent} %"),
@@ -45,7 +45,9 @@ fn measure(plan: &Plan) -> Vec<Figure> {
         }
     }
     let minute = Duration::from_secs(60);
-    let deaths = plan.runs(200, 20, |seed| false_deaths(seed, 20, 25, minute) as f64);
+    let deaths = plan.runs(200, 20, |seed| {
+        false_deaths(plan, seed, 20, 25, minute) as f64
+    });
     figures.push(
         Figure::new("N = 20, loss 25 %, 60 s: false deaths", Unit::Count, deaths)
             .at_most(Statistic::Highest, 0.0)
@@ -54,7 +56,7 @@ fn measure(plan: &Plan) -> Vec<Figure> {
     figures
 }
 
-fn false_deaths(seed: u64, members: usize, percent: u32, time: Duration) -> usize {
+fn false_deaths(plan: &Plan, seed: u64, members: usize, percent: u32, time: Duration) -> usize {
     let mut sim = settled(seed, members);
     sim.network_mut().loss = f64::from(percent) / 100.0;
     let mut deaths = BTreeSet::new();
@@ -64,6 +66,7 @@ fn false_deaths(seed: u64, members: usize, percent: u32, time: Duration) -> usiz
         sim.run_for(time / PARTS);
         count_deaths(&mut sim, &mut deaths);
     }
+    plan.demand(seed, &sim, Fault::Loss);
     deaths.len()
 }
 

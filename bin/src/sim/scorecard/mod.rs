@@ -45,17 +45,35 @@ const ROWS: [RowSpec; 12] = [
 pub fn scorecard(args: &ScorecardArgs) -> Result<(), Failure> {
     let plan = Plan::new(args.quick, args.seeds, args.from);
     let mut rows = Vec::new();
+    let mut untested = None;
     for spec in chosen(&args.rows)? {
         output::tell(&format!("row {}: {} …", spec.number, spec.title));
         rows.push(Row::measure(spec, &plan));
+        untested = untested.or(without_faults(spec.number, &plan));
     }
     output::print(&report::render(&rows, args.output))?;
+    if let Some(failure) = untested {
+        return Err(failure);
+    }
     let missed = rows.iter().filter(|row| !row.is_met()).count();
     if args.strict && missed > 0 {
         let rows = output::count(missed, "row");
         return Err(Failure::failed(format_args!("{rows} missed a bound")));
     }
     Ok(())
+}
+
+/// Says which fault the row was to have and did not, whatever its figures are worth.
+fn without_faults(row: u8, plan: &Plan) -> Option<Failure> {
+    let missing = plan.take_missing();
+    let (seed, fault) = missing.first()?;
+    let others = match missing.len() - 1 {
+        0 => String::new(),
+        others => format!(" (and so in {others} more)"),
+    };
+    Some(Failure::failed(format_args!(
+        "row {row}, seed {seed}: {fault} was to happen and did not, so its figures show nothing{others}"
+    )))
 }
 
 /// The rows of these numbers; none: all.
@@ -74,6 +92,8 @@ fn chosen(numbers: &[u8]) -> Result<Vec<&'static RowSpec>, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use butterfly::sim::Fault;
+
     use super::*;
 
     #[test]
@@ -86,6 +106,22 @@ mod tests {
         assert_eq!(numbers(&[11, 3, 3]), [3, 11]);
         let error = chosen(&[3, 99]).unwrap_err().to_string();
         assert!(error.contains("no row 99: the rows are"), "{error}");
+    }
+
+    #[test]
+    fn a_row_without_its_faults_is_a_failure() {
+        let plan = Plan::new(true, None, 0);
+        assert_eq!(without_faults(5, &plan), None);
+        let sim = plan::settled(3, 2);
+        for seed in [4, 3] {
+            plan.demand(seed, &sim, Fault::LinkLoss);
+        }
+        let failure = without_faults(5, &plan).unwrap().to_string();
+        assert!(
+            failure.starts_with("row 5, seed 3: link_loss was to happen and did not"),
+            "{failure}"
+        );
+        assert_eq!(without_faults(5, &plan), None, "of the next row");
     }
 
     #[test]

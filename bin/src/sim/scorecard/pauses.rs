@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use butterfly::sim::{Index, Sim};
+use butterfly::sim::{Fault, Index, Sim};
 use butterfly::{Event, Health, Timing};
 
 use super::plan::{NETWORK, Plan, timed};
@@ -60,7 +60,7 @@ struct Case {
 fn measure(plan: &Plan) -> Vec<Figure> {
     let (ours, without, alone) = (Timing::lan(), without_lifeguard(), swim_alone());
     let sums = |timing: &Timing, anomaly: Anomaly| {
-        plan.runs(4, 1, |seed| false_positives(plan, seed, timing, anomaly))
+        plan.runs(20, 1, |seed| false_positives(plan, seed, timing, anomaly))
     };
     let frozen = sums(&ours, Anomaly::Frozen);
     let [stalled, lesser, compared] =
@@ -88,7 +88,7 @@ fn measure(plan: &Plan) -> Vec<Figure> {
 fn detection(plan: &Plan, ours: &Timing, without: &Timing) -> Vec<Figure> {
     let delays = |timing: &Timing| {
         let seeds = plan.runs(20, 2, |seed| {
-            let delays = ANOMALOUS.map(|members| delays(seed, timing, members));
+            let delays = ANOMALOUS.map(|members| delays(plan, seed, timing, members));
             delays.concat()
         });
         seeds.concat().into_iter().unzip::<_, _, Vec<_>, Vec<_>>()
@@ -140,28 +140,29 @@ fn false_positives(plan: &Plan, seed: u64, timing: &Timing, anomaly: Anomaly) ->
                     pause,
                     run,
                 };
-                sum += false_positives_of(seed, timing, case);
+                sum += false_positives_of(plan, seed, timing, case);
             }
         }
     }
     sum as f64
 }
 
-fn false_positives_of(seed: u64, timing: &Timing, case: Case) -> usize {
+fn false_positives_of(plan: &Plan, seed: u64, timing: &Timing, case: Case) -> usize {
     let (mut sim, still) = ring(seed, timing, case.members);
     let end = sim.now() + TIME;
+    type Do = fn(&mut Sim, Index);
+    let (stop, go_on, fault): (Do, Do, _) = match case.anomaly {
+        Anomaly::Frozen => (Sim::freeze, Sim::thaw, Fault::Freeze),
+        Anomaly::Stalled => (Sim::stall, Sim::unstall, Fault::Stall),
+    };
     while sim.now() < end {
-        type Do = fn(&mut Sim, Index);
-        let (stop, go_on): (Do, Do) = match case.anomaly {
-            Anomaly::Frozen => (Sim::freeze, Sim::thaw),
-            Anomaly::Stalled => (Sim::stall, Sim::unstall),
-        };
         still.iter().for_each(|member| stop(&mut sim, *member));
         sim.run_for(case.pause);
         still.iter().for_each(|member| go_on(&mut sim, *member));
         sim.run_for(case.run);
     }
     sim.run_for(AFTERWARDS);
+    plan.demand(seed, &sim, fault);
     let ids: Vec<_> = still.iter().map(|member| sim.id(*member)).collect();
     let mut count = 0;
     for member in healthy(&sim, &still) {
@@ -177,6 +178,7 @@ fn false_positives_of(seed: u64, timing: &Timing, case: Case) -> usize {
 
 /// Of each that stands still once: until the first healthy member holds it for Confirmed, and until all do.
 fn delays(
+    plan: &Plan,
     seed: u64,
     timing: &Timing,
     anomalous: usize,
@@ -185,6 +187,7 @@ fn delays(
     let start = sim.now();
     still.iter().for_each(|member| sim.freeze(*member));
     sim.run_for(Duration::from_millis(32_768));
+    plan.demand(seed, &sim, Fault::Freeze);
     let healthy = healthy(&sim, &still);
     let mut verdicts = vec![Vec::new(); still.len()];
     for member in &healthy {

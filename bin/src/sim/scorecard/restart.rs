@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use butterfly::Health;
 use butterfly::node::Node;
-use butterfly::sim::{Disk, Index, Sim};
+use butterfly::sim::{Disk, Fault, Index, Sim};
 
 use super::plan::{NETWORK, Plan, settled};
 use super::row::{Figure, RowSpec, Statistic};
@@ -24,19 +24,28 @@ const MOST: f64 = 60.0;
 
 fn measure(plan: &Plan) -> Vec<Figure> {
     let members = plan.pick(4_500, 200);
-    let disks = [(Disk::Kept, "disks kept"), (Disk::Lost, "disks lost")];
+    let disks = [
+        (Disk::Kept, Fault::RestartKept, "disks kept"),
+        (Disk::Lost, Fault::RestartLost, "disks lost"),
+    ];
     disks
         .into_iter()
-        .map(|(disk, what)| {
-            let times = plan.runs(2, 2, |seed| until_all_agree(seed, members, disk));
+        .map(|(disk, restart, what)| {
+            let times = plan.runs(20, 2, |seed| {
+                let mut sim = settled(seed, members);
+                let took = until_all_agree(&mut sim, disk);
+                for fault in [Fault::Crash, restart] {
+                    plan.demand(seed, &sim, fault);
+                }
+                took
+            });
             Figure::times(format!("N = {members}, {what}"), times).at_most(Statistic::Highest, MOST)
         })
         .collect()
 }
 
 /// `None`: not within five minutes.
-fn until_all_agree(seed: u64, members: usize, disk: Disk) -> Option<Duration> {
-    let mut sim = settled(seed, members);
+fn until_all_agree(sim: &mut Sim, disk: Disk) -> Option<Duration> {
     sim.keep_events(false);
     sim.run_for(Duration::from_secs(5));
     let all: Vec<_> = sim.up().collect();

@@ -180,6 +180,16 @@ impl Figure {
     }
 }
 
+/// How flat something is: 1 if all values are the same.
+pub fn highest_over_lowest(values: impl IntoIterator<Item = f64>) -> f64 {
+    let (lowest, highest) = values
+        .into_iter()
+        .fold((f64::MAX, 0.0_f64), |(lowest, highest), value| {
+            (lowest.min(value), highest.max(value))
+        });
+    highest / lowest
+}
+
 impl Unit {
     fn show(self, value: f64) -> String {
         match self {
@@ -250,6 +260,13 @@ mod tests {
         let figure = Figure::new("it", Unit::Count, Vec::new()).at_most(Statistic::Highest, 1.0);
         assert_eq!(figure.is_met(), Some(false));
         assert_eq!(figure.show(figure.worst()), "-");
+    }
+
+    #[test]
+    fn what_is_flat_has_a_ratio_of_one() {
+        assert_eq!(highest_over_lowest([2.0, 2.0]), 1.0);
+        assert_eq!(highest_over_lowest([3.0, 1.5, 2.0]), 2.0);
+        assert_eq!(highest_over_lowest([f64::INFINITY, 1.0]), f64::INFINITY);
     }
 
     #[test]
