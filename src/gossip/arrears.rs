@@ -97,9 +97,9 @@ impl Arrears {
         self.debts.remove(id);
     }
 
-    /// Peers that are owed something, and newcomers that may come to be.
-    pub fn remembered(&self) -> (usize, usize) {
-        (self.debts.len(), self.newcomers.len())
+    /// Peers that are owed something, newcomers that may come to be, and those that were greeted again of late.
+    pub fn remembered(&self) -> (usize, usize, usize) {
+        (self.debts.len(), self.newcomers.len(), self.greeted.len())
     }
 
     /// Something for this peer is not held any more.

@@ -49,9 +49,9 @@ impl Departures {
         !self.among_buried.is_empty() && self.among_buried.contains(&hash)
     }
 
-    /// Departures that are held, and those that were forgotten.
-    pub fn remembered(&self) -> (usize, usize) {
-        (self.held.len(), self.buried.len())
+    /// Departures that are held, those that were forgotten, and members that nobody knows, of which services are held.
+    pub fn remembered(&self) -> (usize, usize, usize) {
+        (self.held.len(), self.buried.len(), self.strays.len())
     }
 
     fn bury(&mut self, hash: u64) {

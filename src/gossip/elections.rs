@@ -79,6 +79,11 @@ impl Elections {
         }
     }
 
+    /// Elections whose course is followed.
+    pub fn followed(&self) -> usize {
+        self.courses.len()
+    }
+
     fn course(&mut self, env: &Env, key: &Key) -> &mut Course {
         let new = || Course::new(env.now);
         self.courses.entry(key.clone()).or_insert_with(new)

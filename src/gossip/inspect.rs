@@ -11,11 +11,11 @@ use crate::stats::Gauge;
 
 impl Gossip {
     /// Everything that grows, with its cap.
-    pub fn sizes(&self) -> [Gauge; 11] {
+    pub fn sizes(&self) -> [Gauge; 15] {
         let (pushes, talks) = self.outbox.queued();
         let (wanted, refused) = self.reconciling.remembered();
-        let (debts, newcomers) = self.arrears.remembered();
-        let (departures, tombstones) = self.departures.remembered();
+        let (debts, newcomers, greeted) = self.arrears.remembered();
+        let (departures, tombstones, strays) = self.departures.remembered();
         [
             Gauge::new("rumors", self.store.len(), MAX_RUMORS),
             Gauge::new("rumor_bytes", self.store.bytes(), MAX_RUMOR_BYTES),
@@ -28,10 +28,15 @@ impl Gossip {
             Gauge::new("newcomers", newcomers, MAX_DEBTORS),
             Gauge::new("departures", departures, MAX_EXILED + 1),
             Gauge::new("tombstones", tombstones, MAX_TOMBSTONES + 1),
+            Gauge::new("greeted", greeted, MAX_DEBTORS),
+            // Of each there is a rumor, or two of a group's elections.
+            Gauge::new("unknown_with_services", strays, MAX_RUMORS),
+            Gauge::new("elections", self.elections.followed(), 2 * MAX_RUMORS),
+            Gauge::new("own_services", self.announced.len(), MAX_RUMORS),
         ]
     }
 
-    /// What decides what it will do.
+    /// What decides what it will do; of most collections their size stands for them.
     pub fn hash_state(&self, hasher: &mut impl Hasher) {
         self.store.checksum().hash(hasher);
         for size in self.sizes() {

@@ -11,9 +11,10 @@ use crate::stats::Gauge;
 
 impl Swim {
     /// Everything that grows, with its cap.
-    pub fn sizes(&self) -> [Gauge; 12] {
+    pub fn sizes(&self) -> [Gauge; 13] {
         [
             Gauge::new("members", self.table.len(), MAX_MEMBERS),
+            Gauge::new("ipv6_addresses", self.table.ipv6_addresses(), MAX_MEMBERS),
             Gauge::new("news", self.news.len(), MAX_MEMBERS),
             Gauge::new("suspicions", self.suspicions.len(), MAX_MEMBERS),
             Gauge::new("graves", self.graves.len(), MAX_MEMBERS),
@@ -28,7 +29,7 @@ impl Swim {
         ]
     }
 
-    /// All that decides what it will do.
+    /// What decides what it will do; of most collections their size stands for them.
     pub fn hash_state(&self, hasher: &mut impl Hasher) {
         for (key, row) in self.table.iter() {
             (key, row.id, row.incarnation, row.health).hash(hasher);

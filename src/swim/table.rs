@@ -69,6 +69,10 @@ impl Table {
         self.rows.len()
     }
 
+    pub fn ipv6_addresses(&self) -> usize {
+        self.v6.len()
+    }
+
     /// Those that are Alive or Suspect, this member included.
     pub fn living(&self) -> usize {
         self.counts[Health::Alive as usize - 1] + self.counts[Health::Suspect as usize - 1]
