@@ -57,8 +57,8 @@ impl Bench {
         let mut rng = StdRng::seed_from_u64(3);
         let records = (0..BATCH * BATCHES).map(|_| stale(rng.random_range(1..members)));
         let records: Vec<_> = records.collect();
-        let mut batches = [records.chunks(BATCH).cycle(), records.chunks(BATCH).cycle()];
-        let [of_floor, of_ours] = &mut batches;
+        let mut of_floor = records.chunks(BATCH).cycle();
+        let mut of_ours = of_floor.clone();
         let adopted = world.node.stats().records_adopted;
         let [floor, ours] = in_turns(
             self.effort(60, BATCH),

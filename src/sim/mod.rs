@@ -487,11 +487,6 @@ impl Sim {
         }
     }
 
-    /// Counts what people do to the ring by commands.
-    fn happened(&mut self, fault: Fault) {
-        self.faults.add(fault);
-    }
-
     /// All ways are open and all links perfect again, no process is slow, stalled or frozen; what crashed stays so.
     pub fn heal(&mut self) {
         let Network { delay, jitter, .. } = self.config.network;

@@ -223,7 +223,7 @@ impl<'p> Storm<'p> {
                 self.hold_up(trouble)
             }
             Fault::JoinStorm => {
-                self.sim.happened(trouble);
+                self.sim.faults.add(trouble);
                 for _ in 0..self.rng.random_range(2..=10) {
                     self.come();
                 }
@@ -389,7 +389,7 @@ impl<'p> Storm<'p> {
     }
 
     fn restart_all(&mut self) {
-        self.sim.happened(Fault::RestartOfAll);
+        self.sim.faults.add(Fault::RestartOfAll);
         let disk = self.some_disk();
         let pause = self.pause() / 10;
         let mut all: Vec<_> = self.sim.up().collect();
@@ -409,7 +409,7 @@ impl<'p> Storm<'p> {
                 return self.come();
             };
             if number == 0 {
-                self.sim.happened(Fault::MassLeave);
+                self.sim.faults.add(Fault::MassLeave);
             }
             self.sim.command(member, |node, now| node.leave(now));
             self.later(grace, Then::End(member));
@@ -430,7 +430,7 @@ impl<'p> Storm<'p> {
         let id: MemberId = self.sim.id(told);
         let told_so = self.sim.command(teller, |node, now| node.depart(now, id));
         if told_so.is_ok() {
-            self.sim.happened(Fault::Departure);
+            self.sim.faults.add(Fault::Departure);
         }
         self.gone.insert(told);
     }
@@ -442,7 +442,7 @@ impl<'p> Storm<'p> {
         let Some(other) = self.some_up(|_, other| other != one) else {
             return;
         };
-        self.sim.happened(Fault::Block);
+        self.sim.faults.add(Fault::Block);
         for (at, whom) in [(one, other), (other, one)] {
             let id = self.sim.id(whom);
             let _ = self.sim.command(at, |node, _| node.block(id));
