@@ -44,6 +44,7 @@ use crate::rumor::{RumorId, RumorKind, Service, ServiceGroup};
 use crate::successor::Successor;
 use crate::time::Time;
 
+pub(crate) use hot::tellings;
 pub(crate) use outbox::{PushId, What};
 use store::Place;
 pub(crate) use store::{Entry, Store};

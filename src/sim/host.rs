@@ -59,16 +59,8 @@ impl Content {
 
 /// Something that came and was not read yet.
 pub(super) enum Parcel {
-    Datagram {
-        from: SocketAddr,
-        bytes: Vec<u8>,
-        /// It is not what was sent.
-        tampered: bool,
-    },
-    Frame {
-        from: SocketAddr,
-        bytes: Vec<u8>,
-    },
+    Datagram { from: SocketAddr, bytes: Vec<u8> },
+    Frame { from: SocketAddr, bytes: Vec<u8> },
 }
 
 /// Something that a process sent and that did not leave yet.

@@ -27,9 +27,11 @@
 //! | `turn` | how a process reads, works and sends |
 //! | `way` | what a message meets between two processes |
 //! | `watch` | what must hold after every event |
+//! | `allowance` | how many messages a member may send in a period |
 //! | `look` | looking at the whole |
 //! | [`chaos`] | whole runs of trouble that a seed chooses |
 
+mod allowance;
 pub mod chaos;
 mod dice;
 mod fault;

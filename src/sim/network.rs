@@ -86,18 +86,11 @@ impl Network {
         self.reorder_by.mul_f64(roll.again().share(Fault::Reorder))
     }
 
-    /// Damages the datagram, or leaves it as it is; whether it did.
-    pub(super) fn tamper(
-        &self,
-        datagram: &mut Vec<u8>,
-        roll: Roll,
-        counts: &mut FaultCounts,
-    ) -> bool {
-        let mut tampered = false;
+    /// Damages the datagram, or leaves it as it is.
+    pub(super) fn tamper(&self, datagram: &mut Vec<u8>, roll: Roll, counts: &mut FaultCounts) {
         if roll.hits(Fault::Truncate, self.truncate) && !datagram.is_empty() {
             datagram.truncate(roll.again().bits(Fault::Truncate) as usize % datagram.len());
             counts.add(Fault::Truncate);
-            tampered = true;
         }
         if roll.hits(Fault::Corrupt, self.corrupt) && !datagram.is_empty() {
             let mut which = roll.again();
@@ -107,9 +100,7 @@ impl Network {
                 datagram[bit / 8] ^= 1 << (bit % 8);
             }
             counts.add(Fault::Corrupt);
-            tampered = true;
         }
-        tampered
     }
 }
 

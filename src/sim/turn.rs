@@ -10,7 +10,7 @@ use crate::limits::{DATAGRAMS_PER_WAKE, FRAMES_PER_WAKE};
 use crate::node::SEND_BUFFER;
 use crate::time::Time;
 
-/// Members in a table that is looked at as a whole for a single datagram.
+/// Members in a table that is looked at as a whole for a single message.
 const FEW: usize = 100;
 
 /// Free buffers that are kept.
@@ -93,21 +93,20 @@ impl Sim {
     fn deliver(&mut self, member: Index, mut parcel: Parcel) {
         let host = &mut self.hosts[member];
         let local = host.local(self.now);
-        match &mut parcel {
-            Parcel::Datagram {
-                from,
-                bytes,
-                tampered,
-            } => {
-                let few = host.node.member_count() <= FEW;
-                let before =
-                    (self.config.watched && *tampered && few).then(|| Snap::of(&host.node));
+        let few = host.node.member_count() <= FEW;
+        let before = (self.config.watched && few).then(|| Snap::of(&host.node));
+        let wrong = match &mut parcel {
+            Parcel::Datagram { from, bytes } => {
                 host.node.handle_datagram(local, *from, bytes);
-                if let Some(what) = before.and_then(|snap| snap.changed(&Snap::of(&host.node))) {
-                    self.violated(member, what);
-                }
+                before.and_then(|before| before.datagram(&Snap::of(&host.node)))
             }
-            Parcel::Frame { from, bytes } => host.node.handle_rumor(local, bytes, || *from),
+            Parcel::Frame { from, bytes } => {
+                host.node.handle_rumor(local, bytes, || *from);
+                before.and_then(|before| before.frame(&Snap::of(&host.node)))
+            }
+        };
+        if let Some(what) = wrong {
+            self.violated(member, what);
         }
         self.reuse(parcel);
     }
@@ -157,7 +156,10 @@ impl Sim {
         let local = host.local(self.now);
         host.node.handle_timeout(local);
         if self.config.watched
-            && let Some(what) = host.watch.period(self.now, &host.node, &self.config.timing)
+            && let Some(what) =
+                host.watch
+                    .allowance
+                    .period(self.now, &host.node, &self.config.timing)
         {
             self.violated(member, what);
         }

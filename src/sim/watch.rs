@@ -3,16 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Index;
-use crate::config::Timing;
+use super::allowance::Allowance;
+use crate::error::Reject;
 use crate::event::{Cause, Event};
-use crate::limits::{
-    LEAVE_FANOUT, MAX_CORRECTED, MAX_CROWD_PUSHES, MAX_DATAGRAM_SENT, MAX_LAST_WORDS,
-    ORDINARY_DATAGRAM,
-};
+use crate::limits::{MAX_DATAGRAM_SENT, ORDINARY_DATAGRAM};
 use crate::member::{Health, Incarnation, MemberId};
 use crate::node::Node;
 use crate::rumor::RumorKind;
-use crate::stats::{Gauge, MessageKind, Stats};
+use crate::stats::Gauge;
 use crate::time::Time;
 use crate::wire::{self, Message, RingKey};
 
@@ -43,9 +41,8 @@ pub(super) struct Watch {
     dead: BTreeMap<MemberId, Incarnation>,
     /// Who departed for good, by the rumors that it holds.
     departed: BTreeSet<MemberId>,
-    /// When the present period began, and what had been counted by then.
-    window: Time,
-    before: Stats,
+    /// What it may send.
+    pub allowance: Allowance,
 }
 
 impl Watch {
@@ -59,7 +56,7 @@ impl Watch {
         let had = self.incarnation;
         *self = Watch {
             incarnation,
-            window: now,
+            allowance: Allowance::since(now),
             ..Watch::default()
         };
         (same_disk && incarnation <= had)
@@ -119,19 +116,6 @@ impl Watch {
         }
         over(node.sizes())
     }
-
-    /// A deadline of the member came: it may be the end of a period.
-    pub fn period(&mut self, now: Time, node: &Node, timing: &Timing) -> Option<String> {
-        if now.since(self.window) < timing.period {
-            return None;
-        }
-        let periods = now.since(self.window).as_secs_f64() / timing.period.as_secs_f64();
-        let stats = node.stats();
-        let before = std::mem::replace(&mut self.before, stats.clone());
-        self.window = now;
-        let most = Allowed::new(timing, periods.ceil() as u64, stats, &before, node);
-        most.exceeded(stats, &before)
-    }
 }
 
 /// What is larger than it may be.
@@ -143,94 +127,44 @@ fn over(mut sizes: impl Iterator<Item = Gauge>) -> Option<String> {
     ))
 }
 
-/// A member before or after a datagram.
+/// A member before or after something came to it.
 #[derive(Clone, Copy)]
 pub(super) struct Snap {
     understood: u64,
+    rejected: u64,
+    blocked: u64,
     lags: u64,
     state: u64,
 }
 
 impl Snap {
     pub fn of(node: &Node) -> Self {
+        let stats = node.stats();
         Snap {
-            understood: node.stats().received_total(),
-            lags: node.stats().lags,
+            understood: stats.received_total(),
+            rejected: stats.rejected_total(),
+            blocked: stats.rejected(Reject::Blocked),
+            lags: stats.lags,
             state: node.fingerprint(),
         }
     }
 
-    /// Whether a datagram that was rejected left something behind.
-    pub fn changed(&self, after: &Snap) -> Option<String> {
+    /// Whether a datagram that was rejected as a whole left something behind.
+    pub fn datagram(&self, after: &Snap) -> Option<String> {
+        let rejected = after.understood == self.understood || after.blocked > self.blocked;
+        self.changed(after, rejected, "datagram")
+    }
+
+    /// Whether a frame that was rejected left something behind.
+    pub fn frame(&self, after: &Snap) -> Option<String> {
+        self.changed(after, after.rejected > self.rejected, "frame")
+    }
+
+    fn changed(&self, after: &Snap, rejected: bool, what: &str) -> Option<String> {
         // That its loop is late shows at whatever comes next, and changes its state, too.
-        let rejected = (after.understood, after.lags) == (self.understood, self.lags);
-        (rejected && after.state != self.state)
-            .then(|| "a datagram that was rejected changed its state".to_owned())
-    }
-}
-
-/// How many messages of each kind the protocol allows in some periods, given what was received in them.
-struct Allowed([(MessageKind, u64); 5]);
-
-impl Allowed {
-    fn new(timing: &Timing, periods: u64, now: &Stats, before: &Stats, node: &Node) -> Self {
-        let received = |kind| now.received(kind) - before.received(kind);
-        let pings = received(MessageKind::Ping);
-        let acks = received(MessageKind::Ack) + received(MessageKind::ForwardedAck);
-        let records = now.records_received - before.records_received;
-        let rounds = 1 + periods;
-        // While many leave, as many pushes as tell of them all.
-        let crowd = node.counts().departed.min(node.news());
-        let crowd = crowd.min(MAX_CROWD_PUSHES);
-        let pushes = timing.period.div_duration_f64(timing.push_interval).ceil() as u64 + 2;
-        let pushed = timing.push_fanout.max(crowd) as u64 * pushes * rounds;
-        // The probe, a witness in its place, each of them again; the dead and the seeds that are asked; tables
-        // compared, at first sixteen times a period.
-        let again = timing.indirect_rounds.max(1) as u64;
-        let own = (2 * again + 2 + 16 + 2 * node.seeds() as u64) * rounds;
-        let helpers = timing.indirect_probes as u64;
-        // A table in 16 datagrams each 5 ms, as long as somebody wants it.
-        let table = 16 * (timing.period.as_millis() as u64 / 5 + 1) * rounds;
-        let told = if pings + acks > 0 { table } else { 0 };
-        let leave = 2 * LEAVE_FANOUT as u64;
-        // Sixteen parts of a comparison for each Ack that says something of rumors.
-        let talks = 16 * (acks + rounds);
-        Allowed([
-            (
-                MessageKind::Ping,
-                // Whoever pings may be asked to prove its address, and so may who was told of.
-                own + pushed + 2 * pings + received(MessageKind::PingReq) + records + acks,
-            ),
-            (
-                MessageKind::Ack,
-                pings
-                    + MAX_CORRECTED as u64 * rounds
-                    + received(MessageKind::ProbePing)
-                    + received(MessageKind::PingReq)
-                    + pushed
-                    + told
-                    + leave
-                    + talks,
-            ),
-            (
-                MessageKind::PingReq,
-                helpers * ((2 * again + MAX_LAST_WORDS as u64) * rounds + records),
-            ),
-            (MessageKind::ProbePing, records),
-            (
-                MessageKind::ForwardedAck,
-                received(MessageKind::ForwardedAck),
-            ),
-        ])
-    }
-
-    fn exceeded(&self, now: &Stats, before: &Stats) -> Option<String> {
-        let sent = |kind| now.sent(kind) - before.sent(kind);
-        let (kind, most) = self.0.iter().find(|(kind, most)| sent(*kind) > *most)?;
-        Some(format!(
-            "{} of {kind:?} in a period, at most {most}",
-            sent(*kind)
-        ))
+        let late = after.lags != self.lags;
+        (rejected && !late && after.state != self.state)
+            .then(|| format!("a {what} that was rejected changed its state"))
     }
 }
 
@@ -264,7 +198,6 @@ pub(super) fn datagram(bytes: &[u8], keys: &[RingKey]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::time::Duration;
 
     use super::*;
     use crate::rumor::RumorId;
@@ -374,14 +307,6 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_process_is_held_to_its_messages_too() {
-        let mut sim = ring();
-        sim.slow_down(0, Duration::from_millis(1));
-        sim.run_for(Duration::from_secs(3));
-        assert!(sim.hosts[0].watch.window > Time::ZERO);
-    }
-
-    #[test]
     fn nothing_may_be_larger_than_its_cap() {
         let size = |now| [Gauge::new("news", 0, 1), Gauge::new("members", now, 5)].into_iter();
         assert_eq!(over(size(5)), None);
@@ -391,40 +316,87 @@ mod tests {
 
     #[test]
     fn a_rejected_datagram_must_leave_no_trace() {
-        let snap = |understood, lags, state| Snap {
-            understood,
-            lags,
-            state,
+        let before = Snap {
+            understood: 1,
+            rejected: 1,
+            blocked: 1,
+            lags: 1,
+            state: 1,
         };
-        let changed = |after: Snap| snap(1, 1, 1).changed(&after).is_some();
-        let after = [(1, 1, 1), (2, 1, 2), (1, 2, 2), (1, 1, 2)];
-        let changed = after.map(|(understood, lags, state)| changed(snap(understood, lags, state)));
-        assert_eq!(changed, [false, false, false, true]);
+        let changed = Snap { state: 2, ..before };
+        let wrong = |after: Snap| {
+            let found = [before.datagram(&after), before.frame(&after)];
+            found.map(|what| what.is_some())
+        };
+        assert_eq!(wrong(before), [false, false]);
+        assert_eq!(
+            wrong(changed),
+            [true, false],
+            "a datagram that was not understood"
+        );
+        for (after, datagram, frame) in [
+            (
+                Snap {
+                    understood: 2,
+                    ..changed
+                },
+                false,
+                false,
+            ),
+            (
+                Snap {
+                    rejected: 2,
+                    ..changed
+                },
+                true,
+                true,
+            ),
+            (
+                Snap {
+                    understood: 2,
+                    rejected: 2,
+                    ..changed
+                },
+                false,
+                true,
+            ),
+            (
+                Snap {
+                    understood: 2,
+                    rejected: 2,
+                    blocked: 2,
+                    ..changed
+                },
+                true,
+                true,
+            ),
+            (
+                Snap {
+                    understood: 2,
+                    rejected: 2,
+                    blocked: 2,
+                    ..before
+                },
+                false,
+                false,
+            ),
+            (
+                Snap {
+                    rejected: 2,
+                    lags: 2,
+                    ..changed
+                },
+                false,
+                false,
+            ),
+        ] {
+            assert_eq!(wrong(after), [datagram, frame]);
+        }
         // What stands for the state does change with it.
         let mut sim = ring();
         let before = Snap::of(sim.node(0));
         sim.command(0, |node, now| node.depart(now, id_of(1)).unwrap());
-        assert!(before.changed(&Snap::of(sim.node(0))).is_some());
-    }
-
-    #[test]
-    fn messages_of_no_kind_may_be_more_than_allowed() {
-        let timing = Timing::lan();
-        let sim = ring();
-        let (none, node) = (Stats::default(), sim.node(0));
-        let allowed = Allowed::new(&timing, 1, &none, &none, node);
-        for (kind, most) in allowed.0 {
-            let before = Stats::default();
-            let mut now = Stats::default();
-            (0..most).for_each(|_| now.count_sent(kind, 100));
-            assert_eq!(allowed.exceeded(&now, &before), None);
-            now.count_sent(kind, 100);
-            assert!(allowed.exceeded(&now, &before).is_some(), "{kind:?}");
-            assert_eq!(allowed.exceeded(&now, &now), None);
-        }
-        // Who was asked nothing has nothing to answer, but its own pushes and comparisons.
-        let most_acks = allowed.0[1].1;
-        assert!(most_acks < 1_000, "{most_acks}");
+        assert!(before.datagram(&Snap::of(sim.node(0))).is_some());
     }
 
     /// A datagram with so many records in it.

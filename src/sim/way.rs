@@ -70,12 +70,9 @@ impl Sim {
         let mut bytes = self.buffers.pop().unwrap_or_default();
         bytes.clear();
         bytes.extend_from_slice(datagram);
-        let tampered = network.tamper(&mut bytes, roll, &mut self.faults);
-        let parcel = Parcel::Datagram {
-            from: source,
-            bytes,
-            tampered,
-        };
+        network.tamper(&mut bytes, roll, &mut self.faults);
+        let from = source;
+        let parcel = Parcel::Datagram { from, bytes };
         let what = What::Arrive { to: place, parcel };
         self.queue.push(self.now + delay, what);
     }
