@@ -165,7 +165,8 @@ impl Swim {
             && row.gossip_port == sender.gossip_port
             && flags.into_iter().all(|(flag, on)| row.has(flag) == on)
             && self.table.ip_of(row) == ip
-            && (sender.name.is_empty() || self.table.name_of(row) == sender.name)
+            // Another that passes for it is noticed at the next incarnation, at the latest.
+            && (sender.name.is_empty() || row.may_be_named(sender.name))
     }
 
     /// What a fresh record says of a member beyond its health.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::merge::State;
+use super::names::NameRef;
 use crate::member::{Health, Incarnation, MemberId};
 use crate::time::Time;
 
@@ -22,8 +23,8 @@ pub(crate) struct Row {
     pub rtt: u32,
     /// Its place in the list that it is in.
     pub(super) place: u32,
-    /// Where its name begins.
-    pub(super) name: u32,
+    /// Where its name is.
+    pub(super) name: NameRef,
     /// Its suspicion, or its grave.
     pub side: u32,
     /// Its place among the news, or `COLD`.
@@ -98,8 +99,14 @@ impl Row {
         (self.rtt != NONE).then(|| Duration::from_micros(self.rtt.into()))
     }
 
-    pub(super) fn name_mut(&mut self) -> (&mut u32, u8) {
+    pub(super) fn name_mut(&mut self) -> (&mut NameRef, u8) {
         (&mut self.name, self.name_len)
+    }
+
+    /// Whether it has this name, or one of those few that need a look at it to be told from this.
+    #[inline]
+    pub fn may_be_named(&self, name: &str) -> bool {
+        self.name.may_be(self.name_len, name)
     }
 
     /// Whether it is to be probed in turn.

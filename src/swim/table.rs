@@ -9,7 +9,7 @@ use rand::rngs::StdRng;
 use slab::Slab;
 
 use super::merge::State;
-use super::names::Names;
+use super::names::{NameRef, Names};
 use super::news::{COLD, RowKey};
 use super::row::{NONE, Row, flag};
 use crate::growth;
@@ -185,7 +185,7 @@ impl Table {
             ip: 0,
             rtt: NONE,
             place: NONE,
-            name: 0,
+            name: NameRef::EMPTY,
             side: NONE,
             news: COLD,
             swim_port: member.swim_port,
