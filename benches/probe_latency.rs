@@ -24,12 +24,13 @@ mod ring;
 mod times;
 
 use std::io;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use args::Args;
-use asker::{Asker, PACE, Running, mean_sizes};
+use asker::{Asker, PACE, Running, mean_sizes, probing};
 use butterfly::{Config, RingKey};
 use echo::{Client, Echo, STOP, asking};
 use echo_ring::EchoRing;
@@ -47,6 +48,8 @@ in them.
 
   two members     each in its own loop, on a thread of its own, on one CPU and on two (pinned with taskset); the first
                   probes, and the round trips are those that it measures itself
+  heeded          the first is embedded in another's loop, under an epoll of its own: from before the turn in which a ping
+                  leaves to the end of that in which its Ack is heeded
   served          the same member answers a bare client instead: asleep, at the same pace
   answering       the same, back to back
   back to back    the same, on one thread, without anybody who sleeps
@@ -138,6 +141,18 @@ fn apart(number: usize, members: usize, keys: &[RingKey], config: &mut Config) {
     timing.lag_tolerance = Duration::from_secs(86_400);
 }
 
+/// A member that probes all the time, in this thread's loop, and knows the one there.
+fn embedded(keys: &[RingKey], to: SocketAddr) -> io::Result<Ring> {
+    let mut ring = Ring::new(1)?;
+    ring.add(|config| *config = probing(keys))?;
+    ring.members[0].join(to).map_err(io::Error::other)?;
+    ring.wake(0)?;
+    ring.run_until(Duration::from_secs(10), |it| {
+        it.node().counts().alive == 2 && it.node().news() == 0
+    })?;
+    Ok(ring)
+}
+
 impl Bench {
     /// The CPUs of who asks, of who answers, and of what makes the load.
     fn places(&self, apart: bool) -> Option<[Vec<u32>; 3]> {
@@ -166,7 +181,7 @@ impl Bench {
         let member = Running::member(answers.clone(), member);
         let mut echo = Echo::bind()?;
         let (echo_addr, stop) = (echo.local_addr()?, Waker::new(echo.poll.registry(), STOP)?);
-        let echo = Running::start(answers, move || echo.run());
+        let echo = Running::start(answers.clone(), move || echo.run());
         let asker = Asker::start(asks, &keys, addr)?;
         let (ping, ack) = asker.sizes(TURN.min(self.time))?;
         let load = Load::start(loads, &keys, addr, echo_addr)?;
@@ -178,9 +193,9 @@ impl Bench {
             echo: Client::connect(echo_addr)?,
         };
         pair.asker.rest()?;
+        let asking = asking(ping, ack);
         for (name, targets) in LOADS {
-            let (floor, ours) =
-                pair.probe(self.time, &asking(ping, ack), |at| load.aim(targets[at]))?;
+            let (floor, ours) = pair.probe(self.time, &asking, |at| load.aim(targets[at]))?;
             load.aim(Target::Nobody);
             self.rows(name, &floor, &ours);
             if !sealed {
@@ -198,9 +213,42 @@ impl Bench {
         pair.asker.end()?;
         load.end()?;
         handle.stop()?;
-        stop.wake()?;
         member.end()?;
+        let (floor, ours) = self.heeded(answers, &keys, &mut pair.echo, &asking)?;
+        self.rows("heeded", &floor, &ours);
+        stop.wake()?;
         echo.end()
+    }
+
+    /// The times of the echo and those of a member's probes in this thread's loop, until their Acks are heeded. It knows
+    /// only the one that it probes, on these CPUs.
+    fn heeded(
+        &self,
+        answers: Vec<u32>,
+        keys: &[RingKey],
+        echo: &mut Client,
+        ping: &[u8],
+    ) -> io::Result<(Times, Times)> {
+        let mut member = passive(keys)?;
+        let (addr, handle) = (member.local_addr(), member.handle()?);
+        let member = Running::member(answers, member);
+        let mut asker = embedded(keys, addr)?;
+        asker.round_trips = Some(RoundTrips::of(1));
+        let (mut floor, start) = (Times::new(), Instant::now());
+        while start.elapsed() < self.time {
+            let turn = Instant::now();
+            while turn.elapsed() < TURN.min(self.time) {
+                floor.record(echo.wait_round_trip(2 * PACE, ping)?);
+            }
+            asker.run_for(TURN.min(self.time))?;
+            if let Some(round_trips) = &mut asker.round_trips {
+                round_trips.forget();
+            }
+        }
+        handle.stop()?;
+        member.end()?;
+        let ours = asker.round_trips.take();
+        Ok((floor, ours.map_or_else(Times::new, |it| it.times)))
     }
 
     /// Who only answers, on this thread, without anybody who sleeps.
@@ -262,10 +310,12 @@ impl Bench {
         let title = format!("{title}: ping {ping} bytes, Ack {ack} bytes; microseconds");
         self.report.table(&title, &COLUMNS);
         let mut echoes = EchoRing::bind(members, ping, ack)?;
-        echoes.run_for(self.time)?;
+        // Members cannot stand still for the echoes' turn, or all would be late: the echoes go before and after them.
+        echoes.run_for(self.time / 2)?;
         ring.round_trips = Some(RoundTrips::of(members));
         ring.run_for(self.time)?;
         let ours = ring.round_trips.take().unwrap_or_else(|| RoundTrips::of(0));
+        echoes.run_for(self.time / 2)?;
         self.rows("apart", &echoes.times, &ours.times);
         if !sealed {
             let name = format!("{members} in one loop, apart");

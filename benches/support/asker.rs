@@ -61,7 +61,7 @@ pub struct Asker {
 }
 
 /// Probes all the time, and trusts whom it probes whatever comes.
-fn probing(keys: &[RingKey]) -> Config {
+pub fn probing(keys: &[RingKey]) -> Config {
     let mut config = Config::new(LOCAL);
     config.name = "asker".to_owned();
     config.ring_keys = keys.to_vec();

@@ -54,7 +54,8 @@ impl EchoRing {
             }
             self.serve(due.saturating_duration_since(Instant::now()))?;
         }
-        Ok(())
+        // The last answer may be on its way.
+        self.serve(pace)
     }
 
     /// All ask at once; what comes within so long is answered.

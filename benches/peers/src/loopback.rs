@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::time::{Duration, Instant};
 
 use butterfly::Butterfly;
@@ -204,7 +204,14 @@ fn echo_side(ping_len: usize, ack_len: usize) -> io::Result<Side> {
     Ok(side(Box::new(echo), senders))
 }
 
-fn butterfly_side(members: u32) -> io::Result<Side> {
+/// The numbers of those whose stale memberships ride on this sender's pings: of the ring, but none that pings.
+pub fn on_board(number: u32, stale: u32, members: u32) -> Range<u32> {
+    let others = SENDERS + 1..members;
+    let first = others.start + number % (others.len() as u32 + 1 - stale);
+    first..first + stale
+}
+
+fn butterfly_side(members: u32, stale: u32) -> io::Result<Side> {
     let mut member = passive(&[])?;
     let to = member.local_addr();
     let mut known = Vec::new();
@@ -235,8 +242,8 @@ fn butterfly_side(members: u32) -> io::Result<Side> {
         members as usize,
         "all are known"
     );
-    let senders = known.into_iter().map(|known| Sender {
-        ping: known.ping(0..0),
+    let senders = (0..).zip(known).map(|(number, known)| Sender {
+        ping: known.ping(on_board(number, stale, members)),
         socket: known.socket,
     });
     let senders = senders.collect();
@@ -257,7 +264,7 @@ fn butterfly_side(members: u32) -> io::Result<Side> {
     Ok(side)
 }
 
-fn foca_side(members: u32, rows: bool) -> io::Result<Side> {
+fn foca_side(members: u32, stale: u32, rows: bool) -> io::Result<Side> {
     let poll = Poll::new()?;
     let mut socket = echo::roomy(UdpSocket::bind(LOCAL)?);
     poll.registry()
@@ -266,12 +273,15 @@ fn foca_side(members: u32, rows: bool) -> io::Result<Side> {
     let me = foca_member::v4(to);
     let mut senders = Vec::new();
     let mut all: Vec<_> = (SENDERS + 1..members).map(foca_member::at).collect();
-    for (number, socket) in sockets(to)?.into_iter().enumerate() {
+    for (number, socket) in (0..).zip(sockets(to)?) {
         let from = foca_member::v4(socket.local_addr()?);
         // Evenly among the others, so that they are found as quickly as any member is.
-        let place = (2 * number + 1) * all.len() / (2 * SENDERS as usize);
+        let place = (2 * number as usize + 1) * all.len() / (2 * SENDERS as usize);
         all.insert(place, from);
-        let ping = foca_member::ping(from, me, std::iter::empty::<foca_member::Identity>());
+        let others: Vec<_> = on_board(number, stale, members)
+            .map(foca_member::at)
+            .collect();
+        let ping = foca_member::ping(from, me, others.into_iter());
         senders.push(Sender { socket, ping });
     }
     let mut engine = foca_member::lone(me);
@@ -298,32 +308,31 @@ impl Peers {
         let title =
             "pings flooded at a member on loopback; the last two columns: from another thread";
         self.report.table(title, &COLUMNS);
-        let sizes = if self.args.measure {
-            [10, 10_000]
-        } else {
-            [10, 100]
-        };
-        for members in sizes {
-            let name = format!("acks, {members} members");
+        let large = if self.args.measure { 10_000 } else { 100 };
+        for (stale, members) in [(0, 10), (0, large), (6, 20), (6, large)] {
+            let name = match stale {
+                0 => format!("acks, {members} members"),
+                _ => format!("acks, {stale} stale memberships on each ping, {members} members"),
+            };
             if self.args.wants(&name) {
-                self.acks_of(&name, members)?;
+                self.acks_of(&name, members, stale)?;
             }
         }
         Ok(())
     }
 
-    fn acks_of(&mut self, name: &str, members: u32) -> io::Result<()> {
-        let mut butterfly = butterfly_side(members)?;
+    fn acks_of(&mut self, name: &str, members: u32, stale: u32) -> io::Result<()> {
+        let mut butterfly = butterfly_side(members, stale)?;
         butterfly.batch()?;
         let sizes = (butterfly.senders[0].ping.len(), butterfly.ack_len);
-        let mut foca = foca_side(members, false)?;
+        let mut foca = foca_side(members, stale, false)?;
         foca.batch()?;
         let short = (foca.senders[0].ping.len(), foca.ack_len);
         let mut sides = vec![
             ("echo", echo_side(sizes.0, sizes.1)?),
             ("butterfly", butterfly),
             ("foca", foca),
-            ("foca in rows", foca_side(members, true)?),
+            ("foca in rows", foca_side(members, stale, true)?),
             ("short echo", echo_side(short.0, short.1)?),
         ];
         let mut times = [(); 5].map(|()| Times::new());
@@ -333,7 +342,7 @@ impl Peers {
                 times.record(side.batch()?);
             }
         }
-        sides.push(("memberlist", memberlist_member::side(members)?));
+        sides.push(("memberlist", memberlist_member::side(members, stale)?));
         let micros = times
             .iter()
             .map(|times| times.median(1e3))

@@ -44,9 +44,10 @@ done by foca and memberlist too, in turns with butterfly in one run; only the ro
   membership      what a stale one on a ping adds: read for the first time, and (butterfly) heard before;
                   memberlist's is its codec alone
   loading         all members become known: time, and heap bytes for each
-  acks            pings from sockets on loopback to a member on one: CPU for an Ack, beside a bare echo of datagrams as long
-                  as butterfly's, and one of datagrams as short as foca's; foca also in a
-                  driver that reads and answers in rows, as butterfly's does
+  acks            pings from sockets on loopback to a member on one, with nothing or six stale memberships on board: CPU for
+                  an Ack, beside a bare echo of datagrams as long as butterfly's, and one of datagrams as short as foca's;
+                  foca also in a driver that reads and answers in rows, as butterfly's does; nothing is sealed, as foca
+                  seals nothing
 
   --seconds N     how long each row of acks is measured, for each of two ways (2)
   --quick         everything a few times: shows that it works

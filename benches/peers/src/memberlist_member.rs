@@ -1,10 +1,11 @@
 //! memberlist on its own transport, with tokio on one thread; and its codec alone.
 
 use std::hint::black_box;
-use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use std::{io, iter};
 
 use memberlist::net::NetTransportOptions;
 use memberlist::proto::{Alive, Data, Message, Node, Ping, ProtoEncoder};
@@ -116,7 +117,7 @@ impl Member {
     fn come_to_rest(&self) -> io::Result<()> {
         self.runtime.block_on(async {
             let socket = UdpSocket::bind(super::echo::LOCAL).await?;
-            let ping = ping(ME + 1, socket.local_addr()?, self.addr());
+            let ping = ping(ME + 1, socket.local_addr()?, self.addr(), 0..0);
             let mut buf = [0; 2_048];
             let mut bare = 0;
             let start = Instant::now();
@@ -142,9 +143,11 @@ fn encoded(messages: Vec<Said>) -> Vec<u8> {
     payload.expect("the messages are good").as_slice().to_vec()
 }
 
-fn ping(number: u64, from: SocketAddr, to: SocketAddr) -> Vec<u8> {
+/// A ping with what is known of these others.
+fn ping(number: u64, from: SocketAddr, to: SocketAddr, others: Range<u32>) -> Vec<u8> {
     let ping = Ping::new(7, Node::new(number, from), Node::new(ME, to));
-    encoded(vec![ping.into()])
+    let others = others.map(|number| alive(number.into(), nowhere(number)).into());
+    encoded(iter::once(ping.into()).chain(others).collect())
 }
 
 fn alive(number: u64, at: SocketAddr) -> Alive<u64, SocketAddr> {
@@ -181,17 +184,18 @@ pub fn load(members: u32) -> io::Result<(Cost, i64)> {
 }
 
 /// One that knows so many, and those that ping it.
-pub fn side(members: u32) -> io::Result<Side> {
+pub fn side(members: u32, stale: u32) -> io::Result<Side> {
     let member = Member::start()?;
     let to = member.addr();
     let mut all: Vec<_> = (SENDERS + 1..members)
         .map(|number| (u64::from(number), nowhere(number)))
         .collect();
     let mut senders = Vec::new();
-    for (number, socket) in (1..).zip(loopback::sockets(to)?) {
+    for (number, socket) in (0..).zip(loopback::sockets(to)?) {
         let from = socket.local_addr()?;
-        all.push((number, from));
-        let ping = ping(number, from, to);
+        let id = u64::from(number) + 1;
+        all.push((id, from));
+        let ping = ping(id, from, to, loopback::on_board(number, stale, members));
         senders.push(Sender { socket, ping });
     }
     member.hear(&table(all.into_iter()), members as usize)?;
