@@ -34,7 +34,7 @@ impl Class {
 /// that, by luck alone, hardly a member is missed, and no more often than all can be told twice.
 pub(crate) fn tellings(factor: f64, living: usize) -> u8 {
     let others = living.saturating_sub(1).max(1);
-    let enough = (factor * (living as f64).log2()).ceil() as usize + 4;
+    let enough = (factor * libm::log2(living as f64)).ceil() as usize + 4;
     enough.min(2 * others).min(usize::from(u8::MAX)) as u8
 }
 

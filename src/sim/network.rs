@@ -66,12 +66,12 @@ const LONGEST: Duration = Duration::from_secs(10);
 impl Network {
     /// How long a message takes.
     pub(super) fn delay(&self, roll: Roll, counts: &mut FaultCounts) -> Duration {
-        let spread = -(1.0 - roll.again().share(Fault::Loss)).ln();
+        let spread = -libm::log(1.0 - roll.again().share(Fault::Loss));
         let mut delay = self.delay + self.jitter.mul_f64(spread);
         if roll.hits(Fault::HeavyTail, self.heavy_tail) {
             const ALPHA: f64 = 1.1;
             let share = 1.0 - roll.again().share(Fault::HeavyTail);
-            delay = LONGEST.min(delay.mul_f64(share.powf(-1.0 / ALPHA).min(1e6)));
+            delay = LONGEST.min(delay.mul_f64(libm::pow(share, -1.0 / ALPHA).min(1e6)));
             counts.add(Fault::HeavyTail);
         }
         delay

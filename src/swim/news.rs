@@ -120,7 +120,7 @@ impl News {
 
 /// How often a piece of news is told in a ring of this many living members: `factor` · log₂(n + 1).
 pub(crate) fn tellings(factor: f64, living: usize) -> usize {
-    (factor * (living as f64 + 1.0).log2()).ceil() as usize
+    (factor * libm::log2(living as f64 + 1.0)).ceil() as usize
 }
 
 #[cfg(test)]

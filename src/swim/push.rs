@@ -16,7 +16,7 @@ const RECORDS: usize = 4;
 /// thousands is missed, as each is with a probability of e⁻ⁿ after n tellings by everyone.
 fn enough(least: usize, living: usize) -> usize {
     const MARGIN: f64 = 2.0;
-    least.max(((living as f64).ln() + MARGIN).ceil() as usize)
+    least.max((libm::log(living as f64) + MARGIN).ceil() as usize)
 }
 
 impl Swim {

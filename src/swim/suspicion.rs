@@ -170,14 +170,14 @@ impl Swim {
         }
         let living = self.table.living() as f64;
         let scale = if timing.suspicion_scaled {
-            living.log10().max(1.0)
+            libm::log10(living).max(1.0)
         } else {
             1.0
         };
         let longest = timing
             .period
             .mul_f64(timing.suspicion_periods * timing.suspicion_stretch * scale);
-        let share = (confirmations as f64 + 1.0).ln() / (needed as f64 + 1.0).ln();
+        let share = libm::log(confirmations as f64 + 1.0) / libm::log(needed as f64 + 1.0);
         longest.saturating_sub(longest.saturating_sub(shortest).mul_f64(share))
     }
 

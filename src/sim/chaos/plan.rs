@@ -33,13 +33,13 @@ impl Plan {
     pub fn of(seed: u64) -> Plan {
         let mut rng = generator(seed);
         // Small rings are the most peculiar, and the cheapest.
-        let members = 3 + (37.0 * rng.random::<f64>().powi(4)) as usize;
+        let members = 3 + (37.0 * libm::pow(rng.random(), 4.0)) as usize;
         let timing = if rng.random_bool(0.8) { "lan" } else { "local" };
         let mut troubles = choices();
         troubles.shuffle(&mut rng);
         troubles.truncate(rng.random_range(1..=8));
         troubles.sort_unstable();
-        let periods = 60.0 * 10.0_f64.powf(rng.random_range(0.0..0.6));
+        let periods = 60.0 * libm::pow(10.0, rng.random_range(0.0..0.6));
         let mut plan = Plan {
             seed,
             members,

@@ -141,12 +141,12 @@ impl<'p> Storm<'p> {
 
     /// A pause of 1 to 60 periods, the shorter the likelier.
     fn pause(&mut self) -> Duration {
-        let periods = 60.0_f64.powf(self.rng.random());
+        let periods = libm::pow(60.0, self.rng.random());
         self.plan.timing().period.mul_f64(periods)
     }
 
     fn set_steady(&mut self, trouble: Fault) {
-        let share = 10.0_f64.powf(self.rng.random_range(-1.5..-0.5));
+        let share = libm::pow(10.0, self.rng.random_range(-1.5..-0.5));
         let network = self.sim.network_mut();
         match trouble {
             Fault::Loss => network.loss = share,
