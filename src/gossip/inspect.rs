@@ -36,6 +36,11 @@ impl Gossip {
         ]
     }
 
+    /// Pushes that wait to be taken.
+    pub fn queued_pushes(&self) -> usize {
+        self.outbox.queued().0
+    }
+
     /// What decides what it will do; of most collections their size stands for them.
     pub fn hash_state(&self, hasher: &mut impl Hasher) {
         self.store.checksum().hash(hasher);

@@ -5,6 +5,7 @@ use std::hash::{Hash, Hasher};
 use super::Node;
 use crate::limits::{MAX_GONE, MAX_QUEUED_EVENTS, MAX_QUEUED_TRACES};
 use crate::member::Incarnation;
+use crate::ring::Ring;
 use crate::stats::Gauge;
 
 impl Node {
@@ -23,6 +24,16 @@ impl Node {
     /// Members that are known, this one included.
     pub(crate) fn member_count(&self) -> usize {
         self.swim.table().len()
+    }
+
+    /// Pushes of rumors that wait to be taken.
+    pub(crate) fn queued_pushes(&self) -> usize {
+        self.gossip.queued_pushes()
+    }
+
+    /// Living members of which it is not known that they have the extensions.
+    pub(crate) fn strangers(&self) -> usize {
+        self.swim.peers().filter(|peer| !peer.ours).count()
     }
 
     /// Its own incarnation.

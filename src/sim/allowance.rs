@@ -1,35 +1,95 @@
-//! How many messages the protocol allows a member, given what came to it.
+//! How much the protocol allows a member to send, given what came to it and what it had to tell.
 
+use super::traffic::{Purpose, Traffic};
 use crate::config::Timing;
 use crate::gossip::tellings;
 use crate::limits::{LEAVE_FANOUT, MAX_CORRECTED, MAX_CROWD_PUSHES, MAX_LAST_WORDS};
 use crate::node::Node;
-use crate::stats::{MessageKind, Stats};
+use crate::swim::enough_pushes;
 use crate::time::Time;
 
 /// A member is told the table once in so many periods (PROTOCOL.md §2).
 const TABLE_AGAIN: u64 = 8;
 
-/// Records that a part of a table holds at least: they have up to 110 bytes each.
-const RECORDS: usize = 4;
+/// Records that a part of a table holds at least: with a name, accusers and a seal one has up to 240 bytes.
+const RECORDS: usize = 3;
 
-/// Rumors that an Ack can ask for: 8 bytes each.
-const WANTS: u64 = 97;
+/// Datagrams of a comparison that one of another's provokes.
+const REPLIES: u64 = 16;
 
-/// Pushes to one peer in a period that are neither heat nor asked for.
-const OWED: usize = 64;
+/// Comparisons of tables that a newcomer begins in its first period: a sixteenth of it later, then each after twice as long.
+const FIRST_COMPARISONS: u64 = 4;
 
-/// What a member sent, period by period, beside what it may.
+/// Rumors of which one datagram tells that they are there.
+const OFFERS: u64 = 90;
+
+/// Rumors that one peer without the extensions is owed in a period.
+const OWED: u64 = 64;
+
+/// What of a node decides how much it may send.
+#[derive(Clone, Copy, Default)]
+struct Standing {
+    /// Memberships and rumors that changed something, until now.
+    adopted: u64,
+    rumors_adopted: u64,
+    news: u64,
+    hot: u64,
+    suspects: u64,
+    departed: u64,
+    /// Pushes of rumors that wait.
+    queued: u64,
+    /// Peers that are not known to have the extensions.
+    strangers: u64,
+    /// All that it may be owed.
+    rumors: u64,
+    /// Rumors that are told again to who knows less, each once in a period: elections, and one departure.
+    told_again: u64,
+    /// Its incarnation: it is news of its own.
+    incarnation: u64,
+    members: u64,
+}
+
+impl Standing {
+    fn of(node: &Node) -> Self {
+        let (stats, counts) = (node.stats(), node.counts());
+        let rumors = node.rumor_count() as u64;
+        let members = node.member_count() as u64;
+        let size = |name| {
+            let gauge = node.sizes().find(|gauge| gauge.name == name);
+            gauge.map_or(0, |gauge| gauge.now)
+        };
+        Standing {
+            adopted: stats.records_adopted + stats.refutations + stats.probes_failed,
+            told_again: size("elections") + size("departures").min(1),
+            incarnation: node.incarnation().get(),
+            rumors_adopted: stats.rumors_adopted,
+            news: node.news() as u64,
+            hot: node.hot_rumors() as u64,
+            suspects: counts.suspect as u64,
+            departed: counts.departed as u64,
+            queued: node.queued_pushes() as u64,
+            strangers: node.strangers() as u64,
+            rumors: rumors + members,
+            members,
+        }
+    }
+}
+
+/// What a member sent and got in the present period, and what it may send.
 #[derive(Default)]
 pub(super) struct Allowance {
-    /// When the present period began, and what had been counted by then.
+    pub sent: Traffic,
+    pub got: Traffic,
+    /// Rumors that it pushed.
+    pub pushed: u64,
+    /// Frames of rumors that it got.
+    pub frames: u64,
+    /// Members of which it changed its mind.
+    pub changes: u64,
     began: Time,
-    before: Stats,
-    /// Rumors that were hot then.
-    hot: usize,
-    /// The most members that it knew.
-    members: usize,
-    /// Parts of tables that it told of late: as many as each member may be told leak away in [`TABLE_AGAIN`] periods.
+    before: Standing,
+    /// A bucket that leaks: parts of tables that it told of late, of which as many as all may be told once are forgotten
+    /// in [`TABLE_AGAIN`] periods.
     tables: u64,
 }
 
@@ -44,113 +104,200 @@ impl Allowance {
 
     /// A period may be over: whether more was sent in it than may be.
     pub fn period(&mut self, now: Time, node: &Node, timing: &Timing) -> Option<String> {
-        if now.since(self.began) < timing.period {
+        let passed = now.since(self.began);
+        if passed < timing.period {
             return None;
         }
-        let periods = now.since(self.began).as_secs_f64() / timing.period.as_secs_f64();
-        let most = self.most(timing, periods.ceil() as u64, node);
-        let found = self.exceeded(&most, node.stats());
-        self.began = now;
-        self.before = node.stats().clone();
-        self.hot = node.hot_rumors();
+        let window = Window {
+            timing,
+            periods: passed.as_secs_f64() / timing.period.as_secs_f64(),
+            got: &self.got,
+            frames: self.frames,
+            changes: self.changes,
+            before: self.before,
+            after: Standing::of(node),
+            seeds: node.seeds() as u64,
+            leaving: node.is_leaving(),
+        };
+        let found = window
+            .exceeded(&self.sent, self.pushed)
+            .or(window.told_too_often(&mut self.tables, &self.sent));
+        *self = Allowance {
+            before: window.after,
+            tables: self.tables,
+            ..Allowance::since(now)
+        };
         found
     }
+}
 
-    /// What is allowed in so many periods.
-    fn most(&mut self, timing: &Timing, periods: u64, node: &Node) -> Most {
-        self.members = self.members.max(node.member_count());
-        let now = node.stats();
-        let received = |kind| now.received(kind) - self.before.received(kind);
-        let pings = received(MessageKind::Ping);
-        let acks = received(MessageKind::Ack) + received(MessageKind::ForwardedAck);
-        let records = now.records_received - self.before.records_received;
-        let rounds = 1 + periods;
-        // While many leave, as many pushes as tell of them all.
-        let crowd = node.counts().departed.min(node.news());
-        let crowd = crowd.min(MAX_CROWD_PUSHES);
-        let pushes = timing.period.div_duration_f64(timing.push_interval).ceil() as u64 + 2;
-        let pushed = timing.push_fanout.max(crowd) as u64 * pushes * rounds;
-        // The probe, a witness in its place, each of them again; the dead and the seeds that are asked; tables
-        // compared, at first sixteen times a period.
-        let again = timing.indirect_rounds.max(1) as u64;
-        let own = (2 * again + 2 + 16 + 2 * node.seeds() as u64) * rounds;
-        let helpers = timing.indirect_probes as u64;
-        let leave = 2 * LEAVE_FANOUT as u64;
-        // Sixteen parts of a comparison for each Ack that says something of rumors.
-        let talks = 16 * (acks + rounds);
-        let table = self.members * (self.members.div_ceil(RECORDS) + 1);
-        Most {
-            datagrams: [
-                (
-                    MessageKind::Ping,
-                    // Whoever pings may be asked to prove its address, and so may who was told of.
-                    own + pushed + 2 * pings + received(MessageKind::PingReq) + records + acks,
-                ),
-                (
-                    MessageKind::PingReq,
-                    helpers * ((2 * again + MAX_LAST_WORDS as u64) * rounds + records),
-                ),
-                (MessageKind::ProbePing, records),
-                (
-                    MessageKind::ForwardedAck,
-                    received(MessageKind::ForwardedAck),
-                ),
-            ],
-            acks: pings
-                + MAX_CORRECTED as u64 * rounds
-                + received(MessageKind::ProbePing)
-                + received(MessageKind::PingReq)
-                + pushed
-                + leave
-                + talks,
-            tables: table as u64,
-            leak: (table as u64 * periods).div_ceil(TABLE_AGAIN),
-            rumors: self.rumors(timing, rounds, acks, node),
-        }
+/// Some time in which a member lived, a period mostly.
+struct Window<'a> {
+    timing: &'a Timing,
+    periods: f64,
+    got: &'a Traffic,
+    frames: u64,
+    changes: u64,
+    before: Standing,
+    after: Standing,
+    seeds: u64,
+    leaving: bool,
+}
+
+impl Window<'_> {
+    /// What is sent more often than may be, but for parts of tables; `pushed`: rumors.
+    fn exceeded(&self, sent: &Traffic, pushed: u64) -> Option<String> {
+        let allowed = [
+            (Purpose::Ping, self.pings()),
+            (Purpose::Answer, self.questions()),
+            (Purpose::News, self.told()),
+            (Purpose::Comparison, self.comparisons()),
+            (Purpose::PingReq, self.requests()),
+            (Purpose::ProbePing, self.got.records),
+            (Purpose::PassedOn, self.got.of(Purpose::PassedOn)),
+        ];
+        let sent = allowed.map(|(purpose, most)| (format!("{purpose:?}"), sent.of(purpose), most));
+        let all = sent
+            .into_iter()
+            .chain([("rumors".to_owned(), pushed, self.rumors())]);
+        all.into_iter()
+            .find(|(_, sent, most)| sent > most)
+            .map(|(what, sent, most)| self.too_many(&what, sent, most))
     }
 
-    /// Pushes of rumors: each that was hot until it is cold, those that were asked for, and what peers get that cannot ask.
-    fn rumors(&self, timing: &Timing, rounds: u64, acks: u64, node: &Node) -> u64 {
-        let adopted = node.stats().rumors_adopted - self.before.rumors_adopted;
-        let heat = usize::from(tellings(timing.gossip_factor, self.members)) + timing.gossip_fanout;
-        let hot = (self.hot as u64 + adopted) * heat as u64;
-        let owed = OWED.min(self.members + node.rumor_count()) * self.members;
-        hot + acks * WANTS + owed as u64 * rounds
+    /// Whether parts of tables run over their bucket.
+    fn told_too_often(&self, bucket: &mut u64, sent: &Traffic) -> Option<String> {
+        let members = self.before.members.max(self.after.members);
+        let most = members * (members.div_ceil(RECORDS as u64) + 1);
+        let forgotten = (most as f64 * self.periods / TABLE_AGAIN as f64).ceil() as u64;
+        *bucket = (*bucket + sent.of(Purpose::Table)).saturating_sub(forgotten);
+        (*bucket > most).then(|| self.too_many("parts of tables", *bucket, most))
     }
 
-    fn exceeded(&mut self, most: &Most, now: &Stats) -> Option<String> {
-        let before = &self.before;
-        let sent = |kind| now.sent(kind) - before.sent(kind);
-        for (kind, most) in most.datagrams {
-            if kind != MessageKind::Ack && sent(kind) > most {
-                return Some(too_many(&format!("{kind:?}"), sent(kind), most));
+    fn too_many(&self, what: &str, sent: u64, most: u64) -> String {
+        format!(
+            "{sent} of {what} in {:.2} periods, at most {most}",
+            self.periods
+        )
+    }
+
+    /// How often something happens that happens once in a period.
+    fn rounds(&self) -> u64 {
+        self.periods as u64 + 1
+    }
+
+    /// How often something happens that happens after each such interval.
+    fn ticks(&self, interval: std::time::Duration) -> u64 {
+        let each = self.timing.period.div_duration_f64(interval);
+        ((self.periods * each).min(1e9) as u64).saturating_add(1)
+    }
+
+    /// Those that were suspected at some time, and asked for their last word.
+    fn suspects(&self) -> u64 {
+        self.before.suspects + self.changes
+    }
+
+    /// Rounds of a probe, and of each that a witness begins in its place.
+    fn tries(&self) -> u64 {
+        self.timing.indirect_rounds.max(1) as u64
+    }
+
+    /// Questions: the probe and once more for each round of it; the dead and the seeds, which are asked often at first;
+    /// comparisons of tables; last words; and proofs of addresses, of who asked and of who was told of.
+    fn pings(&self) -> u64 {
+        let own = self.tries() + 1 + FIRST_COMPARISONS + 2 * self.seeds + 2;
+        let asked = self.got.of(Purpose::Ping) + self.got.of(Purpose::PingReq);
+        let answered = self.got.of(Purpose::Answer) + self.got.of(Purpose::PassedOn);
+        own * self.rounds()
+            + self.suspects()
+            + 2 * asked
+            + answered
+            + self.got.records
+            + self.pushes()
+    }
+
+    /// What is to be answered.
+    fn questions(&self) -> u64 {
+        self.got.of(Purpose::Ping) + self.got.of(Purpose::PingReq)
+    }
+
+    /// News is pushed until it was told often enough, corrections go to those who spoke of who left, and who leaves says
+    /// so twice. Pings without numbers, and claims of the own death, are answered by what looks like it.
+    fn told(&self) -> u64 {
+        // Each message speaks of its sender, too.
+        let spoken_of = self.got.records + self.got.total();
+        let corrections = (MAX_CORRECTED as u64 * self.rounds()).min(spoken_of);
+        self.pushes()
+            + corrections
+            + if self.leaving {
+                2 * LEAVE_FANOUT as u64
+            } else {
+                0
             }
-        }
-        // What is no other Ack is a part of a table.
-        let parts = sent(MessageKind::Ack).saturating_sub(most.acks);
-        self.tables = (self.tables + parts).saturating_sub(most.leak);
-        if self.tables > most.tables {
-            return Some(too_many("parts of tables", self.tables, most.tables));
-        }
-        let pushes = |stats: &Stats| stats.rumors_sent + stats.rumors_not_taken;
-        let pushed = pushes(now) - pushes(before);
-        (pushed > most.rumors).then(|| too_many("rumors", pushed, most.rumors))
+            + self.got.unnumbered
+            + self.got.of(Purpose::ProbePing)
     }
-}
 
-fn too_many(what: &str, sent: u64, most: u64) -> String {
-    format!("{sent} of {what} in a period, at most {most}")
-}
+    /// Pushes of news: to so many at each tick, as long as something is news. While many leave, to as many as it takes.
+    fn pushes(&self) -> u64 {
+        let (before, after) = (&self.before, &self.after);
+        let adopted = after.adopted - before.adopted;
+        let refuted = after.incarnation - before.incarnation.min(after.incarnation);
+        let items = before.news + adopted + self.changes + refuted;
+        let living = before.members.max(after.members) as usize;
+        let enough = enough_pushes(self.timing.push_tellings, living) as u64;
+        let crowd = before
+            .departed
+            .max(after.departed)
+            .min(MAX_CROWD_PUSHES as u64);
+        let ticks = self.ticks(self.timing.push_interval).saturating_add(items);
+        let fanout = (self.timing.push_fanout as u64).max(crowd);
+        fanout.saturating_mul(ticks.min(items * enough))
+    }
 
-/// What a member may send in some periods.
-struct Most {
-    datagrams: [(MessageKind, u64); 4],
-    /// Those that are no parts of tables.
-    acks: u64,
-    /// Parts of tables: of late, and how many of those are forgiven by now.
-    tables: u64,
-    leak: u64,
-    rumors: u64,
+    /// Comparisons of rumors: what another one's datagram provokes; those begun here, after each few intervals, or as all
+    /// that was asked for has come; and what is hot, offered to some at each interval.
+    fn comparisons(&self) -> u64 {
+        let ticks = self.ticks(self.timing.gossip_interval);
+        let adopted = self.after.rumors_adopted - self.before.rumors_adopted;
+        let hot = self.before.hot + adopted;
+        let peers = self.timing.gossip_fanout as u64 + 1;
+        let offers = peers
+            .saturating_mul(hot.div_ceil(OFFERS))
+            .saturating_mul(ticks + adopted);
+        let begun =
+            (ticks / 4 + 1).min(self.got.of(Purpose::Answer) + self.got.of(Purpose::News) + 1);
+        REPLIES * (self.got.of(Purpose::Comparison) + begun + adopted) + offers
+    }
+
+    /// Others are asked for help with probes, with last words, and with claims that somebody is dead.
+    fn requests(&self) -> u64 {
+        let last_words = (MAX_LAST_WORDS as u64 * self.rounds()).min(self.suspects());
+        let probes = self.tries() * self.rounds();
+        let helpers = self.timing.indirect_probes as u64;
+        helpers.saturating_mul(probes + last_words + self.got.records)
+    }
+
+    /// Rumors: each that is hot until it is cold, those that were asked for, and what peers get that cannot ask.
+    fn rumors(&self) -> u64 {
+        let (before, after) = (&self.before, &self.after);
+        let members = before.members.max(after.members) as usize;
+        let fanout = self.timing.gossip_fanout as u64;
+        let heat = u64::from(tellings(self.timing.gossip_factor, members)).saturating_add(fanout);
+        let again = before.told_again.max(after.told_again) * self.rounds();
+        let hot = before.hot + after.rumors_adopted - before.rumors_adopted
+            + again.min(self.got.total() + self.frames);
+        let strangers = before.strangers.max(after.strangers);
+        let owed = OWED.min(before.rumors.max(after.rumors)) * strangers * self.rounds();
+        let drip = if strangers > 0 {
+            OWED * self.ticks(self.timing.drip)
+        } else {
+            0
+        };
+        // Who departed for good, and does not know it, is told so: one in a period.
+        let reminders = self.rounds().min(self.got.total() + self.frames);
+        heat.saturating_mul(hot) + self.got.wants + before.queued + owed + drip + reminders
+    }
 }
 
 #[cfg(test)]
@@ -160,78 +307,96 @@ mod tests {
     use super::*;
     use crate::sim::{Sim, SimConfig};
 
-    /// A ring of three.
-    fn ring() -> Sim {
+    /// Three members that have nothing to tell, of which nothing came in a period.
+    fn window<'a>(timing: &'a Timing, got: &'a Traffic) -> Window<'a> {
+        let standing = Standing {
+            members: 3,
+            rumors: 3,
+            ..Standing::default()
+        };
+        Window {
+            timing,
+            periods: 1.0,
+            got,
+            frames: 0,
+            changes: 0,
+            before: standing,
+            after: standing,
+            seeds: 0,
+            leaving: false,
+        }
+    }
+
+    #[test]
+    fn members_are_held_to_it_late_ones_too_and_from_their_start_on() {
         let mut sim = Sim::new(SimConfig::new(1));
         sim.start_settled(3);
-        sim
-    }
-
-    #[test]
-    fn a_slow_process_is_held_to_its_messages_too() {
-        let mut sim = ring();
         sim.slow_down(0, Duration::from_millis(1));
+        sim.run_for(Duration::from_secs(30));
+        let began = |sim: &Sim, member: usize| sim.hosts[member].watch.allowance.began;
+        let now = sim.now();
+        assert!((0..3).all(|member| now.since(began(&sim, member)) < Duration::from_secs(3)));
+        sim.start();
+        assert_eq!(began(&sim, 3), now);
+        sim.hosts[0].watch.allowance.pushed = 1_000;
         sim.run_for(Duration::from_secs(3));
-        assert!(sim.hosts[0].watch.allowance.began > Time::ZERO);
-    }
-
-    /// What a member of three may send in a period in which nothing came.
-    fn most() -> Most {
-        let sim = ring();
-        let mut allowance = Allowance {
-            before: sim.node(0).stats().clone(),
-            ..Allowance::default()
-        };
-        allowance.most(&Timing::lan(), 1, sim.node(0))
-    }
-
-    fn sent(kind: MessageKind, count: u64) -> Stats {
-        let mut stats = Stats::default();
-        (0..count).for_each(|_| stats.count_sent(kind, 100));
-        stats
+        assert_eq!(sim.violations().len(), 1, "{:?}", sim.violations());
     }
 
     #[test]
-    fn messages_of_no_kind_may_be_more_than_allowed() {
-        let most = most();
-        for (kind, allowed) in most.datagrams {
-            let mut allowance = Allowance::default();
-            assert_eq!(allowance.exceeded(&most, &sent(kind, allowed)), None);
-            let found = allowance.exceeded(&most, &sent(kind, allowed + 1));
-            assert!(found.is_some(), "{kind:?}");
-            allowance.before = sent(kind, 1);
-            assert_eq!(allowance.exceeded(&most, &sent(kind, allowed + 1)), None);
+    fn of_nothing_may_be_more_than_allowed() {
+        let (timing, got) = (Timing::lan(), Traffic::default());
+        let window = window(&timing, &got);
+        for (purpose, most) in [
+            (Purpose::Ping, window.pings()),
+            (Purpose::Answer, 0),
+            (Purpose::News, window.told()),
+            (Purpose::Comparison, window.comparisons()),
+            (Purpose::PingReq, window.requests()),
+            (Purpose::ProbePing, 0),
+            (Purpose::PassedOn, 0),
+        ] {
+            let sent = |count| Traffic::default().with(purpose, count);
+            assert_eq!(window.exceeded(&sent(most), 0), None);
+            assert!(window.exceeded(&sent(most + 1), 0).is_some(), "{purpose:?}");
         }
-        // Who was asked nothing has nothing to say, but its own pushes and comparisons.
-        assert!(most.acks < 400, "{}", most.acks);
+        // Whom nobody asks anything, and who knows nothing new, is quiet.
+        let most = [window.pings(), window.told(), window.requests()];
+        assert!(most.into_iter().sum::<u64>() < 60, "{most:?}");
     }
 
     #[test]
     fn tables_are_told_to_each_once_in_eight_periods() {
-        let most = most();
-        // Three members are told in two parts each.
-        assert_eq!((most.tables, most.leak), (6, 1));
-        let mut allowance = Allowance::default();
+        let (timing, got) = (Timing::lan(), Traffic::default());
+        let window = window(&timing, &got);
+        let mut bucket = 0;
         let mut told = |parts| {
-            let acks = sent(MessageKind::Ack, most.acks + parts);
-            allowance.exceeded(&most, &acks).is_some()
+            let sent = Traffic::default().with(Purpose::Table, parts);
+            window.told_too_often(&mut bucket, &sent).is_some()
         };
+        // Three members are told in two parts each.
         assert!(!told(7));
         assert!(told(2));
-        assert!((0..6).all(|_| !told(0)));
-        assert!(!told(6));
+        assert!((0..7).all(|_| !told(0)));
+        assert!(!told(7));
         assert!(told(2));
     }
 
     #[test]
-    fn rumors_may_be_no_more_than_heat_and_questions_allow() {
-        let most = most();
-        for (extra, wrong) in [(0, false), (1, true)] {
-            let mut stats = Stats::default();
-            (stats.rumors_sent, stats.rumors_not_taken) = (most.rumors - 1, 1 + extra);
-            let found = Allowance::default().exceeded(&most, &stats);
-            assert_eq!(found.is_some(), wrong);
-        }
-        assert!(most.rumors < 100, "{}", most.rumors);
+    fn rumors_are_told_until_they_are_cold_or_if_they_are_asked_for() {
+        let timing = Timing::lan();
+        let mut got = Traffic::default();
+        got.wants = 5;
+        let quiet = Traffic::default();
+        let pushed = |window: &Window<'_>, most| {
+            assert_eq!(window.exceeded(&quiet, most), None);
+            assert!(window.exceeded(&quiet, most + 1).is_some());
+        };
+        pushed(&window(&timing, &quiet), 0);
+        pushed(&window(&timing, &got), 5);
+        let mut one_is_hot = window(&timing, &quiet);
+        one_is_hot.before.hot = 1;
+        let heat = u64::from(tellings(timing.gossip_factor, 3)) + timing.gossip_fanout as u64;
+        pushed(&one_is_hot, heat);
     }
 }

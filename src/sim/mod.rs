@@ -27,7 +27,8 @@
 //! | `turn` | how a process reads, works and sends |
 //! | `way` | what a message meets between two processes |
 //! | `watch` | what must hold after every event |
-//! | `allowance` | how many messages a member may send in a period |
+//! | `traffic` | what members send each other, counted by what it is for |
+//! | `allowance` | how much of it a member may send in a period |
 //! | `look` | looking at the whole |
 //! | [`chaos`] | whole runs of trouble that a seed chooses |
 
@@ -39,6 +40,7 @@ mod host;
 mod look;
 mod network;
 mod queue;
+mod traffic;
 mod turn;
 mod watch;
 mod way;
@@ -56,6 +58,7 @@ use crate::member::{Incarnation, Member, MemberId};
 use crate::node::{Node, NodeConfig};
 use crate::time::Time;
 use crate::wire::RingKey;
+use allowance::Allowance;
 use dice::{Dice, Trace};
 use host::{Content, Host, Parcel};
 use queue::Queue;
@@ -217,7 +220,9 @@ impl Sim {
     fn start_as(&mut self, id: MemberId) -> Index {
         let (index, place) = (self.hosts.len(), self.places.len());
         let node = self.new_node(index, id, place, Incarnation::ZERO, 1);
-        self.hosts.push(Host::new(node, id, place));
+        let mut host = Host::new(node, id, place);
+        host.watch.allowance = Allowance::since(self.now);
+        self.hosts.push(host);
         self.places.push(Some(index));
         self.settle(index);
         index

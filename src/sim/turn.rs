@@ -95,6 +95,15 @@ impl Sim {
         let local = host.local(self.now);
         let few = host.node.member_count() <= FEW;
         let before = (self.config.watched && few).then(|| Snap::of(&host.node));
+        if self.config.watched {
+            let allowance = &mut host.watch.allowance;
+            match &parcel {
+                Parcel::Datagram { bytes, .. } => {
+                    allowance.got.got(host.id, bytes, &self.config.ring_keys)
+                }
+                Parcel::Frame { .. } => allowance.frames += 1,
+            }
+        }
         let wrong = match &mut parcel {
             Parcel::Datagram { from, bytes } => {
                 host.node.handle_datagram(local, *from, bytes);
@@ -155,15 +164,25 @@ impl Sim {
         let host = &mut self.hosts[member];
         let local = host.local(self.now);
         host.node.handle_timeout(local);
+        self.settle(member);
+        // With what was to be said at this moment.
+        let host = &mut self.hosts[member];
+        let watched = self.config.watched && host.up && !host.frozen;
+        let allowance = &mut host.watch.allowance;
+        if watched && let Some(what) = allowance.period(self.now, &host.node, &self.config.timing) {
+            self.violated(member, what);
+        }
+    }
+
+    /// A member sends this.
+    fn watch_sent(&mut self, member: Index, datagram: &[u8]) {
+        let host = &mut self.hosts[member];
+        let sent = &mut host.watch.allowance.sent;
         if self.config.watched
-            && let Some(what) =
-                host.watch
-                    .allowance
-                    .period(self.now, &host.node, &self.config.timing)
+            && let Some(what) = sent.sent(host.id, datagram, &self.config.ring_keys)
         {
             self.violated(member, what);
         }
-        self.settle(member);
     }
 
     /// Takes from a member what it has to say, and when it wants to be woken.
@@ -175,10 +194,13 @@ impl Sim {
         let local = host.local(self.now);
         let mut buf = [0; SEND_BUFFER];
         while let Some(transmit) = self.hosts[member].node.poll_datagram(local, &mut buf) {
-            self.send(member, transmit.to, &buf[transmit.range]);
+            let datagram = &buf[transmit.range];
+            self.watch_sent(member, datagram);
+            self.send(member, transmit.to, datagram);
         }
         let mut frame = self.buffers.pop().unwrap_or_default();
         while let Some(push) = self.hosts[member].node.poll_push(local, &mut frame) {
+            self.hosts[member].watch.allowance.pushed += 1;
             let taken = self.push(member, push.to, &frame);
             let node = &mut self.hosts[member].node;
             node.handle_sent(local, push.id, taken);

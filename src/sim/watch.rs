@@ -6,13 +6,11 @@ use super::Index;
 use super::allowance::Allowance;
 use crate::error::Reject;
 use crate::event::{Cause, Event};
-use crate::limits::{MAX_DATAGRAM_SENT, ORDINARY_DATAGRAM};
 use crate::member::{Health, Incarnation, MemberId};
 use crate::node::Node;
 use crate::rumor::RumorKind;
 use crate::stats::Gauge;
 use crate::time::Time;
-use crate::wire::{self, Message, RingKey};
 
 /// Something that must not happen, and did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +78,7 @@ impl Watch {
         if self.departed.contains(id) && *to != Health::Departed {
             return Some(format!("{id} departed by a rumor, and is {to}: {cause}"));
         }
+        self.allowance.changes += 1;
         if *to >= Health::Confirmed {
             self.dead.insert(*id, *incarnation);
             return None;
@@ -132,7 +131,10 @@ fn over(mut sizes: impl Iterator<Item = Gauge>) -> Option<String> {
 pub(super) struct Snap {
     understood: u64,
     rejected: u64,
-    blocked: u64,
+    /// Of those that were understood, but not let in.
+    shut_out: u64,
+    full: u64,
+    records: u64,
     lags: u64,
     state: u64,
 }
@@ -143,7 +145,9 @@ impl Snap {
         Snap {
             understood: stats.received_total(),
             rejected: stats.rejected_total(),
-            blocked: stats.rejected(Reject::Blocked),
+            shut_out: stats.rejected(Reject::Blocked) + stats.rejected(Reject::RateLimited),
+            full: stats.rejected(Reject::StoreFull),
+            records: stats.records_received,
             lags: stats.lags,
             state: node.fingerprint(),
         }
@@ -151,13 +155,17 @@ impl Snap {
 
     /// Whether a datagram that was rejected as a whole left something behind.
     pub fn datagram(&self, after: &Snap) -> Option<String> {
-        let rejected = after.understood == self.understood || after.blocked > self.blocked;
+        let unread = after.records == self.records;
+        let shut_out = after.shut_out > self.shut_out && unread;
+        let rejected = after.understood == self.understood || shut_out;
         self.changed(after, rejected, "datagram")
     }
 
-    /// Whether a frame that was rejected left something behind.
+    /// Whether a frame that was rejected left something behind. Of one for which there is no room it is remembered that it
+    /// need not be asked for again.
     pub fn frame(&self, after: &Snap) -> Option<String> {
-        self.changed(after, after.rejected > self.rejected, "frame")
+        let rejected = after.rejected > self.rejected && after.full == self.full;
+        self.changed(after, rejected, "frame")
     }
 
     fn changed(&self, after: &Snap, rejected: bool, what: &str) -> Option<String> {
@@ -165,32 +173,6 @@ impl Snap {
         let late = after.lags != self.lags;
         (rejected && !late && after.state != self.state)
             .then(|| format!("a {what} that was rejected changed its state"))
-    }
-}
-
-/// A datagram leaves a member: whether it is within its budget.
-pub(super) fn datagram(bytes: &[u8], keys: &[RingKey]) -> Option<String> {
-    if bytes.len() > MAX_DATAGRAM_SENT {
-        return Some(format!("a datagram of {} bytes", bytes.len()));
-    }
-    if bytes.len() <= ORDINARY_DATAGRAM {
-        return None;
-    }
-    let mut copy = bytes.to_vec();
-    let payload = wire::open(keys, &mut copy);
-    match payload.and_then(wire::decode).map(|swim| swim.message) {
-        // A part of a table, or of a comparison of rumors, and what is passed on, as it came.
-        Ok(Message::Ack {
-            table,
-            reconcile,
-            forward_to,
-            ..
-        }) if table || !reconcile.is_empty() || forward_to.is_some() => None,
-        Ok(message) => Some(format!(
-            "an ordinary datagram of {} bytes: {message:?}",
-            bytes.len()
-        )),
-        Err(why) => Some(format!("a datagram that does not read: {why}")),
     }
 }
 
@@ -202,7 +184,6 @@ mod tests {
     use super::*;
     use crate::rumor::RumorId;
     use crate::sim::{Sim, SimConfig, id_of};
-    use crate::wire::{Accusers, Encoder, MemberRecord, MembershipRecord};
 
     /// A ring of three.
     fn ring() -> Sim {
@@ -319,147 +300,63 @@ mod tests {
         let before = Snap {
             understood: 1,
             rejected: 1,
-            blocked: 1,
+            shut_out: 1,
+            full: 1,
+            records: 1,
             lags: 1,
             state: 1,
         };
-        let changed = Snap { state: 2, ..before };
+        let rejected = Snap {
+            rejected: 2,
+            state: 2,
+            ..before
+        };
+        let understood = Snap {
+            understood: 2,
+            ..rejected
+        };
         let wrong = |after: Snap| {
             let found = [before.datagram(&after), before.frame(&after)];
             found.map(|what| what.is_some())
         };
         assert_eq!(wrong(before), [false, false]);
+        assert_eq!(wrong(rejected), [true, true]);
         assert_eq!(
-            wrong(changed),
-            [true, false],
-            "a datagram that was not understood"
+            wrong(Snap {
+                state: 1,
+                ..rejected
+            }),
+            [false, false]
         );
-        for (after, datagram, frame) in [
-            (
-                Snap {
-                    understood: 2,
-                    ..changed
-                },
-                false,
-                false,
-            ),
-            (
-                Snap {
-                    rejected: 2,
-                    ..changed
-                },
-                true,
-                true,
-            ),
-            (
-                Snap {
-                    understood: 2,
-                    rejected: 2,
-                    ..changed
-                },
-                false,
-                true,
-            ),
-            (
-                Snap {
-                    understood: 2,
-                    rejected: 2,
-                    blocked: 2,
-                    ..changed
-                },
-                true,
-                true,
-            ),
-            (
-                Snap {
-                    understood: 2,
-                    rejected: 2,
-                    blocked: 2,
-                    ..before
-                },
-                false,
-                false,
-            ),
-            (
-                Snap {
-                    rejected: 2,
-                    lags: 2,
-                    ..changed
-                },
-                false,
-                false,
-            ),
-        ] {
-            assert_eq!(wrong(after), [datagram, frame]);
-        }
+        assert_eq!(
+            wrong(Snap {
+                lags: 2,
+                ..rejected
+            }),
+            [false, false]
+        );
+        assert_eq!(
+            wrong(Snap {
+                full: 2,
+                ..rejected
+            }),
+            [true, false]
+        );
+        assert_eq!(wrong(understood), [false, true], "a record of it was");
+        let shut_out = Snap {
+            shut_out: 2,
+            ..understood
+        };
+        assert_eq!(wrong(shut_out), [true, true]);
+        let of_a_record = Snap {
+            records: 2,
+            ..shut_out
+        };
+        assert_eq!(wrong(of_a_record), [false, true]);
         // What stands for the state does change with it.
         let mut sim = ring();
         let before = Snap::of(sim.node(0));
         sim.command(0, |node, now| node.depart(now, id_of(1)).unwrap());
         assert!(before.datagram(&Snap::of(sim.node(0))).is_some());
-    }
-
-    /// A datagram with so many records in it.
-    fn message(message: &Message<'_>, records: usize) -> Vec<u8> {
-        let mut buf = [0; 2_000];
-        let mut out = Encoder::new(&mut buf, message).unwrap();
-        for number in 0..records {
-            let record = MembershipRecord {
-                member: sender(number),
-                health: Health::Alive,
-                accusers: Accusers::NONE,
-            };
-            assert!(out.push(&record, 2_000));
-        }
-        let len = out.finish();
-        let mut sealed = Vec::new();
-        wire::seal_into(None, &buf[..len], &mut sealed);
-        sealed
-    }
-
-    fn sender(number: usize) -> MemberRecord<'static> {
-        MemberRecord {
-            id: id_of(number),
-            incarnation: Incarnation::ZERO,
-            address: Some([10, 0, 0, 1].into()),
-            swim_port: 1,
-            gossip_port: 1,
-            persistent: false,
-            departed: false,
-            probe_ping: false,
-            features: 0,
-            name: "",
-        }
-    }
-
-    #[test]
-    fn a_datagram_must_be_within_its_budget() {
-        let ping = Message::Ping {
-            from: sender(0),
-            forward_to: None,
-            probe: 1,
-            digest: 0,
-        };
-        let ack = |table| Message::Ack {
-            from: sender(0),
-            forward_to: None,
-            probe: 0,
-            table,
-            rumors: 0,
-            reconcile: &[],
-        };
-        let wrong =
-            |message: &Message<'_>, records| datagram(&self::message(message, records), &[]);
-        assert_eq!(wrong(&ping, 4), None);
-        assert!(wrong(&ping, 10).is_some(), "an ordinary one");
-        assert!(wrong(&ack(false), 10).is_some(), "an ordinary one");
-        assert_eq!(wrong(&ack(true), 10), None);
-        assert!(wrong(&ack(true), 20).is_some(), "too large for anything");
-        assert!(datagram(&[0xff; 600], &[]).is_some(), "unreadable");
-        let key = RingKey::new("ring", "20260101000000", [1; 32]).unwrap();
-        assert!(
-            datagram(&self::message(&ack(true), 10), &[key]).is_some(),
-            "not sealed"
-        );
     }
 }

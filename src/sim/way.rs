@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::dice::Roll;
 use super::fault::Fault;
 use super::host::{Held, Host, Parcel};
-use super::{Index, Sim, What, place_of, watch};
+use super::{Index, Sim, What, place_of};
 use crate::time::Time;
 
 /// Datagrams of the past that may be replayed.
@@ -41,11 +41,6 @@ impl Sim {
         }
         self.datagrams += 1;
         self.datagram_bytes += datagram.len() as u64;
-        if self.config.watched
-            && let Some(what) = watch::datagram(datagram, &self.config.ring_keys)
-        {
-            self.violated(from, what);
-        }
         let number = self.hosts[from].next_number(from);
         let roll = self.dice.roll(number);
         let source = self.hosts[from].addr();

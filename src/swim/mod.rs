@@ -79,6 +79,7 @@ use news::{News, RowKey};
 use row::{NONE, flag};
 use table::Table;
 
+pub(crate) use push::enough as enough_pushes;
 pub(crate) use row::Row;
 
 /// What gossip has to know of what happened.

@@ -14,7 +14,7 @@ const RECORDS: usize = 4;
 
 /// How often news is pushed in a ring of that many: at least so often, and so often that hardly a member of
 /// thousands is missed, as each is with a probability of e⁻ⁿ after n tellings by everyone.
-fn enough(least: usize, living: usize) -> usize {
+pub(crate) fn enough(least: usize, living: usize) -> usize {
     const MARGIN: f64 = 2.0;
     least.max((libm::log(living as f64) + MARGIN).ceil() as usize)
 }
