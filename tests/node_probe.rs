@@ -476,3 +476,45 @@ fn a_backlog_that_was_read_before_the_probe_ends_exonerates_nobody() {
     bench.advance(secs(0.51));
     assert_eq!(bench.health(&peer), Some(Health::Suspect));
 }
+
+/// A ping's name is compared by a few bits, so one of some hundred others of its length passes for what is held.
+#[test]
+fn another_name_is_noticed_by_a_ping_mostly_and_by_the_next_answer_to_a_probe_at_last() {
+    let mut bench = bench();
+    let peer = Peer::ours(1);
+    bench.meet(&[peer]);
+    bench.prove(&peer, &[peer]);
+    let name = |bench: &Bench| bench.node.member(peer.id).map(|it| it.name.to_owned());
+    let mut passed = 0;
+    for number in 0..2_000 {
+        let new = format!("{:08x}", 0x9e37_79b9_u32.wrapping_mul(number));
+        let from = butterfly::wire::MemberRecord {
+            name: &new,
+            ..peer.from()
+        };
+        let ping = Message::Ping {
+            from,
+            forward_to: None,
+            probe: 1,
+            digest: 0,
+        };
+        bench.feed(&peer, ping, &[]);
+        bench.sent();
+        if name(&bench).as_ref() == Some(&new) {
+            continue;
+        }
+        passed += 1;
+        let probe = bench.until_pinged(&peer, &[peer]).probe;
+        let ack = Message::Ack {
+            from,
+            forward_to: None,
+            probe,
+            table: false,
+            rumors: 0,
+            reconcile: &[],
+        };
+        bench.feed(&peer, ack, &[]);
+        assert_eq!(name(&bench), Some(new));
+    }
+    assert!((1..50).contains(&passed), "{passed} of 2 000 passed");
+}

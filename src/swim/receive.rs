@@ -282,11 +282,28 @@ impl Swim {
         }
         self.apply(env, incoming, memberships, !table);
         self.take_in(env, incoming, ip, !was_forwarded);
+        if ours && !was_forwarded {
+            self.correct_name(incoming);
+        }
         let answered = |swim: &Swim| ours || number == swim.cookie(incoming.from);
         if !was_forwarded && number != 0 && answered(self) {
             self.prove(env, incoming);
         }
         !was_forwarded
+    }
+
+    /// The name of who answered a probe is compared letter by letter: in its pings another may pass for the one held.
+    fn correct_name(&mut self, incoming: &Incoming<'_>) {
+        let sender = incoming.sender;
+        let is_held = |key: &RowKey| {
+            let row = self.table.get(*key);
+            row.is_some_and(|row| row.incarnation == sender.incarnation)
+        };
+        if let Some(key) = incoming.row.filter(is_held)
+            && !sender.name.is_empty()
+        {
+            self.table.set_name(key, sender.name);
+        }
     }
 
     /// A direct Ack says something of its sender's rumors, which counts from a proved address only.

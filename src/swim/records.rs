@@ -165,7 +165,7 @@ impl Swim {
             && row.gossip_port == sender.gossip_port
             && flags.into_iter().all(|(flag, on)| row.has(flag) == on)
             && self.table.ip_of(row) == ip
-            // Another that passes for it is noticed at the next incarnation, at the latest.
+            // Another that passes for it is noticed by the next answer to a probe.
             && (sender.name.is_empty() || row.may_be_named(sender.name))
     }
 
