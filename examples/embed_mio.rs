@@ -153,7 +153,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
         }
         while let Some(event) = other.poll_event() {
-            left |= event == Event::Left;
+            // Who is told to depart for good does not stay either.
+            left |= matches!(event, Event::Left | Event::Expelled);
         }
     }
     println!("{} round trips of the echo meanwhile", program.echoed);

@@ -39,7 +39,8 @@ impl Member {
         let (told, events) = mpsc::channel();
         let thread = thread::spawn(move || {
             butterfly.run(|_, event| {
-                let done = event == Event::Left;
+                // Gone, or told to depart for good: either way nobody answers it any more.
+                let done = matches!(event, Event::Left | Event::Expelled);
                 // Who listens no more does not want the member either.
                 if told.send(event).is_err() || done {
                     ControlFlow::Break(())

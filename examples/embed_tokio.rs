@@ -100,7 +100,8 @@ async fn program() -> Result<(), Box<dyn Error>> {
         other.0.get_mut().join(seed).map_err(io::Error::other)?;
         other.await_health(one_id, Health::Alive).await?;
         other.0.get_mut().leave();
-        while other.next_event().await? != Event::Left {}
+        // Who is told to depart for good does not stay either.
+        while !matches!(other.next_event().await?, Event::Left | Event::Expelled) {}
         io::Result::Ok(())
     });
     one.await_health(other_id, Health::Departed).await?;

@@ -26,6 +26,7 @@ mod sim;
 mod store;
 mod sys_info;
 mod table;
+mod timing;
 mod view;
 
 use std::process::ExitCode;

@@ -22,6 +22,7 @@ use crate::logging;
 use crate::output;
 use crate::ring_key;
 use crate::seeds::Seeds;
+use crate::timing;
 
 const SWIM: Token = Token(0);
 const SIGNALS: Token = Token(1);
@@ -224,7 +225,7 @@ fn config(args: &RunArgs) -> Result<Config, Failure> {
     config.name = args.name.clone();
     config.persistent = args.permanent_peer;
     config.ring_keys = ring_key::read_all(&args.ring_key)?;
-    config.timing = args.timing.clone();
+    config.timing = timing::changed(args.timing.clone(), &args.set)?;
     config.data_dir = args.data_dir.clone();
     Ok(config)
 }
@@ -303,7 +304,29 @@ fn no_loop(error: io::Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use butterfly::Timing;
+    use clap::Parser;
+
     use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn told(line: &str) -> Result<Config, Failure> {
+        match Cli::try_parse_from(line.split(' ')).unwrap().command {
+            Command::Run(args) => config(&args),
+            _ => unreachable!("it is a run"),
+        }
+    }
+
+    #[test]
+    fn a_timing_may_be_changed_field_by_field() {
+        let run = "butterfly run --listen 127.0.0.1:0 --timing wan --set period=4s,timeout=900ms";
+        let timing = told(run).unwrap().timing;
+        let mut expected = Timing::wan();
+        expected.period = Duration::from_secs(4);
+        expected.timeout = Duration::from_millis(900);
+        assert_eq!(timing, expected);
+        assert!(told(&format!("{run} --set timeout=5s")).is_err());
+    }
 
     #[test]
     fn only_a_later_signal_is_a_second_one() {

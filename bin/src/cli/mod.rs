@@ -246,6 +246,9 @@ pub struct RunArgs {
     /// How fast it probes; all members of a ring should use the same
     #[arg(long, value_name = "PRESET", default_value = "lan", value_parser = timing(Timing::PRESETS))]
     pub timing: Timing,
+    /// Changes the timing, as in period=500ms,timeout=250ms, by what `butterfly sim --set` showed to be good
+    #[arg(long, value_name = "FIELD=VALUE", value_delimiter = ',')]
+    pub set: Vec<String>,
     /// Its HTTP gateway, or none; port 0: the system chooses [default: 127.0.0.1:9631]
     #[arg(long, value_name = "IP:PORT|none")]
     pub http: Option<String>,

@@ -20,7 +20,6 @@ mod report;
 mod run;
 mod scenario;
 mod times;
-mod timing;
 
 use std::fs::File;
 use std::io::Write;

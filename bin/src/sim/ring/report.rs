@@ -11,9 +11,9 @@ use super::measure::Measure;
 use super::run::{End, Outcome};
 use super::scenario::Scenario;
 use super::times::{PERCENTILES, Times};
-use super::timing;
 use crate::output::count;
 use crate::table::{Table, span};
+use crate::timing;
 
 /// The page.
 pub fn text(scenario: &Scenario, outcome: &Outcome) -> String {

@@ -8,9 +8,9 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 
-use super::timing;
 use crate::cli::{RingArgs, Start};
 use crate::failure::Failure;
+use crate::timing;
 
 /// What is simulated, the seed aside.
 pub struct Scenario {
@@ -38,12 +38,13 @@ pub struct Scenario {
 
 impl Scenario {
     pub fn new(args: &RingArgs) -> Result<Self, Failure> {
+        let preset = Timing::preset(&args.timing).unwrap_or_default();
         let scenario = Scenario {
             members: args.members as usize,
             settled: args.start == Start::Settled,
             preset: args.timing.clone(),
             changes: args.set.clone(),
-            timing: timing::changed(&args.timing, &args.set)?,
+            timing: timing::changed(preset, &args.set)?,
             loss: args.loss,
             delay: args.delay,
             jitter: args.jitter,

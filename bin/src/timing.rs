@@ -112,10 +112,8 @@ impl Field {
     }
 }
 
-/// The preset of this name with these changes, each `FIELD=VALUE`. What members would take otherwise than
-/// it was written is refused.
-pub fn changed(preset: &str, changes: &[String]) -> Result<Timing, Failure> {
-    let mut timing = Timing::preset(preset).unwrap_or_default();
+/// The timing with these changes, each `FIELD=VALUE`. What members would take otherwise than it was written is refused.
+pub fn changed(mut timing: Timing, changes: &[String]) -> Result<Timing, Failure> {
     for change in changes {
         let Some((name, value)) = change.split_once('=') else {
             return Err(wrong(change, "write FIELD=VALUE, like period=500ms"));
@@ -168,7 +166,7 @@ mod tests {
 
     fn set(changes: &[&str]) -> Result<Timing, Failure> {
         let changes: Vec<_> = changes.iter().map(ToString::to_string).collect();
-        changed("lan", &changes)
+        changed(Timing::lan(), &changes)
     }
 
     #[test]
