@@ -255,3 +255,58 @@ impl Sim {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::rumor::{Rumor, ServiceConfig};
+    use crate::sim::{Sim, SimConfig, address_of};
+    use crate::wire::{self, RingKey, encode_rumor};
+
+    use super::Parcel;
+
+    fn key(bytes: u8) -> RingKey {
+        RingKey::new("ring", "20260101000000", [bytes; 32]).unwrap()
+    }
+
+    /// A frame cut off after each of its bytes, and with a bit of each flipped.
+    fn garbled(frame: &[u8]) -> impl Iterator<Item = Vec<u8>> + '_ {
+        let cut = (0..frame.len()).map(|len| frame[..len].to_vec());
+        let flipped = (0..frame.len()).map(|at| {
+            let mut copy = frame.to_vec();
+            copy[at] ^= 1 << (at % 8);
+            copy
+        });
+        cut.chain(flipped)
+    }
+
+    /// Chaos has hardly any: rumors go by TCP, and come from members.
+    #[test]
+    fn a_frame_that_is_rejected_leaves_no_trace() {
+        for keys in [vec![], vec![key(1)]] {
+            let mut config = SimConfig::new(1);
+            config.ring_keys = keys.clone();
+            let mut sim = Sim::new(config);
+            sim.start_settled(3);
+            let group = "web.default".parse().unwrap();
+            let config = Rumor::ServiceConfig(ServiceConfig::new(group, 7, b"port = 1".to_vec()));
+            let payload = encode_rumor(&config, "somebody").bytes;
+            let sealed_by = |key: Option<&RingKey>| {
+                let mut frame = Vec::new();
+                wire::seal_into(key.map(|key| (key, [3; 24])), &payload, &mut frame);
+                frame
+            };
+            let good = sealed_by(keys.first());
+            let others = [sealed_by(Some(&key(2))), sealed_by(None), vec![0xff; 99]];
+            let others = others.into_iter().filter(|frame| *frame != good);
+            let mut frames = 0;
+            for bytes in garbled(&good).chain(others) {
+                let from = address_of(9);
+                sim.deliver(0, Parcel::Frame { from, bytes });
+                frames += 1;
+            }
+            let rejected = sim.node(0).stats().rejected_total();
+            assert!(rejected > frames / 2, "{rejected} of {frames}");
+            assert_eq!(sim.violations(), []);
+        }
+    }
+}
