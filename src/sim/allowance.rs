@@ -3,7 +3,7 @@
 use super::traffic::{Purpose, Traffic};
 use crate::config::Timing;
 use crate::gossip::tellings;
-use crate::limits::{LEAVE_FANOUT, MAX_CORRECTED, MAX_CROWD_PUSHES, MAX_LAST_WORDS};
+use crate::limits::{LEAVE_FANOUT, MAX_CORRECTED, MAX_CROWD_PUSHES, MAX_LAST_WORDS, MAX_MEMBERS};
 use crate::node::Node;
 use crate::swim::enough_pushes;
 use crate::time::Time;
@@ -73,6 +73,11 @@ impl Standing {
             members,
         }
     }
+}
+
+/// As many members as there may be are told at once at most.
+fn at_once(fanout: usize) -> u64 {
+    fanout.min(MAX_MEMBERS) as u64
 }
 
 /// What a member sent and got in the present period, and what it may send.
@@ -189,7 +194,7 @@ impl Window<'_> {
     /// How often something happens that happens after each such interval.
     fn ticks(&self, interval: std::time::Duration) -> u64 {
         let each = self.timing.period.div_duration_f64(interval);
-        ((self.periods * each).min(1e9) as u64).saturating_add(1)
+        (self.periods * each).min(1e9) as u64 + 1
     }
 
     /// Those that were suspected at some time, and asked for their last word.
@@ -199,7 +204,7 @@ impl Window<'_> {
 
     /// Rounds of a probe, and of each that a witness begins in its place.
     fn tries(&self) -> u64 {
-        self.timing.indirect_rounds.max(1) as u64
+        at_once(self.timing.indirect_rounds).max(1)
     }
 
     /// Questions: the probe and once more for each round of it; the dead and the seeds, which are asked often at first;
@@ -227,15 +232,9 @@ impl Window<'_> {
         // Each message speaks of its sender, too.
         let spoken_of = self.got.records + self.got.total();
         let corrections = (MAX_CORRECTED as u64 * self.rounds()).min(spoken_of);
-        self.pushes()
-            + corrections
-            + if self.leaving {
-                2 * LEAVE_FANOUT as u64
-            } else {
-                0
-            }
-            + self.got.unnumbered
-            + self.got.of(Purpose::ProbePing)
+        let leave = if self.leaving { 2 * LEAVE_FANOUT } else { 0 };
+        let answers = self.got.unnumbered + self.got.of(Purpose::ProbePing);
+        self.pushes() + corrections + leave as u64 + answers
     }
 
     /// Pushes of news: to so many at each tick, as long as something is news. While many leave, to as many as it takes.
@@ -250,9 +249,9 @@ impl Window<'_> {
             .departed
             .max(after.departed)
             .min(MAX_CROWD_PUSHES as u64);
-        let ticks = self.ticks(self.timing.push_interval).saturating_add(items);
-        let fanout = (self.timing.push_fanout as u64).max(crowd);
-        fanout.saturating_mul(ticks.min(items * enough))
+        let ticks = self.ticks(self.timing.push_interval) + items;
+        let fanout = at_once(self.timing.push_fanout).max(crowd);
+        fanout * ticks.min(items * enough)
     }
 
     /// Comparisons of rumors: what another one's datagram provokes; those begun here, after each few intervals, or as all
@@ -261,10 +260,8 @@ impl Window<'_> {
         let ticks = self.ticks(self.timing.gossip_interval);
         let adopted = self.after.rumors_adopted - self.before.rumors_adopted;
         let hot = self.before.hot + adopted;
-        let peers = self.timing.gossip_fanout as u64 + 1;
-        let offers = peers
-            .saturating_mul(hot.div_ceil(OFFERS))
-            .saturating_mul(ticks + adopted);
+        let peers = at_once(self.timing.gossip_fanout) + 1;
+        let offers = peers * hot.div_ceil(OFFERS) * (ticks + adopted);
         let begun =
             (ticks / 4 + 1).min(self.got.of(Purpose::Answer) + self.got.of(Purpose::News) + 1);
         REPLIES * (self.got.of(Purpose::Comparison) + begun + adopted) + offers
@@ -274,16 +271,15 @@ impl Window<'_> {
     fn requests(&self) -> u64 {
         let last_words = (MAX_LAST_WORDS as u64 * self.rounds()).min(self.suspects());
         let probes = self.tries() * self.rounds();
-        let helpers = self.timing.indirect_probes as u64;
-        helpers.saturating_mul(probes + last_words + self.got.records)
+        at_once(self.timing.indirect_probes) * (probes + last_words + self.got.records)
     }
 
     /// Rumors: each that is hot until it is cold, those that were asked for, and what peers get that cannot ask.
     fn rumors(&self) -> u64 {
         let (before, after) = (&self.before, &self.after);
         let members = before.members.max(after.members) as usize;
-        let fanout = self.timing.gossip_fanout as u64;
-        let heat = u64::from(tellings(self.timing.gossip_factor, members)).saturating_add(fanout);
+        let enough = u64::from(tellings(self.timing.gossip_factor, members));
+        let heat = enough + at_once(self.timing.gossip_fanout);
         let again = before.told_again.max(after.told_again) * self.rounds();
         let hot = before.hot + after.rumors_adopted - before.rumors_adopted
             + again.min(self.got.total() + self.frames);
@@ -296,7 +292,7 @@ impl Window<'_> {
         };
         // Who departed for good, and does not know it, is told so: one in a period.
         let reminders = self.rounds().min(self.got.total() + self.frames);
-        heat.saturating_mul(hot) + self.got.wants + before.queued + owed + drip + reminders
+        heat * hot + self.got.wants + before.queued + owed + drip + reminders
     }
 }
 

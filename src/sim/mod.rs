@@ -156,7 +156,9 @@ pub struct Sim {
 /// Making and running.
 impl Sim {
     /// An empty network.
-    pub fn new(config: SimConfig) -> Self {
+    pub fn new(mut config: SimConfig) -> Self {
+        // As its members take it.
+        config.timing = config.timing.sane();
         Sim {
             dice: Dice::new(config.seed),
             config,
