@@ -75,6 +75,37 @@ impl Standing {
     }
 }
 
+impl Standing {
+    /// How it was in either of two moments: what was adopted counts from the first on.
+    fn since(first: Standing, second: Standing) -> Self {
+        Standing {
+            adopted: first.adopted,
+            rumors_adopted: first.rumors_adopted,
+            incarnation: first.incarnation,
+            news: first.news.max(second.news),
+            hot: first.hot.max(second.hot),
+            suspects: first.suspects.max(second.suspects),
+            departed: first.departed.max(second.departed),
+            queued: first.queued.max(second.queued),
+            strangers: first.strangers.max(second.strangers),
+            rumors: first.rumors.max(second.rumors),
+            told_again: first.told_again.max(second.told_again),
+            members: first.members.max(second.members),
+        }
+    }
+}
+
+/// What came to a member in a period, and how it was at its beginning.
+#[derive(Clone, Default)]
+pub(super) struct Came {
+    pub got: Traffic,
+    /// Frames of rumors.
+    pub frames: u64,
+    /// Members of which it changed its mind.
+    pub changes: u64,
+    before: Standing,
+}
+
 /// As many members as there may be are told at once at most.
 fn at_once(fanout: usize) -> u64 {
     fanout.min(MAX_MEMBERS) as u64
@@ -84,15 +115,12 @@ fn at_once(fanout: usize) -> u64 {
 #[derive(Default)]
 pub(super) struct Allowance {
     pub sent: Traffic,
-    pub got: Traffic,
+    pub came: Came,
+    /// The same of the period before: some of what that called for leaves only now.
+    earlier: Came,
     /// Rumors that it pushed.
     pub pushed: u64,
-    /// Frames of rumors that it got.
-    pub frames: u64,
-    /// Members of which it changed its mind.
-    pub changes: u64,
     began: Time,
-    before: Standing,
     /// A bucket that leaks: parts of tables that it told of late, of which as many as all may be told once are forgotten
     /// in [`TABLE_AGAIN`] periods.
     tables: u64,
@@ -116,10 +144,10 @@ impl Allowance {
         let window = Window {
             timing,
             periods: passed.as_secs_f64() / timing.period.as_secs_f64(),
-            got: &self.got,
-            frames: self.frames,
-            changes: self.changes,
-            before: self.before,
+            got: &self.came.got.and(&self.earlier.got),
+            frames: self.came.frames + self.earlier.frames,
+            changes: self.came.changes + self.earlier.changes,
+            before: Standing::since(self.earlier.before, self.came.before),
             after: Standing::of(node),
             seeds: node.seeds() as u64,
             leaving: node.is_leaving(),
@@ -127,8 +155,13 @@ impl Allowance {
         let found = window
             .exceeded(&self.sent, self.pushed)
             .or(window.told_too_often(&mut self.tables, &self.sent));
-        *self = Allowance {
+        let came = Came {
             before: window.after,
+            ..Came::default()
+        };
+        *self = Allowance {
+            earlier: std::mem::replace(&mut self.came, came.clone()),
+            came,
             tables: self.tables,
             ..Allowance::since(now)
         };
@@ -158,7 +191,7 @@ impl Window<'_> {
             (Purpose::News, self.told()),
             (Purpose::Comparison, self.comparisons()),
             (Purpose::PingReq, self.requests()),
-            (Purpose::ProbePing, self.got.records),
+            (Purpose::ProbePing, self.records()),
             (Purpose::PassedOn, self.got.of(Purpose::PassedOn)),
         ];
         let sent = allowed.map(|(purpose, most)| (format!("{purpose:?}"), sent.of(purpose), most));
@@ -197,6 +230,11 @@ impl Window<'_> {
         (self.periods * each).min(1e9) as u64 + 1
     }
 
+    /// Memberships that it was told, by rumors too.
+    fn records(&self) -> u64 {
+        self.got.records + self.frames
+    }
+
     /// Those that were suspected at some time, and asked for their last word.
     fn suspects(&self) -> u64 {
         self.before.suspects + self.changes
@@ -217,7 +255,7 @@ impl Window<'_> {
             + self.suspects()
             + 2 * asked
             + answered
-            + self.got.records
+            + self.records()
             + self.pushes()
     }
 
@@ -230,7 +268,7 @@ impl Window<'_> {
     /// so twice. Pings without numbers, and claims of the own death, are answered by what looks like it.
     fn told(&self) -> u64 {
         // Each message speaks of its sender, too.
-        let spoken_of = self.got.records + self.got.total();
+        let spoken_of = self.records() + self.got.total();
         let corrections = (MAX_CORRECTED as u64 * self.rounds()).min(spoken_of);
         let leave = if self.leaving { 2 * LEAVE_FANOUT } else { 0 };
         let answers = self.got.unnumbered + self.got.of(Purpose::ProbePing);
@@ -271,7 +309,7 @@ impl Window<'_> {
     fn requests(&self) -> u64 {
         let last_words = (MAX_LAST_WORDS as u64 * self.rounds()).min(self.suspects());
         let probes = self.tries() * self.rounds();
-        at_once(self.timing.indirect_probes) * (probes + last_words + self.got.records)
+        at_once(self.timing.indirect_probes) * (probes + last_words + self.records())
     }
 
     /// Rumors: each that is hot until it is cold, those that were asked for, and what peers get that cannot ask.

@@ -72,6 +72,16 @@ impl Traffic {
         self.counts[purpose as usize]
     }
 
+    /// Both.
+    pub fn and(&self, other: &Traffic) -> Traffic {
+        Traffic {
+            counts: std::array::from_fn(|at| self.counts[at] + other.counts[at]),
+            unnumbered: self.unnumbered + other.unnumbered,
+            records: self.records + other.records,
+            wants: self.wants + other.wants,
+        }
+    }
+
     /// All datagrams.
     pub fn total(&self) -> u64 {
         self.counts.iter().sum()

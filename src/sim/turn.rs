@@ -99,9 +99,12 @@ impl Sim {
             let allowance = &mut host.watch.allowance;
             match &parcel {
                 Parcel::Datagram { bytes, .. } => {
-                    allowance.got.got(host.id, bytes, &self.config.ring_keys)
+                    allowance
+                        .came
+                        .got
+                        .got(host.id, bytes, &self.config.ring_keys)
                 }
-                Parcel::Frame { .. } => allowance.frames += 1,
+                Parcel::Frame { .. } => allowance.came.frames += 1,
             }
         }
         let wrong = match &mut parcel {

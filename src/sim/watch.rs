@@ -78,7 +78,7 @@ impl Watch {
         if self.departed.contains(id) && *to != Health::Departed {
             return Some(format!("{id} departed by a rumor, and is {to}: {cause}"));
         }
-        self.allowance.changes += 1;
+        self.allowance.came.changes += 1;
         if *to >= Health::Confirmed {
             self.dead.insert(*id, *incarnation);
             return None;
