@@ -3,7 +3,9 @@
 use super::traffic::{Purpose, Traffic};
 use crate::config::Timing;
 use crate::gossip::tellings;
-use crate::limits::{LEAVE_FANOUT, MAX_CORRECTED, MAX_CROWD_PUSHES, MAX_LAST_WORDS, MAX_MEMBERS};
+use crate::limits::{
+    LEAVE_FANOUT, MAX_ACCUSERS, MAX_CORRECTED, MAX_CROWD_PUSHES, MAX_LAST_WORDS, MAX_MEMBERS,
+};
 use crate::node::Node;
 use crate::swim::enough_pushes;
 use crate::time::Time;
@@ -280,7 +282,9 @@ impl Window<'_> {
         let (before, after) = (&self.before, &self.after);
         let adopted = after.adopted - before.adopted;
         let refuted = after.incarnation - before.incarnation.min(after.incarnation);
-        let items = before.news + adopted + self.changes + refuted;
+        // Each new accuser of a suspect is news.
+        let accusers = (MAX_ACCUSERS as u64 * self.suspects()).min(self.records());
+        let items = before.news + adopted + self.changes + refuted + accusers;
         let living = before.members.max(after.members) as usize;
         let enough = enough_pushes(self.timing.push_tellings, living) as u64;
         let crowd = before
