@@ -140,7 +140,7 @@ mod tests {
             "a",
             "web-17",
             "12345678",
-            "a-name-of-exactly-thirty-two-byte",
+            "a-name-of-exactly-thirty-two-byt",
         ] {
             let (name, len) = names.add(text);
             assert!(name.may_be(len, text));
