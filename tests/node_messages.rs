@@ -438,3 +438,23 @@ fn records_that_say_nothing_new_count_and_excuse_nothing() {
     assert_eq!(bench.node.stats().rejected_total(), 1);
     assert_eq!(bench.fingerprint(), before);
 }
+
+/// Its pings can be sent again by others, and on a ring without a key forged.
+#[test]
+fn a_member_is_told_the_table_once_in_eight_periods() {
+    let mut bench = Bench::new();
+    let peers = [Peer::ours(1), Peer::ours(2), Peer::ours(3)];
+    bench.meet(&peers);
+    bench.prove(&peers[0], &peers);
+    let mut told = |bench: &mut Bench, wait: f64| {
+        bench.advance_with_living(secs(wait), &peers);
+        bench.feed(&peers[0], peers[0].ping_with_digest(5, 1), &[]);
+        let sent = bench.advance(secs(0.05));
+        to(&peers[0], &sent).iter().filter(|it| it.table).count()
+    };
+    assert!(told(&mut bench, 0.0) > 0);
+    for _ in 0..7 {
+        assert_eq!(told(&mut bench, 0.9), 0);
+    }
+    assert!(told(&mut bench, 2.0) > 0);
+}
