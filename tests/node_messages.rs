@@ -446,7 +446,7 @@ fn a_member_is_told_the_table_once_in_eight_periods() {
     let peers = [Peer::ours(1), Peer::ours(2), Peer::ours(3)];
     bench.meet(&peers);
     bench.prove(&peers[0], &peers);
-    let mut told = |bench: &mut Bench, wait: f64| {
+    let told = |bench: &mut Bench, wait: f64| {
         bench.advance_with_living(secs(wait), &peers);
         bench.feed(&peers[0], peers[0].ping_with_digest(5, 1), &[]);
         let sent = bench.advance(secs(0.05));
