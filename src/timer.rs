@@ -47,7 +47,7 @@ pub struct TimerWheel<T> {
 }
 
 /// Names one timer: no other answers to its key, unless it is kept while 2^32 more are set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TimerKey {
     index: u32,
     generation: u32,

@@ -46,8 +46,8 @@ impl Node {
         self.swim.table().digest()
     }
 
-    /// Stands for what decides what it will do, but the time and what is only counted: the member table whole, the
-    /// rumors by their checksum, the rest by how large it is.
+    /// Stands for what decides what it will do, but the time, the dice and what is only counted: membership nearly whole,
+    /// the rumors by their checksum, the rest by how large it is.
     pub(crate) fn fingerprint(&self) -> u64 {
         let mut hasher = std::hash::DefaultHasher::new();
         self.swim.hash_state(&mut hasher);

@@ -1,6 +1,8 @@
 //! Records that were heard before and say nothing new. Most are: each datagram brings some that its receiver
 //! has known for long. They are told by the hash of their bytes, and need not be read.
 
+use std::hash::{Hash, Hasher};
+
 use rand::RngExt;
 use rand::rngs::StdRng;
 
@@ -65,6 +67,11 @@ impl Echoes {
     /// They may say something again.
     pub fn clear(&mut self) {
         self.buckets = Vec::new();
+    }
+
+    /// What it knows.
+    pub fn hash_state(&self, hasher: &mut impl Hasher) {
+        self.buckets.hash(hasher);
     }
 
     /// The two buckets it may be in.

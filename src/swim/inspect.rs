@@ -29,13 +29,15 @@ impl Swim {
         ]
     }
 
-    /// What decides what it will do; of most collections their size stands for them.
+    /// What decides what it will do; of some collections their size stands for them. What limits who is answered
+    /// (`meter`) is left out, as it counts the rejected, too.
     pub fn hash_state(&self, hasher: &mut impl Hasher) {
         for (key, row) in self.table.iter() {
             (key, row.id, row.incarnation, row.health).hash(hasher);
             (self.table.ip_of(row), row.swim_port, row.gossip_port).hash(hasher);
             (row.flags, row.rtt, self.table.name_of(row)).hash(hasher);
             self.accusers(row).hash(hasher);
+            self.news.tellings_of(row.news).hash(hasher);
         }
         for size in self.sizes() {
             size.now.hash(hasher);
@@ -47,7 +49,11 @@ impl Swim {
             self.rumors,
         )
             .hash(hasher);
-        self.is_leaving().hash(hasher);
         (self.witness.in_a_row(), self.witness.suspects()).hash(hasher);
+        (&self.probe, &self.sync, self.leave, self.last_words).hash(hasher);
+        (&self.verdicts, &self.transfers, &self.told, &self.corrected).hash(hasher);
+        (&self.blocked, &self.exiled).hash(hasher);
+        (self.addressed, self.next_probe_ping, self.filler).hash(hasher);
+        self.echoes.hash_state(hasher);
     }
 }

@@ -11,7 +11,7 @@ use crate::limits::LEAVE_FANOUT;
 use crate::member::Health;
 
 /// How far leaving has got.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Leave {
     Not,
     /// Told once.

@@ -4,7 +4,7 @@
 use crate::member::{Health, Incarnation};
 
 /// What decides about a record of a member.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct State {
     /// How fresh it is.
     pub incarnation: Incarnation,

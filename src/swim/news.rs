@@ -66,6 +66,11 @@ impl News {
         Some(place)
     }
 
+    /// How often the news at this place was told; `None`: there is none.
+    pub fn tellings_of(&self, place: u32) -> Option<usize> {
+        self.levels.list_of(place)
+    }
+
     /// Gives back what a crowd of news took, now that most is cold. `moved` is told each row's new place.
     pub fn shrink(&mut self, mut moved: impl FnMut(RowKey, u32)) {
         if self.levels.is_sparse() {

@@ -22,6 +22,7 @@ use crate::trace::TraceKind;
 use crate::wire::{MemberRecord, feature};
 
 /// The probe under way.
+#[derive(Hash)]
 pub(super) struct Probe {
     target: MemberId,
     /// What was held of the target when the probe began.

@@ -17,6 +17,7 @@ use crate::time::Time;
 use crate::timer::TimerKey;
 
 /// When the table is compared next.
+#[derive(Hash)]
 pub(super) struct Sync {
     timer: Option<TimerKey>,
     pause: Duration,

@@ -22,6 +22,7 @@ const PACE: Duration = Duration::from_millis(5);
 pub(super) const AGAIN: u32 = 8;
 
 /// Someone who is being told the table.
+#[derive(Hash)]
 pub(super) struct Transfer {
     to: MemberId,
     /// The row to go on with.

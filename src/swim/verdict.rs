@@ -16,6 +16,7 @@ use crate::timer::TimerKey;
 use crate::trace::TraceKind;
 
 /// A claim that is being checked.
+#[derive(Hash)]
 pub(super) struct Verdict {
     incarnation: Incarnation,
     timer: TimerKey,

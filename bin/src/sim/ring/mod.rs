@@ -3,7 +3,6 @@
 //! | file | subject |
 //! |---|---|
 //! | `scenario` | what is simulated: the ring, the network, what happens |
-//! | `timing` | fields of a timing by their names |
 //! | `run` | one run, and what came of it |
 //! | `observer` | who knows what when |
 //! | `measure`, `times`, `load` | what is measured: the knowing, how long it took, the cost |
@@ -39,6 +38,9 @@ const PART: u64 = 64;
 
 pub fn ring(args: &RingArgs) -> Result<(), Failure> {
     let scenario = Scenario::new(args)?;
+    if let Some(warning) = scenario.warning() {
+        output::tell(&warning);
+    }
     // Before hours are spent on what cannot be written.
     let plot = args.plot.as_deref().map(create).transpose()?;
     let outcome = runs(&scenario, args)?;

@@ -95,6 +95,20 @@ impl Scenario {
         Ok(())
     }
 
+    /// What can be simulated, but is hardly what was meant.
+    pub fn warning(&self) -> Option<String> {
+        // Both are of one way.
+        let round_trip = 2 * (self.delay + self.jitter);
+        let timeout = self.timing.timeout;
+        (round_trip >= timeout).then(|| {
+            format!(
+                "warning: a probe waits {timeout:?} for its Ack, and a round trip takes {round_trip:?} on average (twice \
+                 --delay and --jitter): most probes will seem to fail; try a larger --set timeout and period, or \
+                 --timing wan"
+            )
+        })
+    }
+
     /// A network of this kind, on which nobody is yet.
     pub fn network(&self, seed: u64) -> Sim {
         let mut config = SimConfig::new(seed);
@@ -214,6 +228,17 @@ pub mod tests {
             assert!(error.contains(told), "{error}");
         }
         assert!(asked("--for 60s --pause-for 2m").is_ok(), "nobody pauses");
+    }
+
+    #[test]
+    fn who_hardly_waits_for_an_ack_is_warned() {
+        let warning = |options| asked(options).unwrap().warning();
+        assert_eq!(warning("--members 10"), None);
+        assert_eq!(warning("--delay 40ms --timing wan"), None);
+        for options in ["--set timeout=2ms", "--delay 1s", "--delay 0s --jitter 1s"] {
+            let warning = warning(options).unwrap();
+            assert!(warning.contains("a round trip takes 2"), "{warning}");
+        }
     }
 
     #[test]

@@ -48,10 +48,12 @@ pub fn scorecard(args: &ScorecardArgs) -> Result<(), Failure> {
     let mut untested = None;
     for spec in chosen(&args.rows)? {
         output::tell(&format!("row {}: {} …", spec.number, spec.title));
-        rows.push(Row::measure(spec, &plan));
+        let row = Row::measure(spec, &plan);
+        output::print(&report::row(&row, args.output))?;
+        rows.push(row);
         untested = untested.or(without_faults(spec.number, &plan));
     }
-    output::print(&report::render(&rows, args.output))?;
+    output::print(&report::end(&rows, args.output))?;
     if let Some(failure) = untested {
         return Err(failure);
     }

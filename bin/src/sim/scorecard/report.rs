@@ -12,60 +12,54 @@ const HEAD: [&str; 8] = [
     "", "MEASURED", "RUNS", "MEAN", "MEDIAN", "WORST", "BOUND", "BESIDE",
 ];
 
-pub fn render(rows: &[Row], format: ReportFormat) -> String {
+/// A row, to be printed as soon as it is measured, as all of them take hours; nothing for programs, who get one array.
+pub fn row(row: &Row, format: ReportFormat) -> String {
     match format {
-        ReportFormat::Table => table(rows),
-        ReportFormat::Json => format!("{:#}\n", json(rows)),
-        ReportFormat::Markdown => markdown(rows),
+        ReportFormat::Table => table(row),
+        ReportFormat::Json => String::new(),
+        ReportFormat::Markdown => markdown(row),
     }
 }
 
-/// One table of all figures, with a title above those of each row.
-fn table(rows: &[Row]) -> String {
+/// What stands below all rows, or all of them for programs.
+pub fn end(rows: &[Row], format: ReportFormat) -> String {
+    match format {
+        ReportFormat::Table | ReportFormat::Markdown => format!("{}\n", summary(rows)),
+        ReportFormat::Json => format!("{:#}\n", json(rows)),
+    }
+}
+
+fn table(row: &Row) -> String {
     let mut table = Table::new(&HEAD);
-    for figure in rows.iter().flat_map(|row| &row.figures) {
+    for figure in &row.figures {
         table.row(cells(figure).to_vec());
     }
-    let rendered = table.render(|_, _, cell| cell);
-    let mut lines = rendered.lines();
-    let mut text = format!("{}\n", lines.next().unwrap_or_default());
-    for row in rows {
-        let spec = row.spec;
-        let _ = writeln!(
-            text,
-            "\n{}. {} ({})",
-            spec.number, spec.title, spec.conditions
-        );
-        for line in lines.by_ref().take(row.figures.len()) {
-            let _ = writeln!(text, "{line}");
-        }
-        let _ = writeln!(text, "   {}", spec.source);
-    }
-    let _ = writeln!(text, "\n{}", summary(rows));
-    text
+    let figures = table.render(|_, _, cell| cell);
+    let spec = row.spec;
+    format!(
+        "{}. {} ({})\n{figures}   {}\n\n",
+        spec.number, spec.title, spec.conditions, spec.source
+    )
 }
 
-fn markdown(rows: &[Row]) -> String {
-    let mut text = String::new();
-    for row in rows {
-        let spec = row.spec;
-        let _ = writeln!(text, "## {}. {}\n", spec.number, spec.title);
-        let _ = writeln!(text, "{} {}.\n", spec.what, spec.conditions);
+fn markdown(row: &Row) -> String {
+    let (mut text, spec) = (String::new(), row.spec);
+    let _ = writeln!(text, "## {}. {}\n", spec.number, spec.title);
+    let _ = writeln!(text, "{} {}.\n", spec.what, spec.conditions);
+    let _ = writeln!(
+        text,
+        "| measured | runs | mean | median | worst | bound | | beside |"
+    );
+    let _ = writeln!(text, "|---|---|---|---|---|---|---|---|");
+    for figure in &row.figures {
+        let [met, what, runs, mean, median, worst, bound, beside] = cells(figure);
         let _ = writeln!(
             text,
-            "| measured | runs | mean | median | worst | bound | | beside |"
+            "| {what} | {runs} | {mean} | {median} | {worst} | {bound} | {met} | {beside} |"
         );
-        let _ = writeln!(text, "|---|---|---|---|---|---|---|---|");
-        for figure in &row.figures {
-            let [met, what, runs, mean, median, worst, bound, beside] = cells(figure);
-            let _ = writeln!(
-                text,
-                "| {what} | {runs} | {mean} | {median} | {worst} | {bound} | {met} | {beside} |"
-            );
-        }
-        let _ = writeln!(text, "\n{}\n", spec.source);
     }
-    text + &summary(rows) + "\n"
+    let _ = writeln!(text, "\n{}\n", spec.source);
+    text
 }
 
 fn cells(figure: &Figure) -> [String; HEAD.len()] {
@@ -167,21 +161,24 @@ mod tests {
 
     #[test]
     fn for_people() {
-        let text = render(&rows(), ReportFormat::Table);
+        let text = row(&rows()[0], ReportFormat::Table);
         let lines: Vec<_> = text.lines().collect();
-        assert_eq!(lines[2], "7. Something (lan)");
+        assert_eq!(lines[0], "7. Something (lan)");
+        assert!(lines[1].starts_with("        MEASURED  RUNS"), "{text}");
         assert!(
-            lines[3]
+            lines[2]
                 .starts_with("met     it takes  3 seeds  3.00 s  2.00 s  6.00 s  mean ≤ 3.00 s"),
             "{text}"
         );
-        assert!(lines[4].starts_with("MISSED  it costs"), "{text}");
-        assert_eq!(lines.last(), Some(&"1 of 2 bounds are met."));
+        assert!(lines[3].starts_with("MISSED  it costs"), "{text}");
+        let end = end(&rows(), ReportFormat::Table);
+        assert_eq!(end, "1 of 2 bounds are met.\n");
     }
 
     #[test]
     fn for_programs() {
-        let json = json(&rows());
+        assert_eq!(row(&rows()[0], ReportFormat::Json), "");
+        let json: Value = serde_json::from_str(&end(&rows(), ReportFormat::Json)).unwrap();
         assert_eq!(
             (json[0]["row"].as_u64(), json[0]["met"].as_bool()),
             (Some(7), Some(false))
@@ -199,7 +196,7 @@ mod tests {
 
     #[test]
     fn for_documents() {
-        let text = render(&rows(), ReportFormat::Markdown);
+        let text = row(&rows()[0], ReportFormat::Markdown);
         assert!(
             text.starts_with("## 7. Something\n\nIt is done. lan.\n"),
             "{text}"

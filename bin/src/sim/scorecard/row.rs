@@ -197,6 +197,7 @@ impl Unit {
             Unit::Seconds => format!("{value:.1} s"),
             Unit::Count | Unit::Rate if value.fract() == 0.0 => format!("{value:.0}"),
             Unit::Rate => format!("{value:.4}"),
+            Unit::Number if value >= 1000.0 => format!("{value:.0}"),
             Unit::Count | Unit::Number => format!("{value:.3}"),
         }
     }
@@ -253,6 +254,17 @@ mod tests {
         assert_eq!(met(lowest), (Some(true), bound("lowest ≥ 1.00 s")));
         let within = figure().within(Statistic::Mean, 3.5..=4.5);
         assert_eq!(met(within), (Some(true), bound("mean 3.50 s … 4.50 s")));
+    }
+
+    #[test]
+    fn no_more_digits_than_say_something() {
+        let show = |unit, value| Figure::new("it", unit, Vec::new()).show(Some(value));
+        assert_eq!(show(Unit::Number, 4_180_852.0), "4180852");
+        assert_eq!(show(Unit::Number, 2.0333), "2.033");
+        assert_eq!(show(Unit::Count, 17.0), "17");
+        assert_eq!(show(Unit::Rate, 0.25), "0.2500");
+        assert_eq!(show(Unit::Seconds, 9.876), "9.88 s");
+        assert_eq!(show(Unit::Seconds, 59.71), "59.7 s");
     }
 
     #[test]
