@@ -31,10 +31,10 @@ use times::Times;
 
 const HELP: &str = "\
 cargo bench --bench ack_throughput [-- WORD...]: pings flooded at a running member by others that it knows, beside
-the floor: a bare mio echo of the same sizes. On one thread, a batch lies in the socket before the member's turn, and
-only its turn is timed, by the clock: acks per CPU-second are those of a member that never sleeps; on two, pings keep
-coming, a window of them unanswered, and the CPU is the answering thread's by the system's count. Only the rows whose
-names have a WORD in them.
+the floor: a bare mio echo of the same sizes, which reads and answers several in a row, as a member does. On one thread, a
+batch lies in the socket before the member's turn, and only its turn is timed, by the clock: acks per CPU-second are those
+of a member that never sleeps; on two, pings keep coming, a window of them unanswered, and the CPU is the answering
+thread's by the system's count. Only the rows whose names have a WORD in them.
 
   --seconds N     how long each row is measured (3)
   --members N     members of the large ring (10000)";

@@ -1,10 +1,12 @@
-//! The floor: a bare mio loop that answers what comes with as many bytes as it is asked for, and one that asks.
+//! The floor: a bare mio loop that answers what comes with as many bytes as it is asked for, the more of them in a row the
+//! more there are, as a member does; and one that asks.
 
 // Each benchmark takes what it needs.
 #![allow(dead_code)]
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use mio::net::UdpSocket;
@@ -15,6 +17,10 @@ pub const LOCAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0
 pub const STOP: Token = Token(1);
 
 const SOCKET: Token = Token(0);
+/// The most that are read before the first of them is answered.
+const ROW: usize = 16;
+/// The most bytes of a datagram, and of its answer.
+const LARGEST: usize = 1 << 12;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Answers.
@@ -24,6 +30,8 @@ pub struct Echo {
     events: Events,
     socket: UdpSocket,
     buf: Box<[u8]>,
+    /// Whom the datagrams came from that lie there, one behind the other, and where the answers are.
+    held: Vec<(SocketAddr, Range<usize>)>,
 }
 
 /// A datagram of so many bytes that the echo answers with so many.
@@ -44,7 +52,8 @@ impl Echo {
             stopped: false,
             events: Events::with_capacity(16),
             socket,
-            buf: vec![0; 1 << 16].into_boxed_slice(),
+            buf: vec![0; ROW * LARGEST].into_boxed_slice(),
+            held: Vec::with_capacity(ROW),
         })
     }
 
@@ -60,17 +69,34 @@ impl Echo {
             readable |= event.token() == SOCKET;
             self.stopped |= event.token() == STOP;
         }
+        let mut most = 1;
         while readable {
-            match self.socket.recv_from(&mut self.buf) {
-                Ok((_, from)) => {
-                    let len = u16::from_be_bytes([self.buf[0], self.buf[1]]);
-                    self.socket.send_to(&self.buf[..usize::from(len)], from)?;
+            readable = self.read(most)?;
+            for (from, answer) in &self.held {
+                self.socket.send_to(&self.buf[answer.clone()], *from)?;
+            }
+            most = ROW.min(2 * most);
+        }
+        Ok(())
+    }
+
+    /// Reads up to so many; whether there may be more.
+    fn read(&mut self, most: usize) -> io::Result<bool> {
+        self.held.clear();
+        let mut used = 0;
+        while self.held.len() < most {
+            let room = &mut self.buf[used..][..LARGEST];
+            match self.socket.recv_from(room) {
+                Ok((len, from)) => {
+                    let answer = usize::from(u16::from_be_bytes([room[0], room[1]]));
+                    self.held.push((from, used..used + answer));
+                    used += len.max(answer);
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => readable = false,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Answers until it is stopped.
