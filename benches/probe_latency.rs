@@ -312,7 +312,7 @@ impl Bench {
         let mut echoes = EchoRing::bind(members, ping, ack)?;
         // Members cannot stand still for the echoes' turn, or all would be late: the echoes go before and after them.
         echoes.run_for(self.time / 2)?;
-        // All were due meanwhile, and ask at the same time: until they are apart again.
+        // All were due meanwhile, and ask at the same time: until that is over.
         ring.run_for(self.time.min(BURST))?;
         ring.round_trips = Some(RoundTrips::of(members));
         ring.run_for(self.time)?;

@@ -29,13 +29,15 @@ impl Swim {
         ]
     }
 
-    /// What decides what it will do; of some collections their size stands for them. What limits who is answered
-    /// (`meter`) is left out, as it counts the rejected, too.
+    /// What decides what it will do. Suspicions are there by their accusers; graves, seeds and what waits to be sent by
+    /// how many there are. Left out are what limits who is answered (`meter`), as it counts the rejected, too, timers and
+    /// dice.
     pub fn hash_state(&self, hasher: &mut impl Hasher) {
         for (key, row) in self.table.iter() {
             (key, row.id, row.incarnation, row.health).hash(hasher);
             (self.table.ip_of(row), row.swim_port, row.gossip_port).hash(hasher);
             (row.flags, row.rtt, self.table.name_of(row)).hash(hasher);
+            (row.since, row.place).hash(hasher);
             self.accusers(row).hash(hasher);
             self.news.tellings_of(row.news).hash(hasher);
         }
@@ -53,7 +55,100 @@ impl Swim {
         (&self.probe, &self.sync, self.leave, self.last_words).hash(hasher);
         (&self.verdicts, &self.transfers, &self.told, &self.corrected).hash(hasher);
         (&self.blocked, &self.exiled).hash(hasher);
-        (self.addressed, self.next_probe_ping, self.filler).hash(hasher);
+        (self.addressed, self.advertised, self.next_probe_ping).hash(hasher);
+        (self.reserved, self.reserve_due, self.unread).hash(hasher);
+        (self.filler, self.notices.len()).hash(hasher);
         self.echoes.hash_state(hasher);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::hash::DefaultHasher;
+
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
+    use super::super::leave::Leave;
+    use super::super::news::COLD;
+    use super::*;
+    use crate::config::NodeConfig;
+    use crate::env::Env;
+    use crate::event::Cause;
+    use crate::journal::Journal;
+    use crate::member::{Health, Incarnation, Member, MemberId};
+    use crate::time::Time;
+    use crate::timer::TimerWheel;
+
+    const OTHER: MemberId = MemberId::from_bytes([2; 16]);
+
+    /// One that knows another, whose record is news, and probes it.
+    fn probing() -> Swim {
+        let mut env = Env {
+            now: Time::ZERO,
+            wall: Time::ZERO,
+            rng: StdRng::seed_from_u64(1),
+            timers: TimerWheel::new(Time::ZERO),
+            journal: Journal::default(),
+        };
+        let config = NodeConfig::new(MemberId::from_bytes([1; 16]), [0; 32]);
+        let mut swim = Swim::new(&config, &mut env);
+        let other = Member {
+            id: OTHER,
+            incarnation: Incarnation::default(),
+            ip: [10, 0, 0, 2].into(),
+            swim_port: 1,
+            gossip_port: 0,
+            persistent: false,
+            departed: false,
+        };
+        let key = swim.learn(&mut env, &other, Health::Alive, Cause::ProofOfLife, true);
+        assert!(swim.table.get(key.unwrap()).unwrap().news != COLD);
+        swim.probe_period(&mut env);
+        assert!(swim.probe.is_some());
+        swim
+    }
+
+    fn state(swim: &Swim) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        swim.hash_state(&mut hasher);
+        hasher.finish()
+    }
+
+    #[test]
+    fn every_part_of_the_state_shows_in_what_stands_for_it() {
+        type Change = (&'static str, fn(&mut Swim));
+        let changes: [Change; 17] = [
+            ("no probe", |swim| swim.probe = None),
+            ("news was told", |swim| {
+                let other = swim.table.find(&OTHER).unwrap();
+                let row = swim.table.get_mut(other).unwrap();
+                row.news = swim.news.told(row.news, 9).unwrap();
+            }),
+            ("a record was heard", |swim| swim.echoes.add(b"record", 1)),
+            ("a table was told to it", |swim| {
+                swim.sync.told_by(Time::ZERO, OTHER);
+            }),
+            ("and by it", |swim| swim.told.push_back((Time::ZERO, OTHER))),
+            ("it leaves", |swim| swim.leave = Leave::Telling),
+            ("a last word was asked for", |swim| swim.last_words += 1),
+            ("somebody was corrected", |swim| swim.corrected.push(1)),
+            ("another filler", |swim| swim.filler += 1),
+            ("its address is given", |swim| swim.advertised ^= true),
+            ("its address is known", |swim| swim.addressed ^= true),
+            ("an incarnation to store", |swim| swim.reserve_due ^= true),
+            ("something to read", |swim| swim.unread ^= true),
+            ("rumors", |swim| swim.rumors += 1),
+            ("blocked", |swim| _ = swim.blocked.insert(OTHER)),
+            ("gone for good", |swim| _ = swim.exiled.insert(OTHER)),
+            ("in doubt of itself", |swim| swim.local_health.worsen()),
+        ];
+        let before = state(&probing());
+        assert_eq!(state(&probing()), before);
+        for (what, change) in changes {
+            let mut swim = probing();
+            change(&mut swim);
+            assert_ne!(state(&swim), before, "{what}");
+        }
     }
 }

@@ -46,8 +46,8 @@ done by foca and memberlist too, in turns with butterfly in one run; only the ro
   loading         all members become known: time, and heap bytes for each
   acks            pings from sockets on loopback to a member on one, with nothing or six stale memberships on board: CPU for
                   an Ack, beside a bare echo of datagrams as long as butterfly's, and one of datagrams as short as foca's;
-                  butterfly and the echoes read and answer several in a row, foca one after the other, as its own driver
-                  would, and in rows, too; nothing is sealed, as foca seals nothing
+                  butterfly and the echoes read and answer several in a row, foca one after the other, as a plain driver
+                  does, and in rows, too; nothing is sealed, as foca seals nothing
 
   --seconds N     how long each row of acks is measured, for each of two ways (2)
   --quick         everything a few times: shows that it works

@@ -95,16 +95,26 @@ impl Scenario {
         Ok(())
     }
 
-    /// What can be simulated, but is hardly what was meant.
+    /// What can be simulated, but is hardly what was meant: Acks that take too long on average.
     pub fn warning(&self) -> Option<String> {
         // Both are of one way.
         let round_trip = 2 * (self.delay + self.jitter);
-        let timeout = self.timing.timeout;
+        let Timing {
+            period, timeout, ..
+        } = self.timing;
+        let average = format!(
+            "warning: a round trip takes {round_trip:?} on average (twice --delay and --jitter)"
+        );
+        if round_trip >= period {
+            return Some(format!(
+                "{average}, and a probe fails after a period of {period:?}: most will; try --set period=…,timeout=… above \
+                 the slowest usual round trip"
+            ));
+        }
         (round_trip >= timeout).then(|| {
             format!(
-                "warning: a probe waits {timeout:?} for its Ack, and a round trip takes {round_trip:?} on average (twice \
-                 --delay and --jitter): most probes will seem to fail; try a larger --set timeout and period, or \
-                 --timing wan"
+                "{average}, and after {timeout:?} without an Ack others are asked: for many probes; try --set timeout=… \
+                 above the slowest usual round trip"
             )
         })
     }
@@ -234,10 +244,17 @@ pub mod tests {
     fn who_hardly_waits_for_an_ack_is_warned() {
         let warning = |options| asked(options).unwrap().warning();
         assert_eq!(warning("--members 10"), None);
-        assert_eq!(warning("--delay 40ms --timing wan"), None);
-        for options in ["--set timeout=2ms", "--delay 1s", "--delay 0s --jitter 1s"] {
+        assert_eq!(warning("--delay 249ms"), None);
+        assert_eq!(warning("--delay 1s --timing wan"), None);
+        for (options, told) in [
+            ("--set timeout=2ms", "after 2ms without an Ack"),
+            ("--delay 250ms", "after 500ms without an Ack"),
+            ("--delay 2s --timing wan", "after 3s without an Ack"),
+            ("--delay 0s --jitter 500ms", "after a period of 1s"),
+            ("--delay 3s --timing wan", "after a period of 5s"),
+        ] {
             let warning = warning(options).unwrap();
-            assert!(warning.contains("a round trip takes 2"), "{warning}");
+            assert!(warning.contains(told), "{options}: {warning}");
         }
     }
 
