@@ -19,6 +19,10 @@ pub struct Load {
     bytes_received: u64,
     pushes: u64,
     push_bytes: u64,
+    /// Probes begun, those in which others were asked, and those that failed.
+    probes: u64,
+    indirect: u64,
+    failed: u64,
     /// What the busiest member sent.
     busiest: u64,
 }
@@ -42,6 +46,9 @@ impl Load {
             bytes_received: 0,
             pushes: 0,
             push_bytes: 0,
+            probes: 0,
+            indirect: 0,
+            failed: 0,
             busiest: 0,
         };
         for (member, before) in members.iter().zip(before) {
@@ -54,6 +61,9 @@ impl Load {
             load.bytes_received += now.bytes_received - before.bytes_received;
             load.pushes += now.rumors_sent - before.rumors_sent;
             load.push_bytes += now.rumor_bytes_sent - before.rumor_bytes_sent;
+            load.probes += now.probes - before.probes;
+            load.indirect += now.probes_indirect - before.probes_indirect;
+            load.failed += now.probes_failed - before.probes_failed;
         }
         load
     }
@@ -67,6 +77,9 @@ impl Load {
         self.bytes_received += other.bytes_received;
         self.pushes += other.pushes;
         self.push_bytes += other.push_bytes;
+        self.probes += other.probes;
+        self.indirect += other.indirect;
+        self.failed += other.failed;
         self.busiest = self.busiest.max(other.busiest);
     }
 
@@ -84,6 +97,8 @@ impl Load {
             bytes_received: per(self.bytes_received, seconds),
             pushes: per(self.pushes, self.members as f64),
             push_bytes: per(self.push_bytes, self.members as f64),
+            indirect: per(self.indirect, self.probes as f64),
+            failed: per(self.failed, self.probes as f64),
         }
     }
 }
@@ -105,6 +120,10 @@ pub struct Rates {
     pub pushes: f64,
     /// Their bytes.
     pub push_bytes: f64,
+    /// The share of all probes in which others were asked, as their target was late.
+    pub indirect: f64,
+    /// The share of those that failed.
+    pub failed: f64,
 }
 
 impl Rates {
@@ -117,6 +136,8 @@ impl Rates {
             "bytes_received_per_second": self.bytes_received,
             "rumors_pushed": self.pushes,
             "rumor_bytes_pushed": self.push_bytes,
+            "probes_indirect": self.indirect,
+            "probes_failed": self.failed,
         })
     }
 }

@@ -161,7 +161,7 @@ fn load_table(scenario: &Scenario, outcome: &Outcome) -> Table {
         .iter()
         .map(|load| load.rates(scenario.timing.period))
         .collect();
-    let rows: [(&str, Show); 7] = [
+    let rows: [(&str, Show); 9] = [
         ("datagrams sent in a period", |rates| {
             format!("{:.2}", rates.sent)
         }),
@@ -179,6 +179,12 @@ fn load_table(scenario: &Scenario, outcome: &Outcome) -> Table {
             format!("{:.2}", rates.pushes)
         }),
         ("  their bytes", |rates| format!("{:.0}", rates.push_bytes)),
+        ("probes in which others were asked", |rates| {
+            format!("{:.2}%", percent(rates.indirect))
+        }),
+        ("  that failed", |rates| {
+            format!("{:.2}%", percent(rates.failed))
+        }),
     ];
     for (label, show) in rows {
         table.row(

@@ -421,6 +421,18 @@ mod tests {
     }
 
     #[test]
+    fn a_ring_that_lives_by_asking_others_shows_it() {
+        let shares = |options| {
+            let rates = outcome(options, 1).loads[0].rates(Duration::from_secs(1));
+            (rates.indirect, rates.failed)
+        };
+        assert_eq!(shares("--members 8 --start settled --for 30s"), (0.0, 0.0));
+        let (indirect, failed) = shares("--members 8 --start settled --delay 300ms --for 30s");
+        // They answer late, but within the period. The last probes of the stretch are not late yet.
+        assert!(indirect > 0.8 && failed == 0.0, "{indirect} {failed}");
+    }
+
+    #[test]
     fn several_runs_are_counted_together() {
         let options = "--members 8 --kill 1 --for 30s";
         let (one, other) = (outcome(options, 1), outcome(options, 2));

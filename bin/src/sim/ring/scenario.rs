@@ -107,7 +107,7 @@ impl Scenario {
         );
         if round_trip >= period {
             return Some(format!(
-                "{average}, and a probe fails after a period of {period:?}: most will; try --set period=…,timeout=… above \
+                "{average}, and a probe fails after a period of {period:?}: many will; try --set period=…,timeout=… above \
                  the slowest usual round trip"
             ));
         }
