@@ -112,6 +112,10 @@ fn programs_read_what_a_ring_does() {
     );
     let sent = quiet["datagrams_sent_per_period"].as_f64().unwrap();
     assert!((1.9..4.0).contains(&sent), "{sent}");
+    for share in ["probes_indirect_percent", "probes_failed_percent"] {
+        let percent = quiet[share].as_f64().unwrap();
+        assert!((0.0..=100.0).contains(&percent), "{share}: {percent}");
+    }
     assert_eq!(json["false_alarms"]["dead"], 0);
     assert_eq!(
         (&json["runs"][0]["seed"], &json["runs"][0]["agreed"]),

@@ -136,8 +136,8 @@ impl Rates {
             "bytes_received_per_second": self.bytes_received,
             "rumors_pushed": self.pushes,
             "rumor_bytes_pushed": self.push_bytes,
-            "probes_indirect": self.indirect,
-            "probes_failed": self.failed,
+            "probes_indirect_percent": 100.0 * self.indirect,
+            "probes_failed_percent": 100.0 * self.failed,
         })
     }
 }
