@@ -69,6 +69,7 @@ mod tests {
     use rand::SeedableRng;
     use rand::rngs::StdRng;
 
+    use super::super::Notice;
     use super::super::leave::Leave;
     use super::super::news::COLD;
     use super::*;
@@ -116,9 +117,9 @@ mod tests {
     }
 
     #[test]
-    fn every_part_of_the_state_shows_in_what_stands_for_it() {
+    fn what_changes_shows_in_what_stands_for_the_state() {
         type Change = (&'static str, fn(&mut Swim));
-        let changes: [Change; 17] = [
+        let changes: [Change; 21] = [
             ("no probe", |swim| swim.probe = None),
             ("news was told", |swim| {
                 let other = swim.table.find(&OTHER).unwrap();
@@ -137,6 +138,19 @@ mod tests {
             ("its address is given", |swim| swim.advertised ^= true),
             ("its address is known", |swim| swim.addressed ^= true),
             ("an incarnation to store", |swim| swim.reserve_due ^= true),
+            ("fewer incarnations are reserved", |swim| {
+                swim.reserved = Incarnation::default();
+            }),
+            ("a ProbePing came", |swim| {
+                swim.next_probe_ping = Time::from_millis(9);
+            }),
+            ("its health changed, and back", |swim| {
+                let other = swim.table.find(&OTHER).unwrap();
+                swim.table.get_mut(other).unwrap().since = Time::from_millis(9);
+            }),
+            ("gossip is to know something", |swim| {
+                swim.notices.push_back(Notice::Mismatch(OTHER));
+            }),
             ("something to read", |swim| swim.unread ^= true),
             ("rumors", |swim| swim.rumors += 1),
             ("blocked", |swim| _ = swim.blocked.insert(OTHER)),

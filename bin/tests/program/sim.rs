@@ -64,6 +64,7 @@ fn people_read_what_a_ring_does() {
         "it is held for dead by a member ",
         "A MEMBER'S LOAD ",
         "datagrams sent in a period ",
+        "probes in which others were asked ",
         "False alarms: ",
         "At the end all agree on who lives.\n",
     ] {
