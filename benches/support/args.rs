@@ -3,7 +3,8 @@
 // Each benchmark takes what it needs.
 #![allow(dead_code)]
 
-use std::io;
+use std::fmt::Display;
+use std::io::{self, ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::{ExitCode, exit};
 
@@ -37,7 +38,7 @@ impl Args {
         while let Some(arg) = given.next() {
             match arg.as_str() {
                 "--help" | "-h" => {
-                    println!("{help}{COMMON}");
+                    say(format_args!("{help}{COMMON}"));
                     return None;
                 }
                 "--bench" => args.measure = true,
@@ -93,6 +94,16 @@ pub fn conclude(result: io::Result<()>) -> ExitCode {
             eprintln!("{error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Writes a line to standard output. If it takes none any more, the benchmark is over: who read it went away.
+pub fn say(line: impl Display) {
+    if let Err(error) = writeln!(io::stdout(), "{line}") {
+        if error.kind() != ErrorKind::BrokenPipe {
+            eprintln!("cannot write to standard output: {error}");
+        }
+        exit(1)
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use hdrhistogram::Histogram;
 use serde_json::{Map, Value, json};
 
-use super::args::Args;
+use super::args::{Args, say};
 use super::machine;
 use super::plot::{Curve, Plot};
 
@@ -41,7 +41,7 @@ impl Report {
     pub fn new(bench: &'static str, unit: &'static str, args: &Args) -> Report {
         let machine = machine::describe();
         if !args.json {
-            println!("{bench}: {machine}");
+            say(format_args!("{bench}: {machine}"));
         }
         Report {
             bench,
@@ -68,7 +68,7 @@ impl Report {
     fn print_head(&self) {
         if let Some(table) = self.tables.last().filter(|table| table.rows.is_empty()) {
             let heads: String = self.columns.iter().map(|(head, _)| cell(head)).collect();
-            println!("\n{}\n{:<NAME$}{heads}", table.title, "");
+            say(format_args!("\n{}\n{:<NAME$}{heads}", table.title, ""));
         }
     }
 
@@ -89,7 +89,7 @@ impl Report {
             self.print_head();
             let cells = self.columns.iter().zip(values);
             let cells = cells.map(|(column, value)| figure(decimals.unwrap_or(column.1), *value));
-            println!("{name:<NAME$}{}", cells.collect::<String>());
+            say(format_args!("{name:<NAME$}{}", cells.collect::<String>()));
         }
         let mut row = Map::new();
         row.insert("name".to_owned(), name.into());
@@ -107,7 +107,7 @@ impl Report {
     /// A remark on the table.
     pub fn note(&mut self, text: &str) {
         if !self.json {
-            println!("{text}");
+            say(text);
         }
         if let Some(table) = self.tables.last_mut() {
             table.notes.push(text.to_owned());
@@ -147,7 +147,7 @@ impl Report {
                 "machine": self.machine,
                 "tables": tables.collect::<Vec<_>>(),
             });
-            println!("{found:#}");
+            say(format_args!("{found:#}"));
         }
         match self.plot {
             Some(file) => std::fs::write(&file, self.curves.to_svg()).map_err(|error| {
