@@ -7,6 +7,7 @@ mod cli;
 mod client;
 mod commands;
 mod demo;
+mod descriptors;
 mod failure;
 mod gateway;
 mod gossip;

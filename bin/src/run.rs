@@ -16,6 +16,7 @@ use signal_hook_mio::v1_0::Signals;
 use crate::address;
 use crate::agent::Agent;
 use crate::cli::{DEFAULT_GATEWAY, RunArgs};
+use crate::descriptors;
 use crate::failure::Failure;
 use crate::gateway::{Gateway, Token as BearerToken};
 use crate::logging;
@@ -38,6 +39,7 @@ const ECHO: Duration = Duration::from_millis(500);
 
 pub fn run(args: &RunArgs) -> Result<(), Failure> {
     logging::start();
+    descriptors::raise_limit();
     let mut program = Program::start(args)?;
     program.agent.introduce();
     program.announce(args);

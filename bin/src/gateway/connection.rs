@@ -11,6 +11,7 @@ use super::guard::Guard;
 use super::http::{self, Framing, Parsed, Request};
 use super::parts::Parts;
 use super::routes;
+use super::slots::{Holder, Source, Standing};
 use crate::agent::Agent;
 
 /// How long a connection may lie idle, or a client not take what it asked for.
@@ -52,6 +53,7 @@ enum Then {
 /// A client.
 pub struct Connection {
     stream: TcpStream,
+    source: Source,
     state: State,
     input: Vec<u8>,
     output: Vec<u8>,
@@ -60,18 +62,28 @@ pub struct Connection {
     progress: Instant,
     /// When the request began that is not there wholly.
     request_began: Option<Instant>,
+    /// When it came, or was last sent the end of an answer.
+    waiting_since: Instant,
+    /// Its last request carried the token.
+    has_token: bool,
+    /// Its last request was let through, and is worth an answer.
+    let_through: bool,
 }
 
 impl Connection {
-    pub fn new(stream: TcpStream, now: Instant) -> Self {
+    pub fn new(stream: TcpStream, source: Source, now: Instant) -> Self {
         Connection {
             stream,
+            source,
             state: State::Serving,
             input: Vec::new(),
             output: Vec::new(),
             sent: 0,
             progress: now,
             request_began: None,
+            waiting_since: now,
+            has_token: false,
+            let_through: false,
         }
     }
 
@@ -102,7 +114,12 @@ impl Connection {
                 Ok(Step::More)
             }
             State::Serving => {
-                match http::parse(&self.input, |request| routes::room(guard, request)) {
+                let has_token = &mut self.has_token;
+                let room = |request: &Request| {
+                    *has_token = guard.has_proof(request);
+                    routes::room(guard, request)
+                };
+                match http::parse(&self.input, room) {
                     Parsed::Partial => self.receive(now),
                     Parsed::Whole(request, length) => {
                         self.input.drain(..length);
@@ -127,7 +144,10 @@ impl Connection {
     }
 
     fn answer(&mut self, agent: &mut Agent, guard: &Guard, request: &Request) {
-        let answer = match guard.check(request) {
+        self.has_token = guard.has_proof(request);
+        let checked = guard.check(request);
+        self.let_through = checked.is_ok();
+        let answer = match checked {
             Ok(()) => routes::answer(agent, request),
             Err(refusal) => refusal,
         };
@@ -154,6 +174,7 @@ impl Connection {
         }
         self.input = Vec::new();
         self.request_began = None;
+        self.let_through = false;
         self.state = State::Ending;
     }
 
@@ -175,6 +196,9 @@ impl Connection {
         if self.sent >= self.output.len() {
             self.output.clear();
             self.sent = 0;
+            if matches!(self.state, State::Serving) {
+                self.waiting_since = now;
+            }
         }
         Ok(Step::More)
     }
@@ -204,11 +228,33 @@ impl Connection {
         self.sent < self.output.len()
     }
 
-    /// It has asked nothing and is owed nothing, since that time.
-    pub fn idle_since(&self) -> Option<Instant> {
-        let serving = matches!(self.state, State::Serving);
-        let idle = serving && !self.has_unsent() && self.request_began.is_none();
-        idle.then_some(self.progress)
+    /// A request of it is on its way, and nothing else.
+    pub fn is_asking(&self) -> bool {
+        self.owes_nothing() && self.request_began.is_some()
+    }
+
+    fn owes_nothing(&self) -> bool {
+        matches!(self.state, State::Serving) && !self.has_unsent()
+    }
+
+    /// What it has done to deserve its place.
+    pub fn holder(&self) -> Holder {
+        let is_sending = self.has_unsent() || matches!(self.state, State::Writing(..));
+        let standing = match self.has_token {
+            true if self.owes_nothing() && self.request_began.is_none() => Standing::TokenIdle,
+            true => Standing::TokenBusy,
+            false if is_sending && self.let_through => Standing::Answering,
+            false => Standing::Waiting,
+        };
+        let since = match standing {
+            Standing::Answering => self.progress,
+            _ => self.waiting_since,
+        };
+        Holder {
+            source: self.source,
+            standing,
+            since,
+        }
     }
 
     /// When patience with it ends.

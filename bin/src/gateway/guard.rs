@@ -61,6 +61,18 @@ impl Guard {
         Guard { token }
     }
 
+    /// Whether there is a token, which tells its holders from others.
+    pub fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
+    /// Whether this request carries the token.
+    pub fn has_proof(&self, request: &Request) -> bool {
+        let bearer = request.bearer.as_deref();
+        let token = self.token.as_ref().zip(bearer);
+        token.is_some_and(|(token, bearer)| token.is(bearer))
+    }
+
     /// Whether this request may be answered; the refusal if not.
     pub fn check(&self, request: &Request) -> Result<(), Answer> {
         match &self.token {

@@ -11,6 +11,7 @@ mod params;
 mod parts;
 mod routes;
 mod rumor_routes;
+mod slots;
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -18,24 +19,32 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use log::warn;
-use mio::event::Source;
+use mio::event::Source as _;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token as Watched};
 
 use crate::agent::Agent;
+use crate::descriptors::{self, Spare};
+use crate::quiet::Throttle;
 use answer::Answer;
 use connection::{Connection, Step};
 use guard::Guard;
 pub use guard::Token;
+pub use slots::MAX_CONNECTIONS;
+use slots::Source;
 
-/// The most clients at a time.
-const MAX_CONNECTIONS: usize = 64;
-/// New clients in one turn.
-const ACCEPTS_PER_TURN: usize = 8;
+/// New clients in one turn. Every client gets two steps, to be read and answered, before as many newcomers as strangers
+/// may be have pushed it out: a round of all takes `MAX_CONNECTIONS / STEPS_PER_TURN` turns.
+const ACCEPTS_PER_TURN: usize = 4;
 /// Steps in one turn, of all clients together.
 const STEPS_PER_TURN: usize = 16;
 /// How long no client is taken in when the system has no room for more.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+/// Descriptors held back, so that the gateway serves some clients when gossip, say, has taken all others. The last of
+/// them is never a client's: by that one it sees whether anybody waits.
+const HELD_BACK: usize = 8;
+/// The pause between two lines that say that descriptors have run out.
+const SELDOM: Duration = Duration::from_secs(10);
 
 /// Whether clients may be waiting to be taken in.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -56,6 +65,8 @@ pub struct Gateway {
     clients: Vec<Option<Connection>>,
     /// Clients with something to do, each at most once.
     ready: VecDeque<usize>,
+    spare: Spare,
+    ran_out: Throttle,
 }
 
 impl Gateway {
@@ -76,6 +87,8 @@ impl Gateway {
             accepting: Accepting::Now,
             clients: (0..MAX_CONNECTIONS).map(|_| None).collect(),
             ready: VecDeque::new(),
+            spare: Spare::new(HELD_BACK),
+            ran_out: Throttle::new(1, SELDOM),
         })
     }
 
@@ -145,6 +158,7 @@ impl Gateway {
     fn close(&mut self, slot: usize) {
         if let Some(client) = self.clients.get_mut(slot) {
             *client = None;
+            self.spare.refill();
         }
     }
 
@@ -166,9 +180,10 @@ impl Gateway {
             Accepting::At(at) if now < at => return,
             Accepting::At(_) | Accepting::Now => self.accepting = Accepting::Now,
         }
+        self.spare.refill();
         for _ in 0..ACCEPTS_PER_TURN {
-            match self.listener.accept() {
-                Ok((stream, _)) => self.take_in(registry, stream, now),
+            match self.accept_one(now) {
+                Ok((stream, from)) => self.take_in(registry, stream, Source::of(from), now),
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock => {
                         self.accepting = Accepting::No;
@@ -187,11 +202,40 @@ impl Gateway {
         }
     }
 
-    fn take_in(&mut self, registry: &Registry, mut stream: TcpStream, now: Instant) {
-        let Some(slot) = self.free_slot() else {
-            refuse_at_once(stream);
+    /// The next client that waits, by a descriptor that was held back if there is no other. Without one, the system
+    /// does not even say whether anybody waits, and does not wake us when there are descriptors again.
+    fn accept_one(&mut self, now: Instant) -> io::Result<(TcpStream, SocketAddr)> {
+        match self.listener.accept() {
+            Err(error) if descriptors::ran_out(&error) && self.spare.release() => {
+                let accepted = self.listener.accept();
+                self.spare.refill();
+                if accepted.is_ok()
+                    && let Some(more) = self.ran_out.admit_with_count(now)
+                {
+                    warn!(
+                        "the gateway takes in a client by a descriptor that it held back, as there is no other: \
+                         raise RLIMIT_NOFILE ({more} more since the last such line)"
+                    );
+                }
+                accepted
+            }
+            accepted => accepted,
+        }
+    }
+
+    fn take_in(
+        &mut self,
+        registry: &Registry,
+        mut stream: TcpStream,
+        source: Source,
+        now: Instant,
+    ) {
+        let Some(slot) = self.place_for(source, now) else {
+            turn_away(Connection::new(stream, source, now));
+            self.spare.refill();
             return;
         };
+        self.evict(slot);
         let token = Watched(self.token.0 + 1 + slot);
         let interest = Interest::READABLE | Interest::WRITABLE;
         // Answers are small and written whole: waiting to make packets fuller only delays them.
@@ -199,35 +243,38 @@ impl Gateway {
             .set_nodelay(true)
             .and_then(|()| registry.register(&mut stream, token, interest));
         if watched.is_ok() {
-            self.clients[slot] = Some(Connection::new(stream, now));
+            self.clients[slot] = Some(Connection::new(stream, source, now));
             self.make_ready(slot);
         }
     }
 
-    /// A place for a new client: a free one, or that of the client which has asked nothing for the longest time.
-    fn free_slot(&mut self) -> Option<usize> {
-        let free = self.clients.iter().position(Option::is_none);
-        free.or_else(|| {
-            let idle = self
-                .clients
-                .iter()
-                .enumerate()
-                .filter_map(|(slot, client)| {
-                    let since = client.as_ref()?.idle_since()?;
-                    Some((since, slot))
-                });
-            idle.min().map(|(_, slot)| slot)
-        })
+    /// Empties a place for a newcomer. Who asks nothing is told nothing: an answer would be taken for the next one's.
+    fn evict(&mut self, slot: usize) {
+        if let Some(client) = self.clients.get_mut(slot).and_then(Option::take)
+            && client.is_asking()
+        {
+            turn_away(client);
+        }
+        self.spare.refill();
+    }
+
+    /// A place for a new client. The last descriptor is not spent on it: another client has to go then.
+    fn place_for(&self, source: Source, now: Instant) -> Option<usize> {
+        let held = self.clients.iter();
+        let held = held.map(|client| client.as_ref().map(Connection::holder));
+        if self.spare.is_empty() {
+            slots::victim(source, held, now)
+        } else {
+            slots::place_for(source, held, self.guard.has_token(), now)
+        }
     }
 }
 
-/// All places are taken by clients that wait for an answer.
-fn refuse_at_once(stream: TcpStream) {
-    let refusal = Answer::refusal(
+/// Tells a client, as far as it takes that at once, that others are in its place.
+fn turn_away(mut client: Connection) {
+    client.refuse(&Answer::refusal(
         503,
-        format!("{MAX_CONNECTIONS} others are being answered: try again"),
-    );
-    let mut client = Connection::new(stream, Instant::now());
-    client.refuse(&refusal);
+        "too many others ask at the same time: try again".to_owned(),
+    ));
     client.send_what_fits();
 }

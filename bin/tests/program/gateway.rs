@@ -1,10 +1,15 @@
 //! The HTTP gateway, spoken to directly.
 
+use std::collections::VecDeque;
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use crate::harness::{Member, assert_exit, pair, said, until};
+use tempfile::TempDir;
+
+use crate::harness::{Member, PATIENCE, assert_exit, pair, said, until};
 
 #[test]
 fn no_web_page_can_ask_for_anything() {
@@ -137,4 +142,119 @@ fn a_token_is_needed_where_there_is_one() {
     let answer = amber
         .talk("GET /status HTTP/1.1\r\nHost: web-1\r\nAuthorization: Bearer open-sesame\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+/// Connections that each say one byte of a request, and no more.
+fn unfinished(count: usize, http: std::net::SocketAddr) -> Vec<TcpStream> {
+    let start = || {
+        let mut stream = TcpStream::connect(http).unwrap();
+        // Those that were sent away cannot write any more.
+        let _ = stream.write_all(b"G");
+        stream
+    };
+    (0..count).map(|_| start()).collect()
+}
+
+fn token_file(dir: &TempDir) -> String {
+    let token = dir.path().join("token");
+    fs::write(&token, "open-sesame\n").unwrap();
+    token.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn unfinished_requests_do_not_lock_out_the_token_holder() {
+    let dir = tempfile::tempdir().unwrap();
+    let token = token_file(&dir);
+    let with_token = ["--http-token-file", &token];
+    let amber = Member::start(&with_token);
+    // As many as there are places, and then more than that.
+    for count in [64, 300] {
+        let _held = unfinished(count, amber.http);
+        let output = amber.ask(&[&["status"], &with_token[..]].concat());
+        assert_exit(&output, 0);
+    }
+}
+
+#[test]
+fn a_flood_of_connections_neither_cuts_off_nor_keeps_out_the_token_holder() {
+    let dir = tempfile::tempdir().unwrap();
+    let token = token_file(&dir);
+    let with_token = ["--http-token-file", &token];
+    let amber = Member::start(&with_token);
+    let request = "GET /status HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer open-sesame\r\n\r\n";
+    let mut kept = TcpStream::connect(amber.http).unwrap();
+    kept.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut ask = || {
+        kept.write_all(request.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"}\n") {
+            let mut part = [0; 4096];
+            let count = kept.read(&mut part).unwrap();
+            assert!(count > 0, "cut off");
+            answer.extend_from_slice(&part[..count]);
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 200 OK"));
+    };
+    ask();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut held = VecDeque::new();
+            while !done.load(Ordering::Relaxed) {
+                held.extend(unfinished(1, amber.http));
+                if held.len() > 200 {
+                    held.pop_front();
+                }
+            }
+        });
+        for _ in 0..10 {
+            let output = amber.ask(&[&["status"], &with_token[..]].concat());
+            done.store(!output.status.success(), Ordering::Relaxed);
+            assert_exit(&output, 0);
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    ask();
+}
+
+/// CPU time of a process, seconds.
+#[cfg(target_os = "linux")]
+fn cpu_seconds(member: &Member) -> f64 {
+    let stat = member.proc("stat");
+    let (_, fields) = stat.rsplit_once(") ").unwrap();
+    let ticks = |field: usize| -> f64 { fields.split(' ').nth(field).unwrap().parse().unwrap() };
+    // utime and stime, in hundredths of a second as Linux has it.
+    (ticks(11) + ticks(12)) / 100.0
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn without_descriptors_the_gateway_still_answers_and_does_not_spin() {
+    let amber = Member::start_after("ulimit -n 48", &[]);
+    let _held = unfinished(300, amber.http);
+    assert_exit(&amber.ask(&["status"]), 0);
+    assert!(amber.log().contains("RLIMIT_NOFILE"), "{}", amber.log());
+    let (before, start) = (cpu_seconds(&amber), Instant::now());
+    std::thread::sleep(Duration::from_secs(1));
+    let share = (cpu_seconds(&amber) - before) / start.elapsed().as_secs_f64();
+    assert!(share < 0.3, "{share}");
+    assert_exit(&amber.ask(&["status"]), 0);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_limit_of_descriptors_is_raised_as_far_as_it_goes() {
+    let amber = Member::start_after("ulimit -Sn 64; ulimit -Hn 600", &[]);
+    let limits = amber.proc("limits");
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"))
+        .unwrap();
+    let numbers: Vec<_> = line.split_whitespace().skip(3).take(2).collect();
+    assert_eq!(numbers, ["600", "600"]);
+    // What is left is less than its connections may take.
+    let log = amber.log();
+    for part in ["RLIMIT_NOFILE", "600", "LimitNOFILE=8"] {
+        assert!(log.contains(part), "{log}");
+    }
 }

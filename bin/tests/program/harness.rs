@@ -17,10 +17,14 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub fn program(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_butterfly"));
     command.args(args).stdin(Stdio::null());
+    without_settings(&mut command);
+    command
+}
+
+fn without_settings(command: &mut Command) {
     for variable in ["RUST_LOG", "NO_COLOR", "TRACE_SWIM"] {
         command.env_remove(variable);
     }
-    command
 }
 
 /// The program with these arguments, until it ends.
@@ -81,27 +85,44 @@ pub struct Member {
 }
 
 impl Member {
+    const LOCAL: [&str; 7] = [
+        "run",
+        "--listen",
+        "127.0.0.1:0",
+        "--http",
+        "127.0.0.1:0",
+        "--timing",
+        "local",
+    ];
+
     /// One of the local timing, with these arguments on top.
     #[track_caller]
     pub fn start(args: &[&str]) -> Self {
-        let base = [
-            "run",
-            "--listen",
-            "127.0.0.1:0",
-            "--http",
-            "127.0.0.1:0",
-            "--timing",
-            "local",
-        ];
-        Member::start_with(&[&base, args].concat())
+        Member::start_with(&[&Member::LOCAL, args].concat())
     }
 
     /// One with exactly these arguments, a gateway among them.
     #[track_caller]
     pub fn start_with(args: &[&str]) -> Self {
+        Member::spawn(program(args))
+    }
+
+    /// One of the local timing after this line of a shell, such as `ulimit -n 64`.
+    #[track_caller]
+    pub fn start_after(line: &str, args: &[&str]) -> Self {
+        let mut command = Command::new("sh");
+        let program = env!("CARGO_BIN_EXE_butterfly");
+        command.args(["-c", &format!("{line}; exec \"$0\" \"$@\""), program]);
+        command.args(Member::LOCAL).args(args).stdin(Stdio::null());
+        without_settings(&mut command);
+        Member::spawn(command)
+    }
+
+    #[track_caller]
+    fn spawn(mut command: Command) -> Self {
         let log = NamedTempFile::new().unwrap();
         let stderr = log.reopen().unwrap();
-        let mut child = program(args)
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(stderr)
             .spawn()
@@ -158,6 +179,12 @@ impl Member {
     /// What it said so far.
     pub fn log(&self) -> String {
         read(&self.log)
+    }
+
+    /// What Linux says of its process in this file of `/proc`.
+    #[cfg(target_os = "linux")]
+    pub fn proc(&self, file: &str) -> String {
+        fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap()
     }
 
     pub fn signal(&self, name: &str) {
