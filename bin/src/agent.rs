@@ -14,6 +14,7 @@ use butterfly::{
 use log::{Level, debug, error, info, log, log_enabled, warn};
 
 use crate::address::Peer;
+use crate::logging::Log;
 use crate::memory::Memory;
 use crate::output::{count, printable, rumor, short_id, who};
 use crate::quiet::{Solitude, Throttle};
@@ -45,11 +46,18 @@ pub struct Agent {
     lagged: Throttle,
     solitude: Solitude,
     memory: Memory,
+    log: Log,
 }
 
 impl Agent {
     /// Around a member that is bound, with the keys in these files.
-    pub fn new(member: Butterfly, seeds: Seeds, key_files: Vec<PathBuf>, keys: &[RingKey]) -> Self {
+    pub fn new(
+        member: Butterfly,
+        seeds: Seeds,
+        key_files: Vec<PathBuf>,
+        keys: &[RingKey],
+        log: Log,
+    ) -> Self {
         Agent {
             member,
             gateway: None,
@@ -65,6 +73,7 @@ impl Agent {
             lagged: Throttle::new(1, SELDOM),
             solitude: Solitude::default(),
             memory: Memory::default(),
+            log,
         }
     }
 
@@ -179,6 +188,7 @@ impl Agent {
             counters: node
                 .stats()
                 .iter()
+                .chain([("log_lines_lost", self.log.lost())])
                 .map(|(name, count)| (name.to_owned(), count))
                 .collect(),
         }

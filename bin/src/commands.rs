@@ -1,6 +1,7 @@
 //! The commands that ask a running member through its gateway.
 
 use std::collections::{HashMap, HashSet};
+use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,7 +26,11 @@ pub fn members(args: &MembersArgs) -> Result<(), Failure> {
     }
     let members: Vec<MemberRow> = client.get("/members")?;
     let status: Status = client.get("/status")?;
-    output::print(&table::members(&members, &status, output::colours_wanted()))
+    output::print(&table::members(
+        &members,
+        &status,
+        output::colours_wanted(&io::stdout()),
+    ))
 }
 
 pub fn status(args: &StatusArgs) -> Result<(), Failure> {

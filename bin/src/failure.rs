@@ -55,10 +55,20 @@ impl Failure {
         }
     }
 
+    /// The line for people, if there is somebody to tell.
+    pub fn line(&self) -> Option<String> {
+        (!self.message.is_empty()).then(|| format!("butterfly: {self}"))
+    }
+
+    /// The same end, whose line somebody else has written.
+    pub fn said(self) -> Self {
+        Failure::new(self.code, "")
+    }
+
     /// Says it on standard error; returns the exit code.
     pub fn report(self) -> ExitCode {
-        if !self.message.is_empty() {
-            output::tell(&format!("butterfly: {self}"));
+        if let Some(line) = self.line() {
+            output::tell(&line);
         }
         ExitCode::from(self.code)
     }

@@ -2,6 +2,7 @@
 
 mod address;
 mod agent;
+mod background;
 mod body;
 mod cli;
 mod client;
@@ -17,6 +18,7 @@ mod memory;
 mod output;
 mod ping;
 mod quiet;
+mod resolver;
 mod ring_key;
 mod rumor_row;
 mod rumor_table;

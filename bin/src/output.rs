@@ -35,11 +35,11 @@ pub fn tell(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// Whether standard output is a terminal on which colours are wanted (<https://no-color.org>).
-pub fn colours_wanted() -> bool {
+/// Whether colours are wanted (<https://no-color.org>) on a stream that is a terminal, or not.
+pub fn colours_wanted(stream: &impl IsTerminal) -> bool {
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-    !refused && !dumb && io::stdout().is_terminal()
+    !refused && !dumb && stream.is_terminal()
 }
 
 /// A text from the network, made safe for a terminal: control characters become `?`.

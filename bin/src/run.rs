@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use butterfly::{BindError, Butterfly, Config, MemberId};
@@ -19,7 +20,7 @@ use crate::cli::{DEFAULT_GATEWAY, RunArgs};
 use crate::descriptors;
 use crate::failure::Failure;
 use crate::gateway::{Gateway, Token as BearerToken};
-use crate::logging;
+use crate::logging::{self, Log};
 use crate::output;
 use crate::ring_key;
 use crate::seeds::Seeds;
@@ -38,12 +39,14 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 const ECHO: Duration = Duration::from_millis(500);
 
 pub fn run(args: &RunArgs) -> Result<(), Failure> {
-    logging::start();
+    let log = logging::start().map_err(no_loop)?;
     descriptors::raise_limit();
-    let mut program = Program::start(args)?;
-    program.agent.introduce();
-    program.announce(args);
-    program.turn_until_left()
+    let ended = Program::start(args, &log).and_then(|mut program| {
+        program.agent.introduce();
+        program.announce(args)?;
+        program.turn_until_left()
+    });
+    log.finish(ended)
 }
 
 struct Program {
@@ -58,7 +61,7 @@ struct Program {
 }
 
 impl Program {
-    fn start(args: &RunArgs) -> Result<Self, Failure> {
+    fn start(args: &RunArgs, log: &Log) -> Result<Self, Failure> {
         let poll = Poll::new().map_err(no_loop)?;
         let peers: Result<Vec<_>, _> = args.peer.iter().map(|peer| address::peer(peer)).collect();
         let peers = peers.map_err(|error| Failure::usage(format_args!("--peer {error}")))?;
@@ -68,7 +71,7 @@ impl Program {
 
         let signals = signals(&poll).map_err(no_loop)?;
         let waker = Waker::new(poll.registry(), RESOLVED).map_err(no_loop)?;
-        let seeds = Seeds::new(Arc::new(waker)).map_err(no_loop)?;
+        let seeds = Seeds::new(Arc::new(waker));
         let member = Butterfly::bind(config).map_err(|error| match error {
             BindError::Departed { id } => expelled(id, &way_back(args)),
             BindError::Gossip { .. } => Failure::failed(format_args!(
@@ -81,7 +84,7 @@ impl Program {
             .register(&mut SourceFd(&fd), SWIM, Interest::READABLE)
             .map_err(no_loop)?;
 
-        let mut agent = Agent::new(member, seeds, args.ring_key.clone(), &keys);
+        let mut agent = Agent::new(member, seeds, args.ring_key.clone(), &keys, log.clone());
         agent.gateway = gateway.as_ref().map(Gateway::local_addr);
         for peer in &peers {
             if let Some(why) = agent.unreachable(peer) {
@@ -100,7 +103,7 @@ impl Program {
     }
 
     /// The chosen addresses, on standard output for scripts to read.
-    fn announce(&self, args: &RunArgs) {
+    fn announce(&self, args: &RunArgs) -> Result<(), Failure> {
         let mut lines = format!("swim {}\n", self.agent.member.local_addr());
         if let Some(gateway) = &self.gateway {
             lines += &format!("http {}\n", gateway.local_addr());
@@ -110,9 +113,15 @@ impl Program {
             let port = self.agent.member.node().me().member.gossip_port;
             lines += &format!("gossip {}\n", SocketAddr::new(ip, port));
         }
-        if let Err(failure) = output::print(&lines) {
-            warn!("nobody reads the addresses: {failure}");
-        }
+        // Whoever reads them may stall.
+        let print = move || {
+            if let Err(failure) = output::print(&lines) {
+                warn!("nobody reads the addresses: {failure}");
+            }
+        };
+        let printer = thread::Builder::new().name("addresses".into());
+        printer.spawn(print).map_err(no_loop)?;
+        Ok(())
     }
 
     fn turn_until_left(&mut self) -> Result<(), Failure> {

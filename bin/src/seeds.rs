@@ -1,21 +1,16 @@
-//! Peers known by name: who they are, and the thread that resolves their names, so that a slow name
-//! server never delays an ack.
+//! The peers that a member was told to ask for its ring, by address or by name.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread;
 
 use butterfly::{Butterfly, CommandError, SeedId};
 use log::warn;
 use mio::Waker;
 
 use crate::address::Peer;
-
-type Question = (SeedId, String);
-type Answer = (SeedId, io::Result<Vec<SocketAddr>>);
+use crate::resolver::Resolver;
 
 /// The peers that a member was told to ask.
 pub struct Seeds {
@@ -23,32 +18,18 @@ pub struct Seeds {
     listed: Vec<String>,
     known: HashSet<Peer>,
     names: HashMap<SeedId, String>,
-    questions: Sender<Question>,
-    answers: Receiver<Answer>,
+    resolver: Resolver,
 }
 
 impl Seeds {
     /// None yet. Wakes the loop when a name is resolved: call `resolved` then.
-    pub fn new(waker: Arc<Waker>) -> io::Result<Self> {
-        let (questions, asked) = channel::<Question>();
-        let (answer, answers) = channel();
-        thread::Builder::new()
-            .name("resolver".into())
-            .spawn(move || {
-                for (seed, name) in asked {
-                    let addrs = name.to_socket_addrs().map(Iterator::collect);
-                    if answer.send((seed, addrs)).is_err() || waker.wake().is_err() {
-                        break; // The loop is gone.
-                    }
-                }
-            })?;
-        Ok(Seeds {
+    pub fn new(waker: Arc<Waker>) -> Self {
+        Seeds {
             listed: Vec::new(),
             known: HashSet::new(),
             names: HashMap::new(),
-            questions,
-            answers,
-        })
+            resolver: Resolver::new(waker),
+        }
     }
 
     /// Lets the member ask this peer for its ring. One that it asks already is asked again soon.
@@ -90,16 +71,15 @@ impl Seeds {
     }
 
     /// It is time to ask this one: its name is resolved anew.
-    pub fn due(&self, seed: SeedId) {
+    pub fn due(&mut self, seed: SeedId) {
         if let Some(name) = self.names.get(&seed) {
-            // The thread ends only after this end of the channel.
-            let _ = self.questions.send((seed, name.clone()));
+            self.resolver.ask(seed, name);
         }
     }
 
     /// Hands the names that were resolved since to the member.
     pub fn resolved(&mut self, member: &mut Butterfly) {
-        while let Ok((seed, result)) = self.answers.try_recv() {
+        while let Some((seed, result)) = self.resolver.answer() {
             let name = self.names.get(&seed).map_or("?", String::as_str);
             let addrs = usable(name, result, member.local_addr());
             member.seed_resolved(seed, &addrs);

@@ -4,6 +4,7 @@ mod board;
 mod gossip;
 pub mod ring;
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use butterfly::{Health, Timing};
@@ -61,7 +62,7 @@ struct Demo {
 impl Demo {
     fn new(args: &DemoArgs) -> Result<Self, Failure> {
         let names = names(args.members);
-        let board = Board::new(&names, output::colours_wanted());
+        let board = Board::new(&names, output::colours_wanted(&io::stdout()));
         print_line(&format!(
             "A ring of {} members on this machine, in one process and one thread, and what {} sees of it.",
             args.members, names[FIRST]

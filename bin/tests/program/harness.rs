@@ -101,10 +101,18 @@ impl Member {
         Member::start_with(&[&Member::LOCAL, args].concat())
     }
 
+    /// The same, whose log goes elsewhere than into [`log`](Member::log).
+    #[track_caller]
+    pub fn start_logging_to(log: Stdio, args: &[&str]) -> Self {
+        let mut command = program(&[&Member::LOCAL, args].concat());
+        command.stderr(log);
+        Member::spawn(command, NamedTempFile::new().unwrap())
+    }
+
     /// One with exactly these arguments, a gateway among them.
     #[track_caller]
     pub fn start_with(args: &[&str]) -> Self {
-        Member::spawn(program(args))
+        Member::spawn_logged(program(args))
     }
 
     /// One of the local timing after this line of a shell, such as `ulimit -n 64`.
@@ -115,18 +123,19 @@ impl Member {
         command.args(["-c", &format!("{line}; exec \"$0\" \"$@\""), program]);
         command.args(Member::LOCAL).args(args).stdin(Stdio::null());
         without_settings(&mut command);
-        Member::spawn(command)
+        Member::spawn_logged(command)
     }
 
     #[track_caller]
-    fn spawn(mut command: Command) -> Self {
+    fn spawn_logged(mut command: Command) -> Self {
         let log = NamedTempFile::new().unwrap();
-        let stderr = log.reopen().unwrap();
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(stderr)
-            .spawn()
-            .unwrap();
+        command.stderr(log.reopen().unwrap());
+        Member::spawn(command, log)
+    }
+
+    #[track_caller]
+    fn spawn(mut command: Command, log: NamedTempFile) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut addr = |what: &str| {
             let line = lines.next().and_then(Result::ok).unwrap_or_default();

@@ -8,5 +8,6 @@ mod membership;
 mod rumors;
 mod scorecard;
 mod sim;
+mod stalled;
 mod store;
 mod tools;
