@@ -2,9 +2,11 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::member::MemberId;
@@ -16,9 +18,19 @@ const SWITCH: &str = "TRACE_SWIM";
 const DIR: &str = "TRACE_SWIM_DIR";
 const DEFAULT_DIR: &str = "/tmp/habitat-swim-trace";
 
-/// Who writes.
+/// Batches of lines that wait for the disk; a batch on top is lost.
+const MAX_BATCHES: usize = 1_024;
+/// How long the end waits for the disk.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// Formats traces, and hands them to a thread that writes them: a disk may hang, the loop may not.
 pub(super) struct Writer {
-    file: BufWriter<File>,
+    /// `None` once the last line was handed over.
+    batches: Option<SyncSender<String>>,
+    /// How the writing ended.
+    ended: Receiver<io::Result<()>>,
+    /// Batches lost, as the disk did not keep up.
+    lost: u64,
     path: PathBuf,
     /// The wall clock at the node's time zero.
     zero: Duration,
@@ -27,7 +39,7 @@ pub(super) struct Writer {
     server: String,
     id: MemberId,
     listening: SocketAddr,
-    line: String,
+    lines: String,
 }
 
 impl Writer {
@@ -66,49 +78,66 @@ impl Writer {
         };
         fs::create_dir_all(&dir)?;
         let path = dir.join(format!("{server}-{}.swimtrace", now.as_nanos()));
-        let file = BufWriter::new(
-            OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .open(&path)?,
-        );
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&path)?;
+        let (batches, ended) = write_in_background(file)?;
         let zero = now.saturating_sub(elapsed);
         Ok(Writer {
-            file,
+            batches: Some(batches),
+            ended,
+            lost: 0,
             path,
             zero,
             last: Duration::ZERO,
             server,
             id,
             listening,
-            line: String::new(),
+            lines: String::new(),
         })
     }
 
     /// Appends what happened; `false`: the file cannot be written any more.
     pub fn append(&mut self, traces: impl Iterator<Item = Trace>) -> bool {
-        let mut result = Ok(());
         for trace in traces {
-            self.line.clear();
             self.format(&trace);
-            result = result.and_then(|()| self.file.write_all(self.line.as_bytes()));
         }
-        result = result.and_then(|()| self.file.flush());
-        if let Err(error) = &result {
-            log::warn!(
-                "no more traces: cannot write {}: {error}",
-                self.path.display()
-            );
+        let lines = std::mem::take(&mut self.lines);
+        if lines.is_empty() {
+            return true;
         }
-        result.is_ok()
+        let Some(batches) = &self.batches else {
+            return false;
+        };
+        match batches.try_send(lines) {
+            Ok(()) => true,
+            Err(TrySendError::Full(_)) => {
+                self.lost += 1;
+                if self.lost.is_power_of_two() {
+                    let (path, lost) = (self.path.display(), self.lost);
+                    log::warn!(
+                        "traces are lost: the disk of {path} does not keep up ({lost} batches so far)"
+                    );
+                }
+                true
+            }
+            Err(TrySendError::Disconnected(_)) => {
+                let path = self.path.display();
+                if let Ok(Err(error)) = self.ended.try_recv() {
+                    log::warn!("no more traces: cannot write {path}: {error}");
+                }
+                false
+            }
+        }
     }
 
     fn format(&mut self, trace: &Trace) {
         let time = self.zero + Duration::from_micros(trace.time.as_micros());
         let time = time.max(self.last + Duration::from_nanos(1));
         self.last = time;
-        let thread = std::thread::current();
-        let line = &mut self.line;
+        let thread = thread::current();
+        let line = &mut self.lines;
         let Trace {
             kind,
             module,
@@ -138,6 +167,34 @@ impl Writer {
     }
 }
 
+impl Drop for Writer {
+    /// The last lines reach the file, unless its disk hangs.
+    fn drop(&mut self) {
+        self.batches = None;
+        let _ = self.ended.recv_timeout(LAST_LINES);
+    }
+}
+
+/// Writes the batches that the sender is given; the receiver says how that ended.
+fn write_in_background(
+    mut file: File,
+) -> io::Result<(SyncSender<String>, Receiver<io::Result<()>>)> {
+    let (sender, batches) = sync_channel::<String>(MAX_BATCHES);
+    let (end, ended) = sync_channel(1);
+    let write = move || {
+        let written = batches
+            .iter()
+            .try_for_each(|lines| file.write_all(lines.as_bytes()));
+        // Before the sender can notice, so that the reason is there.
+        let _ = end.send(written);
+        drop(batches);
+    };
+    thread::Builder::new()
+        .name("butterfly-trace".into())
+        .spawn(write)?;
+    Ok((sender, ended))
+}
+
 fn shown(value: Option<impl ToString>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
@@ -153,4 +210,71 @@ fn plain(text: &str) -> String {
             }
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::Node;
+
+    /// What one member does at its start, as traces.
+    fn traces() -> impl Iterator<Item = Trace> {
+        let config = crate::config::NodeConfig::new(MemberId::from_bytes([1; 16]), [0; 32]);
+        let mut node = Node::new(config, crate::time::Time::ZERO);
+        node.set_tracing(true);
+        node.note("hello");
+        std::iter::from_fn(move || node.poll_trace())
+    }
+
+    fn writer(file: File) -> Writer {
+        let (batches, ended) = write_in_background(file).unwrap();
+        Writer {
+            batches: Some(batches),
+            ended,
+            lost: 0,
+            path: PathBuf::from("test"),
+            zero: Duration::ZERO,
+            last: Duration::ZERO,
+            server: "amber".into(),
+            id: MemberId::from_bytes([1; 16]),
+            listening: ([127, 0, 0, 1], 9_638).into(),
+            lines: String::new(),
+        }
+    }
+
+    #[test]
+    fn the_last_lines_reach_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("trace");
+        let mut writer = writer(File::create(&path).unwrap());
+        assert!(writer.append(traces()));
+        drop(writer);
+        let written = fs::read_to_string(&path).unwrap();
+        assert!(written.ends_with("^hello\n"), "{written:?}");
+    }
+
+    /// A pipe that nobody reads stands for a disk that hangs.
+    #[test]
+    fn a_disk_that_hangs_loses_traces_and_stops_nobody() {
+        let (reader, pipe) = io::pipe().unwrap();
+        let mut writer = writer(File::from(std::os::fd::OwnedFd::from(pipe)));
+        for _ in 0..MAX_BATCHES + 5_000 {
+            assert!(writer.append(traces()));
+        }
+        assert!(writer.lost > 0);
+        drop(writer);
+        drop(reader);
+    }
+
+    #[test]
+    fn a_disk_that_fails_ends_the_traces() {
+        let (reader, pipe) = io::pipe().unwrap();
+        drop(reader);
+        let mut writer = writer(File::from(std::os::fd::OwnedFd::from(pipe)));
+        let end = std::time::Instant::now() + Duration::from_secs(20);
+        while writer.append(traces()) {
+            assert!(std::time::Instant::now() < end, "it never noticed");
+            thread::yield_now();
+        }
+    }
 }
