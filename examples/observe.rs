@@ -57,7 +57,7 @@ impl Directory {
 
     fn look_up(&mut self, node: &Node, id: &RumorId) {
         match node.rumor(id).and_then(|view| view.rumor()) {
-            Some(Rumor::Service(service)) if !service.withdrawn => {
+            Some(Rumor::Service(service)) if !service.is_withdrawn() => {
                 let health = node.health_of(service.member);
                 let instance = Instance { service, health };
                 self.0.insert(id.clone(), instance);

@@ -25,6 +25,8 @@ pub(crate) struct Peer {
 pub(crate) trait Ring {
     /// This member.
     fn me(&self) -> MemberId;
+    /// This member's incarnation.
+    fn incarnation(&self) -> u64;
     /// Members that are Alive or Suspect, this one included.
     fn living(&self) -> usize;
     /// How a member fares; `None`: it is not known.

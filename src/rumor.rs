@@ -238,9 +238,10 @@ pub struct Service {
     pub sys: SysInfo,
     /// How often its package was changed.
     pub pkg_incarnation: u64,
-    /// Extension: the member does not run the service any more.
-    pub withdrawn: bool,
 }
+
+/// The release that stands in the package of a service which its member does not run any more.
+const WITHDRAWN: &str = "withdrawn";
 
 impl Service {
     /// A service of this package, initialized, with nothing else to say; `announce` fills in the member, which
@@ -262,7 +263,36 @@ impl Service {
             cfg: Vec::new(),
             sys: SysInfo::default(),
             pkg_incarnation: 0,
-            withdrawn: false,
+        }
+    }
+
+    /// Whether it says that its member does not run the service any more: it is not initialized, and
+    /// `withdrawn` stands in its package in the place of the release. (No extension field says so, as peers
+    /// that know none write the record anew when they relay it.)
+    ///
+    /// ```
+    /// let mut service = butterfly::Service::new("redis.default".parse()?, "acme/redis/7.2.1/withdrawn");
+    /// service.initialized = false;
+    /// assert!(service.is_withdrawn());
+    /// # Ok::<(), butterfly::rumor::ParseServiceGroupError>(())
+    /// ```
+    pub fn is_withdrawn(&self) -> bool {
+        let release = self.pkg.rsplit_once('/').map(|(_, release)| release);
+        !self.initialized && release == Some(WITHDRAWN)
+    }
+
+    /// The next incarnation of this service, which says that its member does not run it any more.
+    pub(crate) fn withdrawn(self) -> Self {
+        let package = match self.pkg.rsplit_once('/') {
+            Some((package, _)) => package,
+            None => &self.pkg,
+        };
+        Service {
+            incarnation: self.incarnation.saturating_add(1),
+            initialized: false,
+            pkg: format!("{package}/{WITHDRAWN}"),
+            cfg: Vec::new(),
+            ..self
         }
     }
 }

@@ -169,7 +169,7 @@ fn a_service_is_announced_withdrawn_and_announced_again() {
     let Some(Rumor::Service(held)) = bench.node.rumor(&rumor).unwrap().rumor() else {
         panic!()
     };
-    assert!(held.withdrawn && !held.initialized && held.cfg.is_empty());
+    assert!(held.is_withdrawn() && held.cfg.is_empty());
     bench.node.announce(now, service(me, "default", 0)).unwrap();
     assert_eq!(
         (bench.node.rumor(&rumor).unwrap().version, members(&bench)),
@@ -472,7 +472,7 @@ fn a_member_outdoes_what_the_ring_remembers_of_its_service() {
     let running = service(me, "default", 0);
     bench.node.announce(now, running.clone()).unwrap();
     let mut past = service(me, "default", 5);
-    past.withdrawn = true;
+    past.cfg = b"past".to_vec();
     bench.hear(&Rumor::Service(past.clone()), peer.id);
     let mut outdone = running;
     outdone.incarnation = 6;

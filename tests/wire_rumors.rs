@@ -176,7 +176,6 @@ fn generated(rumor: &pb::Rumor) -> Rumor {
             read.sys.ctl_gateway_ip = or_empty(&sys.ctl_gateway_ip);
             read.sys.ctl_gateway_port = sys.ctl_gateway_port.unwrap_or(0);
             read.pkg_incarnation = service.pkg_incarnation();
-            read.withdrawn = service.withdrawn();
             Rumor::Service(read)
         }
         pb::rumor::Payload::ServiceConfig(config) => {
@@ -280,7 +279,7 @@ prop_compose! {
         member in id(),
         group in group(),
         numbers in [option::of(any_number()), option::of(any_number())],
-        flags in any::<[Option<bool>; 2]>(),
+        flags in any::<[Option<bool>; 1]>(),
         pkg in "[a-z/ü0-9.]{0,40}",
         cfg in option::of(bytes()),
         sys in pb_sys(),
@@ -294,7 +293,6 @@ prop_compose! {
             cfg,
             sys: MessageField::some(sys),
             pkg_incarnation: numbers[1],
-            withdrawn: flags[1],
             ..Default::default()
         })
     }
@@ -518,7 +516,6 @@ proptest! {
         if let Some(pb::rumor::Payload::Service(service)) = &theirs.payload {
             prop_assert!(service.cfg.is_some() && service.initialized.is_some());
             prop_assert!(service.sys.gossip_ip.is_some() && service.sys.ctl_gateway_port.is_some());
-            prop_assert!(service.withdrawn != Some(false), "an extension only if it says something");
         }
     }
 

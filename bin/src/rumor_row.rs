@@ -125,6 +125,7 @@ impl From<Rumor> for Says {
 
 impl From<Service> for ServiceRow {
     fn from(service: Service) -> Self {
+        let withdrawn = service.is_withdrawn();
         let (cfg, cfg_base64) = text_or_base64(service.cfg);
         ServiceRow {
             group: service.group.to_string(),
@@ -133,7 +134,7 @@ impl From<Service> for ServiceRow {
             initialized: service.initialized,
             pkg: service.pkg,
             pkg_incarnation: service.pkg_incarnation,
-            withdrawn: service.withdrawn,
+            withdrawn,
             cfg,
             cfg_base64,
             sys: service.sys.into(),

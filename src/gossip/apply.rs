@@ -49,7 +49,9 @@ impl Gossip {
         Ok(())
     }
 
-    /// This member runs a service: an incarnation of 0 stands for the next one.
+    /// This member runs a service: an incarnation of 0 stands for the next one. It is not below the member's own
+    /// incarnation, whose mark on disk rises at each start: so what is said after a crash is newer than what was said
+    /// before it, though the snapshot may not know of that.
     pub fn announce(
         &mut self,
         env: &mut Env,
@@ -60,7 +62,8 @@ impl Gossip {
         if service.incarnation == 0 {
             let id = RumorId::service(&service.group, service.member);
             let held = self.find(&id).map(|entry| entry.version);
-            service.incarnation = held.map_or(1, |held| held.saturating_add(1));
+            let next = held.map_or(1, |held| held.saturating_add(1));
+            service.incarnation = next.max(ring.incarnation());
         }
         self.publish(env, ring, &Rumor::Service(service.clone()))?;
         self.announced.insert(service.group.clone(), service);
@@ -149,16 +152,10 @@ impl Gossip {
         let Some(Rumor::Service(service)) = held.and_then(Entry::rumor) else {
             return Ok(false);
         };
-        if service.withdrawn {
+        if service.is_withdrawn() {
             return Ok(false);
         }
-        let withdrawn = Service {
-            incarnation: service.incarnation.saturating_add(1),
-            initialized: false,
-            cfg: Vec::new(),
-            withdrawn: true,
-            ..service
-        };
+        let withdrawn = service.withdrawn();
         self.publish(env, ring, &Rumor::Service(withdrawn.clone()))?;
         self.announced.insert(group.clone(), withdrawn);
         Ok(true)

@@ -77,6 +77,8 @@ pub(super) struct Arrears {
     /// Until when members that were greeted again are not greeted once more.
     greeted: BTreeMap<MemberId, Time>,
     round: bool,
+    /// How many living members were known to be originals at that time.
+    originals: Option<(Time, usize)>,
     /// From where on rumors are told again, slowly.
     drip: u64,
 }
@@ -88,6 +90,7 @@ impl Arrears {
             newcomers: VecDeque::new(),
             greeted: BTreeMap::new(),
             round: false,
+            originals: None,
             drip: 0,
         }
     }
@@ -141,7 +144,8 @@ impl Gossip {
     /// A member is new here, or came back: a few members see to it that it hears of everything, the same
     /// ones by everyone's reckoning.
     pub(super) fn greet(&mut self, env: &mut Env, ring: &impl Ring, newcomer: MemberId) {
-        if newcomer == ring.me() || !is_responsible(ring.me(), newcomer, ring.living()) {
+        let sharing = self.sharing(env, ring);
+        if newcomer == ring.me() || !is_responsible(ring.me(), newcomer, sharing) {
             return;
         }
         self.greet_from(env, newcomer, env.now);
@@ -150,7 +154,8 @@ impl Gossip {
     /// A member may have started again. Whoever keeps raising its incarnation is not told everything each time.
     pub(super) fn greet_again(&mut self, env: &mut Env, ring: &impl Ring, id: MemberId) {
         let waits = self.arrears.newcomers.iter().any(|one| one.id == id);
-        if waits || !is_responsible(ring.me(), id, ring.living()) {
+        let sharing = self.sharing(env, ring);
+        if waits || !is_responsible(ring.me(), id, sharing) {
             return;
         }
         let greeted = &mut self.arrears.greeted;
@@ -161,6 +166,22 @@ impl Gossip {
             greeted.insert(id, not_before + self.timing.retry_max);
             self.greet_from(env, id, not_before);
         }
+    }
+
+    /// Members that share this duty: the living ones but for originals, which have no such duties. Counted once a
+    /// period at most.
+    fn sharing(&mut self, env: &Env, ring: &impl Ring) -> usize {
+        let counted = self.arrears.originals;
+        let fresh = counted.filter(|(at, _)| env.now < *at + self.timing.period);
+        let originals = match fresh {
+            Some((_, originals)) => originals,
+            None => {
+                let originals = ring.peers().filter(|peer| peer.heard && !peer.ours).count();
+                self.arrears.originals = Some((env.now, originals));
+                originals
+            }
+        };
+        ring.living().saturating_sub(originals)
     }
 
     fn greet_from(&mut self, env: &mut Env, id: MemberId, not_before: Time) {
@@ -250,7 +271,7 @@ impl Gossip {
 
     fn class_of(&self, what: What) -> Class {
         match what {
-            What::Member(_) => Class::Urgent,
+            What::Member(_) | What::Candidacy(..) => Class::Urgent,
             What::Rumor(place, hash) => {
                 let held = self.store.get_if(place, hash);
                 held.map_or(Class::Ordinary, |entry| {

@@ -54,6 +54,10 @@ mod tests {
             id(self.0)
         }
 
+        fn incarnation(&self) -> u64 {
+            0
+        }
+
         fn living(&self) -> usize {
             SITES
         }

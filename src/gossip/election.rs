@@ -20,12 +20,22 @@ pub(super) enum Standing {
     Lost,
 }
 
+/// What a member is in a service group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// It is Alive and runs a service of the group: only then it stands, finishes, and begins terms.
+    Member,
+    /// It ran one and withdrew it. Originals count it among the voters as long as it lives, so it votes.
+    Withdrawn,
+    /// It runs none, and never did.
+    Outsider,
+}
+
 /// What a member sees when it looks at an election.
 #[derive(Clone, Debug)]
 pub(super) struct Outlook {
     pub me: MemberId,
-    /// This member runs a service of the group: only then it acts.
-    pub in_group: bool,
+    pub role: Role,
     /// The Alive members of the group, ascending.
     pub electorate: Vec<MemberId>,
     /// How many members of the group are not Departed.
@@ -112,7 +122,7 @@ fn has_vote(election: &Election, member: MemberId) -> bool {
 /// What this member does with an election that it holds, by what it sees.
 pub(super) fn next(held: &Election, outlook: &Outlook) -> Next {
     let mine = held.candidate == outlook.me;
-    if outlook.in_group {
+    if outlook.role == Role::Member {
         // "restarts with term + 1 when the leader is Confirmed, Departed or unknown (its members do it)"; a
         // candidate that is gone would never finish it.
         if !mine && outlook.candidate == Standing::Lost {
@@ -161,7 +171,7 @@ pub(super) fn start(held: &Election, term: u64, suitability: u64, outlook: &Outl
     set_status(candidacy(held, term, suitability, outlook.me), outlook)
 }
 
-fn candidacy(held: &Election, term: u64, suitability: u64, me: MemberId) -> Election {
+pub(super) fn candidacy(held: &Election, term: u64, suitability: u64, me: MemberId) -> Election {
     Election {
         candidate: me,
         group: held.group.clone(),
@@ -175,18 +185,29 @@ fn candidacy(held: &Election, term: u64, suitability: u64, me: MemberId) -> Elec
 /// "A member of the group that hears of an election it doesn't know first starts its own with the same term,
 /// then merges": its vote goes to the better candidate.
 fn vote(held: &Election, outlook: &Outlook) -> Election {
-    if !outlook.in_group || has_vote(held, outlook.me) || !outlook.may_vote(held) {
+    if has_vote(held, outlook.me) || !outlook.may_vote(held) {
         return held.clone();
     }
-    let own = candidacy(held, held.term, suitability(outlook), outlook.me);
-    merge(held, &own)
+    let mut voted = held.clone();
+    match outlook.role {
+        Role::Outsider => {}
+        Role::Withdrawn => {
+            voted.votes.push(outlook.me);
+            voted.votes.sort_unstable();
+        }
+        Role::Member => {
+            let own = candidacy(held, held.term, suitability(outlook), outlook.me);
+            voted = merge(held, &own);
+        }
+    }
+    voted
 }
 
 /// "Who hears of an election that votes for itself, with quorum and the votes of the whole electorate, makes
 /// it Finished; without quorum, NoQuorum"; Running or NoQuorum by the own view.
 fn set_status(election: Election, outlook: &Outlook) -> Election {
     let elected = || {
-        outlook.in_group
+        outlook.role == Role::Member
             && election.candidate == outlook.me
             && outlook.electorate.iter().all(|id| has_vote(&election, *id))
     };
@@ -297,7 +318,11 @@ mod tests {
             };
             let outlook = Outlook {
                 me: member('b'),
-                in_group: row[1] != "-",
+                role: match row[1] {
+                    "-" => Role::Outsider,
+                    "w" => Role::Withdrawn,
+                    _ => Role::Member,
+                },
                 electorate: members(row[2]),
                 population: row[3].parse().unwrap(),
                 suitability: row[1].parse().unwrap_or(0),

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::election::{self, Next, Outlook, Standing};
+use super::election::{self, Next, Outlook, Role, Standing};
 use super::store::{Place, Put};
 use super::{Effect, Entry, Gossip};
 use crate::env::{Env, Timer};
@@ -32,6 +32,10 @@ struct Course {
     suitability: u64,
     /// The last leader that was elected, and its term.
     leader: Option<(u64, MemberId)>,
+    /// The one before.
+    former: Option<(u64, MemberId)>,
+    /// Originals that follow this member are not told again to stop before then.
+    next_release: Time,
     /// In which term who was seen alive, leading or voted for.
     lived: Option<(u64, MemberId)>,
     /// In which term who is doubted to live, and since when.
@@ -54,6 +58,8 @@ impl Course {
             since: now,
             suitability: 0,
             leader: None,
+            former: None,
+            next_release: Time::ZERO,
             lived: None,
             doubted: None,
             waiting_since: None,
@@ -62,6 +68,12 @@ impl Course {
             due: None,
             hint: None,
         }
+    }
+
+    /// Whether this member is the last leader that was elected, or the one before.
+    fn was_led_by(&self, id: MemberId) -> bool {
+        let known = [self.leader, self.former];
+        known.into_iter().flatten().any(|(_, leader)| leader == id)
     }
 }
 
@@ -144,10 +156,19 @@ impl Gossip {
     }
 
     /// Whether this member is Alive and runs a service of the group.
-    fn in_group(&self, ring: &impl Ring, group: &ServiceGroup) -> bool {
+    pub(super) fn in_group(&self, ring: &impl Ring, group: &ServiceGroup) -> bool {
+        self.role(ring, group) == Role::Member
+    }
+
+    /// What this member is in a group.
+    fn role(&self, ring: &impl Ring, group: &ServiceGroup) -> Role {
         let service = self.find(&RumorId::service(group, ring.me()));
-        service.is_some_and(|service| !service.withdrawn)
-            && ring.health(&ring.me()) == Some(Health::Alive)
+        match service.map(|service| service.withdrawn) {
+            _ if ring.health(&ring.me()) != Some(Health::Alive) => Role::Outsider,
+            Some(false) => Role::Member,
+            Some(true) => Role::Withdrawn,
+            None => Role::Outsider,
+        }
     }
 
     fn standing(&self, ring: &impl Ring, group: &ServiceGroup, member: MemberId) -> Standing {
@@ -179,7 +200,7 @@ impl Gossip {
         let leader = leader.filter(|_| incumbency).map(|(_, leader)| leader);
         Outlook {
             me: ring.me(),
-            in_group: self.in_group(ring, group),
+            role: self.role(ring, group),
             electorate,
             population,
             suitability,
@@ -294,6 +315,9 @@ impl Gossip {
             } else {
                 env.journal.stats.rumors_stale += 1;
                 self.tell_again(env, &key, place);
+                if heard.candidate == ring.me() {
+                    self.release_followers(env, ring, &key, &held);
+                }
             }
         }
         Ok(())
@@ -338,10 +362,11 @@ impl Gossip {
                 }
             }
         }
-        if held == Some(&now) {
-            return Ok(());
+        if held != Some(&now) {
+            self.hold(env, key, held, &now)?;
         }
-        self.hold(env, key, held, &now)
+        self.release_followers(env, ring, key, &now);
+        Ok(())
     }
 
     /// Puts an election into the store. What only this member's view has changed is no news for others.
@@ -371,11 +396,44 @@ impl Gossip {
         Ok(())
     }
 
+    /// Whether this member was elected in this election since it started.
+    pub(super) fn has_led(&self, key: &Key, me: MemberId) -> bool {
+        let course = self.elections.courses.get(key);
+        course.is_some_and(|course| course.was_led_by(me))
+    }
+
+    /// Whether followers of this member may be called away now; not again for a period.
+    pub(super) fn may_release(&mut self, env: &mut Env, key: &Key) -> bool {
+        let next = env.now + self.timing.period;
+        let course = self.elections.course(env, key);
+        let may = env.now >= course.next_release;
+        if may {
+            course.next_release = next;
+        }
+        may
+    }
+
+    /// The elections that this member won, as far as is remembered, and that are at a higher term now.
+    pub(super) fn led_before(&self, id: MemberId) -> Vec<Key> {
+        let courses = self.elections.courses.iter();
+        let led = courses.filter(|(_, course)| course.was_led_by(id));
+        let keys = led.map(|(key, _)| key.clone());
+        keys.filter(|key| {
+            let leads = |held: &Election| election::is_finished(held) && held.candidate == id;
+            self.held(key).is_some_and(|held| !leads(&held))
+        })
+        .collect()
+    }
+
     fn know_leader(&mut self, env: &mut Env, key: &Key, election: &Election) {
         let elected = Some((election.term, election.candidate));
         let course = self.elections.course(env, key);
         if election::is_finished(election) && course.leader != elected {
-            course.leader = elected;
+            let again = course.leader.map(|(_, leader)| leader) == Some(election.candidate);
+            let before = std::mem::replace(&mut course.leader, elected);
+            if !again {
+                course.former = before;
+            }
             env.journal.event(Event::LeaderElected {
                 kind: key.0,
                 group: key.1.clone(),
@@ -514,7 +572,6 @@ mod tests {
             cfg: Vec::new(),
             sys: Default::default(),
             pkg_incarnation: 0,
-            withdrawn: false,
         };
         sim.command(member, |node, now| node.announce(now, service).unwrap());
     }

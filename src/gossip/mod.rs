@@ -13,6 +13,7 @@
 //! | `outbox` | what waits to be sent, and how many bytes a second |
 //! | `departures` | members that are gone for good |
 //! | `election`, `elections` | who leads a service group: the rules, and acting on them |
+//! | `deposed` | leaders that lead no more, and the originals that follow them |
 //! | `apply` | what this member's own user says |
 //! | `inspect` | how large everything is, and what stands for the state |
 
@@ -21,6 +22,7 @@ mod arrears;
 #[cfg(test)]
 mod calibration;
 mod departures;
+mod deposed;
 mod election;
 mod elections;
 mod hot;
@@ -161,6 +163,7 @@ impl Gossip {
         }
         if came && self.enabled {
             self.greet(env, ring, id);
+            self.tell_deposed(ring, id);
         }
         if to >= Health::Confirmed {
             self.arrears.forget(&id);

@@ -19,6 +19,9 @@ pub(crate) enum What {
     Rumor(Place, u64),
     /// The record of this member.
     Member(MemberId),
+    /// That this member stands in the election in this place, as long as its content has this hash: for
+    /// originals, which move to another term only if the leader that they know calls them there.
+    Candidacy(Place, u64),
 }
 
 /// Names a push, for the driver to say what became of it.

@@ -83,7 +83,7 @@ impl Gossip {
             return None;
         };
         let lives = ring.health(&service.member) == Some(Health::Alive);
-        let new = lives && !service.withdrawn && self.store.find(&rumor.id()).is_none();
+        let new = lives && !service.is_withdrawn() && self.store.find(&rumor.id()).is_none();
         new.then_some(&service.group)
     }
 

@@ -71,7 +71,7 @@ pub(crate) fn content_hash(kind: RumorKind, payload: &[u8]) -> u64 {
 }
 
 fn is_withdrawn(rumor: &Rumor) -> bool {
-    matches!(rumor, Rumor::Service(service) if service.withdrawn)
+    matches!(rumor, Rumor::Service(service) if service.is_withdrawn())
 }
 
 pub(crate) struct Store {
@@ -330,8 +330,10 @@ mod tests {
             group: format!("redis.g{group}").parse().unwrap(),
             incarnation,
             initialized: cfg.is_empty(),
-            pkg: "core/redis/1/1".to_owned(),
-            withdrawn: cfg.len() == 2,
+            pkg: format!(
+                "core/redis/1/{}",
+                ["1", "withdrawn"][usize::from(cfg.len() == 2)]
+            ),
             cfg,
             sys: SysInfo::default(),
             pkg_incarnation: 0,

@@ -386,22 +386,28 @@ impl Node {
         }
         self.env.wall = now;
         let swim = &self.swim;
-        let mut member = None;
+        let mut made = None;
         let push = self.gossip.next_push(now, |store, id| match id.what {
             _ if swim.blocked().contains(&id.peer) => None,
-            What::Rumor(place, hash) => Some(store.get_if(place, hash)?.bytes.len()),
+            What::Rumor(place, hash) | What::Candidacy(place, hash) => {
+                Some(store.get_if(place, hash)?.bytes.len())
+            }
             What::Member(id) => Some(swim.membership(&id)?.len()),
         })?;
         let held = match push.id.what {
             What::Rumor(place, hash) => self.gossip.store().get_if(place, hash),
             What::Member(id) => {
                 let membership = swim.membership(&id).unwrap_or_default();
-                member = Some(wire::encode_member_rumor(&membership, swim.id()));
+                made = Some(wire::encode_member_rumor(&membership, swim.id()));
+                None
+            }
+            What::Candidacy(place, hash) => {
+                made = self.gossip.candidacy(swim, place, hash);
                 None
             }
         };
-        let payload = match (&member, held) {
-            (Some(member), _) => &member[..],
+        let payload = match (&made, held) {
+            (Some(made), _) => &made[..],
             (None, Some(entry)) => &entry.bytes,
             (None, None) => &[],
         };

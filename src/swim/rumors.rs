@@ -195,6 +195,10 @@ impl Ring for Swim {
         self.id()
     }
 
+    fn incarnation(&self) -> u64 {
+        self.me().incarnation.get()
+    }
+
     fn living(&self) -> usize {
         self.table.living()
     }

@@ -18,9 +18,6 @@ use crate::rumor::{
 /// on it.
 pub const CLIENT: &str = "butterflyclient";
 
-/// `Service.withdrawn`, true.
-const WITHDRAWN: [u8; 3] = [0xa0, 0x06, 1];
-
 /// A rumor's head: what it is, and its payload, not yet read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RumorFrame<'a> {
@@ -141,7 +138,7 @@ fn status_of(number: i32) -> ElectionStatus {
 fn service(payload: &[u8]) -> Result<Service, Reject> {
     let (mut member, mut group, mut pkg, mut sys) = (None, None, None, None);
     let (mut incarnation, mut pkg_incarnation) = (0, 0);
-    let (mut initialized, mut withdrawn) = (false, false);
+    let mut initialized = false;
     let mut cfg: &[u8] = &[];
     let mut fields = Fields::new(payload);
     while let Some(field) = fields.next()? {
@@ -154,7 +151,6 @@ fn service(payload: &[u8]) -> Result<Service, Reject> {
             (10, Value::Bytes(bytes)) => cfg = bytes,
             (12, Value::Bytes(bytes)) => once(&mut sys, bytes)?,
             (13, Value::Varint(number)) => pkg_incarnation = number,
-            (100, Value::Varint(number)) => withdrawn = number != 0,
             _ => {}
         }
     }
@@ -167,7 +163,6 @@ fn service(payload: &[u8]) -> Result<Service, Reject> {
         cfg: cfg.to_vec(),
         sys: sys_info(sys.ok_or(Reject::MissingField)?)?,
         pkg_incarnation,
-        withdrawn,
     })
 }
 
@@ -359,9 +354,6 @@ fn write_service(out: &mut Out<'_>, service: &Service) {
     write_sys(&mut Out(&mut sys), &service.sys);
     out.bytes(12, &sys);
     out.number(13, service.pkg_incarnation);
-    if service.withdrawn {
-        out.0.extend_from_slice(&WITHDRAWN);
-    }
 }
 
 fn write_sys(out: &mut Out<'_>, sys: &SysInfo) {

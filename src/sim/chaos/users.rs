@@ -44,7 +44,6 @@ fn announce(sim: &mut Sim, member: Index, group: ServiceGroup, step: u64) {
         cfg: Vec::new(),
         sys: Default::default(),
         pkg_incarnation: step,
-        withdrawn: false,
     };
     let _ = sim.command(member, |node, now| node.announce(now, service));
 }
