@@ -171,6 +171,14 @@ pub enum CommandError {
     /// Only a member that runs a service of the group takes part in its elections.
     #[error("this member runs no service of the group; add one first")]
     NotInGroup,
+    /// Nobody can be reached there.
+    #[error("{addr} cannot be asked: it is {why}; give the address of a host")]
+    BadAddress {
+        /// The address that was given.
+        addr: std::net::SocketAddr,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// Elections are of two kinds.
     #[error("{0} is no kind of elections; say election or election_update")]
     NoElection(crate::rumor::RumorKind),

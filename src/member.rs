@@ -6,6 +6,20 @@ use std::str::FromStr;
 
 use rand::{Rng, RngExt};
 
+/// Why other members cannot reach a host at this address, in words that follow "it is"; `None`: they can, for all
+/// that the address alone tells.
+pub(crate) fn unreachable_address(ip: IpAddr) -> Option<&'static str> {
+    match ip.to_canonical() {
+        ip if ip.is_unspecified() => Some("no address of a host"),
+        ip if ip.is_multicast() => Some("a multicast address, and no host's"),
+        IpAddr::V4(ip) if ip.is_broadcast() => Some("the broadcast address, and no host's"),
+        IpAddr::V6(ip) if ip.is_unicast_link_local() => Some(
+            "a link-local address, which means nothing without an interface, and members cannot tell each other theirs",
+        ),
+        _ => None,
+    }
+}
+
 /// Who a member is: 16 bytes, written as 32 lowercase hexadecimal digits (a v4 UUID without dashes).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MemberId([u8; 16]);

@@ -31,7 +31,7 @@ use crate::event::{Event, SeedId};
 use crate::gossip::Gossip;
 use crate::journal::Journal;
 use crate::limits::{MAX_BLOCKED, MAX_DATAGRAM_RECEIVED, MAX_DATAGRAM_SENT, MAX_SEEDS};
-use crate::member::{Health, Incarnation, Member, MemberId};
+use crate::member::{Health, Incarnation, Member, MemberId, unreachable_address};
 use crate::stats::Stats;
 use crate::swim::Swim;
 use crate::time::Time;
@@ -254,6 +254,13 @@ impl Node {
                 .rejected(self.env.now, Reject::Paused, from);
         }
         self.advance(now);
+        // The interface it came through is not kept, so that no answer would find its way.
+        if matches!(from.ip(), IpAddr::V6(ip) if ip.is_unicast_link_local()) {
+            return self
+                .env
+                .journal
+                .rejected(self.env.now, Reject::BadAddress, from);
+        }
         if bytes > MAX_DATAGRAM_RECEIVED {
             return self
                 .env
@@ -345,6 +352,9 @@ impl Node {
         if self.swim.is_leaving() {
             return Err(CommandError::Leaving);
         }
+        if let Some(why) = unreachable_address(seed.ip()) {
+            return Err(CommandError::BadAddress { addr: seed, why });
+        }
         self.swim
             .join(&mut self.env, Some(canonical(seed)))
             .ok_or(CommandError::TooManySeeds(MAX_SEEDS))
@@ -368,6 +378,7 @@ impl Node {
     pub fn seed_resolved(&mut self, now: Time, seed: SeedId, addrs: &[SocketAddr]) {
         self.advance_unless_paused(now);
         let addrs = addrs.iter().copied().map(canonical);
+        let addrs = addrs.filter(|addr| unreachable_address(addr.ip()).is_none());
         self.swim.seed_resolved(seed, addrs);
     }
 

@@ -4,7 +4,7 @@ mod node_support;
 
 use butterfly::limits::{MAX_DATAGRAM_RECEIVED, REJECT_LOG_INTERVAL};
 use butterfly::wire::{HEADROOM, RingKey, seal};
-use butterfly::{Event, Health, Reject};
+use butterfly::{CommandError, Event, Health, Reject};
 use node_support::*;
 
 fn key(byte: u8) -> RingKey {
@@ -165,6 +165,38 @@ fn a_bad_record_is_skipped_alone_and_counted() {
     assert_eq!(bench.health(&good), Some(Health::Alive));
     assert_eq!(bench.health(&Peer::ours(7)), None);
     assert_eq!(bench.node.stats().rejected(Reject::BadAddress), 1);
+}
+
+#[test]
+fn a_link_local_source_is_refused_as_no_answer_finds_its_way() {
+    let (mut bench, _, _) = bench(Vec::new());
+    let newcomer = Peer::ours(7).at("[fe80::7]:9638");
+    bench.feed(&newcomer, newcomer.ping(5), &[]);
+    assert!(bench.sent().is_empty());
+    assert_eq!(bench.health(&newcomer), None);
+    assert_eq!(bench.node.stats().rejected(Reject::BadAddress), 1);
+}
+
+#[test]
+fn an_address_that_is_no_hosts_cannot_be_joined() {
+    let (mut bench, _, _) = bench(Vec::new());
+    for nowhere in [
+        "0.0.0.0:9638",
+        "[::]:9638",
+        "224.0.0.1:9638",
+        "255.255.255.255:9638",
+        "[ff02::1]:9638",
+        "[fe80::1]:9638",
+        "[::ffff:224.0.0.1]:9638",
+    ] {
+        let refused = bench.node.join(bench.now, nowhere.parse().unwrap());
+        let Err(CommandError::BadAddress { addr, .. }) = refused else {
+            panic!("{nowhere}: {refused:?}");
+        };
+        assert_eq!(addr.to_string(), nowhere);
+    }
+    let joined = bench.node.join(bench.now, "10.0.0.1:9638".parse().unwrap());
+    assert!(joined.is_ok());
 }
 
 #[test]

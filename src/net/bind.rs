@@ -12,7 +12,7 @@ use super::rumors::Rumors;
 use super::socket;
 use crate::config::Config;
 use crate::disk::{DataDir, DiskError, StoredIdentity};
-use crate::member::{Incarnation, MemberId};
+use crate::member::{Incarnation, MemberId, unreachable_address};
 use crate::node::NodeConfig;
 
 /// Ports that are tried if the system chooses, until one is free for both UDP and TCP.
@@ -32,6 +32,18 @@ pub enum BindError {
         addr: SocketAddr,
         /// What the system says.
         error: io::Error,
+    },
+    /// The address to listen on, or to tell others, is no host's, or means nothing to others.
+    #[error("{option} {addr}: it is {why}; give {give}")]
+    BadAddress {
+        /// Which of the two: `listen` or `advertise`.
+        option: &'static str,
+        /// The address.
+        addr: SocketAddr,
+        /// What is wrong with it.
+        why: &'static str,
+        /// What to give instead.
+        give: &'static str,
     },
     /// The TCP address for gossip cannot be bound.
     #[error(
@@ -69,6 +81,32 @@ fn what_to_do(error: &io::Error, another: &str) -> String {
         ErrorKind::AddrInUse => format!("stop what listens there, or choose another {another}"),
         _ => format!("choose another {another}"),
     }
+}
+
+/// Refuses addresses at which nobody would ever reach the member.
+pub(super) fn check_addresses(config: &Config) -> Result<(), BindError> {
+    let listens_on_all = config.listen.ip().is_unspecified();
+    if let Some(why) = unreachable_address(config.listen.ip())
+        && !listens_on_all
+    {
+        return Err(BindError::BadAddress {
+            option: "listen",
+            addr: config.listen,
+            why,
+            give: "an address of this machine, or 0.0.0.0 or [::] for all",
+        });
+    }
+    if let Some(addr) = config.advertise
+        && let Some(why) = unreachable_address(addr.ip())
+    {
+        return Err(BindError::BadAddress {
+            option: "advertise",
+            addr,
+            why,
+            give: "the address at which other members reach this one",
+        });
+    }
+    Ok(())
 }
 
 /// Binds UDP and, for gossip, TCP. If the system chooses the one port for both, it chooses until it is free

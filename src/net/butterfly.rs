@@ -77,6 +77,7 @@ impl Butterfly {
     /// # Errors
     /// See [`BindError`].
     pub fn bind(config: Config) -> Result<Self, BindError> {
+        bind::check_addresses(&config)?;
         let poll = Poll::new()?;
         let (mut socket, local_addr, gossip) = bind::both(&config, poll.registry())?;
         poll.registry()

@@ -10,7 +10,7 @@ use super::{Row, Swim};
 use crate::env::Env;
 use crate::error::Reject;
 use crate::event::{Cause, Event};
-use crate::member::{Health, Incarnation, Member, MemberId};
+use crate::member::{Health, Incarnation, Member, MemberId, unreachable_address};
 use crate::wire::{MemberRecord, MembershipRecord, Memberships, feature};
 
 /// What a record is worth.
@@ -274,10 +274,9 @@ impl Swim {
     }
 }
 
-/// Whether one host can be at this address.
+/// Whether other members can reach one host at this address.
 pub(super) fn is_somewhere(ip: IpAddr) -> bool {
-    let everywhere = IpAddr::V4(std::net::Ipv4Addr::BROADCAST);
-    !ip.is_unspecified() && !ip.is_multicast() && ip != everywhere
+    unreachable_address(ip).is_none()
 }
 
 pub(super) fn member_at(record: &MemberRecord<'_>, ip: IpAddr) -> Member {

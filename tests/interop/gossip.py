@@ -124,7 +124,7 @@ class RumorStore:
             return
         if held is None:
             self.start_election(rumor.type, other.service_group, other.term)
-        elif other.term > held.election.term and other.status != FINISHED and is_mine:
+        elif other.term > held.election.term and is_mine:
             if rumor.type == Rumor.ELECTION_UPDATE:
                 self.start_election(rumor.type, other.service_group, other.term)
             elif held.election.member_id == me:

@@ -9,6 +9,7 @@ import traceback
 from pathlib import Path
 
 import gossip_scenarios
+import mixed_scenarios
 import swim_scenarios
 from ring import Ring, Scenario
 
@@ -35,7 +36,7 @@ def main() -> int:
     if not args.binary.is_file():
         sys.exit(f"interop: there is no program {args.binary}: build it, or run tests/interop/run")
 
-    scenarios = gossip_scenarios.YARDSTICK + swim_scenarios.ALL + gossip_scenarios.ALL
+    scenarios = gossip_scenarios.YARDSTICK + swim_scenarios.ALL + gossip_scenarios.ALL + mixed_scenarios.ALL
     if args.names:
         scenarios = [one for one in scenarios if any(name in one.__name__ for name in args.names)]
     if not scenarios:

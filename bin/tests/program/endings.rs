@@ -42,6 +42,16 @@ fn what_fails_is_one_line_and_exit_code_1() {
             vec!["run", "--listen", "192.0.2.1:0", "--http", "none"],
             "this machine has no such address",
         ),
+        (
+            vec!["run", "--listen", "224.0.0.1:0", "--http", "none"],
+            "listen 224.0.0.1:0: it is a multicast address",
+        ),
+        (
+            run("--advertise", "0.0.0.0:1"),
+            "it is no address of a host",
+        ),
+        (run("--advertise", "[fe80::1]:1"), "link-local"),
+        (run("--peer", "255.255.255.255:1"), "the broadcast address"),
         (run("--data-dir", file), "it is a file, not a directory"),
         (run("--ring-key", no_key), no_key),
         (run("--ring-key", bad_key), bad_key),
