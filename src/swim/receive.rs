@@ -540,9 +540,28 @@ impl Swim {
         };
         let mine = number != 0 && (number == self.cookie(from) || self.is_probe_number(number));
         let is_seed = number != 0 && self.seed_is_myself(env, number);
-        if !mine && !is_seed {
+        if !mine && !is_seed && !self.is_from_my_address(from, message) {
             env.journal.id_conflict(env.now, from);
         }
+    }
+}
+
+impl Swim {
+    /// Whether a message under its own id came from where this member is itself: a probe of its former self, which
+    /// had the same address, comes back, and so does its own Ack to it, through a helper.
+    fn is_from_my_address(&self, from: SocketAddr, message: &Message<'_>) -> bool {
+        let from = match message {
+            Message::Ack {
+                from: acker,
+                forward_to: Some(_),
+                ..
+            } => {
+                let ip = acker.address.unwrap_or(from.ip());
+                SocketAddr::new(ip, acker.swim_port)
+            }
+            _ => from,
+        };
+        self.addressed && self.table.is_at(self.me(), from)
     }
 }
 
