@@ -20,6 +20,7 @@ mod rumor;
 pub mod swim;
 mod text;
 mod usual;
+pub mod zmtp;
 
 pub use decode::lone_membership as read_membership;
 pub(crate) use encode::Content;
