@@ -148,63 +148,54 @@ pub const MAX_BAD_SNAPSHOTS: usize = 3;
 /// One log line at most in this time for each file that cannot be written: ten snapshots come and go in it.
 pub const WRITE_LOG_INTERVAL: Duration = Duration::from_secs(300);
 
-/// The largest ZeroMQ frame that is taken or sent, bytes: the largest file (8 MiB) in its envelopes.
+/// The largest message of gossip that is taken or sent, bytes: the largest file (8 MiB) in its envelopes.
 pub const MAX_GOSSIP_FRAME: usize = (8 << 20) + (64 << 10);
 
-/// PUSH sockets that a member keeps open: a full mesh of a small ring, and 27 kB and two or three
-/// descriptors each.
+/// Peers that a member keeps connections to for its pushes: a full mesh of a small ring.
 pub const MAX_PUSH_SOCKETS: usize = 64;
 
-/// PUSH sockets closed within [`GOSSIP_LINGER`], each of which may still hold its descriptors and its place
-/// in the context.
+/// Connections that were closed while what they took was still leaving, or was not read by the peer, within
+/// [`GOSSIP_LINGER`]; each has a descriptor.
 pub const MAX_CLOSING_SOCKETS: usize = 256;
 
-/// ZeroMQ sockets that the members of one thread have together; descriptors run out earlier.
-pub const MAX_CONTEXT_SOCKETS: u16 = 16_384;
+/// Messages that a peer's connection takes ahead of the system, if they are more than 16 KiB together: those count as
+/// sent, so they are few; what does not fit waits.
+pub const PUSH_HIGH_WATER: usize = 32;
 
-/// Frames that ZeroMQ queues for one peer: little, as it counts frames and not bytes; what does not fit
-/// waits with us, where bytes are counted.
-pub const PUSH_HIGH_WATER: u16 = 32;
-
-/// Frames that wait until ZeroMQ takes them, for one peer: what a newcomer asks for at once.
+/// Messages that wait for one peer: what a newcomer asks for at once.
 pub const MAX_PEER_FRAMES: usize = 4_096;
 
-/// Bytes that wait until ZeroMQ takes them, for one peer: one frame of any size fits.
+/// Bytes that wait for one peer, and bytes that its connection takes ahead: one message of any size fits.
 pub const MAX_PEER_BYTES: usize = MAX_GOSSIP_FRAME;
 
-/// Bytes that wait until ZeroMQ takes them, for all peers.
-pub const MAX_PUSH_BYTES: usize = 64 << 20;
+/// Bytes that have not left, for all peers: what `Timing::rumor_budget` lets go in one second, and a message of any
+/// size beside it.
+pub const MAX_PUSH_BYTES: usize = 40 << 20;
 
-/// How long a frame waits for a peer that is not connected or takes nothing; gossip tries others.
+/// How long a message waits for a peer that is not connected or takes nothing; gossip tries others.
 pub const PUSH_GIVE_UP: Duration = Duration::from_secs(2);
 
-/// How long a peer that has frames waiting keeps its socket when a new peer wants it: many round trips.
+/// How long a peer that has messages waiting keeps its place when a new peer wants it: many round trips.
 pub const PUSH_GRACE: Duration = Duration::from_millis(250);
 
-/// A PUSH socket that was not used for so long is closed.
+/// A connection to a peer that was not used for so long is closed.
 pub const PUSH_IDLE: Duration = Duration::from_secs(60);
 
-/// How long a closed socket may go on sending what it was given; stopping waits no longer than that.
+/// How long a closed connection may go on sending what it was given; stopping waits no longer than that.
 pub const GOSSIP_LINGER: Duration = Duration::from_secs(1);
 
-/// Messages that ZeroMQ queues from one connection before it stops reading it.
-pub const PULL_HIGH_WATER: u16 = 1_000;
+/// How long connecting for gossip may take, and then the handshake, in all: many round trips.
+pub const GOSSIP_HANDSHAKE: Duration = Duration::from_secs(2);
 
-/// Connections to the gossip port: more are cut as they come.
+/// How long the smallest message may take from its first byte to its last.
+pub const GOSSIP_STALL: Duration = Duration::from_secs(10);
+
+/// Bytes of a message that must come in each second beyond [`GOSSIP_STALL`].
+pub const GOSSIP_FLOOR: usize = 64 << 10;
+
+/// Connections to the gossip port: for more, those that matter least are closed.
 pub const MAX_GOSSIP_CONNECTIONS: usize = 8_192;
 
-/// How often the connections' bytes are looked at: what a stranger can send us in this time is what an
-/// endless message may cost. With more than a thousand connections it takes longer, to stay cheap. After next to
-/// nothing came, they are looked at when something comes: once in four times as long, or at the latest after
-/// fifty times.
-pub const GUARD_INTERVAL: Duration = Duration::from_millis(100);
-
-/// Bytes that a connection may be ahead of the messages it delivered, beside one message: what the kernel
-/// and ZeroMQ buffer.
-pub const GUARD_SLACK: usize = 1 << 20;
-
-/// Bytes that all connections together may be ahead of their messages, each one's slack aside.
-pub const MAX_UNDELIVERED_BYTES: usize = 64 << 20;
-
-/// Events about connections that one wake of the loop reads before others get their turn.
-pub const CONNECTION_EVENTS_PER_WAKE: usize = 1_024;
+/// Bytes of memory that unfinished messages of others and what waits to leave take together: beyond, the connection
+/// that holds most is cut. With what the allocator loses between them, it stays below 64 MiB.
+pub const MAX_GOSSIP_BYTES: usize = 56 << 20;

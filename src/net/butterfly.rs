@@ -151,8 +151,12 @@ impl Butterfly {
     }
 
     pub(super) fn time_of(&self, at: Instant) -> Time {
-        let passed = at.saturating_duration_since(self.epoch);
-        Time::from_micros(u64::try_from(passed.as_micros()).unwrap_or(u64::MAX))
+        time_since(self.epoch, at)
+    }
+
+    /// When its time began.
+    pub(super) fn epoch(&self) -> Instant {
+        self.epoch
     }
 
     /// Asks this address for members of the ring, from now on, ever more slowly.
@@ -485,6 +489,12 @@ impl Butterfly {
             self.node.set_tracing(false);
         }
     }
+}
+
+/// A moment as the node's time.
+pub(super) fn time_since(epoch: Instant, at: Instant) -> Time {
+    let passed = at.saturating_duration_since(epoch);
+    Time::from_micros(u64::try_from(passed.as_micros()).unwrap_or(u64::MAX))
 }
 
 impl fmt::Debug for Butterfly {

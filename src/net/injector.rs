@@ -1,24 +1,32 @@
-//! Pushing a rumor to a member without being one: a PUSH socket of its own, straight into the member's PULL
-//! socket.
+//! Pushing a rumor to a member without being one: a connection of its own, straight to the member's gossip port.
 
+use std::collections::VecDeque;
 use std::fmt;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use mio::{Events, Poll, Registry, Token};
 use rand::RngExt;
-use zmq::{Context, PollEvents, Socket, SocketType};
 
-use crate::limits::MAX_RUMOR;
+use super::gossip::{Link, Options, Report};
+use crate::limits::{MAX_GOSSIP_FRAME, MAX_RUMOR};
 use crate::rumor::Rumor;
 use crate::wire::{self, CLIENT, RingKey};
+
+/// The one connection's.
+const LINK: Token = Token(0);
 
 /// Pushes rumors to one member, and waits until they have left. Gossip is never confirmed: whether the
 /// member takes them, only a look into its ring tells.
 pub struct Injector {
-    socket: Socket,
-    // Dropped after the socket, which it waits for.
-    context: Context,
+    link: Link,
+    poll: Poll,
+    options: Options,
+    report: Report,
+    /// What the connection has not taken yet.
+    waiting: VecDeque<Vec<u8>>,
     to: SocketAddr,
     key: Option<RingKey>,
 }
@@ -27,7 +35,7 @@ pub struct Injector {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InjectError {
-    /// Nobody there speaks ZeroMQ.
+    /// Nobody there takes rumors.
     #[error(
         "nobody takes rumors at {to} (no ZeroMQ peer in {within:?}): is it the gossip port of a running member?"
     )]
@@ -52,38 +60,67 @@ pub enum InjectError {
         within: Duration,
     },
     /// The system gives no socket.
-    #[error("the system gives no ZeroMQ socket: {0}")]
+    #[error("the system gives no socket, or lost the connection: {0}")]
     System(#[from] io::Error),
 }
 
 impl Injector {
-    /// Connected to the PULL socket at this address; what it pushes is sealed with the key, if there is one.
+    /// Connected to the gossip port at this address; what it pushes is sealed with the key, if there is one.
     ///
     /// # Errors
-    /// [`InjectError::Nobody`] if there is no PULL socket within this time.
+    /// [`InjectError::Nobody`] if nobody there takes rumors within this time.
     pub fn connect(
         to: SocketAddr,
         key: Option<RingKey>,
         within: Duration,
     ) -> Result<Self, InjectError> {
-        let context = Context::new();
-        let socket = open(&context, to).map_err(io::Error::from)?;
-        // It takes messages only once it is connected and the peer has shaken hands as a PULL socket.
-        if !is_writable(&socket, within)? {
-            return Err(InjectError::Nobody { to, within });
-        }
-        Ok(Injector {
-            socket,
-            context,
+        let poll = Poll::new()?;
+        let registry: Arc<Registry> = Arc::new(poll.registry().try_clone()?);
+        let options = Options {
+            max_peer_bytes: MAX_GOSSIP_FRAME,
+            ..Options::default()
+        };
+        let now = Instant::now();
+        let mut injector = Injector {
+            poll,
+            link: Link::open(&registry, (to, LINK, now), &options)?,
+            options,
+            report: Report::default(),
+            waiting: VecDeque::new(),
             to,
             key,
-        })
+        };
+        let end = now + within;
+        while !injector.link.is_ready() {
+            if Instant::now() >= end {
+                return Err(InjectError::Nobody { to, within });
+            }
+            injector.turn(end)?;
+        }
+        Ok(injector)
+    }
+
+    /// Waits for something to happen to the connection, until then at most, and drives it.
+    fn turn(&mut self, end: Instant) -> io::Result<()> {
+        let until = end.min(self.link.due());
+        let left = until.saturating_duration_since(Instant::now());
+        let mut events = Events::with_capacity(4);
+        // Rounded up, so that what is due has passed.
+        wait(&mut self.poll, &mut events, left + Duration::from_millis(1))?;
+        let now = Instant::now();
+        if !events.is_empty() {
+            self.link.wake(now, &self.options, &mut self.report);
+        }
+        self.link
+            .handle_timeout(now, &self.options, &mut self.report);
+        self.link.reconnect(now, &self.options);
+        Ok(())
     }
 
     /// Hands a rumor to the connection.
     ///
     /// # Errors
-    /// [`InjectError::TooLarge`]; whatever ZeroMQ says.
+    /// [`InjectError::TooLarge`].
     pub fn push(&mut self, rumor: &Rumor) -> Result<(), InjectError> {
         let payload = wire::encode_rumor(rumor, CLIENT).bytes;
         if payload.len() > MAX_RUMOR {
@@ -94,30 +131,62 @@ impl Injector {
         let seal = self.key.as_ref().map(|key| (key, rand::rng().random()));
         let mut frame = Vec::new();
         wire::seal_into(seal, &payload, &mut frame);
-        self.socket.send(frame, 0).map_err(io::Error::from)?;
+        self.waiting.push_back(frame);
+        self.hand_over();
         Ok(())
     }
 
-    /// Waits until all that was pushed has left this machine's ZeroMQ.
+    fn hand_over(&mut self) {
+        while let Some(frame) = self.waiting.front()
+            && self.link.offer(frame, &self.options)
+        {
+            self.waiting.pop_front();
+        }
+        self.link.flush();
+    }
+
+    /// Waits until the peer has read all that was pushed.
     ///
     /// # Errors
     /// [`InjectError::NotTaken`] if it has not within this time; the rest is thrown away then.
-    pub fn finish(self, within: Duration) -> Result<(), InjectError> {
-        let Injector {
-            socket,
-            mut context,
-            to,
-            ..
-        } = self;
-        socket.set_linger(millis(within)).map_err(io::Error::from)?;
-        let began = Instant::now();
-        drop(socket);
-        context.destroy().map_err(io::Error::from)?;
-        if began.elapsed() < within {
-            Ok(())
-        } else {
-            Err(InjectError::NotTaken { to, within })
+    pub fn finish(mut self, within: Duration) -> Result<(), InjectError> {
+        let end = Instant::now() + within;
+        let late = InjectError::NotTaken {
+            to: self.to,
+            within,
+        };
+        while !self.waiting.is_empty() || self.link.unsent() > 0 {
+            if Instant::now() >= end {
+                return Err(late);
+            }
+            if !self.link.is_ready() {
+                return Err(io::Error::from(ErrorKind::ConnectionReset).into());
+            }
+            self.turn(end)?;
+            self.hand_over();
         }
+        let Injector { mut poll, link, .. } = self;
+        let Some(mut lingering) = link.linger(end) else {
+            return Ok(());
+        };
+        let mut events = Events::with_capacity(4);
+        while !lingering.has_ended() {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(late);
+            }
+            wait(&mut poll, &mut events, left)?;
+            lingering.wake();
+        }
+        Ok(())
+    }
+}
+
+/// Waits for an event; a signal is no reason to fail.
+fn wait(poll: &mut Poll, events: &mut Events, left: Duration) -> io::Result<()> {
+    match poll.poll(events, Some(left)) {
+        Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),
+        result => result,
     }
 }
 
@@ -129,34 +198,11 @@ impl fmt::Debug for Injector {
     }
 }
 
-fn open(context: &Context, to: SocketAddr) -> zmq::Result<Socket> {
-    let socket = context.socket(SocketType::PUSH)?;
-    socket.set_linger(0)?;
-    socket.set_ipv6(to.is_ipv6())?;
-    socket.set_immediate(true)?;
-    socket.connect(&format!("tcp://{to}"))?;
-    Ok(socket)
-}
-
-fn is_writable(socket: &Socket, within: Duration) -> io::Result<bool> {
-    let end = Instant::now() + within;
-    loop {
-        let left = end.saturating_duration_since(Instant::now());
-        match socket.poll(PollEvents::POLLOUT, millis(left).into()) {
-            Ok(count) => return Ok(count > 0),
-            Err(zmq::Error::EINTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-fn millis(span: Duration) -> i32 {
-    i32::try_from(span.as_millis()).unwrap_or(i32::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
+
+    use zmq::{Context, Socket, SocketType};
 
     use super::*;
     use crate::member::MemberId;

@@ -1,4 +1,4 @@
-//! Driver 1: one mio poll over the UDP socket, gossip's ZeroMQ sockets and the node's deadlines, single-threaded.
+//! Driver 1: one mio poll over the UDP socket, gossip's TCP sockets and the node's deadlines, single-threaded.
 
 mod bind;
 mod butterfly;

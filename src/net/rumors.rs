@@ -1,13 +1,14 @@
-//! Rumors between the node and ZeroMQ, and what a [`Butterfly`] is told of them by its user.
+//! Rumors between the node and its peers, and what a [`Butterfly`] is told of them by its user.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use mio::{Registry, Token};
 use slab::Slab;
 
 use super::Butterfly;
+use super::butterfly::time_since;
 use super::gossip::{Frame, Gossip, GossipStats, Options};
 use crate::error::CommandError;
 use crate::limits::FRAMES_PER_WAKE;
@@ -75,18 +76,12 @@ impl Butterfly {
 /// A buffer that grew beyond this for a big rumor is given back.
 const KEEP: usize = 1 << 18;
 
-/// What the PULL socket has.
-enum Came {
-    Rumor,
-    Part { first: bool },
-}
-
-/// The ZeroMQ side of a member, and what is on its way there.
+/// A member's gossip connections, and what is on its way there.
 pub(super) struct Rumors {
     sockets: Gossip,
     /// Pushes of which it is not known yet what became of them; their keys are the labels.
     under_way: Slab<PushName>,
-    /// The frame that came last, or that goes next.
+    /// The message that goes next.
     frame: Vec<u8>,
 }
 
@@ -115,64 +110,37 @@ impl Rumors {
         self.sockets.deadline()
     }
 
-    /// The next frame: a rumor, which is then in `frame`, or a part of what is none.
-    fn receive(&mut self) -> Option<Came> {
-        let came = match self.sockets.receive() {
-            Some(Frame::Whole(frame)) => {
-                self.frame.clear();
-                self.frame.extend_from_slice(frame);
-                Came::Rumor
-            }
-            Some(Frame::Part { first }) => Came::Part { first },
-            None => {
-                if self.frame.capacity() > KEEP {
-                    self.frame = Vec::new();
-                }
-                return None;
-            }
-        };
-        Some(came)
-    }
-
     pub fn stats(&self) -> GossipStats {
         self.sockets.stats()
     }
-
-    fn source(&mut self) -> SocketAddr {
-        let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-        SocketAddr::new(self.sockets.source().unwrap_or(unknown), 0)
-    }
 }
 
-/// Rumors between the node and ZeroMQ.
+/// Rumors between the node and its peers.
 impl Butterfly {
-    /// Reads what came to the PULL socket, up to a bound.
+    /// Reads what came to the gossip port, up to a bound.
     pub(super) fn hear_rumors(&mut self) {
         for _ in 0..FRAMES_PER_WAKE {
-            // Mostly there is nothing, and reading the clock would cost more than the question.
-            let Some(came) = self.gossip.as_mut().and_then(Rumors::receive) else {
-                return;
-            };
-            let now = self.clock();
+            let epoch = self.epoch();
             let Some(gossip) = self.gossip.as_mut() else {
                 return;
             };
-            match came {
-                Came::Rumor => {
-                    let mut frame = std::mem::take(&mut gossip.frame);
-                    self.node.handle_rumor(now, &mut frame, || gossip.source());
-                    gossip.frame = frame;
+            // Mostly there is nothing, and reading the clock would cost more than the question.
+            let Some(frame) = gossip.sockets.receive() else {
+                return;
+            };
+            let now = time_since(epoch, Instant::now());
+            match frame {
+                Frame::Whole { bytes, from } => {
+                    if self.node.handle_rumor(now, bytes, || from) {
+                        gossip.sockets.approve();
+                    }
                 }
-                Came::Part { first: true } => {
-                    let from = gossip.source();
-                    self.node.handle_multipart(now, from);
-                }
-                Came::Part { first: false } => {}
+                Frame::Part { from } => self.node.handle_multipart(now, from),
             }
         }
     }
 
-    /// Hands ZeroMQ what the node has to push, and tells the node what became of it.
+    /// Hands over what the node has to push, and tells the node what became of it.
     pub(super) fn push_rumors(&mut self, at: Instant) {
         let now = self.time_of(at);
         let Some(gossip) = self.gossip.as_mut() else {
@@ -193,6 +161,9 @@ impl Butterfly {
             if let Some(id) = gossip.under_way.try_remove(outcome.label as usize) {
                 self.node.handle_sent(now, id, outcome.taken);
             }
+        }
+        if gossip.frame.capacity() > KEEP {
+            gossip.frame = Vec::new();
         }
     }
 }

@@ -125,8 +125,13 @@ fn view(entry: &Entry) -> RumorView<'_> {
 /// Rumors: feeding.
 impl Node {
     /// A frame came to the PULL socket. It is decrypted where it lies; `from` is asked for only if something
-    /// is wrong with it, and may have port 0.
-    pub fn handle_rumor(&mut self, now: Time, frame: &mut [u8], from: impl FnOnce() -> SocketAddr) {
+    /// is wrong with it, and may have port 0. Whether it was good: an update that is known already is, too.
+    pub fn handle_rumor(
+        &mut self,
+        now: Time,
+        frame: &mut [u8],
+        from: impl FnOnce() -> SocketAddr,
+    ) -> bool {
         self.env.journal.stats.rumors_received += 1;
         self.env.journal.stats.rumor_bytes_received += frame.len() as u64;
         let taken = if self.paused {
@@ -140,6 +145,7 @@ impl Node {
             self.env.journal.rejected(self.env.now, reason, from);
         }
         self.settle();
+        taken.is_ok()
     }
 
     /// A message of several frames came to the PULL socket: it is no rumor.

@@ -1,5 +1,6 @@
 //! What is counted, and how large things are.
 
+use super::cuts::Cut;
 use super::options::Options;
 use crate::stats::Gauge;
 
@@ -7,7 +8,7 @@ use crate::stats::Gauge;
 #[derive(Clone, Debug)]
 pub struct GossipStats {
     counters: Counters,
-    gauges: [Gauge; 5],
+    gauges: [Gauge; 6],
 }
 
 impl GossipStats {
@@ -26,6 +27,7 @@ impl GossipStats {
                     options.max_push_bytes,
                 ),
                 gauge("connections", sizes.connections, options.max_connections),
+                gauge("connection_bytes", sizes.held_bytes, options.max_bytes),
             ],
         }
     }
@@ -36,16 +38,15 @@ impl GossipStats {
         let plain = [
             ("frames_received", counters.received_frames),
             ("frame_bytes_received", counters.received_bytes),
-            ("multipart_dropped", counters.multipart_dropped),
             ("frames_sent", counters.sent_frames),
             ("frame_bytes_sent", counters.sent_bytes),
             ("connections_accepted", counters.accepted),
             ("connections_greeted", counters.greeted),
-            ("connections_cut_endless", counters.cut_endless),
-            ("connections_cut_surplus", counters.cut_surplus),
+            ("connection_bytes_peak", counters.held_peak),
         ];
+        let cuts = Cut::ALL.map(|why| (why.name(), counters.cut(why)));
         let refused = Refusal::ALL.map(|why| (why.name(), counters.refused(why)));
-        plain.into_iter().chain(refused)
+        plain.into_iter().chain(cuts).chain(refused)
     }
 
     /// How large things are, with their caps.
@@ -57,37 +58,36 @@ impl GossipStats {
 /// What happened since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::net) struct Counters {
-    /// Frames that came in whole messages of one frame, and their bytes.
+    /// Messages that came whole, and their bytes.
     pub received_frames: u64,
     pub received_bytes: u64,
-    /// Messages of several frames, which nobody of ours sends: dropped.
-    pub multipart_dropped: u64,
-    /// Frames that ZeroMQ took, and their bytes.
+    /// Messages that a connected peer's connection took, and their bytes.
     pub sent_frames: u64,
     pub sent_bytes: u64,
-    /// Frames that it did not take, by [`Refusal`].
+    /// Messages that it did not take, by [`Refusal`].
     pub refused: [u64; Refusal::COUNT],
     /// Connections that came in.
     pub accepted: u64,
-    /// Those of them that turned out to speak ZMTP 3 and to push; the others' bytes came to nothing.
+    /// Those of them that shook hands as PUSH sockets.
     pub greeted: u64,
-    /// Connections cut since they sent what was never delivered.
-    pub cut_endless: u64,
-    /// Connections cut since there were too many.
-    pub cut_surplus: u64,
+    /// Connections that we closed, in both directions, by [`Cut`].
+    pub cuts: [u64; Cut::COUNT],
+    /// The most memory that unfinished messages took, bytes.
+    pub held_peak: u64,
 }
 
 /// What there is now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::net) struct Sizes {
-    /// Open PUSH sockets, and those closed of late that may still linger.
+    /// Connections to others, and those closed that still linger.
     pub push_sockets: usize,
     pub closing: usize,
-    /// Frames that wait until ZeroMQ takes them, and their bytes.
+    /// Messages that wait until a connection takes them, and the bytes that have not left, lingering ones included.
     pub queued_frames: usize,
     pub queued_bytes: usize,
-    /// Connections from others.
+    /// Connections from others, and the memory that what came of messages takes.
     pub connections: usize,
+    pub held_bytes: usize,
 }
 
 /// Why a frame was not sent.
@@ -137,6 +137,11 @@ impl Counters {
         if let Some(count) = self.refused.get_mut(why as usize) {
             *count += 1;
         }
+    }
+
+    /// Connections that were closed for this reason.
+    pub(super) fn cut(&self, why: Cut) -> u64 {
+        self.cuts.get(why.index()).copied().unwrap_or(0)
     }
 
     /// Frames that were not sent for this reason.

@@ -1,59 +1,116 @@
-//! Gossip's transport: one PULL socket that all peers push to, and PUSH sockets to those that we push to.
+//! Gossip's transport: the port that all peers push to, and connections to those that we push to.
+//!
+//! It speaks ZMTP, as ZeroMQ's PUSH and PULL sockets do, on TCP sockets of its own (`pull` and `link`). With the feature
+//! `zmq`, ZeroMQ's own sockets take their place (`libzmq`).
 
-mod alarm;
-mod context;
+#[cfg(not(feature = "zmq"))]
+mod connections;
 mod counters;
-mod guard;
+mod cuts;
+#[cfg(feature = "zmq")]
+mod libzmq;
+#[cfg_attr(feature = "zmq", allow(dead_code))] // For the injector alone, then.
+mod link;
+#[cfg(not(feature = "zmq"))]
+mod listener;
 mod options;
+mod outgoing;
 mod peer;
+#[cfg(not(feature = "zmq"))]
 mod pull;
 mod push;
-mod watched;
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use mio::{Registry, Token};
 
+use backend::Inbox;
 pub use counters::GossipStats;
-use counters::{Counters, Sizes};
+use counters::Sizes;
+pub(super) use cuts::Report;
+pub(super) use link::Link;
 pub(super) use options::Options;
-use pull::Inbox;
 use push::PushSet;
+
+/// What carries the messages.
+#[cfg(not(feature = "zmq"))]
+mod backend {
+    use std::io;
+    use std::sync::Arc;
+
+    use mio::Registry;
+
+    pub(super) use super::link::{Lingering, Link, Seen};
+    pub(super) use super::pull::Inbox;
+
+    /// What connections are opened with.
+    pub(super) type Home = Arc<Registry>;
+
+    pub(super) fn home(registry: &Registry) -> io::Result<Home> {
+        Ok(Arc::new(registry.try_clone()?))
+    }
+}
+#[cfg(feature = "zmq")]
+use libzmq as backend;
 
 /// The lowest tokens are others': from here on they are gossip's.
 pub(super) const FIRST_TOKEN: usize = 3;
 
-const PULL: Token = Token(FIRST_TOKEN);
-const MONITOR: Token = Token(FIRST_TOKEN + 1);
-const ALARM: Token = Token(FIRST_TOKEN + 2);
+/// The gossip port's.
+const LISTENER: Token = Token(FIRST_TOKEN);
 
-/// A member's ZeroMQ sockets in its mio poll. Nothing here ever waits, but for the last of a thread's members
-/// that goes: until what was sent has left, for one second at most.
+/// Which end of a connection a token stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Push,
+    #[cfg_attr(feature = "zmq", allow(dead_code))]
+    Pull,
+}
+
+/// The bits of a token that say where in its table a connection stands. The next one says which table that is. Those
+/// above are new for each connection, so that a late event of a closed one means nobody; the highest is set, as
+/// the lowest tokens are others'.
+const KEY_BITS: u32 = 16;
+
+fn token(side: Side, serial: usize, key: usize) -> Token {
+    let high = 1 << (usize::BITS - 1);
+    Token(high | serial << (KEY_BITS + 1) | (side as usize) << KEY_BITS | key)
+}
+
+fn key_of(token: Token) -> usize {
+    token.0 & ((1 << KEY_BITS) - 1)
+}
+
+fn is_pull(token: Token) -> bool {
+    token == LISTENER || token.0 >> KEY_BITS & 1 == Side::Pull as usize
+}
+
+/// A member's gossip connections in its mio poll. Nothing here ever waits, but for [`close`](Gossip::close).
 ///
 /// Each event with a token of [`FIRST_TOKEN`] or above goes to [`wake`](Gossip::wake). Then
 /// [`receive`](Gossip::receive) as often as there is time for,
 /// [`handle_timeout`](Gossip::handle_timeout), and [`poll_outcome`](Gossip::poll_outcome) until there is
-/// none. While [`has_work`](Gossip::has_work), no event may come for it: the poll must not wait.
+/// none, which is when what was pushed leaves. While [`has_work`](Gossip::has_work), no event may come for it: the poll
+/// must not wait.
 pub(super) struct Gossip {
     options: Options,
-    counters: Counters,
+    report: Report,
     inbox: Inbox,
     push: PushSet,
 }
 
-/// What came to the PULL socket.
+/// What came to the gossip port.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Frame<'f> {
     /// A message of one frame.
-    Whole(&'f mut [u8]),
-    /// A part of a message of several, which nobody of ours sends: it is dropped.
-    Part {
-        /// Of each such message, one is.
-        first: bool,
+    Whole {
+        bytes: &'f mut [u8],
+        from: SocketAddr,
     },
+    /// A message of several parts began, which nobody of ours sends: it is dropped.
+    Part { from: SocketAddr },
 }
 
 /// What became of a push: exactly one for each.
@@ -63,67 +120,69 @@ pub(super) struct Outcome {
     pub to: SocketAddr,
     /// As it was given with the push.
     pub label: u64,
-    /// ZeroMQ took it, for a peer that was connected; whether it arrives, nobody knows.
+    /// The connection took it, and the peer is there; whether it arrives, nobody knows.
     pub taken: bool,
 }
 
 impl Gossip {
-    /// Binds the PULL socket; with port 0, the system chooses one.
+    /// Listens; with port 0, the system chooses one.
     ///
     /// # Errors
     /// If the address cannot be bound, or the system gives no socket.
     pub fn bind(registry: &Registry, addr: SocketAddr, options: Options) -> io::Result<Self> {
-        let context = context::shared()?;
-        let registry = Arc::new(registry.try_clone()?);
+        let home = backend::home(registry)?;
         Ok(Gossip {
-            inbox: Inbox::bind(&context, &registry, addr, &options)?,
-            push: PushSet::new(context, registry),
+            inbox: Inbox::bind(&home, addr, &options)?,
+            push: PushSet::new(home),
             options,
-            counters: Counters::default(),
+            report: Report::default(),
         })
     }
 
-    /// The port that the PULL socket is bound to.
+    /// The port that it listens on.
     pub fn local_port(&self) -> u16 {
         self.inbox.local_port()
     }
 
-    /// An event with one of its tokens came; a late one, of a socket that is closed, is harmless.
+    /// An event with one of its tokens came; a late one, of a connection that is closed, is harmless.
     pub fn wake(&mut self, token: Token) {
-        match token {
-            PULL => self.inbox.wake(),
-            MONITOR => self.inbox.wake_guard(),
-            ALARM => self.inbox.wake_alarm(),
-            _ => self.push.wake(token, &mut self.counters),
+        if token == LISTENER {
+            self.inbox.wake_listener();
+        } else if is_pull(token) {
+            self.inbox.wake(token);
+        } else {
+            self.push.wake(token, &self.options, &mut self.report);
         }
     }
 
-    /// The next frame. `None`: there is none, and an event will tell of the next.
+    /// The next frame. `None`: there is none, and an event will tell of the next, or others should have their turn
+    /// while there still is [work](Gossip::has_work).
     pub fn receive(&mut self) -> Option<Frame<'_>> {
-        self.inbox.receive(&self.options, &mut self.counters)
+        // What waits to leave takes of the same memory.
+        let room = self.options.max_bytes.saturating_sub(self.push.bytes());
+        self.inbox.receive(room, &self.options, &mut self.report)
     }
 
-    /// Where the frame that was received last came from.
-    pub fn source(&mut self) -> Option<IpAddr> {
-        self.inbox.source()
+    /// The message that was received last was good: its connection is closed after others if there are too many.
+    pub fn approve(&mut self) {
+        self.inbox.approve();
     }
 
-    /// Hands a frame to ZeroMQ, now or as soon as the peer is connected and takes it. An outcome with the
-    /// label says whether that came true.
+    /// Hands over a message, now or as soon as the peer is connected and its connection takes it. An outcome with
+    /// the label says whether that came true.
     pub fn push(&mut self, now: Instant, to: SocketAddr, label: u64, frame: &[u8]) {
         let push = (now, canonical(to), label);
-        self.push
-            .push(push, frame, &self.options, &mut self.counters);
+        self.push.push(push, frame, &self.options, &mut self.report);
     }
 
-    /// What became of a push.
+    /// What became of a push. With `None`, everything that was taken leaves as far as the system takes it.
     pub fn poll_outcome(&mut self) -> Option<Outcome> {
-        self.push.poll_outcome()
+        self.push.poll_outcome(&self.options, &mut self.report)
     }
 
     /// Whether there may be something to do right now, of which no event will tell.
     pub fn has_work(&self) -> bool {
-        self.inbox.has_work() || self.push.has_outcomes()
+        self.inbox.has_work() || self.push.has_work()
     }
 
     /// When [`handle_timeout`](Gossip::handle_timeout) is to be called at the latest.
@@ -136,30 +195,32 @@ impl Gossip {
     /// after each wake, too.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.push
-            .handle_timeout(now, &self.options, &mut self.counters);
+            .handle_timeout(now, &self.options, &mut self.report);
         self.inbox
-            .handle_timeout(now, &self.options, &mut self.counters);
+            .handle_timeout(now, &self.options, &mut self.report);
     }
 
     /// The peer is dead: what waits for it is not sent.
     pub fn forget_peer(&mut self, now: Instant, addr: SocketAddr) {
-        self.push.forget(now, canonical(addr), &mut self.counters);
+        let peer = (now, canonical(addr));
+        self.push.forget(peer, &self.options, &mut self.report);
     }
 
-    /// Hands over what ZeroMQ takes at once and closes all PUSH sockets; what it took may still leave. The
-    /// rest has its outcomes. Dropping does this too.
+    /// Hands over what is taken, closes all connections to others, and waits until what was taken has left,
+    /// [`linger`](Options::linger) at most. The rest has its outcomes. Dropping does this too.
     pub fn close(&mut self, now: Instant) {
-        self.push.close_all(now, &mut self.counters);
+        self.push.finish(now, &self.options, &mut self.report);
     }
 
     /// What happened since the start, and how large things are now.
     pub fn stats(&self) -> GossipStats {
-        GossipStats::new(self.counters, self.sizes(), &self.options)
+        GossipStats::new(self.report.counters, self.sizes(), &self.options)
     }
 
     fn sizes(&self) -> Sizes {
         let mut sizes = Sizes {
             connections: self.inbox.connections(),
+            held_bytes: self.inbox.held(),
             ..Sizes::default()
         };
         self.push.measure(&mut sizes);
@@ -173,7 +234,7 @@ impl Drop for Gossip {
     }
 }
 
-/// An IPv4 address that an IPv6 socket told of, as what it is: one peer, one socket.
+/// An IPv4 address that an IPv6 socket told of, as what it is: one peer, one connection.
 fn canonical(addr: SocketAddr) -> SocketAddr {
     SocketAddr::new(addr.ip().to_canonical(), addr.port())
 }
@@ -205,6 +266,8 @@ mod tests {
         /// Messages received in one turn.
         pub budget: usize,
         pub received: Vec<Vec<u8>>,
+        /// Messages of several parts.
+        pub parts: usize,
         pub outcomes: Vec<Outcome>,
     }
 
@@ -223,6 +286,7 @@ mod tests {
             gossip,
             budget: 256,
             received: Vec::new(),
+            parts: 0,
             outcomes: Vec::new(),
         }
     }
@@ -250,8 +314,11 @@ mod tests {
             }
             for _ in 0..self.budget {
                 match self.gossip.receive() {
-                    Some(Frame::Whole(message)) => self.received.push(message.to_vec()),
-                    Some(Frame::Part { .. }) => {}
+                    Some(Frame::Whole { bytes, .. }) => {
+                        self.received.push(bytes.to_vec());
+                        self.gossip.approve();
+                    }
+                    Some(Frame::Part { .. }) => self.parts += 1,
                     None => break,
                 }
             }
@@ -276,6 +343,21 @@ mod tests {
             while !holds(self) {
                 assert!(start.elapsed() < PATIENCE, "waited in vain: {what}");
                 self.turn(Duration::from_millis(2));
+            }
+        }
+
+        /// As `until`, for two that wait for each other.
+        pub fn until_with(
+            &mut self,
+            other: &mut Member,
+            what: &str,
+            mut holds: impl FnMut(&Member, &Member) -> bool,
+        ) {
+            let start = Instant::now();
+            while !holds(self, other) {
+                assert!(start.elapsed() < PATIENCE, "waited in vain: {what}");
+                self.turn(Duration::from_millis(1));
+                other.turn(Duration::from_millis(1));
             }
         }
 
@@ -359,17 +441,21 @@ mod tests {
             sender.push(receiver.addr(), label, &label.to_be_bytes());
             sender.push(nobody, 1_000 + label, b"lost");
         }
-        sender.until("all have an outcome", |it| it.outcomes.len() == 400);
-        receiver.until("all arrived", |it| it.received.len() == 200);
+        sender.until_with(&mut receiver, "all have an outcome", |it, _| {
+            it.outcomes.len() == 400
+        });
+        sender.until_with(&mut receiver, "all arrived", |_, it| {
+            it.received.len() == 200
+        });
         for label in 0..200u64 {
             assert_eq!(sender.outcome(label), Some(true));
             assert_eq!(sender.outcome(1_000 + label), Some(false));
             assert_eq!(receiver.received[label as usize], label.to_be_bytes());
         }
-        let counters = sender.gossip.counters;
+        let counters = sender.gossip.report.counters;
         assert_eq!((counters.sent_frames, counters.sent_bytes), (200, 1_600));
         assert_eq!(counters.refused(Refusal::TimedOut), 200);
-        let counters = receiver.gossip.counters;
+        let counters = receiver.gossip.report.counters;
         assert_eq!(
             (counters.received_frames, counters.received_bytes),
             (200, 1_600)
@@ -390,8 +476,8 @@ mod tests {
         for to in ["[::1]", "127.0.0.1", "[::ffff:127.0.0.1]"] {
             sender.push(format!("{to}:{port}").parse().unwrap(), 0, to.as_bytes());
         }
-        sender.until("all were taken", |it| it.taken() == 3);
-        receiver.until("all arrived", |it| it.received.len() == 3);
+        sender.until_with(&mut receiver, "all were taken", |it, _| it.taken() == 3);
+        sender.until_with(&mut receiver, "all arrived", |_, it| it.received.len() == 3);
         assert_eq!(
             sender.sizes().push_sockets,
             2,
@@ -413,18 +499,6 @@ mod tests {
         drop(sender.join().unwrap());
     }
 
-    /// Members of one thread share a context: it ends when the last of them goes, and the next makes a new one.
-    #[test]
-    fn the_last_member_of_a_thread_takes_the_context_along() {
-        for _ in 0..3 {
-            let members: Vec<_> = (0..20).map(|_| member(|_| {})).collect();
-            let context = Arc::downgrade(&context::shared().unwrap());
-            assert!(context.upgrade().is_some());
-            drop(members);
-            assert!(context.upgrade().is_none());
-        }
-    }
-
     /// Four peers send as fast as they can, while datagrams are answered in the same loop: all arrive.
     /// `cargo test --lib flood -- --nocapture` says how fast, and `BUTTERFLY_FLOOD=…` how many.
     #[test]
@@ -432,7 +506,7 @@ mod tests {
         const ECHO: Token = Token(0);
         let asked = env::var("BUTTERFLY_FLOOD").ok();
         let count = asked.map_or(1_000_000, |count| count.parse().unwrap()) / 4;
-        let mut member = member(|options| options.guard_interval = NEVER);
+        let mut member = member(|_| {});
         let mut echo = mio::net::UdpSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let echo_addr = echo.local_addr().unwrap();
         member
@@ -524,6 +598,6 @@ mod tests {
         sender.turn(Duration::ZERO);
         assert_eq!(sender.outcomes.len(), 200);
         assert!(sender.outcomes.iter().all(|it| it.label == 7 && !it.taken));
-        assert!(tokens.iter().all(|token| token.0 > ALARM.0));
+        assert!(tokens.iter().all(|token| *token > LISTENER));
     }
 }

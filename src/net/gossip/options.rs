@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::limits::{
-    GOSSIP_LINGER, GUARD_INTERVAL, GUARD_SLACK, MAX_CLOSING_SOCKETS, MAX_GOSSIP_CONNECTIONS,
-    MAX_GOSSIP_FRAME, MAX_PEER_BYTES, MAX_PEER_FRAMES, MAX_PUSH_BYTES, MAX_PUSH_SOCKETS,
-    MAX_UNDELIVERED_BYTES, PULL_HIGH_WATER, PUSH_GIVE_UP, PUSH_GRACE, PUSH_HIGH_WATER, PUSH_IDLE,
+    GOSSIP_FLOOR, GOSSIP_HANDSHAKE, GOSSIP_LINGER, GOSSIP_STALL, MAX_CLOSING_SOCKETS,
+    MAX_GOSSIP_BYTES, MAX_GOSSIP_CONNECTIONS, MAX_GOSSIP_FRAME, MAX_PEER_BYTES, MAX_PEER_FRAMES,
+    MAX_PUSH_BYTES, MAX_PUSH_SOCKETS, PUSH_GIVE_UP, PUSH_GRACE, PUSH_HIGH_WATER, PUSH_IDLE,
 };
 
 /// See the constants in [`crate::limits`] for the reasons.
@@ -18,25 +18,29 @@ pub(in crate::net) struct Options {
     pub max_peer_bytes: usize,
     pub max_push_bytes: usize,
     pub max_connections: usize,
-    pub max_undelivered_bytes: usize,
-    pub push_high_water: u16,
-    pub pull_high_water: u16,
+    /// In both directions.
+    pub max_bytes: usize,
+    pub push_high_water: usize,
     pub give_up: Duration,
     pub grace: Duration,
     pub idle: Duration,
     pub linger: Duration,
-    pub guard_interval: Duration,
-    pub guard_slack: usize,
+    /// The pauses between attempts to connect: the first, and the longest.
+    pub reconnect: (Duration, Duration),
     /// A connection to a peer ends when what was sent on it is not acknowledged for so long. Nothing has to be
     /// asked for that, but something to be sent, and not every system does it.
     pub unacknowledged: Duration,
-    /// So each connection is asked for a sign of life this often, too: seldom, as it wakes both ends, and never
-    /// if it is used once and closed when idle,
+    /// So each connection on which nothing came for so long is asked for a sign of life, too: seldom, as it wakes
+    /// both ends, and never if it is used once and closed when idle,
     pub heartbeat: Duration,
     /// and is closed if none comes in this time. TCP's own keepalive may be absent.
     pub heartbeat_timeout: Duration,
-    /// How long ZeroMQ's handshake may take.
+    /// How long connecting may take, and then the handshake.
     pub handshake: Duration,
+    /// How long a frame may take, however small,
+    pub stall: Duration,
+    /// and how many of its bytes must come in a second beyond that.
+    pub floor: usize,
 }
 
 impl Default for Options {
@@ -49,24 +53,19 @@ impl Default for Options {
             max_peer_bytes: MAX_PEER_BYTES,
             max_push_bytes: MAX_PUSH_BYTES,
             max_connections: MAX_GOSSIP_CONNECTIONS,
-            max_undelivered_bytes: MAX_UNDELIVERED_BYTES,
+            max_bytes: MAX_GOSSIP_BYTES,
             push_high_water: PUSH_HIGH_WATER,
-            pull_high_water: PULL_HIGH_WATER,
             give_up: PUSH_GIVE_UP,
             grace: PUSH_GRACE,
             idle: PUSH_IDLE,
             linger: GOSSIP_LINGER,
-            guard_interval: GUARD_INTERVAL,
-            guard_slack: GUARD_SLACK,
+            reconnect: (Duration::from_millis(100), Duration::from_secs(5)),
             unacknowledged: Duration::from_secs(20),
             heartbeat: PUSH_IDLE * 3 / 2,
             heartbeat_timeout: Duration::from_secs(20),
-            handshake: Duration::from_secs(2),
+            handshake: GOSSIP_HANDSHAKE,
+            stall: GOSSIP_STALL,
+            floor: GOSSIP_FLOOR,
         }
     }
-}
-
-/// Milliseconds, as ZeroMQ wants them.
-pub(super) fn millis(time: Duration) -> i32 {
-    i32::try_from(time.as_millis()).unwrap_or(i32::MAX)
 }

@@ -1,207 +1,535 @@
-//! The PULL socket.
+//! What comes in: the connections of all peers that push to us, read through one buffer.
 
-use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::os::fd::RawFd;
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use mio::Registry;
-use zmq::Message;
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
 
-use super::super::ffi::{Context, Kind};
-use super::counters::Counters;
-use super::guard::Guard;
-use super::options::{Options, millis};
-use super::watched::Watched;
-use super::{ALARM, Frame, MONITOR, PULL};
+use super::connections::{Connection, Connections, New, Phase};
+use super::cuts::{Cut, Report};
+use super::link::say_hello;
+use super::listener::{Accepted, Listener};
+use super::options::Options;
+use super::{Frame, LISTENER, canonical};
+use crate::wire::zmtp::{self, Context, Fault, PING, Reader, Role, Step};
 
-/// Bytes that the kernel buffers for each connection.
-const RECEIVE_BUFFER: i32 = 256 << 10;
+/// Bytes that are read at once.
+const BUFFER: usize = 16 << 10;
 
-/// Connections that the kernel completes while ZeroMQ's thread is busy: with the default of 100, a burst of
-/// silent ones keeps all others out for seconds.
-const BACKLOG: i32 = 4_096;
+/// Reads of one connection in a row; then others have their turn.
+const READS: u32 = 4;
 
+/// What may be done between two calls of [`Inbox::handle_timeout`], beside handing over messages; what an item, a
+/// read and a new connection count for.
+const WORK: u32 = 1_024;
+const ITEM: u32 = 1;
+const READ: u32 = 8;
+const ACCEPT: u32 = 8;
+
+/// The connections are looked at no more often than this: looking costs a look at each.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// When accepting is tried again if there was no descriptor for it.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// All that comes to the gossip port.
 pub(super) struct Inbox {
-    // Dropped before the guard, which its events go to.
-    socket: Watched,
-    guard: Guard,
-    port: u16,
-    /// There may be messages to receive.
-    ready: bool,
-    /// There were none when the guard looked last, or at a moment since.
-    drained: bool,
-    /// The frame that came last; kept for its memory.
-    frame: Message,
-    /// The last frame was not the last of its message.
-    in_message: bool,
+    registry: Arc<Registry>,
+    listener: Listener,
+    /// There may be connections to accept.
+    is_acceptable: bool,
+    /// Whether there are, could not be told, as there was no descriptor.
+    is_exhausted: bool,
+    connections: Connections,
+    /// Connections that may have something to read, each with the token that it had then.
+    readable: VecDeque<Token>,
+    /// The one that is being read, and how many more reads it has.
+    current: Option<(usize, u32)>,
+    /// What was read of it, and which part of that is not understood yet.
+    buffer: Box<[u8]>,
+    rest: Range<usize>,
+    /// The message that came last, if it came in pieces.
+    message: Vec<u8>,
+    /// The connection that it came on.
+    last: usize,
+    /// What may be done yet.
+    work: u32,
+    /// Nothing is due before.
+    due: Option<Instant>,
+}
+
+/// What the connections have to say.
+enum Found {
+    /// In the buffer.
+    Message(Range<usize>, SocketAddr),
+    /// In `message`.
+    Held(SocketAddr),
+    Parts(SocketAddr),
 }
 
 impl Inbox {
     pub(super) fn bind(
-        context: &Arc<Context>,
         registry: &Arc<Registry>,
         addr: SocketAddr,
-        options: &Options,
+        _options: &Options,
     ) -> io::Result<Self> {
-        let socket = context.socket(Kind::Pull)?;
-        socket.set_linger(0)?;
-        socket.set_ipv6(addr.is_ipv6())?;
-        socket.set_rcvhwm(options.pull_high_water.into())?;
-        socket.set_rcvbuf(RECEIVE_BUFFER)?;
-        socket.set_backlog(BACKLOG)?;
-        socket.set_maxmsgsize(i64::try_from(options.max_frame).unwrap_or(i64::MAX))?;
-        socket.set_handshake_ivl(millis(options.handshake))?;
-        socket.set_heartbeat_ivl(millis(options.heartbeat))?;
-        socket.set_heartbeat_timeout(millis(options.heartbeat_timeout))?;
-        // Any domain makes ZeroMQ refuse ZMTP 1.0 and 2.0, as which it would take any bytes. As nobody in
-        // this context answers for it, peers of ZMTP 3 are let in without being asked about.
-        socket.set_zap_domain("gossip")?;
-        let guard = Guard::new(context, registry, (MONITOR, ALARM), &socket)?;
-        let mut inbox = Inbox {
-            socket: Watched::new(socket, registry, PULL)?,
-            guard,
-            port: 0,
-            ready: true,
-            drained: false,
-            frame: Message::new(),
-            in_message: false,
-        };
-        inbox.socket.bind(&format!("tcp://{addr}"))?;
-        inbox.port = bound_port(&inbox.socket)?;
-        inbox.guard.set_port(inbox.port);
-        Ok(inbox)
+        Ok(Inbox {
+            registry: Arc::clone(registry),
+            listener: Listener::bind(registry, addr, LISTENER)?,
+            is_acceptable: true,
+            is_exhausted: false,
+            connections: Connections::default(),
+            readable: VecDeque::new(),
+            current: None,
+            buffer: vec![0; BUFFER].into_boxed_slice(),
+            rest: 0..0,
+            message: Vec::new(),
+            last: 0,
+            work: WORK,
+            due: None,
+        })
     }
 
     pub(super) fn local_port(&self) -> u16 {
-        self.port
-    }
-
-    pub(super) fn wake(&mut self) {
-        self.ready = true;
-    }
-
-    pub(super) fn wake_guard(&mut self) {
-        self.guard.wake();
-    }
-
-    pub(super) fn wake_alarm(&mut self) {
-        self.guard.wake_alarm();
-    }
-
-    pub(super) fn has_work(&self) -> bool {
-        self.ready || self.guard.has_work()
-    }
-
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        self.guard.deadline()
+        self.listener.port()
     }
 
     pub(super) fn connections(&self) -> usize {
-        self.guard.connections()
+        self.connections.len()
     }
 
-    /// The next frame. `None`: there is none, and an event will tell of the next.
+    pub(super) fn held(&self) -> usize {
+        self.connections.held()
+    }
+
+    pub(super) fn has_work(&self) -> bool {
+        self.is_acceptable || self.current.is_some() || !self.readable.is_empty()
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Others want to connect.
+    pub(super) fn wake_listener(&mut self) {
+        self.is_acceptable = true;
+    }
+
+    /// Something came on a connection, or an answer can be sent on it.
+    pub(super) fn wake(&mut self, token: Token) {
+        let Some(key) = self.connections.key_of(token) else {
+            return;
+        };
+        if let Some(connection) = self.connections.get_mut(key)
+            && !std::mem::replace(&mut connection.is_queued, true)
+        {
+            self.readable.push_back(token);
+        }
+    }
+
+    /// The next message. `None`: there is none, or others should have their turn. What came of messages may take
+    /// so many bytes.
     pub(super) fn receive(
         &mut self,
+        room: usize,
         options: &Options,
-        counters: &mut Counters,
+        report: &mut Report,
     ) -> Option<Frame<'_>> {
-        while self.ready {
-            match self.socket.recv(&mut self.frame, zmq::DONTWAIT) {
-                Ok(()) => return Some(self.received(options, counters)),
-                Err(zmq::Error::EINTR) => {}
-                // Nothing is there, which having tried to receive proves.
-                Err(zmq::Error::EAGAIN) => {
-                    self.ready = false;
-                    self.drained = true;
+        if self.message.capacity() > 0 {
+            self.message = Vec::new();
+        }
+        let found = self.find(room, options, report)?;
+        let (bytes, from) = match found {
+            Found::Message(range, from) => (self.buffer.get_mut(range)?, from),
+            Found::Held(from) => (&mut self.message[..], from),
+            Found::Parts(from) => return Some(Frame::Part { from }),
+        };
+        report.counters.received_frames += 1;
+        report.counters.received_bytes += bytes.len() as u64;
+        Some(Frame::Whole { bytes, from })
+    }
+
+    /// The message that came last was good.
+    pub(super) fn approve(&mut self) {
+        self.connections.approve(self.last, Instant::now());
+    }
+
+    fn find(&mut self, room: usize, options: &Options, report: &mut Report) -> Option<Found> {
+        if self.is_acceptable {
+            self.accept(options, report);
+        }
+        loop {
+            if self.work == 0 {
+                return None;
+            }
+            let Some((key, reads)) = self.current else {
+                let token = self.readable.pop_front()?;
+                if let Some(key) = self.connections.key_of(token) {
+                    self.current = Some((key, READS));
                 }
-                Err(error) => {
-                    log::error!("cannot receive from a ZeroMQ socket: {error}");
-                    self.ready = false;
+                continue;
+            };
+            match self.understand(key, report) {
+                Ok(Some(found)) => return Some(found),
+                Ok(None) => {}
+                Err(fault) => {
+                    let from = self.cut(key, Cut::Fault(fault), report);
+                    if fault == Fault::Parts {
+                        return from.map(Found::Parts);
+                    }
+                    continue;
+                }
+            }
+            self.spend(READ);
+            let more = reads > 0 && self.read(key, report);
+            if more {
+                self.current = Some((key, reads - 1));
+            } else {
+                self.end_turn(key, reads == 0, options);
+            }
+            self.enforce(room, report);
+        }
+    }
+
+    fn spend(&mut self, work: u32) {
+        self.work = self.work.saturating_sub(work);
+    }
+
+    /// Understands what was read, up to the next message.
+    fn understand(&mut self, key: usize, report: &mut Report) -> Result<Option<Found>, Fault> {
+        loop {
+            let Some(connection) = self.connections.get_mut(key) else {
+                return Ok(None);
+            };
+            let input = self.buffer.get(self.rest.clone()).unwrap_or_default();
+            let at = self.rest.start;
+            let (used, step) = connection.reader.read(input)?;
+            self.rest.start += used;
+            let peer = connection.peer;
+            connection.has_moved |= step != Step::More;
+            match step {
+                Step::More => return Ok(None),
+                Step::Ready => {
+                    report.counters.greeted += 1;
+                    connection.phase = Phase::Idle;
+                }
+                Step::Message(range) => {
+                    self.last = key;
+                    let range = at + range.start..at + range.end;
+                    return Ok(Some(Found::Message(range, peer)));
+                }
+                Step::Held => {
+                    self.last = key;
+                    self.message = connection.reader.take();
+                    self.connections.measure(key);
+                    return Ok(Some(Found::Held(peer)));
+                }
+                Step::Ping(context) => {
+                    answer(connection, &context);
+                    self.spend(ITEM);
+                }
+                Step::Pong => self.spend(ITEM),
+            }
+        }
+    }
+
+    /// Reads once; whether there may be more.
+    fn read(&mut self, key: usize, report: &mut Report) -> bool {
+        let Some(connection) = self.connections.get_mut(key) else {
+            return false;
+        };
+        if connection.unsent.is_some() && !send_rest(connection) {
+            return false;
+        }
+        let result = match connection.reader.lend() {
+            Some((body, most)) => {
+                let before = body.len();
+                let mut part = (&mut connection.stream).take(most as u64);
+                // What came before an error is there.
+                match (part.read_to_end(body), body.len() - before) {
+                    (Err(error), 0) => Err(error),
+                    (_, len) => Ok(len),
+                }
+            }
+            None => {
+                let result = connection.stream.read(&mut self.buffer);
+                self.rest = 0..*result.as_ref().unwrap_or(&0);
+                result
+            }
+        };
+        match result {
+            Ok(0) => self.close(key),
+            Ok(_) => {
+                self.connections.measure(key);
+                let held = self.connections.held() as u64;
+                report.counters.held_peak = report.counters.held_peak.max(held);
+                return true;
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => return true,
+            Err(error) => {
+                log::debug!("lost a connection for gossip: {error}");
+                self.close(key);
+            }
+        }
+        false
+    }
+
+    /// Others have their turn: decides what this one is waited for to do, and until when.
+    fn end_turn(&mut self, key: usize, has_more: bool, options: &Options) {
+        self.current = None;
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
+        connection.is_queued = has_more;
+        if has_more {
+            self.readable.push_back(connection.token);
+        }
+        let now = Instant::now();
+        let phase = match (connection.phase, connection.reader.under_way()) {
+            (Phase::Handshake, _) => Phase::Handshake,
+            _ if connection.unsent.is_some() => Phase::Blocked,
+            (_, Some(_)) => Phase::Frame,
+            (_, None) => Phase::Idle,
+        };
+        if phase != connection.phase || connection.has_moved {
+            connection.began = now;
+        }
+        let due = match phase {
+            Phase::Handshake => connection.due,
+            Phase::Blocked => connection.began + options.heartbeat_timeout,
+            Phase::Frame => {
+                let len = connection.reader.under_way().unwrap_or(0);
+                let allowance = Duration::from_secs((len / options.floor.max(1)) as u64);
+                connection.began + options.stall + allowance
+            }
+            Phase::Idle | Phase::Asked => now + options.heartbeat,
+        };
+        connection.phase = phase;
+        connection.has_moved = false;
+        connection.due = due;
+        self.wake_by(due);
+    }
+
+    /// Cuts connections until what is held fits.
+    fn enforce(&mut self, room: usize, report: &mut Report) {
+        while self.connections.held() > room {
+            let Some(key) = self.connections.greediest(room) else {
+                return;
+            };
+            self.cut(key, Cut::Budget, report);
+        }
+    }
+
+    /// Sends what could not be sent, closes what is overdue, and asks the silent for a sign of life.
+    pub(super) fn handle_timeout(&mut self, now: Instant, options: &Options, report: &mut Report) {
+        self.work = WORK;
+        if self.due.is_none_or(|due| due > now) {
+            return;
+        }
+        self.is_acceptable |= std::mem::take(&mut self.is_exhausted);
+        let overdue = |(key, it): (usize, &Connection)| (it.due <= now).then_some(key);
+        let overdue: Vec<_> = self.connections.iter().filter_map(overdue).collect();
+        for key in overdue {
+            self.expire(key, now, options, report);
+        }
+        let next = self.connections.iter().map(|(_, it)| it.due).min();
+        self.due = next.map(|due| due.max(now + PAUSE));
+    }
+
+    fn expire(&mut self, key: usize, now: Instant, options: &Options, report: &mut Report) {
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
+        if connection.is_queued {
+            // It is we who are late.
+            return;
+        }
+        let why = match connection.phase {
+            Phase::Idle => {
+                connection.phase = Phase::Asked;
+                connection.due = now + options.heartbeat_timeout;
+                send(connection, PING);
+                return;
+            }
+            Phase::Handshake => Cut::Handshake,
+            Phase::Asked => Cut::Silent,
+            Phase::Frame => Cut::Stalled,
+            Phase::Blocked => Cut::Deaf,
+        };
+        self.cut(key, why, report);
+    }
+
+    fn wake_by(&mut self, at: Instant) {
+        self.due = Some(self.due.map_or(at, |due| due.min(at)));
+    }
+}
+
+/// Coming and going.
+impl Inbox {
+    /// Takes in who wants to connect.
+    fn accept(&mut self, options: &Options, report: &mut Report) {
+        while self.work > 0 {
+            self.spend(ACCEPT);
+            match self.listener.accept() {
+                Accepted::Connection(stream, peer) => {
+                    self.admit(stream, canonical(peer), options, report);
+                }
+                Accepted::Lost => {}
+                Accepted::None => {
+                    self.is_acceptable = false;
+                    return;
+                }
+                Accepted::Exhausted => {
+                    self.is_acceptable = false;
+                    self.is_exhausted = true;
+                    self.wake_by(Instant::now() + RETRY);
+                    return;
                 }
             }
         }
-        None
     }
 
-    /// Where the frame that came last is from.
-    pub(super) fn source(&mut self) -> Option<IpAddr> {
-        self.frame.gets("Peer-Address")?.parse().ok()
-    }
-
-    /// What the frame is that just came.
-    fn received(&mut self, options: &Options, counters: &mut Counters) -> Frame<'_> {
-        let more = self.frame.get_more();
-        let fd: Option<RawFd> = self.frame.gets("__fd").and_then(|fd| fd.parse().ok());
-        if let Some(fd) = fd {
-            let seen = (!more, self.drained);
-            self.guard
-                .delivered(fd, self.frame.len(), seen, options, counters);
-        }
-        let first = !std::mem::replace(&mut self.in_message, more);
-        if first && !more {
-            counters.received_frames += 1;
-            counters.received_bytes += self.frame.len() as u64;
-            return Frame::Whole(&mut self.frame);
-        }
-        counters.multipart_dropped += u64::from(first);
-        Frame::Part { first }
-    }
-
-    /// Looks after the connections.
-    pub(super) fn handle_timeout(
+    fn admit(
         &mut self,
-        now: Instant,
+        mut stream: TcpStream,
+        peer: SocketAddr,
         options: &Options,
-        counters: &mut Counters,
+        report: &mut Report,
     ) {
-        if self.guard.has_work() {
-            self.guard.read_events(options, counters);
+        let now = Instant::now();
+        report.counters.accepted += 1;
+        if !self.listener.replenish() {
+            self.make_room(false, Cut::NoDescriptor, options, report);
+            if !self.listener.replenish() {
+                return report.cut(now, Cut::NoDescriptor, peer);
+            }
         }
-        if self.guard.deadline().is_some_and(|due| due <= now) {
-            // What came since is not drained, and reading the state has used up its event.
-            self.ready |= self.socket.is(zmq::POLLIN);
+        if self.connections.len() >= options.max_connections {
+            self.make_room(true, Cut::Surplus, options, report);
         }
-        let drained = !self.ready;
-        if self.guard.handle_timeout(now, drained, options, counters) {
-            self.drained = drained;
+        let token = self.connections.next_token();
+        let result = self
+            .registry
+            .register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)
+            // At once: an end that waits for the other's greeting can wait for ever.
+            .and_then(|()| say_hello(&mut stream, Role::Pull));
+        if let Err(error) = result {
+            log::debug!("lost the connection with {peer} as it came: {error}");
+            return;
+        }
+        let due = now + options.handshake;
+        self.connections.insert(New {
+            stream,
+            peer,
+            token,
+            reader: Reader::new(Role::Pull, options.max_frame),
+            now,
+            due,
+        });
+        self.wake_by(due);
+    }
+
+    /// Closes the connections that are wanted least.
+    fn make_room(&mut self, may_be_proved: bool, why: Cut, options: &Options, report: &mut Report) {
+        for key in self.connections.least_wanted(may_be_proved, options) {
+            self.cut(key, why, report);
+        }
+    }
+
+    /// Closes a connection, and says whose it was.
+    fn cut(&mut self, key: usize, why: Cut, report: &mut Report) -> Option<SocketAddr> {
+        let peer = self.connections.get_mut(key)?.peer;
+        report.cut(Instant::now(), why, peer);
+        self.close(key);
+        Some(peer)
+    }
+
+    fn close(&mut self, key: usize) {
+        if self.current.is_some_and(|(current, _)| current == key) {
+            self.current = None;
+            self.rest = 0..0;
+        }
+        if let Some(mut connection) = self.connections.remove(key)
+            && let Err(error) = self.registry.deregister(&mut connection.stream)
+        {
+            log::error!("cannot stop watching a gossip connection: {error}");
         }
     }
 }
 
-impl Drop for Inbox {
-    /// ZeroMQ's thread would wait for ever to tell of a connection when nobody listens any more.
-    fn drop(&mut self) {
-        self.socket.stop_monitor();
+/// Answers a PING, unless an earlier answer is still not taken.
+fn answer(connection: &mut Connection, context: &Context) {
+    if connection.unsent.is_none() {
+        let mut pong = Vec::new();
+        zmtp::pong(context, &mut pong);
+        send(connection, &pong);
     }
 }
 
-fn bound_port(socket: &zmq::Socket) -> io::Result<u16> {
-    let endpoint = socket.get_last_endpoint()?.unwrap_or_default();
-    let port = endpoint.rsplit_once(':').map(|(_, port)| port.parse());
-    match port {
-        Some(Ok(port)) => Ok(port),
-        _ => Err(io::Error::other(format!("bound to {endpoint:?}?"))),
+/// Sends a few bytes, now or when the peer takes them: then an event will tell.
+fn send(connection: &mut Connection, bytes: &[u8]) {
+    let sent = match connection.stream.write(bytes) {
+        Ok(len) => len,
+        Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
+        // Reading says what it is.
+        Err(_) => bytes.len(),
+    };
+    connection.unsent = bytes
+        .get(sent..)
+        .filter(|it| !it.is_empty())
+        .map(Into::into);
+}
+
+/// Sends the rest of an answer; whether that is all of it.
+fn send_rest(connection: &mut Connection) -> bool {
+    if let Some(unsent) = connection.unsent.take() {
+        send(connection, &unsent);
     }
+    connection.unsent.is_none()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read, Write};
     use std::net::TcpStream;
-    use std::thread;
-    use std::time::{Duration, Instant};
+    use std::thread::{self, JoinHandle};
 
     use rand::rngs::StdRng;
     use rand::{Rng, SeedableRng};
 
-    use super::super::tests::{NEVER, PATIENCE, frame, member, shake_hands, stranger};
+    use super::super::tests::{Member, PATIENCE, frame, member, shake_hands, stranger};
+    use super::*;
+    use crate::wire::zmtp::hello;
+
+    /// A connection that has shaken hands as a PUSH socket.
+    fn greeted(to: SocketAddr) -> TcpStream {
+        let mut stream = TcpStream::connect(to).unwrap();
+        shake_hands(&mut stream, "PUSH");
+        stream
+    }
+
+    fn cuts(member: &Member, why: Cut) -> u64 {
+        member.gossip.report.counters.cut(why)
+    }
+
+    /// Whether the other end has closed it, and what came before.
+    fn end_of(mut stream: TcpStream) -> Vec<u8> {
+        let mut rest = Vec::new();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        match stream.read_to_end(&mut rest) {
+            Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("{error}"),
+            _ => rest,
+        }
+    }
 
     #[test]
     fn a_budget_loses_no_message() {
-        let mut member = member(|options| options.guard_interval = NEVER);
+        let mut member = member(|_| {});
         member.budget = 3;
         let peer = stranger(member.addr());
         for burst in 1..=50 {
@@ -240,19 +568,20 @@ mod tests {
         });
         member.until("the good arrived", |it| it.received.len() >= 300);
         let peer = good.join().unwrap();
-        member.poll_until("all strangers are gone", |it| it.sizes().connections == 1);
+        member.until("all strangers are gone", |it| it.sizes().connections == 1);
         assert!(member.received.iter().all(|message| message == b"good"));
         assert_eq!(member.received.len(), 300);
-        let counters = member.gossip.counters;
+        let counters = member.gossip.report.counters;
         assert_eq!((counters.accepted, counters.greeted), (61, 1));
+        assert_eq!(cuts(&member, Cut::Fault(Fault::Signature)), 40);
+        assert_eq!(cuts(&member, Cut::Fault(Fault::Version)), 20);
         drop(peer);
     }
 
     #[test]
-    fn a_frame_that_is_too_large_ends_its_connection() {
+    fn a_message_that_is_too_large_ends_its_connection_at_its_header() {
         let mut member = member(|options| options.max_frame = 1_000);
-        let mut huge = TcpStream::connect(member.addr()).unwrap();
-        shake_hands(&mut huge, "PUSH");
+        let mut huge = greeted_by(&mut member);
         let mut claim = frame(b"", false);
         claim[1..9].copy_from_slice(&(1u64 << 40).to_be_bytes());
         huge.write_all(&claim).unwrap();
@@ -261,23 +590,77 @@ mod tests {
         let good = stranger(member.addr());
         good.send(vec![1; 1_000], 0).unwrap();
         member.until("the legal one arrived", |it| !it.received.is_empty());
-        assert_eq!(huge.read(&mut [0]).unwrap_or(0), 0, "it was cut");
-        member.poll_until("both are cut", |it| it.gossip.counters.accepted >= 3);
+        member.until("both are cut", |it| {
+            cuts(it, Cut::Fault(Fault::TooLarge)) >= 2
+        });
+        assert!(end_of(huge).is_empty());
         assert_eq!(member.received, [vec![1; 1_000]]);
     }
 
+    /// Shakes hands with a member that is driven meanwhile.
+    fn greeted_by(member: &mut Member) -> TcpStream {
+        let to = member.addr();
+        let (before, peer) = (
+            member.gossip.report.counters.greeted,
+            thread::spawn(move || greeted(to)),
+        );
+        member.until("it has shaken hands", |it| {
+            it.gossip.report.counters.greeted > before
+        });
+        member.poll_until("the peer knows", |_| peer.is_finished());
+        peer.join().unwrap()
+    }
+
+    /// Sends the same bytes until the other end closes the connection, or it has sent so many.
+    fn repeat(mut stream: TcpStream, bytes: Vec<u8>, most: usize) -> JoinHandle<usize> {
+        thread::spawn(move || {
+            let mut sent = 0;
+            while sent < most && stream.write_all(&bytes).is_ok() {
+                sent += bytes.len();
+            }
+            sent
+        })
+    }
+
+    /// The attack that no limit of ZeroMQ's stops: 29 MB of such parts become 930 MB there.
     #[test]
-    fn messages_of_several_frames_are_dropped_whole() {
+    fn endless_parts_are_cut_at_the_first_and_others_go_on() {
         let mut member = member(|_| {});
-        let peer = stranger(member.addr());
-        for _ in 0..10 {
+        let attacks: Vec<_> = (0..30)
+            .map(|_| {
+                let stream = greeted_by(&mut member);
+                repeat(stream, b"\x01\x00".repeat(1_000), 980_000)
+            })
+            .collect();
+        let good = stranger(member.addr());
+        for _ in 0..1_000 {
+            good.send("good", 0).unwrap();
+        }
+        member.until("the good arrived", |it| it.received.len() == 1_000);
+        member.poll_until("it is over", |_| {
+            attacks.iter().all(JoinHandle::is_finished)
+        });
+        member.until("all are cut", |it| cuts(it, Cut::Fault(Fault::Parts)) == 30);
+        assert_eq!((member.parts, member.sizes().connections), (30, 1));
+        assert_eq!(
+            member.gossip.report.counters.held_peak, 0,
+            "nothing of it was held"
+        );
+        drop(attacks);
+    }
+
+    #[test]
+    fn messages_of_several_parts_are_no_messages() {
+        let mut member = member(|_| {});
+        for count in 1..=10 {
+            let peer = stranger(member.addr());
+            peer.send("good", 0).unwrap();
             peer.send_multipart(["several", "frames", "good"], 0)
                 .unwrap();
-            peer.send("good", 0).unwrap();
+            member.until("it was told of", |it| it.parts == count);
         }
-        member.until("the good arrived", |it| it.received.len() == 10);
-        assert!(member.received.iter().all(|message| message == b"good"));
-        assert_eq!(member.gossip.counters.multipart_dropped, 10);
+        assert_eq!(member.received, vec![b"good"; 10]);
+        assert_eq!(cuts(&member, Cut::Fault(Fault::Parts)), 10);
     }
 
     /// Its machine may be gone without a word.
@@ -287,13 +670,51 @@ mod tests {
             options.heartbeat = Duration::from_millis(50);
             options.heartbeat_timeout = Duration::from_millis(200);
         });
-        let mut peer = TcpStream::connect(member.addr()).unwrap();
-        shake_hands(&mut peer, "PUSH");
+        let mut peer = greeted_by(&mut member);
         peer.write_all(&frame(b"good", false)).unwrap();
         member.until("it arrived", |it| it.received.len() == 1);
         assert_eq!(member.sizes().connections, 1);
-        member.poll_until("it is gone", |it| it.sizes().connections == 0);
-        drop(peer);
+        member.until("it is gone", |it| it.sizes().connections == 0);
+        assert_eq!(cuts(&member, Cut::Silent), 1);
+        assert_eq!(end_of(peer), PING, "it was asked first");
+    }
+
+    #[test]
+    fn a_peer_of_zeromq_gives_signs_of_life_and_gets_them() {
+        let mut member = member(|options| {
+            options.heartbeat = Duration::from_millis(30);
+            options.heartbeat_timeout = Duration::from_millis(1_500);
+        });
+        let quiet = stranger(member.addr());
+        quiet.send("good", 0).unwrap();
+        let asking = zmq::Context::new().socket(zmq::PUSH).unwrap();
+        asking.set_linger(0).unwrap();
+        asking.set_heartbeat_ivl(30).unwrap();
+        asking.set_heartbeat_timeout(1_500).unwrap();
+        asking.connect(&format!("tcp://{}", member.addr())).unwrap();
+        asking.send("good", 0).unwrap();
+        let start = Instant::now();
+        member.poll_until("twice the time in which it would be let go", |_| {
+            start.elapsed() > Duration::from_secs(3)
+        });
+        assert_eq!(member.received.len(), 2);
+        assert_eq!(member.sizes().connections, 2);
+        assert_eq!(
+            member.gossip.report.counters.accepted, 2,
+            "neither came anew"
+        );
+    }
+
+    #[test]
+    fn a_peer_that_does_not_read_its_answers_is_not_read_and_let_go() {
+        let mut member = member(|options| options.heartbeat_timeout = Duration::from_millis(300));
+        let stream = greeted_by(&mut member);
+        let ping = [&b"\x04\x17\x04PING\x00\x00"[..], &[7; 16]].concat();
+        let asking = repeat(stream, ping.repeat(600), 1 << 30);
+        member.poll_until("it is gone", |_| asking.is_finished());
+        member.until("it is gone", |it| cuts(it, Cut::Deaf) == 1);
+        assert!(member.gossip.report.counters.held_peak < 1_024);
+        assert!(asking.join().unwrap() < 64 << 20);
     }
 
     #[test]
@@ -309,7 +730,7 @@ mod tests {
         peer.send("good", 0).unwrap();
         member.until("the good arrived", |it| it.received.len() == 1);
         member.until("all came", |it| {
-            it.gossip.counters.accepted == COUNT as u64 + 1
+            it.gossip.report.counters.accepted == COUNT as u64 + 1
         });
         // What does not fit into the backlog tries again after a second.
         assert!(
@@ -317,11 +738,166 @@ mod tests {
             "{:?}",
             start.elapsed()
         );
-        member.poll_until("the silent are gone", |it| it.sizes().connections == 1);
+        member.until("the silent are gone", |it| it.sizes().connections == 1);
+        assert_eq!(cuts(&member, Cut::Handshake), COUNT as u64);
         assert!(start.elapsed() < PATIENCE / 2);
         let mut greeting = Vec::new();
         let mut ended =
             |stream: &mut mio::net::TcpStream| stream.read_to_end(&mut greeting).is_ok();
         member.poll_until("they know", |_| silent.iter_mut().all(&mut ended));
+    }
+
+    #[test]
+    fn a_handshake_may_come_in_single_bytes_but_not_take_its_time() {
+        let mut member = member(|options| options.handshake = Duration::from_millis(500));
+        let to = member.addr();
+        let dribble = move |pause: Duration| {
+            thread::spawn(move || {
+                let mut stream = TcpStream::connect(to).unwrap();
+                stream.set_nodelay(true).unwrap();
+                let whole = [&hello(Role::Push)[..], &frame(b"slow", false)].concat();
+                let sent = whole.iter().take_while(|byte| {
+                    thread::sleep(pause);
+                    stream.write_all(&[**byte]).is_ok()
+                });
+                (sent.count(), stream)
+            })
+        };
+        let fast = dribble(Duration::from_micros(100));
+        member.until("it came", |it| it.received.len() == 1);
+        let start = Instant::now();
+        let slow = dribble(Duration::from_millis(50));
+        member.until("it is cut", |it| cuts(it, Cut::Handshake) == 1);
+        assert!(start.elapsed() < Duration::from_secs(5));
+        member.poll_until("it knows", |_| slow.is_finished());
+        assert!(slow.join().unwrap().0 < 92);
+        drop(fast.join().unwrap());
+    }
+
+    #[test]
+    fn a_message_may_come_slowly_but_not_too_slowly() {
+        let mut member = member(|options| {
+            options.stall = Duration::from_millis(400);
+            options.floor = 1 << 20;
+            options.heartbeat = Duration::from_millis(100);
+            options.heartbeat_timeout = Duration::from_millis(200);
+        });
+        let mut peer = greeted_by(&mut member);
+        let message = frame(&vec![1; 3 << 20], false);
+        let start = Instant::now();
+        // Longer than any heartbeat, at about the pace that is asked for.
+        for piece in message.chunks(300 << 10) {
+            peer.write_all(piece).unwrap();
+            let sent = Instant::now();
+            member.poll_until("it takes its time", |_| {
+                sent.elapsed() > Duration::from_millis(150)
+            });
+        }
+        member.until("it arrived", |it| it.received.len() == 1);
+        assert!(start.elapsed() > Duration::from_millis(300));
+        peer.write_all(&message[..1_000_000]).unwrap();
+        member.until("it is cut", |it| cuts(it, Cut::Stalled) == 1);
+        assert_eq!(
+            (member.sizes().connections, member.sizes().held_bytes),
+            (0, 0)
+        );
+    }
+
+    #[test]
+    fn a_claim_holds_no_memory_and_what_came_is_counted() {
+        let mut member = member(|_| {});
+        let mut peer = greeted_by(&mut member);
+        let message = frame(&vec![1; 8 << 20], false);
+        for (sent, most) in [(100, 200), (50_000, 200_000), (1 << 20, 2 << 20)] {
+            let before = member.sizes().held_bytes;
+            peer.write_all(&message[before..before.max(sent)]).ok();
+            member.turn(Duration::from_millis(50));
+            member.turn(Duration::from_millis(50));
+            let held = member.sizes().held_bytes;
+            assert!(held <= most, "{held} bytes are held of {sent}");
+            drop(peer);
+            member.until("it is gone", |it| it.sizes().connections == 0);
+            assert_eq!(member.sizes().held_bytes, 0);
+            peer = greeted_by(&mut member);
+        }
+    }
+
+    /// Sends the beginning of a message of 4 MiB.
+    fn hoard(member: &mut Member, bytes: usize) -> TcpStream {
+        let mut stream = greeted_by(member);
+        let message = frame(&vec![1; 4 << 20], false);
+        let sender = thread::spawn(move || {
+            stream.write_all(&message[..bytes]).unwrap();
+            stream
+        });
+        member.poll_until("it has sent", |_| sender.is_finished());
+        sender.join().unwrap()
+    }
+
+    #[test]
+    fn hoards_are_cut_by_their_sum_and_others_go_on() {
+        let mut member = member(|options| options.max_bytes = 8 << 20);
+        let good = stranger(member.addr());
+        good.send("good", 0).unwrap();
+        let mut hoards = Vec::new();
+        for number in 1..=8 {
+            hoards.push(hoard(&mut member, 3 << 20));
+            good.send("good", 0).unwrap();
+            member.until("the good arrived", |it| it.received.len() > number);
+            member.until("it came", |it| it.sizes().held_bytes > 0);
+            assert!(member.sizes().held_bytes <= 8 << 20);
+        }
+        let cut = cuts(&member, Cut::Budget);
+        assert!((4..8).contains(&cut), "{cut} are cut");
+        assert_eq!(member.sizes().connections as u64, 9 - cut);
+        let peak = member.gossip.report.counters.held_peak;
+        assert!(peak <= (8 << 20) + (128 << 10), "{peak}");
+        // Who proved itself goes on with what takes as much.
+        good.send(vec![7; 4 << 20], 0).unwrap();
+        member.until("the good arrived", |it| it.received.len() == 10);
+    }
+
+    #[test]
+    fn with_too_many_connections_those_that_matter_least_are_closed() {
+        let mut member = member(|options| options.max_connections = 5);
+        let addr = member.addr();
+        let good = stranger(addr);
+        good.send("good", 0).unwrap();
+        member.until("it arrived", |it| it.received.len() == 1);
+        let streams: Vec<_> = (0..20).map(|_| TcpStream::connect(addr).unwrap()).collect();
+        member.until("all came", |it| it.gossip.report.counters.accepted == 21);
+        assert_eq!(cuts(&member, Cut::Surplus), 16);
+        assert_eq!(member.sizes().connections, 5);
+        good.send("good", 0).unwrap();
+        member.until("it is still there", |it| it.received.len() == 2);
+        let late = stranger(addr);
+        late.send("late", 0).unwrap();
+        member.until("there is room for another", |it| it.received.len() == 3);
+        drop(streams);
+        member.until("all are gone", |it| it.sizes().connections == 2);
+        assert_eq!(
+            member.gossip.report.counters.accepted, 22,
+            "nobody came anew"
+        );
+    }
+
+    /// The member is gone while connections come and go: it must not wait for ever.
+    #[test]
+    fn stopping_amid_a_storm_of_connections_does_not_hang() {
+        for _ in 0..5 {
+            let mut member = member(|_| {});
+            let addr = member.addr();
+            let storm = thread::spawn(move || {
+                let start = Instant::now();
+                while TcpStream::connect(addr).is_ok() {
+                    assert!(start.elapsed() < PATIENCE, "it still listens");
+                }
+            });
+            member.until("they come", |it| it.gossip.report.counters.accepted > 100);
+            let start = Instant::now();
+            drop(member);
+            assert!(start.elapsed() < PATIENCE / 4);
+            storm.join().unwrap();
+        }
     }
 }

@@ -1,15 +1,14 @@
 //! A ZeroMQ socket in a mio poll.
 
 use std::io;
-use std::ops::{Deref, DerefMut};
+use std::ops::Deref;
 use std::os::fd::RawFd;
-use std::sync::Arc;
 
 use mio::unix::SourceFd;
-use mio::{Interest, Registry, Token};
-use zmq::PollEvents;
+use mio::{Interest, Token};
+use zmq::{PollEvents, Socket};
 
-use super::super::ffi::Socket;
+use super::Home;
 
 /// A ZeroMQ socket whose wake-ups come as events with its token.
 ///
@@ -19,18 +18,19 @@ use super::super::ffi::Socket;
 pub(super) struct Watched {
     socket: Socket,
     fd: RawFd,
-    registry: Arc<Registry>,
+    home: Home,
 }
 
 impl Watched {
     /// Watches the socket, which is to be looked at once without an event.
-    pub(super) fn new(socket: Socket, registry: &Arc<Registry>, token: Token) -> io::Result<Self> {
+    pub(super) fn new(socket: Socket, home: &Home, token: Token) -> io::Result<Self> {
         let fd = socket.get_fd()?;
-        registry.register(&mut SourceFd(&fd), token, Interest::READABLE)?;
+        home.registry
+            .register(&mut SourceFd(&fd), token, Interest::READABLE)?;
         Ok(Watched {
             socket,
             fd,
-            registry: Arc::clone(registry),
+            home: Home::clone(home),
         })
     }
 
@@ -50,7 +50,7 @@ impl Watched {
 impl Drop for Watched {
     /// The descriptor lives on for a while after the socket is closed, and then its number is another's.
     fn drop(&mut self) {
-        if let Err(error) = self.registry.deregister(&mut SourceFd(&self.fd)) {
+        if let Err(error) = self.home.registry.deregister(&mut SourceFd(&self.fd)) {
             log::error!("cannot stop watching a ZeroMQ socket: {error}");
         }
     }
@@ -61,11 +61,5 @@ impl Deref for Watched {
 
     fn deref(&self) -> &Socket {
         &self.socket
-    }
-}
-
-impl DerefMut for Watched {
-    fn deref_mut(&mut self) -> &mut Socket {
-        &mut self.socket
     }
 }

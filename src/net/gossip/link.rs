@@ -1,0 +1,470 @@
+//! The connection that we open to one peer's PULL socket: connecting, the handshake, frames on their way out, and
+//! connecting again.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::cuts::{Cut, Report};
+use super::options::Options;
+use super::outgoing::{BATCH, Outgoing};
+use crate::wire::zmtp::{self, HELLO, PING, Reader, Role, Step};
+
+/// Bytes that the kernel buffers on the way out; more would be a queue that nobody bounds.
+const SEND_BUFFER: usize = 64 << 10;
+
+/// A PULL socket sends next to nothing.
+const READ: usize = 512;
+
+/// Reads in a row; then others have their turn.
+const READS: usize = 8;
+
+/// Answers that may wait until the peer takes them; nothing is read meanwhile.
+const ANSWERS: u8 = 8;
+
+/// One end of a connection, or of the next attempt to make one.
+#[derive(Debug)]
+pub(in crate::net) struct Link {
+    to: SocketAddr,
+    token: Token,
+    registry: Arc<Registry>,
+    stream: Option<TcpStream>,
+    stage: Stage,
+    /// The kernel takes nothing at the moment; an event tells when it does.
+    is_blocked: bool,
+    /// The peer was asked for a sign of life.
+    is_asked: bool,
+    /// Answers among what is to be written.
+    answers: u8,
+    reader: Reader,
+    out: Outgoing,
+    /// When to look again: what for, depends on the stage.
+    due: Instant,
+    /// Before the next attempt but one.
+    pause: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// There is no connection. From `due` on, one may be tried.
+    Off,
+    /// Given up at `due`.
+    Connecting,
+    /// The same.
+    Greeting,
+    /// The peer has sent READY: it takes messages. At `due`, it has said nothing for long.
+    Ready,
+}
+
+/// What has been looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::net) enum Seen {
+    /// An event tells of what comes next.
+    All,
+    /// There may be more to read.
+    Some,
+}
+
+impl Link {
+    /// Starts to connect, which never waits and finds no fault with the address.
+    ///
+    /// # Errors
+    /// If the system gives no socket.
+    pub(in crate::net) fn open(
+        registry: &Arc<Registry>,
+        (to, token, now): (SocketAddr, Token, Instant),
+        options: &Options,
+    ) -> io::Result<Self> {
+        let mut link = Link {
+            to,
+            token,
+            registry: Arc::clone(registry),
+            stream: None,
+            stage: Stage::Off,
+            is_blocked: false,
+            is_asked: false,
+            answers: 0,
+            reader: Reader::new(Role::Push, 0),
+            out: Outgoing::default(),
+            due: now,
+            pause: options.reconnect.0,
+        };
+        link.connect(now, options)?;
+        Ok(link)
+    }
+
+    /// Tries again to connect if it is time.
+    pub(in crate::net) fn reconnect(&mut self, now: Instant, options: &Options) {
+        if self.stage == Stage::Off
+            && self.due <= now
+            && let Err(error) = self.connect(now, options)
+        {
+            log::debug!("no socket to push to {}: {error}", self.to);
+            self.retry_later(now, options);
+        }
+    }
+
+    fn connect(&mut self, now: Instant, options: &Options) -> io::Result<()> {
+        let domain = Domain::for_address(self.to);
+        let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_nonblocking(true)?;
+        // These only make it better: the system may refuse them.
+        let _ = socket.set_tcp_nodelay(true);
+        let _ = socket.set_send_buffer_size(SEND_BUFFER);
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let _ = socket.set_tcp_user_timeout(Some(options.unacknowledged));
+        if let Err(error) = socket.connect(&self.to.into())
+            && error.raw_os_error() != Some(libc::EINPROGRESS)
+            && error.kind() != ErrorKind::WouldBlock
+        {
+            log::debug!("cannot connect to {}: {error}", self.to);
+            self.retry_later(now, options);
+            return Ok(());
+        }
+        let mut stream = TcpStream::from_std(socket.into());
+        let both = Interest::READABLE | Interest::WRITABLE;
+        self.registry.register(&mut stream, self.token, both)?;
+        self.stream = Some(stream);
+        self.reader = Reader::new(Role::Push, 0);
+        self.stage = Stage::Connecting;
+        self.due = now + options.handshake;
+        Ok(())
+    }
+
+    /// Whether the peer takes messages.
+    pub(in crate::net) fn is_ready(&self) -> bool {
+        self.stage == Stage::Ready
+    }
+
+    /// Whether there is no connection, and no attempt to make one.
+    pub(in crate::net) fn is_off(&self) -> bool {
+        self.stage == Stage::Off
+    }
+
+    /// When [`handle_timeout`](Link::handle_timeout) or [`reconnect`](Link::reconnect) is to be called.
+    pub(in crate::net) fn due(&self) -> Instant {
+        self.due
+    }
+
+    /// Bytes that have not left.
+    pub(in crate::net) fn unsent(&self) -> usize {
+        self.out.bytes()
+    }
+
+    /// Takes a message, if the peer is there and not too much waits for it. It leaves with the next
+    /// [`flush`](Link::flush).
+    pub(in crate::net) fn offer(&mut self, message: &[u8], options: &Options) -> bool {
+        if !self.is_ready() {
+            return false;
+        }
+        if self.out.bytes() >= BATCH {
+            self.write();
+        }
+        if self.out.frames() >= options.push_high_water && self.out.bytes() >= BATCH
+            || self.out.bytes() + message.len() > options.max_peer_bytes + BATCH
+        {
+            return false;
+        }
+        self.out.push(message);
+        true
+    }
+
+    /// Writes what the kernel takes. Errors show when it is read from.
+    pub(in crate::net) fn flush(&mut self) {
+        if self.is_ready() {
+            self.write();
+        }
+    }
+
+    fn write(&mut self) {
+        let Some(stream) = &mut self.stream else {
+            return;
+        };
+        if self.is_blocked || self.out.is_empty() {
+            return;
+        }
+        // After an error there is an event, and reading says what it was.
+        if let Ok(true) = self.out.write(stream) {
+            self.answers = 0;
+        } else {
+            self.is_blocked = true;
+        }
+    }
+
+    /// An event came, or there was more to read.
+    pub(in crate::net) fn wake(
+        &mut self,
+        now: Instant,
+        options: &Options,
+        report: &mut Report,
+    ) -> Seen {
+        self.is_blocked = false;
+        if self.stage == Stage::Connecting && !self.has_connected(now, options) {
+            return Seen::All;
+        }
+        self.flush();
+        let seen = self.read(now, options, report);
+        self.flush();
+        seen
+    }
+
+    /// Whether it is connected now; then our hello is under way.
+    fn has_connected(&mut self, now: Instant, options: &Options) -> bool {
+        let Some(stream) = &mut self.stream else {
+            return false;
+        };
+        let result = match stream.take_error() {
+            Ok(Some(error)) | Err(error) => Err(error),
+            Ok(None) => stream.peer_addr().map(drop),
+        };
+        let result = match result {
+            Err(error) if error.kind() == ErrorKind::NotConnected => return false,
+            Err(error) => Err(error),
+            // At once: an end that waits for the other's greeting can wait for ever.
+            Ok(()) => say_hello(stream, Role::Push),
+        };
+        match result {
+            Ok(()) => {
+                self.stage = Stage::Greeting;
+                self.due = now + options.handshake;
+                true
+            }
+            Err(error) => {
+                log::debug!("cannot connect to {}: {error}", self.to);
+                self.disconnect(now, options);
+                false
+            }
+        }
+    }
+
+    fn read(&mut self, now: Instant, options: &Options, report: &mut Report) -> Seen {
+        let mut buffer = [0; READ];
+        for _ in 0..READS {
+            let Some(stream) = &mut self.stream else {
+                return Seen::All;
+            };
+            if self.answers >= ANSWERS {
+                // It does not take them: an event tells when it does.
+                return Seen::All;
+            }
+            match stream.read(&mut buffer) {
+                Ok(0) => {
+                    self.disconnect(now, options);
+                    return Seen::All;
+                }
+                Ok(len) => {
+                    let input = buffer.get(..len).unwrap_or_default();
+                    if let Err(cut) = self.understand(now, input, options) {
+                        self.cut(now, cut, options, report);
+                        return Seen::All;
+                    }
+                    self.flush();
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Seen::All,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => {
+                    log::debug!("lost the connection to {}: {error}", self.to);
+                    self.disconnect(now, options);
+                    return Seen::All;
+                }
+            }
+        }
+        Seen::Some
+    }
+
+    fn understand(&mut self, now: Instant, input: &[u8], options: &Options) -> Result<(), Cut> {
+        let mut pos = 0;
+        loop {
+            let rest = input.get(pos..).unwrap_or_default();
+            let (used, step) = self.reader.read(rest).map_err(Cut::Fault)?;
+            pos += used;
+            match step {
+                Step::More => break,
+                Step::Ready => {
+                    self.stage = Stage::Ready;
+                    self.pause = options.reconnect.0;
+                }
+                // Beyond that, it does not read what it asks for.
+                Step::Ping(context) if self.answers < ANSWERS => {
+                    self.answers += 1;
+                    self.out.push_control(|out| zmtp::pong(&context, out));
+                }
+                Step::Ping(_) | Step::Pong | Step::Message(_) | Step::Held => {}
+            }
+        }
+        if self.is_ready() {
+            self.is_asked = false;
+            self.due = now + options.heartbeat;
+        }
+        Ok(())
+    }
+
+    /// Does what is due while there is a connection.
+    pub(in crate::net) fn handle_timeout(
+        &mut self,
+        now: Instant,
+        options: &Options,
+        report: &mut Report,
+    ) {
+        if self.due > now {
+            return;
+        }
+        match self.stage {
+            Stage::Off => {}
+            Stage::Connecting => self.disconnect(now, options),
+            Stage::Greeting => self.cut(now, Cut::Handshake, options, report),
+            Stage::Ready if self.is_asked => self.cut(now, Cut::Silent, options, report),
+            Stage::Ready => {
+                self.is_asked = true;
+                self.due = now + options.heartbeat_timeout;
+                self.out.push_control(|out| out.extend_from_slice(PING));
+                self.flush();
+            }
+        }
+    }
+
+    fn cut(&mut self, now: Instant, why: Cut, options: &Options, report: &mut Report) {
+        report.cut(now, why, self.to);
+        self.disconnect(now, options);
+    }
+
+    /// What was taken and has not left is lost.
+    fn disconnect(&mut self, now: Instant, options: &Options) {
+        self.drop_stream();
+        self.out.clear();
+        (self.answers, self.is_asked, self.is_blocked) = (0, false, false);
+        self.retry_later(now, options);
+    }
+
+    fn retry_later(&mut self, now: Instant, options: &Options) {
+        self.stage = Stage::Off;
+        self.due = now + self.pause;
+        self.pause = (2 * self.pause).min(options.reconnect.1);
+    }
+
+    fn drop_stream(&mut self) {
+        if let Some(mut stream) = self.stream.take()
+            && let Err(error) = self.registry.deregister(&mut stream)
+        {
+            log::error!("cannot stop watching a gossip connection: {error}");
+        }
+    }
+
+    /// Watches the connection with another poll from now on.
+    pub(super) fn rehome(&mut self, registry: &Arc<Registry>) -> io::Result<()> {
+        if let Some(stream) = &mut self.stream {
+            self.registry.deregister(stream)?;
+            let both = Interest::READABLE | Interest::WRITABLE;
+            registry.register(stream, self.token, both)?;
+        }
+        self.registry = Arc::clone(registry);
+        Ok(())
+    }
+
+    /// Ends it once everything that was taken has left: what is closed while the peer's bytes lie unread would be
+    /// reset, and what is under way would be lost.
+    pub(in crate::net) fn linger(self, until: Instant) -> Option<Lingering> {
+        if !self.is_ready() {
+            return None;
+        }
+        let mut lingering = Lingering {
+            link: self,
+            until,
+            is_shut: false,
+            has_ended: false,
+        };
+        lingering.wake();
+        (!lingering.has_ended).then_some(lingering)
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.drop_stream();
+    }
+}
+
+/// A connection that is used no more.
+#[derive(Debug)]
+pub(in crate::net) struct Lingering {
+    link: Link,
+    until: Instant,
+    /// Everything was written, and the peer told so.
+    is_shut: bool,
+    /// The peer has closed it too, or it is broken.
+    has_ended: bool,
+}
+
+impl Lingering {
+    pub(in crate::net) fn token(&self) -> Token {
+        self.link.token
+    }
+
+    pub(in crate::net) fn unsent(&self) -> usize {
+        self.link.out.bytes()
+    }
+
+    pub(in crate::net) fn until(&self) -> Instant {
+        self.until
+    }
+
+    pub(in crate::net) fn is_done(&self, now: Instant) -> bool {
+        self.has_ended || self.until <= now
+    }
+
+    pub(in crate::net) fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    pub(super) fn rehome(&mut self, registry: &Arc<Registry>) -> io::Result<()> {
+        self.link.rehome(registry)
+    }
+
+    /// Writes what is left, then tells the peer that this was all, and waits until it has read it: that is when
+    /// it closes its end.
+    pub(in crate::net) fn wake(&mut self) {
+        let link = &mut self.link;
+        let Some(stream) = &mut link.stream else {
+            self.has_ended = true;
+            return;
+        };
+        let mut buffer = [0; READ];
+        let mut reads = 0;
+        self.has_ended = loop {
+            match stream.read(&mut buffer) {
+                Ok(0) => break true,
+                // What it says does not matter any more, and it should not say much.
+                Ok(_) if reads < READS => reads += 1,
+                Ok(_) => break true,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break false,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => break true,
+            }
+        };
+        if self.has_ended || self.is_shut {
+            return;
+        }
+        match link.out.write(stream) {
+            Ok(true) => {
+                self.is_shut = true;
+                self.has_ended = stream.shutdown(Shutdown::Write).is_err();
+            }
+            Ok(false) => {}
+            Err(_) => self.has_ended = true,
+        }
+    }
+}
+
+/// Greeting and READY in one piece, which a new connection always has room for.
+pub(super) fn say_hello(stream: &mut TcpStream, role: Role) -> io::Result<()> {
+    match stream.write(&zmtp::hello(role)) {
+        Ok(HELLO) => Ok(()),
+        Ok(_) => Err(ErrorKind::WriteZero.into()),
+        Err(error) => Err(error),
+    }
+}
