@@ -236,7 +236,7 @@ pub struct Config {
     pub advertise: Option<SocketAddr>,
     /// The TCP port of its gossip; 0 lets the system choose; `None`: the same number as the UDP port.
     pub gossip_port: Option<u16>,
-    /// Whether it gossips: without, it has no ZeroMQ sockets, tells others that its gossip port is 0, and knows
+    /// Whether it gossips: without, it has no TCP sockets, tells others that its gossip port is 0, and knows
     /// no rumors but its own.
     pub gossip: bool,
     /// Its id; `None`: the one in `data_dir`, else a random one.

@@ -69,8 +69,8 @@ pub enum Reject {
     /// There is no room for more rumors.
     #[error("the store of rumors is full")]
     StoreFull,
-    /// Several frames in one ZeroMQ message: a rumor is one.
-    #[error("a ZeroMQ message of several parts")]
+    /// A message of several frames: a rumor is one.
+    #[error("a message of several parts")]
     Multipart,
 }
 

@@ -2,7 +2,7 @@
 //! for your event loop, wire compatible with Habitat's rings.
 //!
 //! A [`Butterfly`] is a member of a ring: **one descriptor to watch, one deadline to wait for, one call
-//! to make.** It has no locks, no threads but those that write its data directory and carry ZeroMQ's bytes, and in the
+//! to make.** It has no locks, no thread but the one that writes its data directory, and in the
 //! steady state it allocates nothing.
 //! Members find each other through seeds, watch each other, and agree on who is alive.
 //!

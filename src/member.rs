@@ -228,7 +228,7 @@ pub struct Member {
     pub ip: IpAddr,
     /// Its UDP port.
     pub swim_port: u16,
-    /// The TCP port of its ZeroMQ PULL socket.
+    /// The TCP port for gossip.
     pub gossip_port: u16,
     /// Probed for ever, whatever its health, so that partitions heal through it.
     pub persistent: bool,

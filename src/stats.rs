@@ -114,9 +114,9 @@ pub struct Stats {
     pub rumors_adopted: u64,
     /// Rumors received that are older than what is held, or about who is gone.
     pub rumors_stale: u64,
-    /// Rumors that ZeroMQ took.
+    /// Rumors that a peer's connection took.
     pub rumors_sent: u64,
-    /// Rumors that ZeroMQ did not take: the peer cannot be reached, or is slow.
+    /// Rumors that none took: the peer cannot be reached, or is slow.
     pub rumors_not_taken: u64,
     /// Bytes of all frames of rumors handed out.
     pub rumor_bytes_sent: u64,

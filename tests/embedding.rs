@@ -1,4 +1,4 @@
-//! What it costs a program to have members in its loop: descriptors, ZeroMQ contexts, wakes; and what is left
+//! What it costs a program to have members in its loop: descriptors, threads, wakes; and what is left
 //! of them afterwards.
 //!
 //! Descriptors and threads are the whole process's, so these tests run one at a time.

@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::output;
 use crate::ring_key;
 
-/// How long a member may take to answer as ZeroMQ does.
+/// How long a member may take to shake hands.
 const CONNECT: Duration = Duration::from_secs(2);
 /// How long it may take to take the rumor.
 const TAKE: Duration = Duration::from_secs(10);

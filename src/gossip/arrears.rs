@@ -1,4 +1,4 @@
-//! What peers that cannot compare stores have yet to get: what ZeroMQ did not take for them, and everything
+//! What peers that cannot compare stores have yet to get: what no connection took for them, and everything
 //! for those that are new or started again, told by a few responsible members; and one rumor after the other again, slowly, so
 //! that whatever was lost is made good.
 
@@ -39,7 +39,7 @@ enum Tour {
 struct Debt {
     tour: Option<Tour>,
     owed: VecDeque<What>,
-    /// Pushes of which it is not known yet whether ZeroMQ took them.
+    /// Pushes of which it is not known yet whether they were taken.
     under_way: usize,
     /// Nothing is pushed before then: the peer took nothing of late.
     wait_until: Time,
@@ -302,7 +302,7 @@ impl Gossip {
         None
     }
 
-    /// ZeroMQ took something for a peer, or did not.
+    /// Something was taken for a peer, or was not.
     pub(super) fn arrears_settled(&mut self, env: &mut Env, peer: &Peer, what: What, taken: bool) {
         if peer.ours {
             return self.arrears.forget(&peer.id);

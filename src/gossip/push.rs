@@ -165,7 +165,7 @@ impl Gossip {
         }
     }
 
-    /// ZeroMQ took a push, or did not: then the peer is owed it, unless it finds out by itself.
+    /// A push was taken, or was not: then the peer is owed it, unless it finds out by itself.
     pub fn handle_sent(&mut self, env: &mut Env, ring: &impl Ring, id: PushId, taken: bool) {
         let Some(peer) = ring.peer(&id.peer) else {
             self.arrears.forget(&id.peer);

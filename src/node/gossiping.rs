@@ -184,7 +184,7 @@ impl Node {
         }
     }
 
-    /// ZeroMQ took a push, or could not within its time.
+    /// A peer's connection took a push, or could not within its time.
     pub fn handle_sent(&mut self, now: Time, push: PushName, taken: bool) {
         // Also while it is paused: whoever is owed more waits for this.
         self.advance_unless_paused(now);

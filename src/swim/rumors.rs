@@ -90,7 +90,7 @@ impl Swim {
         }
     }
 
-    /// A record of a member came as a rumor over ZeroMQ, or from the disk, where it is no `news`.
+    /// A record of a member came as a rumor, or from the disk, where it is no `news`.
     pub fn handle_rumor(
         &mut self,
         env: &mut Env,

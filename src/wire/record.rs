@@ -19,7 +19,7 @@ pub struct MemberRecord<'a> {
     pub address: Option<IpAddr>,
     /// Its UDP port.
     pub swim_port: u16,
-    /// The TCP port of its ZeroMQ PULL socket.
+    /// The TCP port for gossip.
     pub gossip_port: u16,
     /// Probed for ever, whatever its health.
     pub persistent: bool,

@@ -1,4 +1,4 @@
-//! Reads and writes a rumor (PROTOCOL.md §3), the payload of a ZeroMQ frame's envelope.
+//! Reads and writes a rumor (PROTOCOL.md §3), the payload of a gossip message's envelope.
 //!
 //! A rumor is written canonically: known fields, ascending, every scalar explicit, so that the same content
 //! has the same bytes at every member and bytes can decide between contents.

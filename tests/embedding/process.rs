@@ -9,7 +9,7 @@ pub struct Descriptors {
     /// UDP sockets, and TCP ones that listen.
     pub listening: usize,
     pub connections: usize,
-    /// Polls and wakers, ZeroMQ's own included.
+    /// Polls and wakers.
     pub events: usize,
     /// Whatever else, which every process has.
     pub others: usize,
@@ -68,7 +68,7 @@ pub fn threads(name: &str) -> usize {
         .count()
 }
 
-/// ZeroMQ's contexts: each has one thread of this name.
+/// ZeroMQ's contexts: each has one thread of this name. Without the feature `zmq`, there is none.
 pub fn contexts() -> usize {
     threads("ZMQbg/Reaper")
 }
