@@ -18,6 +18,9 @@ use crate::wire::{self, CLIENT, RingKey};
 /// The one connection's.
 const LINK: Token = Token(0);
 
+/// Rumors that wait for the connection while more are taken.
+const WAITING: usize = 1_000;
+
 /// Pushes rumors to one member, and waits until they have left. Gossip is never confirmed: whether the
 /// member takes them, only a look into its ring tells.
 pub struct Injector {
@@ -117,10 +120,10 @@ impl Injector {
         Ok(())
     }
 
-    /// Hands a rumor to the connection.
+    /// Hands a rumor to the connection. If many wait for it already, this waits until it took some.
     ///
     /// # Errors
-    /// [`InjectError::TooLarge`].
+    /// [`InjectError::TooLarge`], and what the system says if the connection is lost.
     pub fn push(&mut self, rumor: &Rumor) -> Result<(), InjectError> {
         let payload = wire::encode_rumor(rumor, CLIENT).bytes;
         if payload.len() > MAX_RUMOR {
@@ -132,6 +135,19 @@ impl Injector {
         let mut frame = Vec::new();
         wire::seal_into(seal, &payload, &mut frame);
         self.waiting.push_back(frame);
+        self.hand_over();
+        while self.waiting.len() > WAITING {
+            self.drive(Instant::now() + self.options.unacknowledged)?;
+        }
+        Ok(())
+    }
+
+    /// Drives a connection that is to stay.
+    fn drive(&mut self, end: Instant) -> io::Result<()> {
+        if !self.link.is_ready() {
+            return Err(ErrorKind::ConnectionReset.into());
+        }
+        self.turn(end)?;
         self.hand_over();
         Ok(())
     }
@@ -159,11 +175,7 @@ impl Injector {
             if Instant::now() >= end {
                 return Err(late);
             }
-            if !self.link.is_ready() {
-                return Err(io::Error::from(ErrorKind::ConnectionReset).into());
-            }
-            self.turn(end)?;
-            self.hand_over();
+            self.drive(end)?;
         }
         let Injector { mut poll, link, .. } = self;
         let Some(mut lingering) = link.linger(end) else {

@@ -524,7 +524,7 @@ mod tests {
 
     /// The greeting of a libzmq 4.3.5 and a READY behind it.
     fn greeting(ready: &[u8]) -> Vec<u8> {
-        let mut greeting = vec![0; GREETING];
+        let mut greeting = [0; GREETING];
         (greeting[0], greeting[8], greeting[9]) = (0xff, 1, 0x7f);
         (greeting[10], greeting[11]) = (3, 1);
         greeting[12..16].copy_from_slice(b"NULL");
