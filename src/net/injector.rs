@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rand::RngExt;
 use zmq::{Context, PollEvents, Socket, SocketType};
 
+use crate::error::Reject;
 use crate::limits::MAX_RUMOR;
 use crate::rumor::Rumor;
 use crate::wire::{self, CLIENT, RingKey};
@@ -43,6 +44,9 @@ pub enum InjectError {
         /// Its size, bytes.
         size: usize,
     },
+    /// Every member would drop it.
+    #[error("no member takes it: {0}")]
+    Refused(#[from] Reject),
     /// The member, or the way to it, is too slow.
     #[error("{to} did not take the rumor within {within:?}: is it stopped?")]
     NotTaken {
@@ -83,7 +87,7 @@ impl Injector {
     /// Hands a rumor to the connection.
     ///
     /// # Errors
-    /// [`InjectError::TooLarge`]; whatever ZeroMQ says.
+    /// [`InjectError::TooLarge`] or [`InjectError::Refused`]; whatever ZeroMQ says.
     pub fn push(&mut self, rumor: &Rumor) -> Result<(), InjectError> {
         let payload = wire::encode_rumor(rumor, CLIENT).bytes;
         if payload.len() > MAX_RUMOR {
@@ -91,6 +95,7 @@ impl Injector {
                 size: payload.len(),
             });
         }
+        wire::read_rumor(&payload)?.rumor()?;
         let seal = self.key.as_ref().map(|key| (key, rand::rng().random()));
         let mut frame = Vec::new();
         wire::seal_into(seal, &payload, &mut frame);
