@@ -53,7 +53,8 @@ impl Log {
     pub fn finish(&self, ended: Result<(), Failure>) -> Result<(), Failure> {
         let ended = ended.map_err(|failure| {
             if let Some(line) = failure.line() {
-                self.background.hand_over(format!("{}\n", visible(&line)).as_bytes());
+                self.background
+                    .hand_over(format!("{}\n", visible(&line)).as_bytes());
             }
             failure.said()
         });
