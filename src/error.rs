@@ -63,8 +63,10 @@ pub enum Reject {
     /// A rumor of one of the types that only tests of the protocol use.
     #[error("a rumor of a type for tests")]
     Fake,
-    /// A rumor's service group is not `service.group` or `service.group@organization`.
-    #[error("a service group does not read as service.group or service.group@organization")]
+    /// A rumor's service group is not `service.group` or `service.group@organization`, or holds what does not show.
+    #[error(
+        "a service group is not service.group or service.group@organization, or holds what no name may"
+    )]
     BadGroup,
     /// There is no room for more rumors.
     #[error("the store of rumors is full")]
@@ -72,6 +74,11 @@ pub enum Reject {
     /// A message of several frames: a rumor is one.
     #[error("a message of several parts")]
     Multipart,
+    /// A file's name is not [one](crate::rumor::is_filename).
+    #[error(
+        "a file's name is no path, neither . nor .., and has no control characters, nor others that do not show"
+    )]
+    BadFilename,
 }
 
 impl Reject {
@@ -99,6 +106,7 @@ impl Reject {
         Reject::BadGroup,
         Reject::StoreFull,
         Reject::Multipart,
+        Reject::BadFilename,
     ];
 
     /// Its name in counters: lowercase, words joined by `_`.
@@ -126,6 +134,7 @@ impl Reject {
             Reject::BadGroup => "bad_group",
             Reject::StoreFull => "store_full",
             Reject::Multipart => "multipart",
+            Reject::BadFilename => "bad_filename",
         }
     }
 }

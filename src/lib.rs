@@ -63,6 +63,7 @@
 //! | [`limits`] | every cap, with its reason |
 //! | [`error`], [`event`], [`stats`], [`trace`] | what goes wrong, what happens, how often, and in every detail |
 //! | [`member`], [`rumor`], [`time`] | the nouns |
+//! | [`text`] | what of a text from the network people may see, and which names there are |
 //! | `wire` | bytes ⇄ messages |
 //! | `swim` | membership and failure detection |
 //! | `gossip` | rumors: services, configurations, files, elections, departures |
@@ -90,6 +91,7 @@ pub mod sim;
 pub mod stats;
 mod successor;
 mod swim;
+pub mod text;
 pub mod time;
 #[doc(hidden)] // For the benchmarks.
 pub mod timer;

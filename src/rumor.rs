@@ -4,7 +4,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::limits::{MAX_FILENAME, MAX_GROUP};
 use crate::member::MemberId;
+use crate::text::is_name;
 
 /// The kinds of rumors that a member keeps. (What others gossip of members goes to the member table.) The wire has no
 /// others (PROTOCOL.md §3), so that there will be none is promised.
@@ -138,7 +140,7 @@ impl fmt::Display for RumorId {
     }
 }
 
-/// `service.group` or `service.group@organization`, none of the parts empty or holding `#`, `@` or `.`.
+/// `service.group` or `service.group@organization`: each part is a [name](is_name) without `#`, `@` or `.`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServiceGroup(Box<str>);
 
@@ -164,7 +166,8 @@ impl fmt::Display for ServiceGroup {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 #[error(
-    "a service group is service.group or service.group@organization, without other dots, @ or #"
+    "a service group is service.group or service.group@organization, without other dots, @ or #, slashes, control \
+     characters and what else does not show, at most {MAX_GROUP} bytes"
 )]
 pub struct ParseServiceGroupError;
 
@@ -173,7 +176,7 @@ impl FromStr for ServiceGroup {
 
     /// An old prefix `application.environment#` is accepted and stripped.
     fn from_str(text: &str) -> Result<Self, ParseServiceGroupError> {
-        let part = |part: &str| !part.is_empty() && !part.contains(['#', '@', '.']);
+        let part = |part: &str| is_name(part) && !part.contains(['#', '@', '.']);
         let pair = |text: &str| {
             text.split_once('.')
                 .is_some_and(|(one, other)| part(one) && part(other))
@@ -187,7 +190,7 @@ impl FromStr for ServiceGroup {
             Some((group, organization)) => pair(group) && part(organization),
             None => pair(group),
         };
-        if well_formed && text.len() <= crate::limits::MAX_GROUP {
+        if well_formed && text.len() <= MAX_GROUP {
             Ok(ServiceGroup(group.into()))
         } else {
             Err(ParseServiceGroupError)
@@ -323,6 +326,12 @@ impl ServiceConfig {
     }
 }
 
+/// Whether a service group can have a file of this name: a [name](is_name) of at most
+/// [`MAX_FILENAME`](crate::limits::MAX_FILENAME) bytes, so one that stays in the directory that it is written to.
+pub fn is_filename(name: &str) -> bool {
+    name.len() <= MAX_FILENAME && is_name(name)
+}
+
 /// A file of a service group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -333,7 +342,7 @@ pub struct ServiceFile {
     pub incarnation: u64,
     /// Whether `body` is encrypted for the group.
     pub encrypted: bool,
-    /// Its name; at most [`crate::limits::MAX_FILENAME`] bytes.
+    /// Its name: see [`is_filename`].
     pub filename: String,
     /// Its content; at most [`crate::limits::MAX_RUMOR`] bytes with all the rest.
     pub body: Vec<u8>,
@@ -501,6 +510,16 @@ mod tests {
             "#redis.default",
             "a.b#c.d#redis.default",
             "app.env#",
+            "red\n2026-11-30 ERROR forged.default",
+            "redis.default\u{202e}",
+            "re\u{200b}dis.default",
+            "re\0dis.default",
+            "redis.default@ac\u{9b}me",
+            "a\n.b#redis.default",
+            "redis/../x.default",
+            r"redis.default@a\b",
+            " redis.default",
+            "redis.default ",
         ] {
             assert_eq!(
                 text.parse::<ServiceGroup>(),

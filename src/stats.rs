@@ -57,6 +57,7 @@ const REJECTED: [&str; Reject::ALL.len()] = [
     "rejected_bad_group",
     "rejected_store_full",
     "rejected_multipart",
+    "rejected_bad_filename",
 ];
 
 /// How large something is, and how large it may be.

@@ -1,10 +1,12 @@
 //! Everything that can happen, as one type: trace files, diagrams and the simulator's checks are made
 //! from it (PROTOCOL.md §5).
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::member::{Health, Incarnation, MemberId};
+use crate::text::is_hidden;
 use crate::time::Time;
 
 /// What kind of thing happened. The names are those of the trace files.
@@ -79,4 +81,47 @@ pub struct Trace {
     pub swim: Vec<(MemberId, Incarnation, Health)>,
     /// Which rumor, or the text of a `TestEvent`.
     pub rumor: String,
+}
+
+/// Who writes a line of a trace file.
+#[doc(hidden)] // For the fuzzers.
+pub struct TraceWriter<'a> {
+    /// The thread's name.
+    pub thread: &'a str,
+    /// The member's name, or its id.
+    pub server: &'a str,
+    /// The member's id.
+    pub id: MemberId,
+    /// Where it listens.
+    pub listening: SocketAddr,
+}
+
+impl Trace {
+    /// Appends the line of a trace file that tells of it: 12 fields joined by `^`, at this time since 1970.
+    #[doc(hidden)] // For the fuzzers.
+    pub fn write_line(&self, line: &mut String, time: Duration, writer: &TraceWriter<'_>) {
+        let (seconds, nanos) = (time.as_secs(), time.subsec_nanos());
+        let (kind, at) = (self.kind, self.line);
+        let (thread, module) = (plain(writer.thread), plain(self.module));
+        let (server, id, listening) = (plain(writer.server), writer.id, writer.listening);
+        let (to, to_addr) = (shown(self.to), shown(self.to_addr));
+        // Writing to a String cannot fail.
+        let _ = write!(
+            line,
+            "{seconds}.{nanos:09}^{kind}^{thread}^{module}^{at}^{server}^{id}^{to}^{listening}^{to_addr}^"
+        );
+        for (id, incarnation, health) in &self.swim {
+            let _ = write!(line, "{id}-{incarnation}-{health:?} ");
+        }
+        let _ = writeln!(line, "^{}", plain(&self.rumor));
+    }
+}
+
+fn shown(value: Option<impl ToString>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
+}
+
+/// The text without what would break a line, a field or a file name.
+pub(crate) fn plain(text: &str) -> String {
+    text.replace(|c| c == '^' || c == '/' || is_hidden(c), "_")
 }

@@ -3,11 +3,41 @@
 mod node_support;
 
 use butterfly::stats::MessageKind;
-use butterfly::wire::{Message, feature};
+use butterfly::wire::{MemberRecord, Message, feature};
 use butterfly::{Event, Health, MemberId};
 use node_support::*;
 
 const SHOWN: u64 = 1 << 40 | 7;
+
+#[test]
+fn a_name_is_held_without_what_people_would_not_see() {
+    let mut bench = Bench::new();
+    let peer = Peer::ours(1);
+    for (name, held) in [
+        ("web-1", "web-1"),
+        (
+            "red\n2026-11-30 ERROR forged",
+            "red?2026-11-30 ERROR forged",
+        ),
+        ("\x1b[2J\u{202e}web", "?[2J?web"),
+        ("größe", "größe"),
+    ] {
+        let from = MemberRecord {
+            name,
+            ..peer.from()
+        };
+        for _ in 0..2 {
+            let ping = Message::Ping {
+                from,
+                forward_to: None,
+                probe: 0,
+                digest: 0,
+            };
+            bench.feed(&peer, ping, &[]);
+            assert_eq!(bench.node.member(peer.id).unwrap().name, held);
+        }
+    }
+}
 
 #[test]
 fn a_ping_is_answered_to_its_source_with_its_number_and_whom_to_forward_to() {

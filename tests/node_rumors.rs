@@ -5,6 +5,7 @@ mod node_support;
 use butterfly::error::{CommandError, Reject};
 use butterfly::limits::{EAGER_RUMOR, MAX_RUMOR};
 use butterfly::rumor::{Rumor, RumorId, RumorKind};
+use butterfly::wire;
 use butterfly::wire::reconcile::{Part, read_parts};
 use butterfly::{Event, Health, MemberId, Timing};
 use node_support::rumors::{Pushed, bytes_of, config, file, group, hash_of, service};
@@ -124,6 +125,44 @@ fn what_is_too_large_is_refused_and_the_largest_is_taken_by_another() {
         one.node.apply_file(now, file("", 1, 0)),
         Err(CommandError::BadRumor(Reject::MissingField))
     );
+}
+
+#[test]
+fn names_that_do_not_show_or_are_paths_are_refused_wherever_they_come_from() {
+    let forged = Rumor::ServiceConfig(config("red!2026-11-30 ERROR forged", 1, "a"));
+    let reversed = Rumor::ServiceConfig(config("~~~tluafed", 1, "a"));
+    let path = Rumor::ServiceFile(file("..!..!etc!passwd", 1, 3));
+    for (rumor, harmless, evil, reason) in [
+        (&forged, "!", "\n", Reject::BadGroup),
+        (&reversed, "~~~", "\u{202e}", Reject::BadGroup),
+        (&path, "!", "/", Reject::BadFilename),
+        (&path, "!", "\0", Reject::BadFilename),
+    ] {
+        let encoded = wire::encode_rumor(rumor, "").bytes;
+        let text = String::from_utf8(encoded).unwrap();
+        let bytes = text.replace(harmless, evil).into_bytes();
+        let mut bench = bench();
+        bench.hear_bytes(&bytes);
+        assert_eq!(bench.node.restore_rumor(&bytes), Err(reason));
+        assert_eq!(bench.node.rumor_count(), 0, "{rumor:?}");
+        assert_eq!(bench.node.stats().rejected(reason), 1);
+        let rejected = Event::Rejected {
+            reason,
+            from: "10.9.9.9:0".parse().unwrap(),
+            unreported: 0,
+        };
+        assert_eq!(bench.events(), [rejected]);
+    }
+    let mut bench = bench();
+    for name in ["../../etc/passwd", "..", r"a\b", "a\nb", "a\u{200b}"] {
+        let done = bench.node.apply_file(bench.now, file(name, 1, 3));
+        assert_eq!(
+            done,
+            Err(CommandError::BadRumor(Reject::BadFilename)),
+            "{name:?}"
+        );
+    }
+    assert_eq!(bench.node.rumor_count(), 0);
 }
 
 fn config_of_node() -> butterfly::node::NodeConfig {

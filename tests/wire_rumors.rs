@@ -716,6 +716,16 @@ fn other_kinds_lacking_something_they_need_are_refused() {
         (file(group(), None), Reject::MissingField),
         (file(group(), Some(String::new())), Reject::MissingField),
         (file(group(), Some("a".repeat(257))), Reject::Oversized),
+        (
+            file(group(), Some("../../etc/passwd".to_owned())),
+            Reject::BadFilename,
+        ),
+        (file(group(), Some("..".to_owned())), Reject::BadFilename),
+        (file(group(), Some("a\nb".to_owned())), Reject::BadFilename),
+        (
+            file(group(), Some("lmth\u{202e}.exe".to_owned())),
+            Reject::BadFilename,
+        ),
     ] {
         assert_eq!(refusal(&bytes), Some(reason));
     }
@@ -730,6 +740,11 @@ fn other_kinds_lacking_something_they_need_are_refused() {
         rumor_of(kind, Some(pb::rumor::Payload::Election(election)))
     };
     for kind in [3, 8] {
+        let forged = Some("red\n2026-11-30 ERROR forged.default".to_owned());
+        assert_eq!(
+            refusal(&election(kind, forged, &[])),
+            Some(Reject::BadGroup)
+        );
         assert_eq!(refusal(&election(kind, group(), &[&"c".repeat(32)])), None);
         assert_eq!(
             refusal(&election(kind, None, &[])),

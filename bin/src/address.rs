@@ -2,6 +2,8 @@
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
+use butterfly::text::is_hidden;
+
 use crate::cli::DEFAULT_GATEWAY;
 use crate::failure::Failure;
 
@@ -53,7 +55,7 @@ pub fn peer(text: &str) -> Result<Peer, String> {
 /// Whether it may be the name of a host: not too long, and nothing in it that no resolver takes.
 fn is_host_name(host: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte) || byte >= 0x80;
-    (1..=253).contains(&host.len()) && host.bytes().all(fits)
+    (1..=253).contains(&host.len()) && host.bytes().all(fits) && !host.contains(is_hidden)
 }
 
 /// The addresses that a `HOST:PORT` stands for, one at least, asked of the resolver now.
@@ -96,6 +98,8 @@ mod tests {
             "10.0.0.7:0",
             "::1:9638",
             "a b:1",
+            "a\u{202e}b:1",
+            "a\u{85}b:1",
             "http://web:80",
         ] {
             assert!(peer(text).is_err(), "{text}");

@@ -16,7 +16,7 @@ use log::{Level, debug, error, info, log, log_enabled, warn};
 use crate::address::Peer;
 use crate::logging::Log;
 use crate::memory::Memory;
-use crate::output::{count, printable, rumor, short_id, who};
+use crate::output::{count, rumor, short_id, who};
 use crate::quiet::{Solitude, Throttle};
 use crate::ring_key;
 use crate::seeds::{self, Seeds};
@@ -390,7 +390,7 @@ impl Agent {
         let listening = self.member.local_addr();
         info!("member {} listens on {listening}", me.member.id);
         if !me.name.is_empty() {
-            info!("its name is {}", printable(me.name));
+            info!("its name is {}", me.name);
         }
         if me.member.swim_addr() != listening {
             info!("it tells others that it is at {}", me.member.swim_addr());

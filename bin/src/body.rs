@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
 use butterfly::limits::{MAX_FILENAME, MAX_RUMOR};
+use butterfly::text::is_name;
 
 use crate::failure::Failure;
 
@@ -57,6 +58,12 @@ pub fn name(path: &Path, given: Option<&str>) -> Result<String, Failure> {
         return Err(Failure::usage(format_args!(
             "a file's name has 1 to {MAX_FILENAME} bytes, {name:?} has {}",
             name.len()
+        )));
+    }
+    if !is_name(name) {
+        return Err(Failure::usage(format_args!(
+            "{name:?} is no name that a file of a group can have: a path, . or .., or with characters that do not show \
+             (--name NAME for another)"
         )));
     }
     Ok(name.to_owned())

@@ -234,7 +234,7 @@ fn is_timeout(error: &ureq::Error) -> bool {
 fn refusal(text: &[u8], status: u16) -> String {
     let value: Value = serde_json::from_slice(text).unwrap_or(json!({}));
     match value.get("error").and_then(Value::as_str) {
-        Some(message) => crate::output::printable(message).into_owned(),
+        Some(message) => message.to_owned(),
         None => {
             format!("HTTP status {status}, and not as a member says it: is another program there?")
         }

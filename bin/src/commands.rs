@@ -136,7 +136,7 @@ pub fn leave(args: &LeaveArgs) -> Result<(), Failure> {
     }
     let who = match before.id.parse() {
         Ok(id) => output::who(&before.name, id),
-        Err(_) => output::printable(&before.id).into_owned(),
+        Err(_) => before.id,
     };
     output::tell(&format!("{who}, at {}, has left", client.gateway()));
     Ok(())
@@ -195,7 +195,7 @@ fn pick(members: &[MemberRow], text: &str) -> Result<MemberId, Failure> {
         rows => {
             let list: Vec<_> = rows
                 .iter()
-                .map(|row| format!("{} {}", row.id, output::printable(&row.name)))
+                .map(|row| format!("{} {}", row.id, row.name))
                 .collect();
             Err(Failure::failed(format_args!(
                 "{text:?} may mean any of: {}",

@@ -114,7 +114,7 @@ fn show_config(args: &ConfigShowArgs) -> Result<(), Failure> {
     // This one first: it says so if there is none.
     let text = client.get_bytes(&path("/config", &[("group", group)]))?;
     match args.output.output {
-        Format::Table => output::print_bytes(&text),
+        Format::Table => output::print_body(&text),
         Format::Json => {
             let rows: Vec<RumorRow> =
                 client.get(&rumors_path(Some("service_config"), Some(group)))?;
@@ -148,7 +148,7 @@ fn upload_file(args: &FileUploadArgs) -> Result<(), Failure> {
     output::tell(&format!(
         "{} tells the ring: file {} of {}, {}, incarnation {incarnation}",
         client.gateway(),
-        output::printable(&name),
+        name,
         file.group,
         output::count(bytes.len(), "byte")
     ));
@@ -160,7 +160,7 @@ fn get_file(args: &FileGetArgs) -> Result<(), Failure> {
     let of = [("group", args.group.as_str()), ("name", &args.name)];
     let bytes = client.get_bytes(&path("/file", &of))?;
     match &args.output {
-        None => output::print_bytes(&bytes),
+        None => output::print_body(&bytes),
         Some(path) => write(path, &bytes),
     }
 }

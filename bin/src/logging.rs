@@ -1,8 +1,9 @@
-//! The log on standard error: a time, a level and a line.
+//! The log on standard error: a time, a level and a line, whatever texts are in it.
 
 use std::io::{self, Write};
 use std::time::Duration;
 
+use butterfly::text::visible;
 use env_logger::{Builder, Env, Target, WriteStyle};
 
 use crate::background::Background;
@@ -26,7 +27,7 @@ pub fn start() -> io::Result<Log> {
     let background = Background::start("log", io::stderr(), |lost| {
         format!("butterfly: {lost} log lines were lost here, as nobody read the log in time\n")
     })?;
-    let mut builder = Builder::from_env(Env::default().default_filter_or("info"));
+    let mut builder = builder(Env::default());
     // Behind the thread the logger cannot see what standard error is.
     let style = std::env::var("RUST_LOG_STYLE");
     if style.is_ok_and(|style| style == "always" || style == "never") {
@@ -36,11 +37,6 @@ pub fn start() -> io::Result<Log> {
     }
     let started = builder
         .target(Target::Pipe(Box::new(background.clone())))
-        .format(|out, record| {
-            let (time, level) = (out.timestamp_millis(), record.level());
-            let style = out.default_level_style(level);
-            writeln!(out, "{time} {style}{level:<5}{style:#} {}", record.args())
-        })
         .try_init();
     // It fails only if a log was started before, and then there is one.
     drop(started);
@@ -57,11 +53,69 @@ impl Log {
     pub fn finish(&self, ended: Result<(), Failure>) -> Result<(), Failure> {
         let ended = ended.map_err(|failure| {
             if let Some(line) = failure.line() {
-                self.background.hand_over(format!("{line}\n").as_bytes());
+                self.background
+                    .hand_over(format!("{}\n", visible(&line)).as_bytes());
             }
             failure.said()
         });
         self.background.flush(LAST_LINES);
         ended
+    }
+}
+
+fn builder(env: Env<'_>) -> Builder {
+    let mut builder = Builder::from_env(env.default_filter_or("info"));
+    builder.format(|out, record| {
+        let (time, level) = (out.timestamp_millis(), record.level());
+        let style = out.default_level_style(level);
+        let line = record.args().to_string();
+        writeln!(out, "{time} {style}{level:<5}{style:#} {}", visible(&line))
+    });
+    builder
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use log::{Level, Log, Record};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_record_is_one_line_whatever_is_in_it() {
+        let written = Written::default();
+        let mut builder = builder(Env::new().filter("NO_SUCH_VARIABLE"));
+        let logger = builder
+            .target(Target::Pipe(Box::new(written.clone())))
+            .build();
+        let text = "red\n2026-11-30T12:00:00.000Z ERROR forged\u{202e}\x1b[2J";
+        logger.log(
+            &Record::builder()
+                .level(Level::Warn)
+                .args(format_args!("group {text}"))
+                .build(),
+        );
+        let log = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        let (time, rest) = log.split_once(' ').unwrap();
+        assert!(time.ends_with('Z'), "{log}");
+        assert_eq!(
+            rest,
+            "WARN  group red\\n2026-11-30T12:00:00.000Z ERROR forged\\u{202e}\\u{1b}[2J\n"
+        );
     }
 }

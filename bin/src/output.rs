@@ -1,9 +1,9 @@
 //! Standard output, where data goes, and what makes text fit to be shown there.
 
-use std::borrow::Cow;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::time::Duration;
 
+use butterfly::text::{is_hidden, visible};
 use butterfly::{MemberId, RumorId, RumorKind};
 
 use crate::failure::Failure;
@@ -25,14 +25,44 @@ pub fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
     }
 }
 
+/// Writes a body that others wrote to standard output at once: as it is, unless people are to read it there.
+pub fn print_body(bytes: &[u8]) -> Result<(), Failure> {
+    if io::stdout().is_terminal() {
+        print(&shown_body(bytes))
+    } else {
+        print_bytes(bytes)
+    }
+}
+
+/// The lines of a body, with their tabs, as people may see them.
+fn shown_body(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let line = |line: &str| line.split('\t').map(visible).collect::<Vec<_>>().join("\t");
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// A message about the command line, which repeats some of it: the arguments in it as people may see them.
+pub fn with_args_shown(message: &str, args: impl Iterator<Item = String>) -> String {
+    args.filter(|arg| arg.contains(is_hidden))
+        .fold(message.to_owned(), |message, arg| {
+            let value = arg.split_once('=').map(|(_, value)| value);
+            let message = message.replace(&arg, &visible(&arg));
+            value
+                .filter(|value| !value.is_empty())
+                .map_or(message.clone(), |value| {
+                    message.replace(value, &visible(value))
+                })
+        })
+}
+
 /// Writes one line to standard output at once.
 pub fn print_line(line: &str) -> Result<(), Failure> {
     print(&format!("{line}\n"))
 }
 
-/// Writes one line of talk to standard error; nobody need listen.
+/// Writes one line of talk to standard error, whatever texts are in it; nobody need listen.
 pub fn tell(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = writeln!(io::stderr(), "{}", visible(line));
 }
 
 /// Whether colours are wanted (<https://no-color.org>) on a stream that is a terminal, or not.
@@ -40,15 +70,6 @@ pub fn colours_wanted(stream: &impl IsTerminal) -> bool {
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
     !refused && !dumb && stream.is_terminal()
-}
-
-/// A text from the network, made safe for a terminal: control characters become `?`.
-pub fn printable(text: &str) -> Cow<'_, str> {
-    if text.chars().any(char::is_control) {
-        Cow::Owned(text.replace(char::is_control, "?"))
-    } else {
-        Cow::Borrowed(text)
-    }
 }
 
 /// The first eight digits of an id: what people tell members apart by.
@@ -61,7 +82,7 @@ pub fn who(name: &str, id: MemberId) -> String {
     if name.is_empty() {
         short_id(id)
     } else {
-        format!("{} ({})", printable(name), short_id(id))
+        format!("{} ({})", visible(name), short_id(id))
     }
 }
 
@@ -69,7 +90,7 @@ pub fn who(name: &str, id: MemberId) -> String {
 pub fn rumor(id: &RumorId) -> String {
     match id.kind {
         RumorKind::Service => format!("service {} of {:.8}", id.key, id.id),
-        RumorKind::ServiceFile => format!("file {} of {}", printable(&id.id), id.key),
+        RumorKind::ServiceFile => format!("file {} of {}", visible(&id.id), id.key),
         RumorKind::ServiceConfig => format!("configuration of {}", id.key),
         RumorKind::Election | RumorKind::ElectionUpdate => format!("{} of {}", id.kind, id.key),
         RumorKind::Departure => format!("departure for good of {:.8}", id.id),
@@ -95,9 +116,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_would_drive_a_terminal_is_taken_out() {
-        assert_eq!(printable("web-1"), "web-1");
-        assert_eq!(printable("\x1b[2Jweb\n"), "?[2Jweb?");
+    fn a_terminal_shows_a_body_line_by_line() {
+        assert_eq!(
+            shown_body(b"port = 1\n\thost = \"a\"\n"),
+            "port = 1\n\thost = \"a\"\n"
+        );
+        assert_eq!(shown_body(b"\x1b[2J\r\n\xff"), "\\u{1b}[2J\\r\n\u{fffd}");
+        assert_eq!(
+            shown_body("\u{202e}1 = trop".as_bytes()),
+            r"\u{202e}1 = trop"
+        );
+    }
+
+    #[test]
+    fn what_a_script_put_into_the_command_line_is_shown_as_what_it_is() {
+        let args = ["butterfly", "config", "red\nERROR x", "--name=a\u{202e}b"];
+        let message = "error: invalid value 'red\nERROR x'\nand 'a\u{202e}b'\n";
+        assert_eq!(
+            with_args_shown(message, args.into_iter().map(str::to_owned)),
+            "error: invalid value 'red\\nERROR x'\nand 'a\\u{202e}b'\n"
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use butterfly::RumorKind;
 
-use crate::output::{count, printable};
+use crate::output::count;
 use crate::rumor_row::{ElectionRow, RumorRow, Says};
 use crate::table::{Table, who};
 
@@ -29,11 +29,11 @@ pub fn services(rows: &[RumorRow], names: &Names, health: &HashMap<String, Strin
         }
         notes.extend(still_told(row));
         table.row(vec![
-            shown(&service.group),
+            service.group.clone(),
             who(&service.member, names),
             service.incarnation.to_string(),
-            shown(&service.pkg),
-            shown(&service.sys.ip),
+            service.pkg.clone(),
+            service.sys.ip.clone(),
             notes.join(", "),
         ]);
     }
@@ -58,10 +58,10 @@ pub fn elections(rows: &[RumorRow], names: &Names) -> String {
             _ => continue,
         };
         table.row(vec![
-            shown(&election.group),
+            election.group.clone(),
             purpose.into(),
             election.term.to_string(),
-            shown(&election.status),
+            election.status.clone(),
             who(&election.candidate, names),
             election.suitability.to_string(),
             election.votes.len().to_string(),
@@ -72,7 +72,7 @@ pub fn elections(rows: &[RumorRow], names: &Names) -> String {
 
 /// How far an election is, in a line.
 pub fn standing(kind: RumorKind, election: &ElectionRow, names: &Names) -> String {
-    let (group, term) = (shown(&election.group), election.term);
+    let (group, term) = (election.group.clone(), election.term);
     let candidate = who(&election.candidate, names);
     match election.status.as_str() {
         "finished" if kind == RumorKind::ElectionUpdate => {
@@ -116,7 +116,7 @@ fn cells(row: &RumorRow, names: &Names) -> Vec<String> {
     let cells = |kind: &str, group: &str, what: String, version: u64, note: String| {
         vec![
             kind.to_owned(),
-            shown(group),
+            group.to_owned(),
             what,
             version.to_string(),
             note,
@@ -131,7 +131,7 @@ fn cells(row: &RumorRow, names: &Names) -> Vec<String> {
             if service.withdrawn {
                 "withdrawn".into()
             } else {
-                shown(&service.pkg)
+                service.pkg.clone()
             },
         ),
         Says::ServiceConfig(config) => cells(
@@ -144,7 +144,7 @@ fn cells(row: &RumorRow, names: &Names) -> Vec<String> {
         Says::ServiceFile(file) => cells(
             "service_file",
             &file.group,
-            shown(&file.filename),
+            file.filename.clone(),
             file.incarnation,
             encrypted(file.encrypted),
         ),
@@ -157,12 +157,12 @@ fn cells(row: &RumorRow, names: &Names) -> Vec<String> {
 fn election_cells(kind: &str, election: &ElectionRow, names: &Names) -> Vec<String> {
     vec![
         kind.to_owned(),
-        shown(&election.group),
+        election.group.clone(),
         who(&election.candidate, names),
         election.term.to_string(),
         format!(
             "{}, {}",
-            shown(&election.status),
+            election.status.clone(),
             count(election.votes.len(), "vote")
         ),
     ]
@@ -178,10 +178,6 @@ fn encrypted(is: bool) -> String {
 
 fn still_told(row: &RumorRow) -> Option<&'static str> {
     row.hot.then_some("still being told")
-}
-
-fn shown(text: &str) -> String {
-    printable(text).into_owned()
 }
 
 #[cfg(test)]
@@ -226,10 +222,10 @@ mod tests {
         assert_eq!(
             rumors(&rows, &names),
             "\
-KIND            GROUP           WHAT            INC  SIZE  NOTE
-election        redis.default   web (1a1a1a1a)  2    40    finished, 2 votes
-service_config  redis.default?  -               7    40    still being told
-departure       -               3c3c3c3c        0    40
+KIND            GROUP                WHAT            INC  SIZE  NOTE
+election        redis.default        web (1a1a1a1a)  2    40    finished, 2 votes
+service_config  redis.default\\u{1b}  -               7    40    still being told
+departure       -                    3c3c3c3c        0    40
 
 3 rumors, 120 bytes
 "

@@ -3,10 +3,12 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use crate::output::printable;
+use butterfly::text::visible;
+
 use crate::view::{MemberRow, Status};
 
-/// Lines up columns, two spaces apart. What a cell takes on the screen is what it holds: colour comes after.
+/// Lines up columns, two spaces apart. What a cell takes on the screen is what it holds: texts from the network are made
+/// visible when they come in, and colour comes after.
 pub struct Table {
     rows: Vec<Vec<String>>,
 }
@@ -19,7 +21,8 @@ impl Table {
     }
 
     pub fn row(&mut self, cells: Vec<String>) {
-        self.rows.push(cells);
+        let shown = cells.into_iter().map(|cell| visible(&cell).into_owned());
+        self.rows.push(shown.collect());
     }
 
     /// The lines; `paint` may colour a padded cell, told its row (the head is 0) and column.
@@ -119,10 +122,10 @@ fn cells(row: &MemberRow, members: &[MemberRow], blocked: bool) -> Vec<String> {
         if row.name.is_empty() {
             "-".into()
         } else {
-            printable(&row.name).into_owned()
+            row.name.clone()
         },
         row.swim_addr().to_string(),
-        printable(&row.health).into_owned(),
+        row.health.clone(),
         row.incarnation.to_string(),
         row.rtt_us
             .map_or_else(|| "-".into(), |micros| span(Duration::from_micros(micros))),
@@ -162,19 +165,19 @@ fn notes(row: &MemberRow, members: &[MemberRow], blocked: bool) -> Vec<String> {
 
 fn known_as(id: &str, members: &[MemberRow]) -> String {
     match members.iter().find(|row| row.id == id) {
-        Some(row) if !row.name.is_empty() => printable(&row.name).into_owned(),
+        Some(row) if !row.name.is_empty() => row.name.clone(),
         _ => short(id),
     }
 }
 
 fn short(id: &str) -> String {
-    printable(id).chars().take(8).collect()
+    id.chars().take(8).collect()
 }
 
 /// A member as people are told of it, by its whole id.
 pub fn who(id: &str, names: &HashMap<String, String>) -> String {
     match names.get(id) {
-        Some(name) if !name.is_empty() => format!("{} ({})", printable(name), short(id)),
+        Some(name) if !name.is_empty() => format!("{name} ({})", short(id)),
         _ => short(id),
     }
 }
@@ -184,9 +187,9 @@ pub fn status(status: &Status, names: &HashMap<String, String>) -> String {
     let blocked: Vec<_> = status.blocked.iter().map(|id| who(id, names)).collect();
     let counts = status.members;
     let name = if status.name.is_empty() {
-        "-".into()
+        "-".to_owned()
     } else {
-        printable(&status.name)
+        status.name.clone()
     };
     let keys = match status.ring_keys.as_slice() {
         [] => "none: the ring is open".to_owned(),
@@ -194,7 +197,7 @@ pub fn status(status: &Status, names: &HashMap<String, String>) -> String {
     };
     let lines = [
         ("id", status.id.clone()),
-        ("name", name.into_owned()),
+        ("name", name),
         ("address", status.address.to_string()),
         ("listening", status.listening.to_string()),
         ("incarnation", status.incarnation.to_string()),
@@ -223,7 +226,7 @@ pub fn status(status: &Status, names: &HashMap<String, String>) -> String {
         ("blocked", listed(&blocked)),
         ("seeds", listed(&status.seeds)),
     ];
-    let line = |(label, text): &(&str, String)| format!("{label:<12}  {}\n", printable(text));
+    let line = |(label, text): &(&str, String)| format!("{label:<12}  {}\n", visible(text));
     lines.iter().map(line).collect()
 }
 
@@ -336,9 +339,9 @@ pub mod tests {
         assert_eq!(
             members(&rows, &status_of(2), false),
             "\
-ID        NAME  ADDRESS        HEALTH   INC  RTT     SINCE  NOTE
-1a1a1a1a  web?  10.0.0.2:9638  alive    3    153 us  1m1s   this member
-2b2b2b2b  -     10.0.0.2:9638  suspect  3    -       1m1s   suspected by web? and ffffffff, 1.2 s left
+ID        NAME       ADDRESS        HEALTH   INC  RTT     SINCE  NOTE
+1a1a1a1a  web\\u{1b}  10.0.0.2:9638  alive    3    153 us  1m1s   this member
+2b2b2b2b  -          10.0.0.2:9638  suspect  3    -       1m1s   suspected by web\\u{1b} and ffffffff, 1.2 s left
 
 2 known: 1 alive, 1 suspect, 0 confirmed, 0 departed; local health 2 (0 best, 8 worst)
 "

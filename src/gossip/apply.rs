@@ -9,6 +9,7 @@ use crate::limits::{MAX_FILENAME, MAX_RUMOR};
 use crate::member::MemberId;
 use crate::ring::Ring;
 use crate::rumor::{Rumor, RumorId, Service, ServiceConfig, ServiceFile, ServiceGroup};
+use crate::text::is_name;
 use crate::wire::encode_rumor;
 
 impl Gossip {
@@ -123,6 +124,9 @@ impl Gossip {
                 size: file.filename.len(),
                 most: MAX_FILENAME,
             });
+        }
+        if !is_name(&file.filename) {
+            return Err(CommandError::BadRumor(Reject::BadFilename));
         }
         self.publish(env, ring, &Rumor::ServiceFile(file))
     }

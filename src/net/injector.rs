@@ -11,6 +11,7 @@ use mio::{Events, Poll, Registry, Token};
 use rand::RngExt;
 
 use super::gossip::{Link, Options, Report};
+use crate::error::Reject;
 use crate::limits::{MAX_GOSSIP_FRAME, MAX_RUMOR};
 use crate::rumor::Rumor;
 use crate::wire::{self, CLIENT, RingKey};
@@ -54,6 +55,9 @@ pub enum InjectError {
         /// Its size, bytes.
         size: usize,
     },
+    /// Every member would drop it.
+    #[error("no member takes it: {0}")]
+    Refused(#[from] Reject),
     /// The member, or the way to it, is too slow.
     #[error("{to} did not take the rumor within {within:?}: is it stopped?")]
     NotTaken {
@@ -123,7 +127,7 @@ impl Injector {
     /// Hands a rumor to the connection. If many wait for it already, this waits until it took some.
     ///
     /// # Errors
-    /// [`InjectError::TooLarge`], and what the system says if the connection is lost.
+    /// [`InjectError::TooLarge`] or [`InjectError::Refused`], and what the system says if the connection is lost.
     pub fn push(&mut self, rumor: &Rumor) -> Result<(), InjectError> {
         let payload = wire::encode_rumor(rumor, CLIENT).bytes;
         if payload.len() > MAX_RUMOR {
@@ -131,6 +135,7 @@ impl Injector {
                 size: payload.len(),
             });
         }
+        wire::read_rumor(&payload)?.rumor()?;
         let seal = self.key.as_ref().map(|key| (key, rand::rng().random()));
         let mut frame = Vec::new();
         wire::seal_into(seal, &payload, &mut frame);

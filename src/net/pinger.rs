@@ -11,6 +11,7 @@ use rand::rngs::ThreadRng;
 use crate::limits::MAX_DATAGRAM_SENT;
 use crate::member::{Incarnation, MemberId};
 use crate::node::SEND_BUFFER;
+use crate::text;
 use crate::wire::{self, Encoder, HEADROOM, MemberRecord, Message, RingKey, feature};
 
 /// Sends SWIM pings to one member and waits for their Acks, on a blocking socket of its own.
@@ -125,7 +126,7 @@ impl Pinger {
             Message::Ack { from, probe, .. } if probe == 0 || probe == number => Some(Pong {
                 rtt,
                 id: from.id,
-                name: from.name.to_owned(),
+                name: text::cleaned(from.name).into_owned(),
                 incarnation: from.incarnation,
             }),
             _ => None,

@@ -1,6 +1,5 @@
-//! Trace files (PROTOCOL.md §5): one a member, one line an event, 12 fields joined by `^`.
+//! Trace files (PROTOCOL.md §5): one a member, one line an event.
 
-use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -10,7 +9,7 @@ use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::member::MemberId;
-use crate::trace::Trace;
+use crate::trace::{Trace, TraceWriter, plain};
 
 /// Set to anything: traces are written.
 const SWITCH: &str = "TRACE_SWIM";
@@ -137,33 +136,13 @@ impl Writer {
         let time = time.max(self.last + Duration::from_nanos(1));
         self.last = time;
         let thread = thread::current();
-        let line = &mut self.lines;
-        let Trace {
-            kind,
-            module,
-            line: at,
-            ..
-        } = trace;
-        // Writing to a String cannot fail.
-        let _ = write!(
-            line,
-            "{}.{:09}^{kind}^",
-            time.as_secs(),
-            time.subsec_nanos()
-        );
-        let _ = write!(
-            line,
-            "{}^{}^{at}^",
-            plain(thread.name().unwrap_or_default()),
-            plain(module)
-        );
-        let _ = write!(line, "{}^{}^", self.server, self.id);
-        let _ = write!(line, "{}^{}^", shown(trace.to), self.listening);
-        let _ = write!(line, "{}^", shown(trace.to_addr));
-        for (id, incarnation, health) in &trace.swim {
-            let _ = write!(line, "{id}-{incarnation}-{health:?} ");
-        }
-        let _ = writeln!(line, "^{}", plain(&trace.rumor));
+        let writer = TraceWriter {
+            thread: thread.name().unwrap_or_default(),
+            server: &self.server,
+            id: self.id,
+            listening: self.listening,
+        };
+        trace.write_line(&mut self.lines, time, &writer);
     }
 }
 
@@ -193,23 +172,6 @@ fn write_in_background(
         .name("butterfly-trace".into())
         .spawn(write)?;
     Ok((sender, ended))
-}
-
-fn shown(value: Option<impl ToString>) -> String {
-    value.map(|value| value.to_string()).unwrap_or_default()
-}
-
-/// The text without what would break a line, a field or a file name.
-fn plain(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            if c == '^' || c == '/' || c.is_control() {
-                '_'
-            } else {
-                c
-            }
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use super::news::{COLD, RowKey};
 use super::row::{NONE, Row, flag};
 use crate::growth;
 use crate::member::{Health, Incarnation, Member, MemberId};
+use crate::text;
 use crate::time::Time;
 
 pub(crate) struct Table {
@@ -257,8 +258,9 @@ impl Table {
         }
     }
 
-    /// The name has at most [`MAX_NAME`](crate::limits::MAX_NAME) bytes.
+    /// The name has at most [`MAX_NAME`](crate::limits::MAX_NAME) bytes, and is kept without what people would not see.
     pub fn set_name(&mut self, key: RowKey, name: &str) {
+        let name = &*text::cleaned(name);
         let Some(row) = self.rows.get_mut(key as usize) else {
             return;
         };

@@ -13,6 +13,7 @@ use crate::rumor::{
     Election, ElectionStatus, Rumor, RumorKind, Service, ServiceConfig, ServiceFile, ServiceGroup,
     SysInfo,
 };
+use crate::text::is_name;
 
 /// Who a rumor comes from that no member sent, as today's senders have it, and every departure; nobody relies
 /// on it.
@@ -236,6 +237,9 @@ fn file(payload: &[u8]) -> Result<ServiceFile, Reject> {
         .ok_or(Reject::MissingField)?;
     if filename.len() > MAX_FILENAME {
         return Err(Reject::Oversized);
+    }
+    if !is_name(filename) {
+        return Err(Reject::BadFilename);
     }
     Ok(ServiceFile {
         group: service_group(group)?,

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use butterfly::limits::MAX_NAME;
+use butterfly::text::is_hidden;
 use butterfly::{MemberId, Timing};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -424,9 +425,9 @@ fn member_name(text: &str) -> Result<String, String> {
             text.len()
         ));
     }
-    if text.chars().any(char::is_control) {
+    if text.contains(is_hidden) {
         return Err(format!(
-            "write a name of at most {MAX_NAME} bytes without control characters"
+            "write a name of at most {MAX_NAME} bytes without control characters and others that do not show"
         ));
     }
     Ok(text.into())
@@ -547,7 +548,12 @@ mod tests {
     fn a_name_is_short_and_printable() {
         assert_eq!(member_name("web-1"), Ok("web-1".into()));
         assert_eq!(member_name(&"x".repeat(MAX_NAME)), Ok("x".repeat(MAX_NAME)));
-        for text in ["x".repeat(MAX_NAME + 1), "a\nb".into(), "\x1b[2J".into()] {
+        for text in [
+            "x".repeat(MAX_NAME + 1),
+            "a\nb".into(),
+            "\x1b[2J".into(),
+            "a\u{202e}b".into(),
+        ] {
             let error = member_name(&text).unwrap_err();
             assert!(error.contains(&MAX_NAME.to_string()), "{error}");
         }

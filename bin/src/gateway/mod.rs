@@ -5,6 +5,7 @@
 
 mod answer;
 mod connection;
+pub mod fuzz;
 mod guard;
 mod http;
 mod params;

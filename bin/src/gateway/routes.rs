@@ -146,6 +146,11 @@ pub fn room(guard: &Guard, request: &Request) -> Result<usize, Answer> {
     })
 }
 
+/// Whether this request is one that can be asked, by its method, path and body; the refusal if not.
+pub fn check(request: &Request) -> Result<(), Answer> {
+    find(request).map(drop)
+}
+
 fn find(request: &Request) -> Result<&'static Route, Answer> {
     let mut at_path = ROUTES.iter().filter(|route| route.path == request.path);
     let wanted = match request.method.as_str() {
@@ -271,7 +276,11 @@ fn depart(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
 }
 
 pub fn conflict(error: CommandError) -> Answer {
-    Answer::refusal(409, error.to_string())
+    let status = match error {
+        CommandError::BadRumor(_) => 400,
+        _ => 409,
+    };
+    Answer::refusal(status, error.to_string())
 }
 
 pub fn parse<T: DeserializeOwned>(request: &Request) -> Result<T, Answer> {

@@ -11,8 +11,6 @@ use butterfly::wire::proto::swim::Membership;
 use protobuf::{Enum, EnumOrUnknown, Message};
 use serde_json::{Map, Value, json};
 
-use crate::output::printable;
-
 /// What else there is to say of an entry, by name.
 type Facts = Vec<(&'static str, Value)>;
 
@@ -63,7 +61,7 @@ impl Entry {
             said.incarnation
                 .map_or_else(|| "-".into(), |number| number.to_string()),
             self.bytes.to_string(),
-            printable(&note).into_owned(),
+            note,
         ]
     }
 
@@ -94,7 +92,7 @@ fn or_dash(text: &str) -> String {
     if text.is_empty() {
         "-".into()
     } else {
-        printable(text).into_owned()
+        text.to_owned()
     }
 }
 

@@ -10,4 +10,5 @@ mod scorecard;
 mod sim;
 mod stalled;
 mod store;
+mod text;
 mod tools;

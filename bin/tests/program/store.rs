@@ -156,7 +156,7 @@ fn every_entry_is_a_line() {
             AMBER,
             " 7 ",
             "health suspect, address 10.0.0.7, swim port 9638",
-            "gossip port 9639, name am?ber, persistent",
+            "gossip port 9639, name am\\u{1b}ber, persistent",
         ],
         &[
             "service ",

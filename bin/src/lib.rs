@@ -1,0 +1,93 @@
+//! The program `butterfly`, as a library: for its `main`, and for the fuzzers.
+
+mod address;
+mod agent;
+mod background;
+mod body;
+mod cli;
+mod client;
+mod commands;
+mod demo;
+mod descriptors;
+mod failure;
+#[doc(hidden)]
+pub mod fuzz;
+mod gateway;
+mod gossip;
+mod inject;
+mod logging;
+mod memory;
+mod output;
+mod ping;
+mod quiet;
+mod resolver;
+mod ring_key;
+mod rumor_row;
+mod rumor_table;
+mod run;
+mod secret;
+mod seeds;
+mod sim;
+mod store;
+mod sys_info;
+mod table;
+mod timing;
+mod view;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use butterfly::text::is_hidden;
+use clap::Parser;
+
+use cli::{Cli, Command};
+use failure::Failure;
+
+/// Does what the command line asks for; returns the exit code.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return say(&error),
+    };
+    match dispatch(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+/// The help, or what is wrong with the command line.
+fn say(error: &clap::Error) -> ExitCode {
+    let args = || std::env::args_os().map(|arg| arg.to_string_lossy().into_owned());
+    if args().any(|arg| arg.contains(is_hidden)) {
+        let message = output::with_args_shown(&error.render().to_string(), args());
+        let _ = io::stderr().write_all(message.as_bytes());
+    } else {
+        // Nobody need listen.
+        let _ = error.print();
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+fn dispatch(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Demo(args) => demo::demo(&args),
+        Command::Run(args) => run::run(&args),
+        Command::Members(args) => commands::members(&args),
+        Command::Status(args) => commands::status(&args),
+        Command::Join(args) => commands::join(&args),
+        Command::Leave(args) => commands::leave(&args),
+        Command::Block(args) => commands::block(&args),
+        Command::Unblock(args) => commands::unblock(&args),
+        Command::Service(args) => gossip::service(&args.command),
+        Command::Config(args) => gossip::config(&args.command),
+        Command::File(args) => gossip::file(&args.command),
+        Command::Election(args) => gossip::election(&args.command),
+        Command::Depart(args) => gossip::depart(&args),
+        Command::Rumors(args) => gossip::rumors(&args),
+        Command::Inject(args) => inject::inject(&args),
+        Command::Ping(args) => ping::ping(&args),
+        Command::Sim(args) => sim::sim(&args),
+        Command::RingKey(args) => ring_key::run(&args),
+        Command::Store(args) => store::run(&args),
+    }
+}

@@ -1,0 +1,28 @@
+//! What the fuzzers call: each subject takes any bytes, and panics if something does not hold that has to.
+//!
+//! `fuzz/fuzz_targets` gives them to libFuzzer; `tests/corpus.rs` here replays the corpus on any toolchain.
+
+mod input;
+mod key;
+mod node;
+mod said;
+mod snapshot;
+mod trace;
+
+pub use butterfly_bin::fuzz::gateway;
+pub use key::key;
+pub use node::node;
+pub use snapshot::snapshot;
+pub use trace::trace;
+
+/// A subject, by the name of its corpus.
+pub type Subject = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const SUBJECTS: [Subject; 5] = [
+    ("gateway", gateway),
+    ("key", key),
+    ("node", node),
+    ("snapshot", snapshot),
+    ("trace", trace),
+];
