@@ -101,7 +101,7 @@ impl Node {
         };
         let mut swim = Swim::new(&config, &mut env);
         let gossip = Gossip::new(&config.timing, config.gossip_port != 0, &mut env);
-        swim.set_rumors(gossip.store().checksum());
+        swim.set_rumors(gossip.store().checksum(), gossip.is_starting());
         Node {
             env,
             swim,

@@ -49,6 +49,7 @@ impl Swim {
             self.pushing,
             self.somebody_left,
             self.rumors,
+            self.starting,
         )
             .hash(hasher);
         (self.witness.in_a_row(), self.witness.suspects()).hash(hasher);
@@ -119,7 +120,7 @@ mod tests {
     #[test]
     fn what_changes_shows_in_what_stands_for_the_state() {
         type Change = (&'static str, fn(&mut Swim));
-        let changes: [Change; 21] = [
+        let changes: [Change; 22] = [
             ("no probe", |swim| swim.probe = None),
             ("news was told", |swim| {
                 let other = swim.table.find(&OTHER).unwrap();
@@ -153,6 +154,7 @@ mod tests {
             }),
             ("something to read", |swim| swim.unread ^= true),
             ("rumors", |swim| swim.rumors += 1),
+            ("it compared them", |swim| swim.starting ^= true),
             ("blocked", |swim| _ = swim.blocked.insert(OTHER)),
             ("gone for good", |swim| _ = swim.exiled.insert(OTHER)),
             ("in doubt of itself", |swim| swim.local_health.worsen()),

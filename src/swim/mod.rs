@@ -95,6 +95,8 @@ pub(crate) enum Notice {
     Raised(MemberId),
     /// A peer that can compare holds other rumors.
     Mismatch(MemberId),
+    /// While this member starts: this one was running before, and holds the `same` rumors or others.
+    Running { id: MemberId, same: bool },
     /// A peer says something of its store of rumors.
     Compared { id: MemberId, parts: Vec<u8> },
     /// A member that is gone for good sent a message; its PULL socket would be there.
@@ -154,6 +156,8 @@ pub(crate) struct Swim {
     filler: RowKey,
     /// Stands for the rumors that this member holds, to be told in Acks.
     rumors: u32,
+    /// This member has not compared its rumors yet, which its Acks say.
+    starting: bool,
     /// What gossip has to know.
     notices: VecDeque<Notice>,
     /// Gone for good, by departure rumors.
@@ -215,6 +219,7 @@ impl Swim {
             cookie_key: env.rng.random(),
             filler: 0,
             rumors: 0,
+            starting: false,
             notices: VecDeque::new(),
             exiled: BTreeSet::new(),
             helpers: Vec::new(),
@@ -240,6 +245,7 @@ impl Swim {
             | Timer::RumorAgain
             | Timer::RumorRound
             | Timer::RumorDrip
+            | Timer::StartDue
             | Timer::ElectionDue => {}
         }
     }

@@ -141,6 +141,7 @@ impl Peer {
             table: false,
             rumors: 0,
             reconcile: &[],
+            starting: false,
         }
     }
 
