@@ -242,6 +242,7 @@ impl Node {
     pub fn know(&mut self, member: &Member, name: &str) {
         self.swim.know(&mut self.env, member, name);
         self.gossip.count_provisional();
+        self.settle();
     }
 
     /// Lets membership and gossip know what each has to know of the other.
