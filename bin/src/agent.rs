@@ -44,6 +44,7 @@ pub struct Agent {
     changes: Throttle,
     refuted: Throttle,
     lagged: Throttle,
+    corrected: Throttle,
     solitude: Solitude,
     memory: Memory,
     log: Log,
@@ -71,6 +72,7 @@ impl Agent {
             changes: Throttle::new(MOST_CHANGES, Duration::from_secs(1)),
             refuted: Throttle::new(1, SELDOM),
             lagged: Throttle::new(1, SELDOM),
+            corrected: Throttle::new(1, SELDOM),
             solitude: Solitude::default(),
             memory: Memory::default(),
             log,
@@ -249,6 +251,16 @@ impl Agent {
                 self.left = true;
             }
             Event::RumorChanged(id) => self.log_rumor(&id),
+            Event::RumorCorrected(id) => {
+                if let Some(more) = self.corrected.admit_with_count(Instant::now()) {
+                    warn!(
+                        "{}: the disk held something else in the same version, so the copy of the others is kept: the \
+                         disk is damaged, or what it held is old{}",
+                        rumor(&id),
+                        and_more(more)
+                    );
+                }
+            }
             Event::RumorGone(id) => self.log_news(format_args!("{}: gone", rumor(&id))),
             Event::LeaderElected {
                 kind,
