@@ -69,11 +69,14 @@ impl Gossip {
     }
 
     pub(super) fn start_due(&mut self, env: &mut Env) {
-        match self.starting.end(self.timing.period) {
-            Some(end) if end > env.now => env.timers.insert(end, Timer::StartDue),
-            Some(_) => return self.count_provisional(),
-            None => return,
+        let Some(end) = self.starting.end(self.timing.period) else {
+            return;
         };
+        if end > env.now {
+            env.timers.insert(end, Timer::StartDue);
+        } else {
+            self.count_provisional();
+        }
     }
 
     /// Start is over: what the disk held counts like anything else.
