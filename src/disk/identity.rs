@@ -5,10 +5,11 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
+use super::checksum::{self, Known, Sum};
 use super::replace::{remove_unfinished, replace};
 use super::snapshot::Snapshot;
 use super::snapshot_file::{SnapshotFileError, keep_aside};
-use super::writer::Writer;
+use super::writer::{Paths, Writer};
 use crate::limits::INCARNATION_RESERVE;
 use crate::member::{Incarnation, MemberId};
 
@@ -18,6 +19,9 @@ pub struct DataDir {
     /// Keeps the lock.
     _id_file: File,
     snapshot: PathBuf,
+    checksum: PathBuf,
+    /// What the file of checksums said at the start.
+    checksums: Known,
     writer: Writer,
 }
 
@@ -107,11 +111,25 @@ impl DataDir {
         replace(&path, |file| write!(file, "{mark}")).map_err(at(&path))?;
         let snapshot = dir.join(format!("{id}.rst"));
         remove_unfinished(&snapshot);
-        let writer = Writer::start(path.clone(), snapshot.clone()).map_err(at(&path))?;
+        let checksum = checksum::path_of(&snapshot);
+        remove_unfinished(&checksum);
+        let checksums = checksum::read(&checksum).map_err(at(&checksum))?;
+        let in_place = match &checksums {
+            Known::Sums(sums) => sums.clone(),
+            Known::Nothing | Known::Damaged => Vec::new(),
+        };
+        let paths = Paths {
+            mark: path.clone(),
+            snapshot: snapshot.clone(),
+            checksum: checksum.clone(),
+        };
+        let writer = Writer::start(paths, in_place).map_err(at(&path))?;
         Ok((
             DataDir {
                 _id_file: id_file,
                 snapshot,
+                checksum,
+                checksums,
                 writer,
             },
             StoredIdentity {
@@ -122,16 +140,36 @@ impl DataDir {
         ))
     }
 
-    /// The snapshot of an earlier run, if there is one; to be called before one is stored. A bad one is kept
-    /// aside as `<member id>.rst.bad-1`, with a warning in the log, and the member starts without.
+    /// The snapshot of an earlier run, if there is one; to be called before one is stored. A bad one, and one that is
+    /// not as its checksum in `<member id>.rst.sum` says, is kept aside as `<member id>.rst.bad-1`, with a warning in the
+    /// log, and the member starts without. One without a checksum, and one that a peer wrote since, is given all the same,
+    /// with a warning that it is unverified.
     ///
     /// # Errors
     /// The file cannot be read, or is bad and cannot be moved.
     pub fn load_snapshot(&self) -> Result<Option<Snapshot>, DiskError> {
         let path = &self.snapshot;
-        let why = match Snapshot::read_file(path) {
-            Ok(snapshot) => return Ok(Some(snapshot)),
+        let why = match Snapshot::read_file_with_sum(path) {
+            Ok((snapshot, sum)) => match self.doubt(&snapshot, sum) {
+                Doubt::None => {
+                    self.writer.found(sum);
+                    return Ok(Some(snapshot));
+                }
+                Doubt::Unverified(why) => {
+                    self.writer.found(sum);
+                    log::warn!("restored, but unverified: {}: {why}", path.display());
+                    return Ok(Some(snapshot));
+                }
+                Doubt::Damaged => SnapshotFileError::Checksum,
+            },
             Err(SnapshotFileError::Io(error)) if error.kind() == ErrorKind::NotFound => {
+                if self.checksums != Known::Nothing {
+                    log::warn!(
+                        "starting without rumors: {} is gone, though its checksum is there",
+                        path.display()
+                    );
+                    checksum::remove(&self.checksum);
+                }
                 return Ok(None);
             }
             // The file may be good, and readable to someone else or at another time.
@@ -140,6 +178,7 @@ impl DataDir {
         };
         match keep_aside(path) {
             Ok(kept) => {
+                checksum::remove(&self.checksum);
                 log::warn!(
                     "starting without rumors: {}: {why}; it is kept as {}",
                     path.display(),
@@ -155,6 +194,19 @@ impl DataDir {
         }
     }
 
+    /// Whether the checksum speaks for a snapshot that was read.
+    fn doubt(&self, snapshot: &Snapshot, sum: Sum) -> Doubt {
+        match &self.checksums {
+            Known::Nothing => Doubt::Unverified("no checksum stands beside it"),
+            Known::Damaged => Doubt::Unverified("the checksum beside it does not read"),
+            Known::Sums(sums) if sums.contains(&sum) => Doubt::None,
+            Known::Sums(_) if snapshot.is_stamped() => Doubt::Damaged,
+            Known::Sums(_) => {
+                Doubt::Unverified("the checksum beside it is older: another program wrote it since")
+            }
+        }
+    }
+
     /// Stores a new mark, soon, off the caller's thread.
     pub fn store_mark(&self, mark: Incarnation) {
         self.writer.write_mark(mark.get());
@@ -165,6 +217,13 @@ impl DataDir {
     pub fn store_snapshot(&mut self, snapshot: Snapshot) {
         self.writer.write_snapshot(snapshot);
     }
+}
+
+/// What speaks against a snapshot that can be read.
+enum Doubt {
+    None,
+    Unverified(&'static str),
+    Damaged,
 }
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> DiskError {

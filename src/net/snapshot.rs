@@ -42,6 +42,7 @@ fn of(node: &Node) -> Snapshot {
     for (kind, rumor) in node.encoded_rumors() {
         snapshot.push(section_of(kind), rumor);
     }
+    snapshot.stamp();
     snapshot
 }
 
