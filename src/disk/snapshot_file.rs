@@ -62,15 +62,24 @@ fn read(path: &Path) -> Result<Vec<u8>, SnapshotFileError> {
 
 /// Moves a bad file out of the way, to `….bad-1`. Older ones move on, and the oldest is forgotten.
 pub(super) fn keep_aside(path: &Path) -> io::Result<PathBuf> {
+    let kept = make_room(path)?;
+    fs::rename(path, &kept)?;
+    Ok(kept)
+}
+
+/// Keeps a copy of a bad file that is still needed itself.
+pub(super) fn keep_copy(path: &Path, content: &[u8]) -> io::Result<()> {
+    fs::write(make_room(path)?, content)
+}
+
+fn make_room(path: &Path) -> io::Result<PathBuf> {
     for number in (1..MAX_BAD_SNAPSHOTS).rev() {
         match fs::rename(aside(path, number), aside(path, number + 1)) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
         }
     }
-    let kept = aside(path, 1);
-    fs::rename(path, &kept)?;
-    Ok(kept)
+    Ok(aside(path, 1))
 }
 
 fn aside(path: &Path, number: usize) -> PathBuf {
