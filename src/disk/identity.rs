@@ -4,6 +4,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::checksum::{self, Known, Sum};
 use super::regular;
@@ -84,6 +85,9 @@ pub enum DiskError {
         /// Why it cannot be moved.
         error: io::Error,
     },
+    /// What was to be stored last could not be written; the name of the file, and why.
+    #[error("{0}")]
+    Lost(String),
     /// Another process uses the directory.
     #[error("{0} is in use by another member; stop that one or give another directory")]
     InUse(PathBuf),
@@ -218,6 +222,33 @@ impl DataDir {
     /// Stores a new mark, soon, off the caller's thread.
     pub fn store_mark(&self, mark: Incarnation) {
         self.writer.write_mark(mark.get());
+    }
+
+    /// Has this called whenever the disk has answered, by another thread.
+    pub fn tell(&self, answered: impl Fn() + Send + Sync + 'static) {
+        self.writer.tell(Box::new(answered));
+    }
+
+    /// The newest mark for which the disk has answered: it is on disk, or it cannot be written, which the log says.
+    pub fn answered_mark(&self) -> Option<Incarnation> {
+        self.writer.answered_mark().and_then(Incarnation::new)
+    }
+
+    /// Nothing more will be stored. What was is written soon.
+    pub fn end(&self) {
+        self.writer.end();
+    }
+
+    /// After [`end`](DataDir::end): whether the newest mark and snapshot are on disk; `None`: they are still being
+    /// written, though the caller waited for as long as that.
+    pub fn outcome(&self, patience: Duration) -> Option<Result<(), DiskError>> {
+        let outcome = self.writer.outcome(patience)?;
+        Some(outcome.map_err(DiskError::Lost))
+    }
+
+    /// What is still to be written is given up: dropping this waits for nothing.
+    pub fn abandon(&mut self) {
+        self.writer.abandon();
     }
 
     /// Stores a new snapshot, soon, off the caller's thread; one that still waits is forgotten. If it cannot

@@ -10,7 +10,7 @@ use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::checksum::{self, Sum, Summing};
 use super::replace::{replace, replace_after};
@@ -33,6 +33,8 @@ struct Shared {
     state: Mutex<State>,
     /// There is something to do.
     wake: Condvar,
+    /// The thread has ended.
+    ended: Condvar,
 }
 
 /// What waits, and what became of what does not. It is locked for moments only, never while the disk works.
@@ -101,6 +103,7 @@ impl Writer {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             wake: Condvar::new(),
+            ended: Condvar::new(),
         });
         let mut marks = Marks {
             shared: Arc::clone(&shared),
@@ -156,9 +159,14 @@ impl Writer {
     }
 
     /// Whether all that was given is on disk, or what could not be written last, and why; `None`: the thread is not
-    /// done.
-    pub fn outcome(&self) -> Option<Result<(), String>> {
+    /// done, though it was waited for as long as that.
+    pub fn outcome(&self, patience: Duration) -> Option<Result<(), String>> {
         let state = self.shared.state();
+        let waited = self
+            .shared
+            .ended
+            .wait_timeout_while(state, patience, |state| !state.ended);
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         let failed = state.failed.iter().flatten().next_back().cloned();
         state.ended.then(|| failed.map_or(Ok(()), Err))
     }
@@ -200,6 +208,7 @@ fn work(marks: &mut Marks, snapshots: &mut Snapshots) {
         log::error!("{failed}; it ends, so the newest content is lost, and the one before stays");
     }
     shared.answer(|state| state.ended = true);
+    shared.ended.notify_all();
 }
 
 /// A snapshot's file, and the checksum beside it.
@@ -353,8 +362,6 @@ impl LogGate {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
