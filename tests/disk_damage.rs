@@ -116,6 +116,7 @@ fn all_hold(sim: &mut Sim, expected: &BTreeSet<Vec<u8>>) -> bool {
 
 type Damage = fn(&mut Vec<u8>, &mut StdRng);
 
+#[allow(clippy::ptr_arg)] // All kinds are of one type.
 fn flip(bytes: &mut Vec<u8>, rng: &mut StdRng) {
     let at = rng.random_range(0..bytes.len());
     bytes[at] ^= 1 << rng.random_range(0..8);
@@ -125,6 +126,7 @@ fn truncate(bytes: &mut Vec<u8>, rng: &mut StdRng) {
     bytes.truncate(rng.random_range(0..bytes.len()));
 }
 
+#[allow(clippy::ptr_arg)]
 fn zero_a_page(bytes: &mut Vec<u8>, rng: &mut StdRng) {
     let pages = bytes.len().div_ceil(PAGE);
     let first = rng.random_range(0..pages) * PAGE;

@@ -126,7 +126,7 @@ fn no_incarnation_is_told_before_its_mark_is_on_disk() {
     bench.meet(&[peer]);
     bench.prove(&peer, &[]);
     let before = bench.me().incarnation;
-    let mut hears = |bench: &mut Bench, health, number| {
+    let hears = |bench: &mut Bench, health, number| {
         let record = bench.me().said(health, number);
         let mut datagram = bench.datagram(&peer.ack(0), &[record]);
         let now = bench.now;

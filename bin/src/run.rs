@@ -22,7 +22,7 @@ use crate::failure::Failure;
 use crate::gateway::{Gateway, Token as BearerToken};
 use crate::logging::{self, Log};
 use crate::output;
-use crate::ring_key;
+use crate::ring_key::{self, KeyFiles};
 use crate::seeds::Seeds;
 use crate::timing;
 
@@ -78,7 +78,9 @@ impl Program {
 
         let signals = signals(&poll).map_err(no_loop)?;
         let waker = Waker::new(poll.registry(), RESOLVED).map_err(no_loop)?;
-        let seeds = Seeds::new(Arc::new(waker));
+        let waker = Arc::new(waker);
+        let seeds = Seeds::new(Arc::clone(&waker));
+        let key_files = KeyFiles::new(args.ring_key.clone(), waker);
         let member = Butterfly::bind(config).map_err(|error| match error {
             BindError::Departed { id } => expelled(id, &way_back(args)),
             BindError::Gossip { .. } => Failure::failed(format_args!(
@@ -91,7 +93,7 @@ impl Program {
             .register(&mut SourceFd(&fd), SWIM, Interest::READABLE)
             .map_err(no_loop)?;
 
-        let mut agent = Agent::new(member, seeds, args.ring_key.clone(), &keys, log.clone());
+        let mut agent = Agent::new(member, seeds, key_files, &keys, log.clone());
         agent.gateway = gateway.as_ref().map(Gateway::local_addr);
         for peer in &peers {
             if let Some(why) = agent.unreachable(peer) {
@@ -195,6 +197,7 @@ impl Program {
         }
         if woken(RESOLVED) {
             self.agent.seeds_resolved();
+            self.agent.keys_read();
         }
         if let Some(gateway) = &mut self.gateway {
             for event in events.iter().filter(|event| event.token() >= GATEWAY) {
