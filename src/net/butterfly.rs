@@ -67,7 +67,7 @@ pub struct Butterfly {
     stopped: bool,
     pub(super) data_dir: Option<DataDir>,
     /// The mark that the disk was given and has not answered for, and when it is waited for no longer.
-    mark: Option<(Incarnation, Instant)>,
+    pub(super) mark: Option<(Incarnation, Instant)>,
     /// The disk was given the last.
     pub(super) finished: bool,
     pub(super) snapshots: snapshot::Schedule,

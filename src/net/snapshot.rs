@@ -80,7 +80,7 @@ impl Butterfly {
         self.store_mark();
         self.store_snapshot_now();
         self.write_traces();
-        self.finished = true;
+        (self.finished, self.mark) = (true, None);
         if let Some(data_dir) = &self.data_dir {
             data_dir.end();
         }
