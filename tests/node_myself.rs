@@ -283,6 +283,7 @@ fn its_own_pings_that_come_back_are_no_conflict() {
                     table: false,
                     rumors: 0,
                     reconcile: &[],
+                    starting: false,
                 };
                 bench.feed(&peer, ack, &[]);
             }

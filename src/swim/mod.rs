@@ -486,9 +486,9 @@ impl Swim {
     }
 
     /// Sees to it that the mark on disk stays ahead of the incarnation in use (PROTOCOL.md §4): the next one is asked for
-    /// when half of what is reserved is used, so that hardly any raise has to wait for it.
+    /// when three quarters of what is reserved are used, so that hardly any raise has to wait for it.
     fn reserve(&mut self, incarnation: Incarnation) {
-        if incarnation.plus(INCARNATION_RESERVE / 2) > self.reserved {
+        if incarnation.plus(INCARNATION_RESERVE / 4) > self.reserved {
             self.reserved = incarnation.plus(INCARNATION_RESERVE);
             self.reserve_due = true;
         }

@@ -93,10 +93,8 @@ Examples:
 
 const EXIT_CODES: &str = "Exit codes: 0 ok, 1 failed, 2 usage.";
 const EXIT_CODES_OF_WAITING: &str = "Exit codes: 0 ok, 1 failed, 2 usage, 3 not reached in time.";
-const EXIT_CODES_OF_RUN: &str =
-    "Exit codes: 0 ok, 1 failed, 2 usage, 4 told to depart for good, 5 its last snapshot is not stored.";
-const EXIT_CODES_OF_ALL: &str =
-    "Exit codes: 0 ok, 1 failed, 2 usage, 3 not reached in time, 4 told to depart for good, 5 not stored.";
+const EXIT_CODES_OF_RUN: &str = "Exit codes: 0 ok, 1 failed, 2 usage, 4 told to depart for good, 5 its last snapshot is not stored.";
+const EXIT_CODES_OF_ALL: &str = "Exit codes: 0 ok, 1 failed, 2 usage, 3 not reached in time, 4 told to depart for good, 5 not stored.";
 
 /// Members of a ring that find each other, and find out who is dead.
 #[derive(Debug, Parser)]
