@@ -286,7 +286,9 @@ pub struct NodeConfig {
     pub name: String,
     /// The incarnation it starts with.
     pub incarnation: Incarnation,
-    /// Incarnations below this one are reserved on disk; [`poll_reserve`](crate::Node::poll_reserve) asks for more.
+    /// Incarnations up to this one are reserved on disk, and none above it is used;
+    /// [`poll_reserve`](crate::Node::poll_reserve) asks for more, and [`handle_stored`](crate::Node::handle_stored) grants
+    /// it. [`Incarnation::MAX`]: there is no disk.
     pub reserved: Incarnation,
     /// The address at which others know it; `None`: it learns it from them.
     pub ip: Option<IpAddr>,

@@ -37,6 +37,8 @@ pub(crate) enum Timer {
     RumorRound,
     /// Some rumors are to be told again to a peer that cannot compare stores.
     RumorDrip,
+    /// The time to compare with others before the disk's rumors count may be over.
+    StartDue,
     /// Elections are to be looked at.
     ElectionDue,
     /// The next step of leaving.

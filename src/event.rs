@@ -64,6 +64,9 @@ pub enum Event {
     },
     /// A rumor is new here, or says something else than before.
     RumorChanged(Arc<RumorId>),
+    /// A copy of the ring's took the place of what the disk held, which said something else in the same version: the
+    /// disk is damaged, or what it held is old. [`RumorChanged`](Event::RumorChanged) comes, too.
+    RumorCorrected(Arc<RumorId>),
     /// A rumor is held no more: its member departed.
     RumorGone(Arc<RumorId>),
     /// A group has a leader, also if it is the one that it had, in a new term.

@@ -86,6 +86,10 @@ pub const REJECT_LOG_INTERVAL: Duration = Duration::from_secs(10);
 /// How far ahead of the incarnation in use the mark on disk lies (PROTOCOL.md §4).
 pub const INCARNATION_RESERVE: u64 = 64;
 
+/// How long an incarnation waits at most until its mark is on disk: a disk that hangs must not keep a member from
+/// saying that it lives, and nobody is given up sooner.
+pub const MARK_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Commands of other threads that one wake of the loop carries out before the ring gets its turn.
 pub const COMMANDS_PER_WAKE: usize = 256;
 

@@ -5,7 +5,7 @@
 //! | kind | methods | rule |
 //! |---|---|---|
 //! | look | [`members`](Node::members), [`health_of`](Node::health_of), [`rumors`](Node::rumors), [`stats`](Node::stats), … | never changes anything |
-//! | feed | [`handle_datagram`](Node::handle_datagram), [`handle_rumor`](Node::handle_rumor), [`handle_sent`](Node::handle_sent), [`handle_timeout`](Node::handle_timeout), [`handle_unreachable`](Node::handle_unreachable), [`handle_backlog`](Node::handle_backlog) | never fails: bad input is counted, and told by an event now and then |
+//! | feed | [`handle_datagram`](Node::handle_datagram), [`handle_rumor`](Node::handle_rumor), [`handle_sent`](Node::handle_sent), [`handle_timeout`](Node::handle_timeout), [`handle_unreachable`](Node::handle_unreachable), [`handle_backlog`](Node::handle_backlog), [`handle_stored`](Node::handle_stored) | never fails: bad input is counted, and told by an event now and then |
 //! | command | [`join`](Node::join), [`leave`](Node::leave), [`announce`](Node::announce), [`apply_config`](Node::apply_config), … | takes effect, or changes nothing and says why |
 //! | drain | [`poll_datagram`](Node::poll_datagram), [`poll_push`](Node::poll_push), [`poll_event`](Node::poll_event), [`poll_trace`](Node::poll_trace), [`poll_timeout`](Node::poll_timeout) | call until empty |
 //!
@@ -101,7 +101,7 @@ impl Node {
         };
         let mut swim = Swim::new(&config, &mut env);
         let gossip = Gossip::new(&config.timing, config.gossip_port != 0, &mut env);
-        swim.set_rumors(gossip.store().checksum());
+        swim.set_rumors(gossip.store().checksum(), gossip.is_starting());
         Node {
             env,
             swim,
@@ -520,8 +520,16 @@ impl Node {
         Some(self.clock.driver_time(self.env.timers.next_deadline()?))
     }
 
-    /// A new mark to store: incarnations below it are about to be used (PROTOCOL.md §4).
+    /// A new mark to store (PROTOCOL.md §4). Incarnations up to it are used only once
+    /// [`handle_stored`](Node::handle_stored) says that it is on disk.
     pub fn poll_reserve(&mut self) -> Option<Incarnation> {
         self.swim.poll_reserve()
+    }
+
+    /// A mark of [`poll_reserve`](Node::poll_reserve) is on disk.
+    pub fn handle_stored(&mut self, now: Time, mark: Incarnation) {
+        self.advance_unless_paused(now);
+        self.swim.mark_stored(&mut self.env, mark);
+        self.settle();
     }
 }

@@ -115,6 +115,8 @@ pub struct Stats {
     pub rumors_adopted: u64,
     /// Rumors received that are older than what is held, or about who is gone.
     pub rumors_stale: u64,
+    /// Rumors from the disk that a copy of the ring's replaced, as it said something else in the same version.
+    pub rumors_corrected: u64,
     /// Rumors that a peer's connection took.
     pub rumors_sent: u64,
     /// Rumors that none took: the peer cannot be reached, or is slow.
@@ -197,6 +199,7 @@ impl Stats {
             ("rumor_bytes_received", self.rumor_bytes_received),
             ("rumors_adopted", self.rumors_adopted),
             ("rumors_stale", self.rumors_stale),
+            ("rumors_corrected", self.rumors_corrected),
             ("rumors_sent", self.rumors_sent),
             ("rumors_not_taken", self.rumors_not_taken),
             ("rumor_bytes_sent", self.rumor_bytes_sent),

@@ -49,6 +49,9 @@ pub struct RumorView<'a> {
     pub size: usize,
     /// Whether it is still to be told to others.
     pub hot: bool,
+    /// The disk held it, and it does not count yet: it is neither told nor compared, and any copy of the ring's takes its
+    /// place.
+    pub provisional: bool,
     bytes: &'a [u8],
 }
 
@@ -56,15 +59,16 @@ impl<'a> RumorView<'a> {
     pub(crate) fn new(
         id: &'a RumorId,
         version: u64,
-        size: usize,
         hot: bool,
+        provisional: bool,
         bytes: &'a [u8],
     ) -> Self {
         RumorView {
             id,
             version,
-            size,
+            size: bytes.len(),
             hot,
+            provisional,
             bytes,
         }
     }

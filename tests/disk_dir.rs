@@ -306,3 +306,121 @@ fn a_bad_snapshot_that_cannot_be_moved_is_an_error_that_says_all() {
     }
     assert_eq!(fs::read(file(&dir, "")).unwrap(), [9; 100]);
 }
+
+/// A snapshot as the program writes it.
+fn stamped(number: u32) -> Snapshot {
+    let mut snapshot = snapshot(number);
+    snapshot.stamp();
+    assert!(snapshot.is_stamped());
+    snapshot
+}
+
+/// The checksum of a new snapshot is on disk before that takes the place of the old one.
+#[test]
+fn a_crash_between_the_two_files_costs_neither() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = |number| {
+        let mut data = open(&dir);
+        data.load_snapshot().unwrap();
+        data.store_snapshot(stamped(number));
+        drop(data);
+        fs::read(file(&dir, "")).unwrap()
+    };
+    let first = store(1);
+    let second = store(2);
+    assert!(logged(&dir).is_empty());
+    for (content, number) in [(&first, 1), (&second, 2)] {
+        fs::write(file(&dir, ""), content).unwrap();
+        // Unfinished files of either are no obstacle.
+        fs::write(file(&dir, ".tmp"), "half").unwrap();
+        fs::write(file(&dir, ".sum.tmp"), "half").unwrap();
+        let data = open(&dir);
+        assert_eq!(data.load_snapshot().unwrap(), Some(stamped(number)));
+    }
+    // After that, nothing but the newest is as it was written.
+    store(3);
+    store(4);
+    fs::write(file(&dir, ""), &first).unwrap();
+    assert!(open(&dir).load_snapshot().unwrap().is_none());
+    let lines = logged(&dir);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    for part in ["WARN", "it is damaged", ".bad-1"] {
+        assert!(lines[0].contains(part), "{part} is not in {lines:?}");
+    }
+}
+
+#[test]
+fn a_snapshot_that_no_checksum_speaks_for_is_restored_and_that_is_said_once() {
+    type Change = fn(&TempDir);
+    let changes: [(&str, Change); 3] = [
+        ("no checksum", |dir| {
+            fs::remove_file(file(dir, ".sum")).unwrap()
+        }),
+        ("does not read", |dir| {
+            fs::write(file(dir, ".sum"), "\0\0\0").unwrap()
+        }),
+        // A peer writes all messages anew, without what it does not know.
+        ("another program wrote it", |dir| {
+            let mut bytes = Vec::new();
+            snapshot(1).write_to(&mut bytes).unwrap();
+            fs::write(file(dir, ""), bytes).unwrap();
+        }),
+    ];
+    for (says, change) in changes {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(logged(&dir).is_empty());
+        let mut data = open(&dir);
+        data.store_snapshot(stamped(1));
+        drop(data);
+        change(&dir);
+        let mut data = open(&dir);
+        assert!(data.load_snapshot().unwrap().is_some());
+        let lines = logged(&dir);
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        for part in ["WARN", "unverified", says] {
+            assert!(lines[0].contains(part), "{part} is not in {lines:?}");
+        }
+        // The next one has its checksum again.
+        data.store_snapshot(stamped(2));
+        drop(data);
+        assert_eq!(open(&dir).load_snapshot().unwrap(), Some(stamped(2)));
+        assert_eq!(logged(&dir).len(), 1);
+    }
+}
+
+#[test]
+fn a_snapshot_that_is_gone_is_missed_once() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(logged(&dir).is_empty());
+    let mut data = open(&dir);
+    data.store_snapshot(stamped(1));
+    drop(data);
+    fs::remove_file(file(&dir, "")).unwrap();
+    for _ in 0..2 {
+        assert!(open(&dir).load_snapshot().unwrap().is_none());
+    }
+    let lines = logged(&dir);
+    assert!(
+        lines.len() == 1 && lines[0].contains("is gone"),
+        "{lines:?}"
+    );
+}
+
+/// The checksum can be written, and the snapshot cannot take its place: the old one is still as it was written.
+#[test]
+fn a_snapshot_that_cannot_be_put_in_place_leaves_the_old_one_verified() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut data = open(&dir);
+    data.store_snapshot(stamped(1));
+    until("the first is stored", || stored(&dir) == Some(stamped(1)));
+    let checksum = fs::read(file(&dir, ".sum")).unwrap();
+    for number in 2..20 {
+        // The checksum cannot be written either.
+        symlink("/dev/full", file(&dir, ".sum.tmp")).unwrap();
+        data.store_snapshot(stamped(number));
+        until("it failed", || !is_there(&file(&dir, ".sum.tmp")));
+    }
+    drop(data);
+    assert_eq!(fs::read(file(&dir, ".sum")).unwrap(), checksum);
+    assert_eq!(open(&dir).load_snapshot().unwrap(), Some(stamped(1)));
+}

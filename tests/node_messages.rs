@@ -312,6 +312,7 @@ fn the_last_receiver_of_a_forwarded_ack_keeps_the_address_in_it() {
         table: false,
         rumors: 0,
         reconcile: &[],
+        starting: false,
     };
     bench.feed(&relay, ack, &[]);
     let view = bench.node.member(target.id).unwrap();
@@ -402,6 +403,7 @@ fn a_blocked_member_is_ignored_but_for_acks_that_are_passed_on() {
         table: false,
         rumors: 0,
         reconcile: &[],
+        starting: false,
     };
     bench.feed(&other, forwarded, &[]);
     assert_eq!(bench.held(&blocked), Some((Health::Alive, 9)));

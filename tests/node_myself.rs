@@ -109,10 +109,45 @@ fn a_mark_is_announced_now_and_then_only() {
         bench
             .node
             .handle_datagram(bench.now, peer.addr, &mut datagram);
-        marks.extend(bench.node.poll_reserve());
+        if let Some(mark) = bench.node.poll_reserve() {
+            bench.node.handle_stored(bench.now, mark);
+            marks.push(mark);
+        }
     }
     assert!((2..=5).contains(&marks.len()), "{marks:?}");
     assert_eq!(bench.me().incarnation, 203);
+}
+
+/// What others remember is far above what is reserved: after a crash it could be used again.
+#[test]
+fn no_incarnation_is_told_before_its_mark_is_on_disk() {
+    let mut bench = Bench::new();
+    let peer = Peer::ours(1);
+    bench.meet(&[peer]);
+    bench.prove(&peer, &[]);
+    let before = bench.me().incarnation;
+    let hears = |bench: &mut Bench, health, number| {
+        let record = bench.me().said(health, number);
+        let mut datagram = bench.datagram(&peer.ack(0), &[record]);
+        let now = bench.now;
+        bench.node.handle_datagram(now, peer.addr, &mut datagram);
+    };
+    // Each is about the same life, however often it is said; the highest counts.
+    for number in [100_000, 100_000, 200_000, 150_000] {
+        hears(&mut bench, Health::Suspect, number);
+        assert_eq!(bench.me().incarnation, before);
+    }
+    let mark = bench.node.poll_reserve().unwrap();
+    assert!(mark > incarnation(200_001), "{mark}");
+    // The disk is slow, and answered for an older one.
+    bench.node.handle_stored(bench.now, incarnation(100_001));
+    assert_eq!(bench.me().incarnation, before);
+    bench.node.handle_stored(bench.now, mark);
+    assert_eq!(bench.me().incarnation, 200_001);
+    assert_eq!(bench.node.stats().refutations, 2);
+    // The next ones are reserved.
+    hears(&mut bench, Health::Suspect, 200_001);
+    assert_eq!(bench.me().incarnation, 200_002);
 }
 
 /// Nothing is higher: this can only be survived, not refuted.
@@ -248,6 +283,7 @@ fn its_own_pings_that_come_back_are_no_conflict() {
                     table: false,
                     rumors: 0,
                     reconcile: &[],
+                    starting: false,
                 };
                 bench.feed(&peer, ack, &[]);
             }

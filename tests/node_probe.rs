@@ -354,6 +354,7 @@ fn a_forwarded_ack_ends_the_probe_with_its_number_or_without() {
             table: false,
             rumors: 0,
             reconcile: &[],
+            starting: false,
         };
         bench.feed(&relay, ack, &[]);
         bench.advance_with_living(secs(0.45), &[relay]);
@@ -512,6 +513,7 @@ fn another_name_is_noticed_by_a_ping_mostly_and_by_the_next_answer_to_a_probe_at
             table: false,
             rumors: 0,
             reconcile: &[],
+            starting: false,
         };
         bench.feed(&peer, ack, &[]);
         assert_eq!(name(&bench), Some(new));

@@ -282,6 +282,7 @@ fn who_compares_unproved_is_asked_to_prove_its_address_and_then_compared_with() 
         table: false,
         rumors: bench.node.rumor_checksum() ^ 1,
         reconcile: &[],
+        starting: false,
     };
     bench.feed(&stranger, proof, &[]);
     assert_eq!(bench.node.stats().comparisons, before + 1);
@@ -298,6 +299,7 @@ fn an_ack_with_another_checksum_begins_a_comparison_now_and_then() {
         table: false,
         rumors,
         reconcile: &[],
+        starting: false,
     };
     let checksum = bench.node.rumor_checksum();
     let before = bench.node.stats().comparisons;

@@ -45,6 +45,7 @@ struct Seen {
     /// An Ack's checksum of rumors, and its parts of a comparison as the generated code writes them.
     rumors: u32,
     reconcile: Vec<u8>,
+    starting: bool,
     memberships: Vec<Result<SeenMembership, Reject>>,
 }
 
@@ -148,16 +149,20 @@ impl Seen {
                 record.accusers.collect(),
             )
         };
-        let (rumors, reconcile) = match swim.message {
+        let (rumors, reconcile, starting) = match swim.message {
             Message::Ack {
-                rumors, reconcile, ..
-            } => (rumors, canonical(reconcile)),
-            _ => (0, Vec::new()),
+                rumors,
+                reconcile,
+                starting,
+                ..
+            } => (rumors, canonical(reconcile), starting),
+            _ => (0, Vec::new(), false),
         };
         Seen {
             kind,
             rumors,
             reconcile,
+            starting,
             from: SeenMember::ours(swim.message.from()),
             other: other.as_ref().map(SeenMember::ours),
             probe,
@@ -196,18 +201,19 @@ impl Seen {
             let member = SeenMember::generated(&m.member, Some(address))?;
             Ok((member, health, ids.take(MAX_ACCUSERS).collect()))
         };
-        let (rumors, reconcile) = match swim.payload.as_ref().unwrap() {
+        let (rumors, reconcile, starting) = match swim.payload.as_ref().unwrap() {
             pb::swim::Payload::Ack(m) => {
                 let parts = m.reconcile.as_ref();
                 let parts = parts.map(without_unknown);
-                (m.rumors(), parts.unwrap_or_default())
+                (m.rumors(), parts.unwrap_or_default(), m.starting())
             }
-            _ => (0, Vec::new()),
+            _ => (0, Vec::new(), false),
         };
         Seen {
             kind,
             rumors,
             reconcile,
+            starting,
             from: SeenMember::generated(from, ip(from)).unwrap(),
             other: other.map(|m| SeenMember::generated(m, ip(m)).unwrap()),
             probe,
@@ -236,6 +242,7 @@ impl Seen {
                 table: self.extra != 0,
                 rumors: self.rumors,
                 reconcile: &self.reconcile,
+                starting: self.starting,
             },
             3 => Message::PingReq {
                 from,
@@ -365,7 +372,7 @@ prop_compose! {
         has_other in any::<bool>(),
         probe in number(),
         extra in any::<u32>(),
-        (rumors, reconcile) in (prop_oneof![Just(0), any::<u32>()], pb_reconcile()),
+        (rumors, reconcile, starting) in (prop_oneof![Just(0), any::<u32>()], pb_reconcile(), any::<bool>()),
         memberships in vec(seen_membership(), 0..8),
     ) -> Seen {
         Seen {
@@ -383,6 +390,7 @@ prop_compose! {
                 2 => reconcile.write_to_bytes().unwrap(),
                 _ => Vec::new(),
             },
+            starting: kind == 2 && starting,
             memberships: memberships.into_iter().map(Ok).collect(),
         }
     }
@@ -439,14 +447,14 @@ prop_compose! {
         probe in option::of(number()),
         digest in option::of(any::<u32>()),
         table in option::of(any::<bool>()),
-        (rumors, reconcile) in (option::of(any::<u32>()), option::of(pb_reconcile())),
+        (rumors, reconcile, starting) in (option::of(any::<u32>()), option::of(pb_reconcile()), option::of(any::<bool>())),
         membership in vec(pb_membership(), 0..6),
     ) -> pb::Swim {
         let from = MessageField::some(from);
         let special_fields = Default::default();
         let payload = match kind {
             1 => pb::swim::Payload::Ping(pb::Ping { from, forward_to: other.into(), probe, digest, special_fields }),
-            2 => pb::swim::Payload::Ack(pb::Ack { from, forward_to: other.into(), probe, table, rumors, reconcile: reconcile.into(), special_fields }),
+            2 => pb::swim::Payload::Ack(pb::Ack { from, forward_to: other.into(), probe, table, rumors, reconcile: reconcile.into(), starting, special_fields }),
             3 => {
                 let target = MessageField::some(other.unwrap_or_else(|| (*from).clone()));
                 pb::swim::Payload::Pingreq(pb::PingReq { from, target, probe, special_fields })
@@ -712,6 +720,7 @@ fn what_an_ack_says_of_rumors_is_checked_wherever_it_stands() {
         extra: 0,
         rumors: 7,
         reconcile: Vec::new(),
+        starting: false,
         memberships: Vec::new(),
     };
     let bytes = seen.encode(1_000);

@@ -95,6 +95,7 @@ fn message(swim: &Value) -> Message<'_> {
             table: false,
             rumors: 0,
             reconcile: &[],
+            starting: false,
         },
         "Pingreq" => Message::PingReq {
             from,

@@ -127,6 +127,7 @@ impl Bench {
             table: false,
             rumors: 0,
             reconcile: &[],
+            starting: false,
         };
         let (mut buf, mut place, mut floor_place) = ([0; 1_024], 0, 0);
         let [floor, ours] = in_turns(

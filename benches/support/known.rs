@@ -188,6 +188,7 @@ impl Known {
             table,
             rumors: 0,
             reconcile: &[],
+            starting: false,
         }
     }
 

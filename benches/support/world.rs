@@ -193,6 +193,7 @@ fn all_members(keys: &[RingKey], members: u32, table: bool) -> Vec<Vec<u8>> {
         table,
         rumors: 0,
         reconcile: &[],
+        starting: false,
     };
     let mut rest = 2..members;
     let mut parts = Vec::new();
@@ -352,6 +353,7 @@ impl World {
             table: false,
             rumors: 0,
             reconcile: &[],
+            starting: false,
         };
         let ack = datagram(&self.keys, &ack, &mut others, 2 * ORDINARY);
         assert!(others.is_empty(), "they have room");

@@ -4,7 +4,6 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use butterfly::{
@@ -18,7 +17,7 @@ use crate::logging::Log;
 use crate::memory::Memory;
 use crate::output::{count, rumor, short_id, who};
 use crate::quiet::{Solitude, Throttle};
-use crate::ring_key;
+use crate::ring_key::KeyFiles;
 use crate::seeds::{self, Seeds};
 use crate::view::{Counts, Rumors, Status};
 
@@ -35,7 +34,7 @@ pub struct Agent {
     /// Where its gateway is.
     pub gateway: Option<SocketAddr>,
     seeds: Seeds,
-    key_files: Vec<PathBuf>,
+    key_files: KeyFiles,
     key_names: Vec<String>,
     started: Instant,
     leaving: bool,
@@ -44,6 +43,7 @@ pub struct Agent {
     changes: Throttle,
     refuted: Throttle,
     lagged: Throttle,
+    corrected: Throttle,
     solitude: Solitude,
     memory: Memory,
     log: Log,
@@ -54,7 +54,7 @@ impl Agent {
     pub fn new(
         member: Butterfly,
         seeds: Seeds,
-        key_files: Vec<PathBuf>,
+        key_files: KeyFiles,
         keys: &[RingKey],
         log: Log,
     ) -> Self {
@@ -71,6 +71,7 @@ impl Agent {
             changes: Throttle::new(MOST_CHANGES, Duration::from_secs(1)),
             refuted: Throttle::new(1, SELDOM),
             lagged: Throttle::new(1, SELDOM),
+            corrected: Throttle::new(1, SELDOM),
             solitude: Solitude::default(),
             memory: Memory::default(),
             log,
@@ -149,10 +150,17 @@ impl Agent {
 
     /// Reads the ring keys again; if that fails, the old ones stay.
     pub fn reload_keys(&mut self) {
-        match ring_key::read_all(&self.key_files) {
-            Ok(keys) if keys.is_empty() => {
-                warn!("no ring keys to read again: none was given by --ring-key")
-            }
+        if let Err(why) = self.key_files.read_again() {
+            warn!("{why}");
+        }
+    }
+
+    /// Takes in the ring keys that were read again.
+    pub fn keys_read(&mut self) {
+        let Some(answer) = self.key_files.answer() else {
+            return;
+        };
+        match answer {
             Ok(keys) => {
                 self.key_names = names(&keys);
                 info!(
@@ -249,6 +257,16 @@ impl Agent {
                 self.left = true;
             }
             Event::RumorChanged(id) => self.log_rumor(&id),
+            Event::RumorCorrected(id) => {
+                if let Some(more) = self.corrected.admit_with_count(Instant::now()) {
+                    warn!(
+                        "{}: the disk held something else in the same version, so the copy of the others is kept: the \
+                         disk is damaged, or what it held is old{}",
+                        rumor(&id),
+                        and_more(more)
+                    );
+                }
+            }
             Event::RumorGone(id) => self.log_news(format_args!("{}: gone", rumor(&id))),
             Event::LeaderElected {
                 kind,

@@ -14,6 +14,9 @@ const NOT_REACHED: u8 = 3;
 /// This member was told to depart for good.
 const EXPELLED: u8 = 4;
 
+/// What this member knew last is not on disk.
+const NOT_STORED: u8 = 5;
+
 /// Why the program ends, and with which code.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Failure {
@@ -41,6 +44,11 @@ impl Failure {
     /// This member was told to depart for good: exit code 4.
     pub fn expelled(message: impl Display) -> Self {
         Failure::new(EXPELLED, message)
+    }
+
+    /// What this member knew last is not on disk: exit code 5.
+    pub fn not_stored(message: impl Display) -> Self {
+        Failure::new(NOT_STORED, message)
     }
 
     /// Who read standard output has seen enough (`butterfly members | head -1`): a quiet end.

@@ -15,6 +15,9 @@ pub struct RumorRow {
     pub size: usize,
     /// The asked member is still telling others of it.
     pub hot: bool,
+    /// The asked member has it from its disk, and has yet to compare it with others'.
+    #[serde(default)]
+    pub provisional: bool,
 }
 
 /// What it says, by its kind.
@@ -104,6 +107,7 @@ impl RumorRow {
             says: Says::from(view.rumor()?),
             size: view.size,
             hot: view.hot,
+            provisional: view.provisional,
         })
     }
 }
@@ -214,6 +218,7 @@ mod tests {
             says: rumor.into(),
             size: 9,
             hot: true,
+            provisional: false,
         };
         let text = serde_json::to_string(&row).unwrap();
         let read: RumorRow = serde_json::from_str(&text).unwrap();
@@ -237,6 +242,7 @@ mod tests {
         );
         assert_eq!(row["incarnation"], u64::MAX);
         assert!(row.get("config_base64").is_none() && row["hot"] == true);
+        assert_eq!(row["provisional"], false);
         let row = config(&[0xff, 0]);
         assert!(row.get("config").is_none());
         assert_eq!(row["config_base64"], "/wA=");

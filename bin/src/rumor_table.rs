@@ -177,7 +177,10 @@ fn encrypted(is: bool) -> String {
 }
 
 fn still_told(row: &RumorRow) -> Option<&'static str> {
-    row.hot.then_some("still being told")
+    match row {
+        row if row.provisional => Some("from its disk, not compared yet"),
+        row => row.hot.then_some("still being told"),
+    }
 }
 
 #[cfg(test)]
@@ -192,6 +195,7 @@ mod tests {
             says,
             size: 40,
             hot,
+            provisional: false,
         };
         let election = ElectionRow {
             group: "redis.default".into(),

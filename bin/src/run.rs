@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use butterfly::{BindError, Butterfly, Config, MemberId};
+use butterfly::{BindError, Butterfly, Config, DiskError, MemberId};
 use log::warn;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -22,7 +22,7 @@ use crate::failure::Failure;
 use crate::gateway::{Gateway, Token as BearerToken};
 use crate::logging::{self, Log};
 use crate::output;
-use crate::ring_key;
+use crate::ring_key::{self, KeyFiles};
 use crate::seeds::Seeds;
 use crate::timing;
 
@@ -34,6 +34,9 @@ const GATEWAY: Token = Token(3);
 
 /// How long it may take at the end to tell others what they are still to be told.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long the disk may take at the end before the log says what is waited for; and after a second signal, before it
+/// ends without.
+const DISK_PATIENCE: Duration = Duration::from_secs(1);
 /// A second signal to leave within this time is no second wish: `timeout` and terminals signal the process
 /// and its group.
 const ECHO: Duration = Duration::from_millis(500);
@@ -56,6 +59,10 @@ struct Program {
     gateway: Option<Gateway>,
     /// When the first signal to leave came.
     told_to_leave: Option<Instant>,
+    /// Since when the disk has what is to be stored last.
+    finishing: Option<Instant>,
+    /// The log says that it is waited for.
+    is_told_of_disk: bool,
     /// What is to be done should it be told to depart for good.
     way_back: String,
 }
@@ -71,7 +78,9 @@ impl Program {
 
         let signals = signals(&poll).map_err(no_loop)?;
         let waker = Waker::new(poll.registry(), RESOLVED).map_err(no_loop)?;
-        let seeds = Seeds::new(Arc::new(waker));
+        let waker = Arc::new(waker);
+        let seeds = Seeds::new(Arc::clone(&waker));
+        let key_files = KeyFiles::new(args.ring_key.clone(), waker);
         let member = Butterfly::bind(config).map_err(|error| match error {
             BindError::Departed { id } => expelled(id, &way_back(args)),
             BindError::Gossip { .. } => Failure::failed(format_args!(
@@ -84,7 +93,7 @@ impl Program {
             .register(&mut SourceFd(&fd), SWIM, Interest::READABLE)
             .map_err(no_loop)?;
 
-        let mut agent = Agent::new(member, seeds, args.ring_key.clone(), &keys, log.clone());
+        let mut agent = Agent::new(member, seeds, key_files, &keys, log.clone());
         agent.gateway = gateway.as_ref().map(Gateway::local_addr);
         for peer in &peers {
             if let Some(why) = agent.unreachable(peer) {
@@ -98,6 +107,8 @@ impl Program {
             agent,
             gateway,
             told_to_leave: None,
+            finishing: None,
+            is_told_of_disk: false,
             way_back: way_back(args),
         })
     }
@@ -134,11 +145,28 @@ impl Program {
             }
             if self.agent.has_left() || self.agent.is_expelled() {
                 let end = *end.get_or_insert_with(|| Instant::now() + LAST_WORDS);
-                if !self.has_last_words() || Instant::now() >= end {
-                    return self.outcome();
+                if (!self.has_last_words() || Instant::now() >= end)
+                    && let Some(stored) = self.finish()
+                {
+                    return self.outcome(stored);
                 }
             }
         }
+    }
+
+    /// Has the disk take what is to be stored last; `None`: that takes its time.
+    fn finish(&mut self) -> Option<Result<(), DiskError>> {
+        let now = Instant::now();
+        self.agent.member.finish();
+        let stored = self.agent.member.stored(Duration::ZERO);
+        let since = *self.finishing.get_or_insert(now);
+        if stored.is_none() && !self.is_told_of_disk && now >= since + DISK_PATIENCE {
+            self.is_told_of_disk = true;
+            warn!(
+                "waiting for the disk, which has not taken the last snapshot yet: a second signal ends without it"
+            );
+        }
+        stored
     }
 
     /// Whether others are still to be told something before the end.
@@ -150,9 +178,9 @@ impl Program {
     }
 
     /// How it ended.
-    fn outcome(&self) -> Result<(), Failure> {
+    fn outcome(&self, stored: Result<(), DiskError>) -> Result<(), Failure> {
         if !self.agent.is_expelled() {
-            return Ok(());
+            return stored.map_err(not_stored);
         }
         let id = self.agent.member.node().me().member.id;
         Err(expelled(id, &self.way_back))
@@ -169,6 +197,7 @@ impl Program {
         }
         if woken(RESOLVED) {
             self.agent.seeds_resolved();
+            self.agent.keys_read();
         }
         if let Some(gateway) = &mut self.gateway {
             for event in events.iter().filter(|event| event.token() >= GATEWAY) {
@@ -181,6 +210,11 @@ impl Program {
 
     /// How long to sleep. (mio rounds up to whole milliseconds, so no deadline is met too early.)
     fn timeout(&self, end: Option<Instant>) -> Option<Duration> {
+        // Once the disk has been given the last, it wakes the loop; until then it is asked at the end.
+        let end = match self.finishing {
+            Some(since) => Some(since + DISK_PATIENCE).filter(|_| !self.is_told_of_disk),
+            None => end,
+        };
         let gateway = self.gateway.as_ref();
         if gateway.is_some_and(Gateway::has_work) {
             return Some(Duration::ZERO);
@@ -210,14 +244,42 @@ impl Program {
             return Ok(());
         }
         if self.agent.is_leaving() {
-            return Err(Failure::failed(
-                "ended by a second signal, before all others were told",
-            ));
+            return Err(self.end_at_once());
         }
         self.told_to_leave = Some(now);
         self.agent.leave();
         Ok(())
     }
+
+    /// A second signal: the disk has a moment to take what it would lose, and nothing else is waited for.
+    fn end_at_once(&mut self) -> Failure {
+        let was_told = self.agent.has_left();
+        let member = &mut self.agent.member;
+        member.finish();
+        match member.stored(DISK_PATIENCE) {
+            Some(Ok(())) if was_told => {
+                Failure::failed("ended by a second signal, before all was said")
+            }
+            Some(Ok(())) => {
+                Failure::failed("ended by a second signal, before all others were told")
+            }
+            Some(Err(error)) => not_stored(error),
+            None => {
+                member.abandon_disk();
+                Failure::not_stored(
+                    "ended by a second signal, before the disk had taken the last snapshot: it starts again with the one \
+                     before",
+                )
+            }
+        }
+    }
+}
+
+/// The end of a member whose data directory lacks what it knew last.
+fn not_stored(error: DiskError) -> Failure {
+    Failure::not_stored(format_args!(
+        "{error}; what this member knew last is lost, and it starts again with what it stored before"
+    ))
 }
 
 /// Whether a signal to leave is but the first one again.

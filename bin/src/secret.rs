@@ -1,6 +1,6 @@
 //! Reading files that hold a secret.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -30,8 +30,19 @@ pub fn read(path: &Path, missing: &str) -> Result<String, String> {
 }
 
 fn read_with_mode(path: &Path) -> io::Result<(String, u32)> {
+    // Asked before it is opened, as opening a pipe waits for a writer, and after, as it may be another one by then.
+    let is_regular = |is_file| match is_file {
+        true => Ok(()),
+        false => Err(io::Error::new(
+            ErrorKind::InvalidInput,
+            "it is no regular file",
+        )),
+    };
+    is_regular(fs::metadata(path)?.is_file())?;
     let file = File::open(path)?;
-    let mode = file.metadata()?.permissions().mode();
+    let metadata = file.metadata()?;
+    is_regular(metadata.is_file())?;
+    let mode = metadata.permissions().mode();
     let mut text = String::new();
     file.take(MOST).read_to_string(&mut text)?;
     Ok((text, mode))
@@ -53,6 +64,18 @@ mod tests {
         assert_eq!(read(), Ok("secret".to_owned()));
         fs::write(&path, [0xff; 10]).unwrap();
         assert!(read().unwrap_err().contains("UTF-8"));
+    }
+
+    /// Nobody writes to the pipe: opening it would not return.
+    #[test]
+    fn only_regular_files_are_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        for path in [&*pipe, dir.path(), Path::new("/dev/zero")] {
+            assert_eq!(read(path, "none"), Err("it is no regular file".to_owned()));
+        }
     }
 
     #[test]

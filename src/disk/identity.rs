@@ -2,15 +2,21 @@
 //! `INCARNATION`.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use super::checksum::{self, Known, Sum};
+use super::regular;
 use super::replace::{remove_unfinished, replace};
 use super::snapshot::Snapshot;
-use super::snapshot_file::{SnapshotFileError, keep_aside};
-use super::writer::Writer;
+use super::snapshot_file::{SnapshotFileError, keep_aside, keep_copy};
+use super::writer::{Paths, Writer};
 use crate::limits::INCARNATION_RESERVE;
 use crate::member::{Incarnation, MemberId};
+
+/// More bytes than an id or a number has.
+const MOST_BYTES: u64 = 4_096;
 
 /// A data directory in use: locked for this member, with a thread that writes to it. Dropped, it waits until
 /// what was to be stored is.
@@ -18,6 +24,9 @@ pub struct DataDir {
     /// Keeps the lock.
     _id_file: File,
     snapshot: PathBuf,
+    checksum: PathBuf,
+    /// What the file of checksums said at the start.
+    checksums: Known,
     writer: Writer,
 }
 
@@ -46,12 +55,16 @@ pub enum DiskError {
         /// Why.
         error: io::Error,
     },
-    /// `INCARNATION` holds no number.
-    #[error("{0} holds no decimal number below 2^63; mend or remove it")]
-    BadIncarnation(PathBuf),
-    /// `MEMBER_ID` holds no id.
-    #[error("{0} holds no member id (32 lowercase hexadecimal digits); mend or remove it")]
-    BadId(PathBuf),
+    /// A file is bad, and cannot be moved out of the way.
+    #[error("{path}: {why}; it cannot be kept aside: {error}; move it and its .bad-* away")]
+    BadFile {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: &'static str,
+        /// Why it cannot be moved.
+        error: io::Error,
+    },
     /// The directory is another member's.
     #[error("{path} says {stored}, but {asked} was asked for; give one of them up")]
     OtherId {
@@ -72,6 +85,9 @@ pub enum DiskError {
         /// Why it cannot be moved.
         error: io::Error,
     },
+    /// What was to be stored last could not be written; the name of the file, and why.
+    #[error("{0}")]
+    Lost(String),
     /// Another process uses the directory.
     #[error("{0} is in use by another member; stop that one or give another directory")]
     InUse(PathBuf),
@@ -97,7 +113,7 @@ impl DataDir {
         fresh: MemberId,
     ) -> Result<(Self, StoredIdentity), DiskError> {
         fs::create_dir_all(dir).map_err(at(dir))?;
-        let (id_file, id) = open_id(&dir.join("MEMBER_ID"), wanted, fresh)?;
+        let (id_file, id) = open_id(dir, wanted, fresh)?;
         let path = dir.join("INCARNATION");
         let incarnation = match read_incarnation(&path)? {
             Some(mark) => mark.next(),
@@ -107,11 +123,25 @@ impl DataDir {
         replace(&path, |file| write!(file, "{mark}")).map_err(at(&path))?;
         let snapshot = dir.join(format!("{id}.rst"));
         remove_unfinished(&snapshot);
-        let writer = Writer::start(path.clone(), snapshot.clone()).map_err(at(&path))?;
+        let checksum = checksum::path_of(&snapshot);
+        remove_unfinished(&checksum);
+        let checksums = checksum::read(&checksum).map_err(at(&checksum))?;
+        let in_place = match &checksums {
+            Known::Sums(sums) => sums.clone(),
+            Known::Nothing | Known::Damaged => Vec::new(),
+        };
+        let paths = Paths {
+            mark: path.clone(),
+            snapshot: snapshot.clone(),
+            checksum: checksum.clone(),
+        };
+        let writer = Writer::start(paths, in_place).map_err(at(&path))?;
         Ok((
             DataDir {
                 _id_file: id_file,
                 snapshot,
+                checksum,
+                checksums,
                 writer,
             },
             StoredIdentity {
@@ -122,16 +152,36 @@ impl DataDir {
         ))
     }
 
-    /// The snapshot of an earlier run, if there is one; to be called before one is stored. A bad one is kept
-    /// aside as `<member id>.rst.bad-1`, with a warning in the log, and the member starts without.
+    /// The snapshot of an earlier run, if there is one; to be called before one is stored. A bad one, and one that is
+    /// not as its checksum in `<member id>.rst.sum` says, is kept aside as `<member id>.rst.bad-1`, with a warning in the
+    /// log, and the member starts without. One without a checksum, and one that a peer wrote since, is given all the same,
+    /// with a warning that it is unverified.
     ///
     /// # Errors
     /// The file cannot be read, or is bad and cannot be moved.
     pub fn load_snapshot(&self) -> Result<Option<Snapshot>, DiskError> {
         let path = &self.snapshot;
-        let why = match Snapshot::read_file(path) {
-            Ok(snapshot) => return Ok(Some(snapshot)),
+        let why = match Snapshot::read_file_with_sum(path) {
+            Ok((snapshot, sum)) => match self.doubt(&snapshot, sum) {
+                Doubt::None => {
+                    self.writer.found(sum);
+                    return Ok(Some(snapshot));
+                }
+                Doubt::Unverified(why) => {
+                    self.writer.found(sum);
+                    log::warn!("restored, but unverified: {}: {why}", path.display());
+                    return Ok(Some(snapshot));
+                }
+                Doubt::Damaged => SnapshotFileError::Checksum,
+            },
             Err(SnapshotFileError::Io(error)) if error.kind() == ErrorKind::NotFound => {
+                if self.checksums != Known::Nothing {
+                    log::warn!(
+                        "starting without rumors: {} is gone, though its checksum is there",
+                        path.display()
+                    );
+                    checksum::remove(&self.checksum);
+                }
                 return Ok(None);
             }
             // The file may be good, and readable to someone else or at another time.
@@ -140,6 +190,7 @@ impl DataDir {
         };
         match keep_aside(path) {
             Ok(kept) => {
+                checksum::remove(&self.checksum);
                 log::warn!(
                     "starting without rumors: {}: {why}; it is kept as {}",
                     path.display(),
@@ -155,9 +206,49 @@ impl DataDir {
         }
     }
 
+    /// Whether the checksum speaks for a snapshot that was read.
+    fn doubt(&self, snapshot: &Snapshot, sum: Sum) -> Doubt {
+        match &self.checksums {
+            Known::Nothing => Doubt::Unverified("no checksum stands beside it"),
+            Known::Damaged => Doubt::Unverified("the checksum beside it does not read"),
+            Known::Sums(sums) if sums.contains(&sum) => Doubt::None,
+            Known::Sums(_) if snapshot.is_stamped() => Doubt::Damaged,
+            Known::Sums(_) => {
+                Doubt::Unverified("the checksum beside it is older: another program wrote it since")
+            }
+        }
+    }
+
     /// Stores a new mark, soon, off the caller's thread.
     pub fn store_mark(&self, mark: Incarnation) {
         self.writer.write_mark(mark.get());
+    }
+
+    /// Has this called whenever the disk has answered, by another thread.
+    pub fn tell(&self, answered: impl Fn() + Send + Sync + 'static) {
+        self.writer.tell(Box::new(answered));
+    }
+
+    /// The newest mark for which the disk has answered: it is on disk, or it cannot be written, which the log says.
+    pub fn answered_mark(&self) -> Option<Incarnation> {
+        self.writer.answered_mark().and_then(Incarnation::new)
+    }
+
+    /// Nothing more will be stored. What was is written soon.
+    pub fn end(&self) {
+        self.writer.end();
+    }
+
+    /// After [`end`](DataDir::end): whether the newest mark and snapshot are on disk; `None`: they are still being
+    /// written, though the caller waited for as long as that.
+    pub fn outcome(&self, patience: Duration) -> Option<Result<(), DiskError>> {
+        let outcome = self.writer.outcome(patience)?;
+        Some(outcome.map_err(DiskError::Lost))
+    }
+
+    /// What is still to be written is given up: dropping this waits for nothing.
+    pub fn abandon(&mut self) {
+        self.writer.abandon();
     }
 
     /// Stores a new snapshot, soon, off the caller's thread; one that still waits is forgotten. If it cannot
@@ -167,63 +258,164 @@ impl DataDir {
     }
 }
 
+/// What speaks against a snapshot that can be read.
+enum Doubt {
+    None,
+    Unverified(&'static str),
+    Damaged,
+}
+
 fn at(path: &Path) -> impl FnOnce(io::Error) -> DiskError {
     let path = path.to_owned();
     move |error| DiskError::Io { path, error }
 }
 
+/// Opens and locks the file of the id. What it does not say is taken from the snapshot's name, if there is one, or new.
 fn open_id(
-    path: &Path,
+    dir: &Path,
     wanted: Option<MemberId>,
     fresh: MemberId,
 ) -> Result<(File, MemberId), DiskError> {
+    let path = dir.join("MEMBER_ID");
+    let was_there = path.exists();
+    if was_there && !path.is_file() {
+        set_aside(&path, "it is no regular file")?;
+    }
     let mut options = OpenOptions::new();
-    let mut file = options
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)
-        .map_err(at(path))?;
+    options.read(true).write(true).create(true).truncate(false);
+    let mut file = options.open(&path).map_err(at(&path))?;
     if file.try_lock().is_err() {
-        return Err(DiskError::InUse(path.parent().unwrap_or(path).to_owned()));
+        return Err(DiskError::InUse(dir.to_owned()));
     }
-    let mut text = String::new();
-    file.read_to_string(&mut text).map_err(at(path))?;
-    if text.is_empty() {
-        let id = wanted.unwrap_or(fresh);
-        file.write_all(id.to_string().as_bytes())
-            .and_then(|()| file.sync_all())
-            .map_err(at(path))?;
-        return Ok((file, id));
-    }
-    let stored: MemberId = text
-        .trim_end()
-        .parse()
-        .map_err(|_| DiskError::BadId(path.to_owned()))?;
-    match wanted {
-        Some(asked) if asked != stored => Err(DiskError::OtherId {
-            path: path.to_owned(),
-            stored,
-            asked,
-        }),
-        _ => Ok((file, stored)),
-    }
+    let mut bytes = Vec::new();
+    let read = (&mut file).take(MOST_BYTES).read_to_end(&mut bytes);
+    read.map_err(at(&path))?;
+    let text = String::from_utf8_lossy(&bytes);
+    let stored = text.trim_matches(is_blank).to_lowercase().parse().ok();
+    let id = match (stored, wanted) {
+        (Some(stored), Some(asked)) if asked != stored => {
+            return Err(DiskError::OtherId {
+                path,
+                stored,
+                asked,
+            });
+        }
+        (Some(id), _) if text.trim_end() == id.to_string() => return Ok((file, id)),
+        (Some(id), _) => {
+            log::warn!(
+                "repaired: {}: it held more than the id {id}",
+                path.display()
+            );
+            id
+        }
+        (None, _) => {
+            let id = find_id(dir, &path, &bytes, wanted, fresh, was_there);
+            if !bytes.is_empty() {
+                // The file itself keeps the lock.
+                keep_copy(&path, &bytes).map_err(|error| DiskError::BadFile {
+                    path: path.clone(),
+                    why: "it holds no member id",
+                    error,
+                })?;
+            }
+            id
+        }
+    };
+    file.set_len(0)
+        .and_then(|()| file.seek(SeekFrom::Start(0)))
+        .and_then(|_| file.write_all(id.to_string().as_bytes()))
+        .and_then(|()| file.sync_all())
+        .map_err(at(&path))?;
+    Ok((file, id))
 }
 
+/// The id of a directory whose file says none.
+fn find_id(
+    dir: &Path,
+    path: &Path,
+    bytes: &[u8],
+    wanted: Option<MemberId>,
+    fresh: MemberId,
+    was_there: bool,
+) -> MemberId {
+    let mut snapshots = fs::read_dir(dir).into_iter().flatten().filter_map(|entry| {
+        let name = entry.ok()?.file_name();
+        name.to_str()?.strip_suffix(".rst")?.parse().ok()
+    });
+    let (first, second): (Option<MemberId>, _) = (snapshots.next(), snapshots.next());
+    let (id, whence) = match (wanted, first, second) {
+        (Some(id), ..) => (id, "it is the one asked for"),
+        (None, Some(id), None) => (id, "the snapshot beside it has its name"),
+        _ => (fresh, "it is a new one"),
+    };
+    let path = path.display();
+    match bytes {
+        [] if !was_there && first.is_none() => {}
+        [] => log::warn!("repaired: {path}: it held no member id; {id}: {whence}"),
+        _ => log::warn!(
+            "repaired: {path}: it held no member id, and is kept as {path}.bad-1; {id}: {whence}"
+        ),
+    }
+    id
+}
+
+/// The mark on disk, if there is one.
 fn read_incarnation(path: &Path) -> Result<Option<Incarnation>, DiskError> {
-    let text = match fs::read_to_string(path) {
-        Ok(text) => text,
+    let lost = "so this member goes on above what others remember of it";
+    let bytes = match regular::read(path, MOST_BYTES) {
+        Ok(bytes) => bytes,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) if error.kind() == ErrorKind::InvalidData => {
-            return Err(DiskError::BadIncarnation(path.to_owned()));
+        Err(error) if regular::is_not_regular(&error) => {
+            set_aside(path, "it is no regular file")?;
+            return Ok(None);
         }
         Err(error) => return Err(at(path)(error)),
     };
-    let number = text.trim_end().parse().ok().and_then(Incarnation::new);
-    number
-        .map(Some)
-        .ok_or_else(|| DiskError::BadIncarnation(path.to_owned()))
+    let text = String::from_utf8_lossy(&bytes);
+    let digits = text.trim_matches(is_blank);
+    match digits.parse().ok().and_then(Incarnation::new) {
+        Some(mark) => {
+            if text.trim_end() != digits {
+                log::warn!(
+                    "repaired: {}: it held more than the number {mark}",
+                    path.display()
+                );
+            }
+            Ok(Some(mark))
+        }
+        None if bytes.is_empty() => {
+            log::warn!("repaired: {}: it was empty, {lost}", path.display());
+            Ok(None)
+        }
+        None => {
+            set_aside(path, "it holds no decimal number below 2^63")?;
+            Ok(None)
+        }
+    }
+}
+
+/// What may stand around an id or a number that a person, or a crash, put there.
+fn is_blank(char: char) -> bool {
+    char.is_whitespace() || char == '\0' || char == '\u{feff}'
+}
+
+/// Moves a bad file out of the way, and says so.
+fn set_aside(path: &Path, why: &'static str) -> Result<(), DiskError> {
+    match keep_aside(path) {
+        Ok(kept) => {
+            log::warn!(
+                "going on without {}: {why}; it is kept as {}",
+                path.display(),
+                kept.display()
+            );
+            Ok(())
+        }
+        Err(error) => Err(DiskError::BadFile {
+            path: path.to_owned(),
+            why,
+            error,
+        }),
+    }
 }
 
 #[cfg(test)]
@@ -264,22 +456,102 @@ mod tests {
         ));
     }
 
+    fn open(dir: &Path, fresh: MemberId) -> StoredIdentity {
+        DataDir::open(dir, None, fresh).unwrap().1
+    }
+
     #[test]
-    fn files_that_hold_nonsense_are_named() {
-        for (file, content) in [
-            ("INCARNATION", "ten"),
-            ("INCARNATION", "9223372036854775808"),
-            ("MEMBER_ID", "x"),
+    fn a_bad_incarnation_is_repaired_or_kept_aside() {
+        let repaired = ["7\n", " 7", "\u{feff}7", "7\r\n", "\t7\n\n", "7\0\0\0"];
+        let lost = [
+            "",
+            "ten",
+            "9223372036854775808",
+            "-1",
+            "7 8",
+            "\0\0\0",
+            "\u{1}",
+        ];
+        let cases = repaired.map(|text| (text, Incarnation::new(8)));
+        for (content, starts) in cases.into_iter().chain(lost.map(|text| (text, None))) {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("INCARNATION");
+            fs::write(&path, content).unwrap();
+            let first = open(dir.path(), ONE);
+            assert_eq!(
+                first.incarnation,
+                starts.unwrap_or(Incarnation::ZERO),
+                "{content:?}"
+            );
+            // It is mended for good.
+            assert_eq!(fs::read_to_string(&path).unwrap(), first.mark.to_string());
+            let kept = fs::read_to_string(dir.path().join("INCARNATION.bad-1")).ok();
+            let expected = (starts.is_none() && !content.is_empty()).then(|| content.to_owned());
+            assert_eq!(kept, expected, "{content:?}");
+            assert!(open(dir.path(), ONE).incarnation > first.mark);
+        }
+    }
+
+    #[test]
+    fn a_bad_id_is_repaired_or_taken_from_the_snapshots_name() {
+        let upper = ONE.to_string().to_uppercase();
+        let line = format!("{ONE}\n");
+        let blank = format!(" {ONE}\r\n\0");
+        for (content, bad) in [
+            (&*line, false),
+            (&blank, false),
+            (&upper, false),
+            ("", false),
+            ("x", true),
+            ("\0\0\0\0", true),
+            (&line[..31], true),
         ] {
             let dir = tempfile::tempdir().unwrap();
-            fs::write(dir.path().join(file), content).unwrap();
-            let error = DataDir::open(dir.path(), None, ONE)
-                .err()
-                .unwrap()
-                .to_string();
-            assert!(error.contains(file), "{error}");
-            assert_eq!(fs::read_to_string(dir.path().join(file)).unwrap(), content);
+            let path = dir.path().join("MEMBER_ID");
+            fs::write(&path, content).unwrap();
+            fs::write(dir.path().join(format!("{ONE}.rst")), "").unwrap();
+            fs::write(dir.path().join("notes.rst"), "").unwrap();
+            assert_eq!(open(dir.path(), TWO).id, ONE, "{content:?}");
+            let kept = fs::read_to_string(dir.path().join("MEMBER_ID.bad-1")).ok();
+            assert_eq!(kept, bad.then(|| content.to_owned()));
+            // It is mended for good.
+            assert_eq!(
+                fs::read_to_string(&path).unwrap().trim_end(),
+                ONE.to_string()
+            );
         }
+        // Nothing says which it was.
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("MEMBER_ID"), "x").unwrap();
+        assert_eq!(open(dir.path(), TWO).id, TWO);
+        // The one that is asked for is as good as the file.
+        fs::write(dir.path().join("MEMBER_ID"), "").unwrap();
+        let (_data, identity) = DataDir::open(dir.path(), Some(ONE), TWO).unwrap();
+        assert_eq!(identity.id, ONE);
+        assert!(matches!(
+            DataDir::open(dir.path(), Some(ONE), TWO),
+            Err(DiskError::InUse(_))
+        ));
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_kept_aside_and_not_waited_for() {
+        for name in ["INCARNATION", "MEMBER_ID"] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join(name);
+            let pipe = std::process::Command::new("mkfifo").arg(&path).status();
+            assert!(pipe.unwrap().success());
+            open(dir.path(), ONE);
+            assert!(path.is_file());
+            fs::remove_file(&path).unwrap();
+            fs::create_dir(&path).unwrap();
+            open(dir.path(), ONE);
+            assert!(path.is_file() && dir.path().join(format!("{name}.bad-1")).is_dir());
+        }
+    }
+
+    #[test]
+    fn a_directory_of_another_member_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("MEMBER_ID"), ONE.to_string()).unwrap();
         assert!(matches!(

@@ -3,7 +3,9 @@
 //! [`Butterfly`](crate::Butterfly) keeps a [`DataDir`] by itself; who drives a [`Node`](crate::Node) with a
 //! loop of their own may use one too. A [`Snapshot`] alone is bytes ⇄ messages, and knows no directory.
 
+mod checksum;
 mod identity;
+mod regular;
 mod replace;
 mod snapshot;
 mod snapshot_file;

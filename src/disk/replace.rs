@@ -11,8 +11,20 @@ pub(super) fn replace(
     path: &Path,
     write: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> io::Result<()> {
+    replace_after(path, write, |()| Ok(()))
+}
+
+/// The same; `ready` is called when the new content is on disk, with what `write` returned, before it takes the place of
+/// the old one.
+pub(super) fn replace_after<T>(
+    path: &Path,
+    write: impl FnOnce(&mut File) -> io::Result<T>,
+    ready: impl FnOnce(T) -> io::Result<()>,
+) -> io::Result<()> {
     let unfinished = unfinished(path);
-    let replaced = write_whole(&unfinished, write).and_then(|()| fs::rename(&unfinished, path));
+    let replaced = write_whole(&unfinished, write)
+        .and_then(ready)
+        .and_then(|()| fs::rename(&unfinished, path));
     if replaced.is_err() {
         // On a full disk it would take the room that the next try needs.
         remove_unfinished(path);
@@ -36,11 +48,12 @@ fn unfinished(path: &Path) -> PathBuf {
     unfinished.into()
 }
 
-fn write_whole(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+fn write_whole<T>(path: &Path, write: impl FnOnce(&mut File) -> io::Result<T>) -> io::Result<T> {
     let mut options = OpenOptions::new();
     // For its owner alone: on a sealed ring, rumors are nobody else's business.
     options.write(true).create(true).truncate(true).mode(0o600);
     let mut file = options.open(path)?;
-    write(&mut file)?;
-    file.sync_all()
+    let written = write(&mut file)?;
+    file.sync_all()?;
+    Ok(written)
 }

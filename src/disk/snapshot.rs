@@ -1,7 +1,6 @@
 //! A snapshot of all rumors (PROTOCOL.md §4): bytes ⇄ encoded messages, in seven sections.
 //!
-//! It has no checksum, as peers' files have none: a bit that flipped within a message shows, if at all,
-//! when the message is decoded.
+//! It has no checksum in it, as peers' files have none: one stands in a file beside it (`checksum`).
 
 use std::fmt;
 use std::io::{self, Write};
@@ -15,6 +14,9 @@ const HEADER_SIZE: u64 = 64;
 const HEADER: usize = 65;
 /// In version 1: the version and six lengths, with neither a size nor departures.
 const HEADER_V1: usize = 49;
+/// A field that no peer writes, at the end of a message: number 1000, which says 1. All readers skip it, and a peer that
+/// writes the message anew leaves it out.
+const STAMP: [u8; 3] = [0xc0, 0x3e, 1];
 /// Bytes of a length.
 const LENGTH: u64 = 8;
 
@@ -163,6 +165,22 @@ impl Snapshot {
         if !message.is_empty() {
             self.sections[section as usize].push(message);
         }
+    }
+
+    /// Puts a field into the first message of each section that only this program writes. So if the file is not the one
+    /// whose checksum stands beside it, a file that a peer wrote since is told from a damaged one.
+    pub fn stamp(&mut self) {
+        for message in self.sections.iter_mut().filter_map(|it| it.first_mut()) {
+            if !message.ends_with(&STAMP) {
+                *message = [message, &STAMP[..]].concat().into();
+            }
+        }
+    }
+
+    /// Whether this program wrote it, see [`stamp`](Snapshot::stamp).
+    pub fn is_stamped(&self) -> bool {
+        let mut messages = self.sections.iter().flatten();
+        messages.any(|message| message.ends_with(&STAMP))
     }
 
     /// The messages of a section, in the order of the file.

@@ -1,110 +1,186 @@
 //! The one thread that writes to the data directory: a slow disk never delays an Ack.
 //!
-//! It is given the incarnation mark and the snapshot of all rumors, without a lock. Of each only the newest
-//! matters, so little waits, however slow the disk is. When both wait the mark goes first, and a snapshot
-//! being written is interrupted for it: a mark waits for one [`CHUNK`] or for the sync at the snapshot's
-//! end, at most.
+//! It is given the incarnation mark and the snapshot of all rumors. Of each only the newest matters, so little waits,
+//! however slow the disk is. When both wait the mark goes first, and a snapshot being written is interrupted for it: a
+//! mark waits for one [`CHUNK`] or for the sync at the snapshot's end, at most. Its owner never waits for the disk: it
+//! is told when the disk has answered, and asks then what became of it.
 
 use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::replace::replace;
+use super::checksum::{self, Sum, Summing};
+use super::replace::{replace, replace_after};
 use super::snapshot::Snapshot;
 use crate::limits::{MAX_SNAPSHOT, WRITE_LOG_INTERVAL};
 
 /// Bytes of a snapshot that are written at a time.
 const CHUNK: usize = 1 << 18;
 
+/// Called by the thread when the disk has answered.
+pub(super) type Tell = Box<dyn Fn() + Send + Sync>;
+
 /// Gives the thread what to write; dropped, waits until that is written.
 pub(super) struct Writer {
-    mark: Arc<AtomicU64>,
-    /// Carries snapshots, and rings for marks; dropped, it ends the thread.
-    jobs: Option<SyncSender<Job>>,
-    /// The newest snapshot, if the thread still has others to write.
-    waiting: Option<Snapshot>,
+    shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// What the thread has to do.
-enum Job {
-    /// There is a new mark.
-    Mark,
-    Snapshot(Snapshot),
+struct Shared {
+    state: Mutex<State>,
+    /// There is something to do.
+    wake: Condvar,
+    /// The thread has ended.
+    ended: Condvar,
 }
 
-impl Job {
-    fn snapshot(self) -> Option<Snapshot> {
-        match self {
-            Job::Mark => None,
-            Job::Snapshot(snapshot) => Some(snapshot),
+/// What waits, and what became of what does not. It is locked for moments only, never while the disk works.
+#[derive(Default)]
+struct State {
+    mark: Option<u64>,
+    snapshot: Option<Snapshot>,
+    /// The checksum of the snapshot that was found in place.
+    found: Option<Sum>,
+    /// There will be no more.
+    ends: bool,
+    /// The newest mark for which the disk has answered.
+    answered: Option<u64>,
+    /// Why the newest content of a file is not on disk: of the mark's, and of the snapshot's.
+    failed: [Option<String>; 2],
+    ended: bool,
+    tell: Option<Arc<Tell>>,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Whoever panicked with the lock left it whole: each change is one assignment.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what became of something, and has the owner look.
+    fn answer(&self, note: impl FnOnce(&mut State)) {
+        let mut state = self.state();
+        note(&mut state);
+        let tell = state.tell.clone();
+        drop(state);
+        if let Some(tell) = tell {
+            tell();
         }
+    }
+
+    fn take_mark(&self) -> Option<u64> {
+        self.state().mark.take()
+    }
+
+    /// Waits for something to do; `false`: there will be nothing more.
+    fn wait(&self) -> bool {
+        let idle = |state: &mut State| state.mark.is_none() && state.snapshot.is_none();
+        let mut state = self.state();
+        while idle(&mut state) && !state.ends {
+            state = self
+                .wake
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        !idle(&mut state)
     }
 }
 
-/// Jobs that wait at most, of which only the newest snapshot is written: little, but a snapshot has to find
-/// room beside the marks that came meanwhile.
-const WAITING: usize = 4;
-
-/// No mark waits. None has this value.
-const NO_MARK: u64 = u64::MAX;
+/// The files that are written.
+pub(super) struct Paths {
+    pub mark: PathBuf,
+    pub snapshot: PathBuf,
+    pub checksum: PathBuf,
+}
 
 impl Writer {
-    /// Starts the thread, which writes to these two files.
-    pub fn start(mark: PathBuf, snapshot: PathBuf) -> io::Result<Self> {
-        let waiting_mark = Arc::new(AtomicU64::new(NO_MARK));
-        let (jobs, work_to_do) = mpsc::sync_channel(WAITING);
+    /// Starts the thread, which writes to these files. The snapshot that is in place, if any, has one of these
+    /// checksums.
+    pub fn start(paths: Paths, in_place: Vec<Sum>) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            wake: Condvar::new(),
+            ended: Condvar::new(),
+        });
         let mut marks = Marks {
-            waiting: Arc::clone(&waiting_mark),
-            target: Target::new(mark),
+            shared: Arc::clone(&shared),
+            target: Target::new(paths.mark),
             failed: None,
         };
-        let mut snapshots = Target::new(snapshot);
+        let mut snapshots = Snapshots {
+            target: Target::new(paths.snapshot),
+            checksum: paths.checksum,
+            in_place,
+        };
         let thread = thread::Builder::new()
             .name("butterfly-disk".to_owned())
-            .spawn(move || work(&work_to_do, &mut marks, &mut snapshots))?;
+            .spawn(move || work(&mut marks, &mut snapshots))?;
         Ok(Writer {
-            mark: waiting_mark,
-            jobs: Some(jobs),
-            waiting: None,
+            shared,
             thread: Some(thread),
         })
     }
 
+    /// Has this called, by the thread, whenever the disk has answered.
+    pub fn tell(&self, tell: Tell) {
+        self.shared.state().tell = Some(Arc::new(tell));
+    }
+
     /// Has the mark written soon.
     pub fn write_mark(&self, mark: u64) {
-        let before = self.mark.swap(mark, Ordering::AcqRel);
-        if before == NO_MARK
-            && let Some(jobs) = &self.jobs
-        {
-            // Full: the thread looks for a mark before it does what is in there, and after.
-            let _ = jobs.try_send(Job::Mark);
-        }
+        self.shared.state().mark = Some(mark);
+        self.shared.wake.notify_one();
+    }
+
+    /// The newest mark that is on disk, or that the disk refused.
+    pub fn answered_mark(&self) -> Option<u64> {
+        self.shared.state().answered
     }
 
     /// Has the snapshot written soon, or, while the disk is behind, the newest one given until then.
-    pub fn write_snapshot(&mut self, snapshot: Snapshot) {
-        let Some(jobs) = &self.jobs else {
-            return;
-        };
-        self.waiting = match jobs.try_send(Job::Snapshot(snapshot)) {
-            Err(TrySendError::Full(Job::Snapshot(snapshot))) => Some(snapshot),
-            _ => None,
-        };
+    pub fn write_snapshot(&self, snapshot: Snapshot) {
+        // The one before is dropped here, and not under the lock.
+        let _before = self.shared.state().snapshot.replace(snapshot);
+        self.shared.wake.notify_one();
+    }
+
+    /// The snapshot in place was read, and has this checksum.
+    pub fn found(&self, sum: Sum) {
+        self.shared.state().found = Some(sum);
+    }
+
+    /// Nothing more will be given.
+    pub fn end(&self) {
+        self.shared.state().ends = true;
+        self.shared.wake.notify_one();
+    }
+
+    /// Whether all that was given is on disk, or what could not be written last, and why; `None`: the thread is not
+    /// done, though it was waited for as long as that.
+    pub fn outcome(&self, patience: Duration) -> Option<Result<(), String>> {
+        let state = self.shared.state();
+        let waited = self
+            .shared
+            .ended
+            .wait_timeout_while(state, patience, |state| !state.ended);
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let failed = state.failed.iter().flatten().next_back().cloned();
+        state.ended.then(|| failed.map_or(Ok(()), Err))
+    }
+
+    /// Waits for the thread no more: the process is about to end.
+    pub fn abandon(&mut self) {
+        self.end();
+        self.thread = None;
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        if let (Some(jobs), Some(snapshot)) = (self.jobs.take(), self.waiting.take()) {
-            // It ends only after the last sender is gone.
-            let _ = jobs.send(Job::Snapshot(snapshot));
-        }
+        self.end();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -112,32 +188,70 @@ impl Drop for Writer {
 }
 
 /// What the thread does.
-fn work(jobs: &Receiver<Job>, marks: &mut Marks, snapshots: &mut Target) {
-    while let Ok(job) = jobs.recv() {
+fn work(marks: &mut Marks, snapshots: &mut Snapshots) {
+    let shared = Arc::clone(&marks.shared);
+    while shared.wait() {
         marks.write_waiting();
-        // Of snapshots the newest is as good as all.
-        let jobs = std::iter::once(job).chain(jobs.try_iter());
-        let newest = jobs.filter_map(Job::snapshot).last();
-        if let Some(snapshot) = newest {
+        let snapshot = shared.state().snapshot.take();
+        if let Some(snapshot) = snapshot {
             marks.write_failed();
-            snapshots.replace(|file| write_snapshot(&snapshot, file, marks));
+            if let Some(sum) = shared.state().found.take() {
+                snapshots.in_place = vec![sum];
+            }
+            let failed = snapshots.replace(&snapshot, marks).err();
+            shared.answer(|state| state.failed[1] = failed);
         }
-        marks.write_waiting();
     }
-    marks.write_waiting();
     marks.write_failed();
+    for failed in shared.state().failed.iter().flatten() {
+        // However lately the log was told.
+        log::error!("{failed}; it ends, so the newest content is lost, and the one before stays");
+    }
+    shared.answer(|state| state.ended = true);
+    shared.ended.notify_all();
 }
 
-fn write_snapshot(snapshot: &Snapshot, file: &mut File, marks: &mut Marks) -> io::Result<()> {
+/// A snapshot's file, and the checksum beside it.
+struct Snapshots {
+    target: Target,
+    checksum: PathBuf,
+    /// The checksums of which the file has one.
+    in_place: Vec<Sum>,
+}
+
+impl Snapshots {
+    /// Replaces both; why not, if it could not be done.
+    fn replace(&mut self, snapshot: &Snapshot, marks: &mut Marks) -> Result<(), String> {
+        let (path, checksum, in_place) = (&self.target.path, &self.checksum, &self.in_place);
+        let mut written = None;
+        let result = replace_after(
+            path,
+            |file| write_snapshot(snapshot, file, marks),
+            |sum| {
+                written = Some(sum);
+                let sums: Vec<_> = std::iter::once(sum)
+                    .chain(in_place.iter().copied())
+                    .collect();
+                checksum::write(checksum, path, &sums)
+            },
+        );
+        if result.is_ok() {
+            self.in_place = written.into_iter().collect();
+        }
+        self.target.note(result)
+    }
+}
+
+fn write_snapshot(snapshot: &Snapshot, file: &mut File, marks: &mut Marks) -> io::Result<Sum> {
     let bytes = snapshot.file_bytes();
     if bytes > MAX_SNAPSHOT {
         let message =
             format!("the snapshot has {bytes} bytes, and at most {MAX_SNAPSHOT} are read");
         return Err(io::Error::new(ErrorKind::FileTooLarge, message));
     }
-    let mut out = BufWriter::with_capacity(CHUNK, MarksFirst { file, marks });
+    let mut out = BufWriter::with_capacity(CHUNK, Summing::new(MarksFirst { file, marks })?);
     snapshot.write_to(&mut out)?;
-    out.flush()
+    out.into_inner()?.sum()
 }
 
 /// A file that lets marks pass before each write.
@@ -160,7 +274,7 @@ impl Write for MarksFirst<'_> {
 }
 
 struct Marks {
-    waiting: Arc<AtomicU64>,
+    shared: Arc<Shared>,
     target: Target,
     /// The newest mark, if it could not be written: it is tried again before the next snapshot.
     failed: Option<u64>,
@@ -168,13 +282,17 @@ struct Marks {
 
 impl Marks {
     fn write(&mut self, mark: u64) {
-        let is_written = self.target.replace(|file| write!(file, "{mark}"));
-        self.failed = (!is_written).then_some(mark);
+        let result = replace(&self.target.path, |file| write!(file, "{mark}"));
+        let failed = self.target.note(result).err();
+        self.failed = failed.is_some().then_some(mark);
+        self.shared.answer(|state| {
+            state.answered = Some(mark);
+            state.failed[0] = failed;
+        });
     }
 
     fn write_waiting(&mut self) {
-        let mark = self.waiting.swap(NO_MARK, Ordering::AcqRel);
-        if mark != NO_MARK {
+        if let Some(mark) = self.shared.take_mark() {
             self.write(mark);
         }
     }
@@ -200,9 +318,8 @@ impl Target {
         }
     }
 
-    /// Whether it could be replaced. If not, the old content stays, and the log says so.
-    fn replace(&mut self, write: impl FnOnce(&mut File) -> io::Result<()>) -> bool {
-        let result = replace(&self.path, write);
+    /// Whether it could be replaced, or why not, with its name. If not, the old content stays, and the log says so.
+    fn note(&mut self, result: io::Result<()>) -> Result<(), String> {
         let path = self.path.display();
         match &result {
             Err(error) if self.log.opens(Instant::now()) => log::error!(
@@ -211,7 +328,7 @@ impl Target {
             Ok(()) if self.log.closes() => log::info!("{path} can be written again"),
             _ => {}
         }
-        result.is_ok()
+        result.map_err(|error| format!("cannot write {path}: {error}"))
     }
 }
 
@@ -245,8 +362,6 @@ impl LogGate {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

@@ -44,7 +44,8 @@ impl Gossip {
         }
         match self.store.merge(rumor, &from_id) {
             Put::New(place) => self.changed(env, place),
-            Put::Same(_) | Put::Older(_) => {}
+            // It is newer than what is held.
+            Put::Same(_) | Put::Older(_) | Put::Confirmed(_) | Put::Corrected(_) => {}
             Put::Full => return Err(CommandError::StoreFull),
         }
         Ok(())
@@ -138,8 +139,18 @@ impl Gossip {
         ring: &impl Ring,
         member: MemberId,
     ) -> Result<(), CommandError> {
+        let held = self.store.find(&RumorId::departure(member));
+        let provisional = held.filter(|place| {
+            let entry = self.store.get(*place);
+            entry.is_some_and(|entry| self.store.is_provisional(entry))
+        });
         self.departure_heard(env, ring, member)
-            .map_err(|_| CommandError::StoreFull)
+            .map_err(|_| CommandError::StoreFull)?;
+        if let Some(place) = provisional {
+            // The disk held it, and others may not know it.
+            self.changed(env, place);
+        }
+        Ok(())
     }
 
     /// This member does not run a service of the group any more; whether it did.

@@ -208,7 +208,12 @@ impl Gossip {
     /// Once a period, while there are newcomers or debts.
     pub(super) fn round_due(&mut self, env: &mut Env, ring: &impl Ring) {
         self.arrears.round = false;
-        for _ in 0..self.arrears.newcomers.len() {
+        // Whoever gets everything is not to miss what the disk held.
+        let sorted = match self.store.provisional() {
+            0 => self.arrears.newcomers.len(),
+            _ => 0,
+        };
+        for _ in 0..sorted {
             let Some(newcomer) = self.arrears.newcomers.pop_front() else {
                 break;
             };

@@ -80,9 +80,21 @@ impl Gossip {
                 self.heard_back(place);
                 return Ok(());
             }
+            Put::Confirmed(_) | Put::Corrected(_) => return Ok(()),
             Put::Full => return Err(Reject::StoreFull),
         };
         self.changed(env, place);
+        self.carry_out_departure(env, ring, member);
+        Ok(())
+    }
+
+    /// What a departure that is held now brings about.
+    pub(super) fn carry_out_departure(
+        &mut self,
+        env: &mut Env,
+        ring: &impl Ring,
+        member: MemberId,
+    ) {
         self.departures.held.push_back(member);
         if self.departures.held.len() > MAX_EXILED {
             self.forget_oldest(env);
@@ -93,7 +105,6 @@ impl Gossip {
         } else {
             Effect::Exile(member)
         });
-        Ok(())
     }
 
     /// The services of a member that is gone are gone too.
@@ -139,7 +150,10 @@ impl Gossip {
             return;
         }
         self.departures.next_reminder = env.now + self.timing.period;
-        if let Some(place) = self.store.find(&RumorId::departure(member)) {
+        if let Some(place) = self.store.find(&RumorId::departure(member))
+            && let Some(entry) = self.store.get(place)
+            && !self.store.is_provisional(entry)
+        {
             self.hot.heat(&mut self.store, place);
             self.push_soon(env);
         }
@@ -153,6 +167,7 @@ impl Gossip {
         self.departures.next_answer = env.now + self.timing.period;
         let place = self.store.find(&RumorId::departure(id));
         if let Some((place, entry)) = place.and_then(|place| Some((place, self.store.get(place)?)))
+            && !self.store.is_provisional(entry)
         {
             let peer = Peer {
                 id,

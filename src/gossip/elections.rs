@@ -389,7 +389,7 @@ impl Gossip {
                 }
             }
             Put::New(place) => self.changed(env, place),
-            Put::Same(_) | Put::Older(_) => {}
+            Put::Same(_) | Put::Older(_) | Put::Confirmed(_) | Put::Corrected(_) => {}
             Put::Full => return Err(Reject::StoreFull),
         }
         self.know_leader(env, key, now);

@@ -11,13 +11,14 @@ use crate::stats::Gauge;
 
 impl Gossip {
     /// Everything that grows, with its cap.
-    pub fn sizes(&self) -> [Gauge; 15] {
+    pub fn sizes(&self) -> [Gauge; 16] {
         let (pushes, talks) = self.outbox.queued();
         let (wanted, refused) = self.reconciling.remembered();
         let (debts, newcomers, greeted) = self.arrears.remembered();
         let (departures, tombstones, strays) = self.departures.remembered();
         [
             Gauge::new("rumors", self.store.len(), MAX_RUMORS),
+            Gauge::new("provisional_rumors", self.store.provisional(), MAX_RUMORS),
             Gauge::new("rumor_bytes", self.store.bytes(), MAX_RUMOR_BYTES),
             Gauge::new("hot_rumors", self.hot.len(), MAX_RUMORS),
             Gauge::new("queued_pushes", pushes, 3 * MAX_QUEUED_PUSHES),
@@ -48,5 +49,6 @@ impl Gossip {
             size.now.hash(hasher);
         }
         (self.pushing, self.telling, self.effects.len()).hash(hasher);
+        self.is_starting().hash(hasher);
     }
 }

@@ -6,6 +6,7 @@
 //! | `store` | all rumors that are held |
 //! | `sums` | what stands for parts of a store |
 //! | `hot` | which rumors are still to be told |
+//! | `starting` | what the disk held, until it counts |
 //! | `receive` | what a rumor does that was heard |
 //! | `push` | telling what is hot, at once and then again |
 //! | `reconcile` | comparing stores with peers that can, and asking for what is missing |
@@ -31,6 +32,7 @@ mod outbox;
 mod push;
 mod receive;
 mod reconcile;
+mod starting;
 mod store;
 mod sums;
 
@@ -78,6 +80,7 @@ pub(crate) struct Gossip {
     arrears: arrears::Arrears,
     departures: departures::Departures,
     elections: elections::Elections,
+    starting: starting::Starting,
     effects: VecDeque<Effect>,
     /// What this member said of its own services since it started.
     announced: BTreeMap<ServiceGroup, Service>,
@@ -94,7 +97,7 @@ pub(crate) struct Gossip {
 
 impl Gossip {
     pub fn new(timing: &Timing, enabled: bool, env: &mut Env) -> Self {
-        let gossip = Gossip {
+        let mut gossip = Gossip {
             timing: timing.clone(),
             enabled,
             store: Store::new(),
@@ -104,6 +107,7 @@ impl Gossip {
             arrears: arrears::Arrears::new(),
             departures: departures::Departures::new(),
             elections: elections::Elections::new(),
+            starting: starting::Starting::since(env.now),
             effects: VecDeque::new(),
             announced: BTreeMap::new(),
             next_outdo: Time::ZERO,
@@ -114,6 +118,10 @@ impl Gossip {
         };
         if enabled {
             gossip.drip_later(env);
+            gossip.start_due(env);
+        } else {
+            // It has nobody to compare with.
+            gossip.count_provisional();
         }
         gossip
     }
@@ -142,6 +150,7 @@ impl Gossip {
             Timer::RumorAgain => self.again_due(env, ring),
             Timer::RumorRound => self.round_due(env, ring),
             Timer::RumorDrip => self.drip_due(env, ring),
+            Timer::StartDue => self.start_due(env),
             Timer::ElectionDue => self.elections_due(env, ring),
             _ => {}
         }
@@ -196,6 +205,11 @@ impl Gossip {
             self.push_soon(env);
         }
         self.reconciling.changed(env.now);
+        self.note(env, place);
+    }
+
+    /// What a rumor says is new here, for whoever watches.
+    fn note(&mut self, env: &mut Env, place: Place) {
         if let Some(entry) = self.store.get(place) {
             let id = Arc::clone(&entry.id);
             env.journal.stats.rumors_adopted += 1;

@@ -35,7 +35,7 @@ impl Gossip {
         taken
     }
 
-    /// A rumor that was heard, or that the disk held.
+    /// A rumor that was heard.
     pub fn take(
         &mut self,
         env: &mut Env,
@@ -68,6 +68,11 @@ impl Gossip {
         match self.store.merge(rumor, from_id) {
             Put::New(place) => self.changed(env, place),
             Put::Same(place) => self.heard_back(place),
+            Put::Confirmed(_) => {}
+            Put::Corrected(place) => {
+                self.changed(env, place);
+                self.corrected(env, place);
+            }
             Put::Older(_) => env.journal.stats.rumors_stale += 1,
             Put::Full => return Err(Reject::StoreFull),
         }
@@ -85,26 +90,6 @@ impl Gossip {
         let lives = ring.health(&service.member) == Some(Health::Alive);
         let new = lives && !service.is_withdrawn() && self.store.find(&rumor.id()).is_none();
         new.then_some(&service.group)
-    }
-
-    /// A rumor that was kept on disk: held, but not told, as who compares stores sees that it is held. An
-    /// election is not even held, but a hint, so that who compares stores tells of the one that runs.
-    pub fn restore(
-        &mut self,
-        env: &mut Env,
-        ring: &impl Ring,
-        rumor: &Rumor,
-        from_id: &str,
-    ) -> Result<(), Reject> {
-        if let Rumor::Election(hint) | Rumor::ElectionUpdate(hint) = rumor {
-            self.restore_election(env, rumor.kind(), hint);
-            return Ok(());
-        }
-        self.take(env, ring, rumor, from_id)?;
-        if let Some(place) = self.store.find(&rumor.id()) {
-            self.hot.cool(&mut self.store, place);
-        }
-        Ok(())
     }
 }
 

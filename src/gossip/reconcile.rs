@@ -318,10 +318,11 @@ impl Gossip {
         replies.hashes(&offered, Part::Have);
     }
 
-    /// Notes which of these are not held here and were not asked for.
+    /// Notes which of these are not held here and were not asked for. What the disk held counts from now on.
     fn want(&mut self, env: &Env, hashes: &[u64], wants: &mut Vec<u64>) {
         for hash in hashes {
             let known = self.store.find_hash(*hash).is_some()
+                || self.confirm(*hash)
                 || self.departures.is_buried(*hash)
                 || self.reconciling.is_refused(env.now, self.refusal(), *hash);
             if !known && self.reconciling.want(env.now, self.timing.period, *hash) {

@@ -1,5 +1,6 @@
 //! All rumors that a member holds, of all kinds: found by what they are, and by what they say.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, RangeInclusive};
 use std::sync::Arc;
@@ -56,6 +57,10 @@ pub(crate) enum Put {
     Same(Place),
     /// A newer one is held.
     Older(Place),
+    /// It is what the disk held, which counts from now on.
+    Confirmed(Place),
+    /// It takes the place of what the disk held, which said something else in the same version.
+    Corrected(Place),
     /// There is no room.
     Full,
 }
@@ -78,6 +83,9 @@ pub(crate) struct Store {
     entries: Slab<Entry>,
     by_id: BTreeMap<Arc<RumorId>, Place>,
     by_hash: BTreeMap<u64, Place>,
+    /// Rumors from the disk that do not count yet, by hash: found by what they are only, they are neither told nor
+    /// compared. Empty once this member has started.
+    provisional: BTreeMap<u64, Place>,
     /// The services of each member.
     services: BTreeSet<(MemberId, Place)>,
     sums: Sums,
@@ -98,6 +106,7 @@ impl Store {
             entries: Slab::new(),
             by_id: BTreeMap::new(),
             by_hash: BTreeMap::new(),
+            provisional: BTreeMap::new(),
             services: BTreeSet::new(),
             sums: Sums::new(),
             bytes: 0,
@@ -115,7 +124,7 @@ impl Store {
         self.bytes
     }
 
-    /// Equal at two members that hold the same, but for a chance of 2⁻³²; never 0.
+    /// Equal at two members that hold the same, what is provisional aside, but for a chance of 2⁻³²; never 0.
     pub fn checksum(&self) -> u32 {
         let all = self.sums.all();
         ((all ^ all >> 32) as u32).max(1)
@@ -140,6 +149,34 @@ impl Store {
 
     pub fn find(&self, id: &RumorId) -> Option<Place> {
         self.by_id.get(id).copied()
+    }
+
+    /// Whether it came from the disk and does not count yet.
+    pub fn is_provisional(&self, entry: &Entry) -> bool {
+        !self.provisional.is_empty() && self.provisional.contains_key(&entry.hash)
+    }
+
+    /// Rumors from the disk that do not count yet.
+    pub fn provisional(&self) -> usize {
+        self.provisional.len()
+    }
+
+    /// What the disk held with this hash counts from now on; whether it held any.
+    pub fn make_live(&mut self, hash: u64) -> bool {
+        let Some(place) = self.provisional.remove(&hash) else {
+            return false;
+        };
+        self.by_hash.insert(hash, place);
+        self.sums.add(hash);
+        true
+    }
+
+    /// All that the disk held counts from now on.
+    pub fn make_all_live(&mut self) {
+        while let Some((hash, place)) = self.provisional.pop_first() {
+            self.by_hash.insert(hash, place);
+            self.sums.add(hash);
+        }
     }
 
     pub fn find_hash(&self, hash: u64) -> Option<Place> {
@@ -215,30 +252,69 @@ impl Store {
     }
 
     /// Puts in a rumor by the rule of versions: the higher one wins, and of equal ones the greater payload,
-    /// bytewise, so that all members end with the same (PROTOCOL.md §3, "ours").
+    /// bytewise, so that all members end with the same (PROTOCOL.md §3, "ours"). What is held provisionally loses to
+    /// any other of its version; if it is newer than this one, it counts from now on.
     pub fn merge(&mut self, rumor: &Rumor, from_id: &str) -> Put {
         let encoded = encode_rumor(rumor, from_id);
         let (id, version) = (rumor.id(), rumor.version());
+        let mut corrects = false;
         if let Some(place) = self.find(&id)
             && let Some(held) = self.get(place)
         {
             let payload = encoded.bytes.get(encoded.payload..).unwrap_or_default();
-            match (version, payload).cmp(&(held.version, held.payload())) {
-                std::cmp::Ordering::Less => return Put::Older(place),
-                std::cmp::Ordering::Equal => return Put::Same(place),
-                std::cmp::Ordering::Greater => {}
+            let (hash, says) = (held.hash, payload.cmp(held.payload()));
+            let order = version.cmp(&held.version);
+            if self.is_provisional(held) {
+                corrects = order == Ordering::Equal && says != Ordering::Equal;
+                if order == Ordering::Less || order == Ordering::Equal && !corrects {
+                    self.make_live(hash);
+                    return match order {
+                        Ordering::Equal => Put::Confirmed(place),
+                        _ => Put::Older(place),
+                    };
+                }
+            } else {
+                match order.then(says) {
+                    Ordering::Less => return Put::Older(place),
+                    Ordering::Equal => return Put::Same(place),
+                    Ordering::Greater => {}
+                }
             }
         }
-        self.put(id, version, encoded, is_withdrawn(rumor))
+        match self.put(id, version, encoded, is_withdrawn(rumor), true) {
+            Put::New(place) if corrects => Put::Corrected(place),
+            put => put,
+        }
+    }
+
+    /// Puts in a rumor from the disk, provisionally, unless what is held is as new.
+    pub fn hold(&mut self, rumor: &Rumor, from_id: &str) -> Put {
+        let encoded = encode_rumor(rumor, from_id);
+        let (id, version) = (rumor.id(), rumor.version());
+        if let Some(place) = self.find(&id)
+            && let Some(held) = self.get(place)
+            && held.version >= version
+        {
+            return Put::Older(place);
+        }
+        self.put(id, version, encoded, is_withdrawn(rumor), false)
     }
 
     /// Puts in a rumor in the place of what is held, whatever that is.
     pub fn replace(&mut self, rumor: &Rumor, from_id: &str) -> Put {
         let encoded = encode_rumor(rumor, from_id);
-        self.put(rumor.id(), rumor.version(), encoded, is_withdrawn(rumor))
+        let withdrawn = is_withdrawn(rumor);
+        self.put(rumor.id(), rumor.version(), encoded, withdrawn, true)
     }
 
-    fn put(&mut self, id: RumorId, version: u64, encoded: EncodedRumor, withdrawn: bool) -> Put {
+    fn put(
+        &mut self,
+        id: RumorId,
+        version: u64,
+        encoded: EncodedRumor,
+        withdrawn: bool,
+        live: bool,
+    ) -> Put {
         let payload = encoded.bytes.get(encoded.payload..).unwrap_or_default();
         let hash = content_hash(id.kind, payload);
         if let Some(place) = self.find_hash(hash) {
@@ -269,8 +345,12 @@ impl Store {
             Some(place) => self.renew(place, entry),
             None => self.insert(entry),
         };
-        self.by_hash.insert(hash, place);
-        self.sums.add(hash);
+        if live {
+            self.by_hash.insert(hash, place);
+            self.sums.add(hash);
+        } else {
+            self.provisional.insert(hash, place);
+        }
         Put::New(place)
     }
 
@@ -279,10 +359,16 @@ impl Store {
         if let Some(held) = self.entries.get_mut(place as usize) {
             let (id, hot, before) = (Arc::clone(&held.id), held.hot, held.hash);
             *held = Entry { id, hot, ..entry };
-            self.by_hash.remove(&before);
-            self.sums.remove(before);
+            self.forget_hash(before);
         }
         place
+    }
+
+    fn forget_hash(&mut self, hash: u64) {
+        if self.provisional.remove(&hash).is_none() {
+            self.by_hash.remove(&hash);
+            self.sums.remove(hash);
+        }
     }
 
     fn insert(&mut self, entry: Entry) -> Place {
@@ -301,8 +387,7 @@ impl Store {
     pub fn remove(&mut self, place: Place) -> Option<Entry> {
         let entry = self.entries.try_remove(place as usize)?;
         self.by_id.remove(&*entry.id);
-        self.by_hash.remove(&entry.hash);
-        self.sums.remove(entry.hash);
+        self.forget_hash(entry.hash);
         self.bytes -= entry.bytes.len();
         if let Ok(member) = entry.id.id.parse() {
             self.services.remove(&(member, place));
@@ -385,11 +470,21 @@ mod tests {
     /// Everything that is kept beside the entries follows from them.
     fn check(store: &Store) {
         let mut sums = Sums::new();
-        let mut bytes = 0;
+        let (mut bytes, mut provisional) = (0, 0);
         for entry in store.iter() {
             assert_eq!(entry.hash, content_hash(entry.id.kind, entry.payload()));
-            let place = store.find_hash(entry.hash).unwrap();
-            assert_eq!(store.find(&entry.id), Some(place));
+            let place = store.find(&entry.id).unwrap();
+            let hash = (
+                store.find_hash(entry.hash),
+                store.provisional.get(&entry.hash),
+            );
+            if store.is_provisional(entry) {
+                provisional += 1;
+                assert_eq!(hash, (None, Some(&place)));
+            } else {
+                assert_eq!(hash, (Some(place), None));
+                sums.add(entry.hash);
+            }
             assert_eq!(store.get(place).unwrap().hash, entry.hash);
             let rumor = entry.rumor().unwrap();
             assert_eq!(
@@ -400,14 +495,17 @@ mod tests {
             if let Rumor::Service(service) = rumor {
                 assert!(store.services_of(service.member).any(|at| at == place));
             }
-            sums.add(entry.hash);
             bytes += entry.bytes.len();
         }
         let of_kinds = RumorKind::ALL.map(|kind| store.of_kind(kind).count());
         assert_eq!(of_kinds.iter().sum::<usize>(), store.len());
         let services = store.of_kind(RumorKind::Service).count();
         assert_eq!((store.services.len(), store.bytes()), (services, bytes));
-        assert_eq!(store.hashes(0..=u64::MAX).count(), store.len());
+        assert_eq!(store.provisional(), provisional);
+        assert_eq!(
+            store.hashes(0..=u64::MAX).count(),
+            store.len() - provisional
+        );
         assert_eq!(store.sums().all(), sums.all());
         for index in 0..FANOUT {
             let child = Node::ROOT.child(index);
@@ -460,10 +558,11 @@ mod tests {
         }
 
         #[test]
-        fn all_books_are_kept_whatever_comes_and_goes(steps in vec((rumor(), 0..4u8), 1..60)) {
+        fn all_books_are_kept_whatever_comes_and_goes(steps in vec((rumor(), 0..6u8), 1..60)) {
             let mut store = Store::new();
             for (rumor, step) in steps {
-                match (step, store.find(&rumor.id())) {
+                let held = store.find(&rumor.id());
+                match (step, held) {
                     (0, Some(place)) => {
                         let removed = store.remove(place).unwrap();
                         prop_assert_eq!(removed.rumor().map(|rumor| rumor.id()), Some(rumor.id()));
@@ -475,12 +574,25 @@ mod tests {
                         let place = store.find(&rumor.id()).unwrap();
                         prop_assert_eq!(store.get(place).unwrap().rumor(), Some(rumor));
                     }
+                    (2, _) => {
+                        store.hold(&rumor, "somebody");
+                    }
+                    (3, Some(place)) => {
+                        let hash = store.get(place).unwrap().hash;
+                        let was = store.provisional();
+                        prop_assert_eq!(store.make_live(hash), was > store.provisional());
+                    }
                     _ => {
                         store.merge(&rumor, "somebody");
+                        let place = store.find(&rumor.id()).unwrap();
+                        prop_assert!(!store.is_provisional(store.get(place).unwrap()));
                     }
                 }
                 check(&store);
             }
+            store.make_all_live();
+            check(&store);
+            prop_assert_eq!(store.provisional(), 0);
             for place in store.hashes(0..=u64::MAX).map(|(_, place)| place).collect::<Vec<_>>() {
                 store.remove(place);
             }
@@ -499,6 +611,7 @@ mod tests {
                 prop_assert!(store.len() <= most && store.bytes() <= most_bytes);
                 let held = store.find(&rumor.id()).and_then(|place| store.get(place)?.rumor());
                 match put {
+                    Put::Confirmed(_) | Put::Corrected(_) => unreachable!("nothing is provisional"),
                     Put::New(_) | Put::Same(_) => prop_assert_eq!(held, Some(rumor)),
                     Put::Older(_) | Put::Full => prop_assert_eq!(contents(&store), before),
                 }
@@ -521,6 +634,40 @@ mod tests {
             assert_eq!(contents(&store), std::slice::from_ref(&stronger));
             assert!(matches!(store.merge(&weaker, ""), Put::Older(_)));
             assert!(matches!(store.merge(&stronger, "another"), Put::Same(_)));
+        }
+    }
+
+    #[test]
+    fn what_the_disk_held_loses_to_any_other_of_its_version() {
+        let disk = config(0, 4, vec![9]);
+        let (older, newer) = (config(0, 3, vec![1]), config(0, 5, vec![]));
+        let (lesser, greater) = (config(0, 4, vec![8]), config(0, 4, vec![10]));
+        type Case = (Rumor, fn(Place) -> Put, Rumor);
+        let cases: [Case; 5] = [
+            (disk.clone(), Put::Confirmed, disk.clone()),
+            (lesser.clone(), Put::Corrected, lesser),
+            (greater.clone(), Put::Corrected, greater),
+            (newer.clone(), Put::New, newer),
+            (older, Put::Older, disk.clone()),
+        ];
+        for (heard, put, kept) in cases {
+            let mut store = Store::new();
+            assert!(matches!(store.hold(&disk, "disk"), Put::New(_)));
+            assert_eq!((store.len(), store.provisional()), (1, 1));
+            assert_eq!(
+                store.checksum(),
+                Store::new().checksum(),
+                "it does not count"
+            );
+            assert_eq!(store.merge(&heard, "ring"), put(0));
+            assert_eq!(contents(&store), std::slice::from_ref(&kept));
+            assert_eq!(
+                (store.provisional(), store.checksum()),
+                (0, holding(&[kept]).checksum())
+            );
+            check(&store);
+            // What is heard is not outdone by the disk.
+            assert_eq!(store.hold(&disk, "disk"), Put::Older(0));
         }
     }
 

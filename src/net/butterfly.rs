@@ -24,8 +24,8 @@ use crate::config::Config;
 use crate::disk::DataDir;
 use crate::error::CommandError;
 use crate::event::{Event, SeedId};
-use crate::limits::{COMMANDS_PER_WAKE, DATAGRAMS_PER_WAKE};
-use crate::member::MemberId;
+use crate::limits::{COMMANDS_PER_WAKE, DATAGRAMS_PER_WAKE, MARK_PATIENCE};
+use crate::member::{Incarnation, MemberId};
 use crate::node::Node;
 use crate::time::Time;
 use crate::trace::Trace;
@@ -66,6 +66,10 @@ pub struct Butterfly {
     timer: Option<WakeTimer>,
     stopped: bool,
     pub(super) data_dir: Option<DataDir>,
+    /// The mark that the disk was given and has not answered for, and when it is waited for no longer.
+    pub(super) mark: Option<(Incarnation, Instant)>,
+    /// The disk was given the last.
+    pub(super) finished: bool,
     pub(super) snapshots: snapshot::Schedule,
     traces: Option<trace_file::Writer>,
 }
@@ -101,6 +105,10 @@ impl Butterfly {
         if node.is_expelled() {
             return Err(BindError::Departed { id: identity.id });
         }
+        let waker = match &data_dir {
+            Some(data_dir) => Some(wake_on_answer(&poll, data_dir)?),
+            None => None,
+        };
         let traces =
             trace_file::Writer::from_env(&config.name, identity.id, local_addr, epoch.elapsed());
         node.set_tracing(traces.is_some());
@@ -119,10 +127,12 @@ impl Butterfly {
             commands,
             commanded: false,
             sender,
-            waker: None,
+            waker,
             timer: None,
             stopped: false,
             data_dir,
+            mark: None,
+            finished: false,
             snapshots: snapshot::Schedule::default(),
             traces,
         })
@@ -276,7 +286,8 @@ impl Butterfly {
         let due = due.map(|due| self.epoch + Duration::from_micros(due.as_micros()));
         let gossip = self.gossip.as_ref().and_then(Rumors::deadline);
         let snapshot = self.snapshots.deadline();
-        due.into_iter().chain(gossip).chain(snapshot).min()
+        let mark = self.mark.map(|(_, patience)| patience);
+        [due, gossip, snapshot, mark].into_iter().flatten().min()
     }
 
     /// Does what there is to do: reads and answers datagrams, up to a bound, and serves the timers.
@@ -471,15 +482,30 @@ impl Butterfly {
         self.readable = true;
     }
 
-    fn store_mark(&mut self) {
-        if let Some(mark) = self.node.poll_reserve()
-            && let Some(data_dir) = &self.data_dir
-        {
+    pub(super) fn store_mark(&mut self) {
+        let Some(data_dir) = self.data_dir.as_ref().filter(|_| !self.finished) else {
+            return;
+        };
+        if let Some(mark) = self.node.poll_reserve() {
             data_dir.store_mark(mark);
+            self.mark = Some((mark, Instant::now() + MARK_PATIENCE));
+        }
+        let Some((mark, patience)) = self.mark else {
+            return;
+        };
+        let answered = data_dir.answered_mark().is_some_and(|it| it >= mark);
+        if answered || Instant::now() >= patience {
+            if !answered {
+                log::error!(
+                    "the disk does not answer: going on with an incarnation that may be used again after a crash"
+                );
+            }
+            self.mark = None;
+            self.node.handle_stored(self.clock(), mark);
         }
     }
 
-    fn write_traces(&mut self) {
+    pub(super) fn write_traces(&mut self) {
         let Some(writer) = &mut self.traces else {
             return;
         };
@@ -497,6 +523,17 @@ pub(super) fn time_since(epoch: Instant, at: Instant) -> Time {
     Time::from_micros(u64::try_from(passed.as_micros()).unwrap_or(u64::MAX))
 }
 
+/// Has the loop wake whenever the disk has answered.
+fn wake_on_answer(poll: &Poll, data_dir: &DataDir) -> io::Result<Arc<Waker>> {
+    let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+    let answered = Arc::clone(&waker);
+    data_dir.tell(move || {
+        // It fails only if the loop is gone.
+        let _ = answered.wake();
+    });
+    Ok(waker)
+}
+
 impl fmt::Debug for Butterfly {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Butterfly")
@@ -507,13 +544,10 @@ impl fmt::Debug for Butterfly {
 }
 
 impl Drop for Butterfly {
-    /// What happened last belongs into the traces and onto the disk too, and what was to be told leaves.
+    /// What happened last belongs into the traces and onto the disk too, and what was to be told leaves. It waits until
+    /// the disk has it, unless that was [given up](Butterfly::abandon_disk).
     fn drop(&mut self) {
-        self.node.hurry_rumors(self.clock());
-        self.push_rumors(Instant::now());
-        self.store_mark();
-        self.store_snapshot_now();
-        self.write_traces();
+        self.finish();
     }
 }
 

@@ -1,9 +1,9 @@
 //! What a member knows, kept on disk and taken up again (PROTOCOL.md §4), off the packet path.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Butterfly;
-use crate::disk::{Section, Snapshot};
+use crate::disk::{DiskError, Section, Snapshot};
 use crate::limits::SNAPSHOT_INTERVAL;
 use crate::node::Node;
 use crate::rumor::RumorKind;
@@ -42,6 +42,7 @@ fn of(node: &Node) -> Snapshot {
     for (kind, rumor) in node.encoded_rumors() {
         snapshot.push(section_of(kind), rumor);
     }
+    snapshot.stamp();
     snapshot
 }
 
@@ -66,10 +67,47 @@ fn changes(node: &Node) -> u64 {
     node.stats().rumors_adopted + node.stats().records_adopted
 }
 
+/// Ending.
+impl Butterfly {
+    /// Says what was still to be told, and gives the disk what is to be stored last. It waits for nothing: the descriptor
+    /// becomes readable, and [`stored`](Butterfly::stored) says so, once the disk has it. What comes later is not stored.
+    pub fn finish(&mut self) {
+        if self.finished {
+            return;
+        }
+        self.node.hurry_rumors(self.clock());
+        self.push_rumors(Instant::now());
+        self.store_mark();
+        self.store_snapshot_now();
+        self.write_traces();
+        (self.finished, self.mark) = (true, None);
+        if let Some(data_dir) = &self.data_dir {
+            data_dir.end();
+        }
+    }
+
+    /// After [`finish`](Butterfly::finish): whether the data directory has what this member knew last; `None`: it is still
+    /// being written, though the caller waited for as long as that. Without a data directory there is nothing to wait for.
+    pub fn stored(&self, patience: Duration) -> Option<Result<(), DiskError>> {
+        match &self.data_dir {
+            Some(data_dir) => data_dir.outcome(patience),
+            None => Some(Ok(())),
+        }
+    }
+
+    /// What the disk has not taken yet is given up, so that dropping this waits for nothing.
+    pub fn abandon_disk(&mut self) {
+        if let Some(data_dir) = &mut self.data_dir {
+            data_dir.abandon();
+        }
+    }
+}
+
 impl Butterfly {
     /// Has a snapshot stored if one is due; it becomes due a while after something changed.
     pub(super) fn store_snapshot(&mut self) {
-        if self.data_dir.is_none() || changes(&self.node) == self.snapshots.changes {
+        if self.finished || self.data_dir.is_none() || changes(&self.node) == self.snapshots.changes
+        {
             return;
         }
         let now = Instant::now();

@@ -42,23 +42,35 @@ impl PushName {
 impl Node {
     /// All rumors that are held, by kind, key and id.
     pub fn rumors(&self) -> impl Iterator<Item = RumorView<'_>> {
-        self.gossip.store().iter().map(view)
+        self.views(self.gossip.store().iter())
     }
 
     /// Those of one kind.
     pub fn rumors_of(&self, kind: RumorKind) -> impl Iterator<Item = RumorView<'_>> {
-        self.gossip.store().of_kind(kind).map(view)
+        self.views(self.gossip.store().of_kind(kind))
     }
 
     /// Those that come after this id, by kind, key and id: to look at a large store in several goes. The id
     /// need not be held.
     pub fn rumors_after(&self, id: &RumorId) -> impl Iterator<Item = RumorView<'_>> {
-        self.gossip.store().after(id).map(view)
+        self.views(self.gossip.store().after(id))
+    }
+
+    fn views<'n>(
+        &'n self,
+        entries: impl Iterator<Item = &'n Entry>,
+    ) -> impl Iterator<Item = RumorView<'n>> {
+        let store = self.gossip.store();
+        entries.map(|entry| {
+            let hot = entry.hot.is_some();
+            let provisional = store.is_provisional(entry);
+            RumorView::new(&entry.id, entry.version, hot, provisional, &entry.bytes)
+        })
     }
 
     /// The rumor with this id, if it is held.
     pub fn rumor(&self, id: &RumorId) -> Option<RumorView<'_>> {
-        self.gossip.find(id).map(view)
+        self.views(self.gossip.find(id).into_iter()).next()
     }
 
     /// How many rumors are held.
@@ -71,7 +83,7 @@ impl Node {
         self.gossip.store().bytes()
     }
 
-    /// Equal at two members that hold the same rumors, but for a chance of 2⁻³².
+    /// Equal at two members that hold the same rumors, what is provisional aside, but for a chance of 2⁻³².
     pub fn rumor_checksum(&self) -> u32 {
         self.gossip.store().checksum()
     }
@@ -110,16 +122,6 @@ impl Node {
     pub fn is_expelled(&self) -> bool {
         self.expelled
     }
-}
-
-fn view(entry: &Entry) -> RumorView<'_> {
-    RumorView::new(
-        &entry.id,
-        entry.version,
-        entry.bytes.len(),
-        entry.hot.is_some(),
-        &entry.bytes,
-    )
 }
 
 /// Rumors: feeding.
@@ -199,7 +201,8 @@ impl Node {
         self.settle();
     }
 
-    /// A rumor that was kept on disk: it is held, and told to nobody unasked.
+    /// A rumor that was kept on disk: it is held, but provisional until this member has compared its rumors with one
+    /// that was running before, or for some periods if there is none (docs/gossip.md, "On disk").
     ///
     /// # Errors
     /// It does not read, or there is no room.
@@ -239,10 +242,13 @@ impl Node {
     }
 
     /// A living member, as one of ours that was met long ago: for rings that are to be there at once. It is no
-    /// news and no event, and is neither asked nor greeted. One that is known stays as it is.
+    /// news and no event, and is neither asked nor greeted. One that is known stays as it is. This member counts as
+    /// one that was running before.
     #[doc(hidden)] // For the simulator and the benchmarks.
     pub fn know(&mut self, member: &Member, name: &str) {
         self.swim.know(&mut self.env, member, name);
+        self.gossip.count_provisional();
+        self.settle();
     }
 
     /// Lets membership and gossip know what each has to know of the other.
@@ -251,7 +257,8 @@ impl Node {
         if self.swim.has_notices() || self.gossip.has_effects() {
             self.exchange();
         }
-        self.swim.set_rumors(self.gossip.store().checksum());
+        let (checksum, starting) = (self.gossip.store().checksum(), self.gossip.is_starting());
+        self.swim.set_rumors(checksum, starting);
         self.swim.trim_outbox(&mut self.env);
     }
 
@@ -271,6 +278,7 @@ impl Node {
                     }
                     Notice::Raised(id) => gossip.member_raised(env, swim, id),
                     Notice::Mismatch(id) => gossip.mismatch(env, id),
+                    Notice::Running { id, same } => gossip.running_met(env, swim, id, same),
                     Notice::Compared { id, parts } => {
                         if let Err(reason) = gossip.compared(env, swim, id, &parts) {
                             let from = SocketAddr::from(([0, 0, 0, 0], 0));

@@ -198,6 +198,7 @@ mod tests {
             table,
             rumors: 0,
             reconcile: &[],
+            starting: false,
         };
         let wrong = |message: &Message<'_>, records| sent(&self::message(message, records), &[]);
         assert_eq!(wrong(&ping, 4), None);

@@ -195,6 +195,7 @@ impl Sim {
             return;
         }
         let local = host.local(self.now);
+        self.store_mark(member, local);
         let mut buf = [0; SEND_BUFFER];
         while let Some(transmit) = self.hosts[member].node.poll_datagram(local, &mut buf) {
             let datagram = &buf[transmit.range];
@@ -213,7 +214,16 @@ impl Sim {
         self.schedule_wake(member);
     }
 
-    /// Takes a member's events and its mark.
+    /// Its disk is as fast as anything.
+    fn store_mark(&mut self, member: Index, local: Time) {
+        let host = &mut self.hosts[member];
+        if let Some(mark) = host.node.poll_reserve() {
+            host.mark = mark;
+            host.node.handle_stored(local, mark);
+        }
+    }
+
+    /// Takes a member's events.
     fn take_notes(&mut self, member: Index) {
         let (now, watched) = (self.now, self.config.watched);
         let host = &mut self.hosts[member];
@@ -225,9 +235,6 @@ impl Sim {
             if self.config.events {
                 host.events.push_back((now, event));
             }
-        }
-        if let Some(mark) = host.node.poll_reserve() {
-            host.mark = mark;
         }
         if watched {
             wrong = wrong.or(host.watch.state(&host.node));

@@ -49,6 +49,7 @@ impl Swim {
             self.pushing,
             self.somebody_left,
             self.rumors,
+            self.starting,
         )
             .hash(hasher);
         (self.witness.in_a_row(), self.witness.suspects()).hash(hasher);
@@ -57,6 +58,7 @@ impl Swim {
         (&self.blocked, &self.exiled).hash(hasher);
         (self.addressed, self.advertised, self.next_probe_ping).hash(hasher);
         (self.reserved, self.reserve_due, self.unread).hash(hasher);
+        (self.stored, self.raise_due).hash(hasher);
         (self.filler, self.notices.len()).hash(hasher);
         self.echoes.hash_state(hasher);
     }
@@ -119,7 +121,7 @@ mod tests {
     #[test]
     fn what_changes_shows_in_what_stands_for_the_state() {
         type Change = (&'static str, fn(&mut Swim));
-        let changes: [Change; 21] = [
+        let changes: [Change; 24] = [
             ("no probe", |swim| swim.probe = None),
             ("news was told", |swim| {
                 let other = swim.table.find(&OTHER).unwrap();
@@ -141,6 +143,12 @@ mod tests {
             ("fewer incarnations are reserved", |swim| {
                 swim.reserved = Incarnation::default();
             }),
+            ("fewer are on disk", |swim| {
+                swim.stored = Incarnation::default();
+            }),
+            ("an incarnation waits for the disk", |swim| {
+                swim.raise_due = Some(Incarnation::default());
+            }),
             ("a ProbePing came", |swim| {
                 swim.next_probe_ping = Time::from_millis(9);
             }),
@@ -153,6 +161,7 @@ mod tests {
             }),
             ("something to read", |swim| swim.unread ^= true),
             ("rumors", |swim| swim.rumors += 1),
+            ("it compared them", |swim| swim.starting ^= true),
             ("blocked", |swim| _ = swim.blocked.insert(OTHER)),
             ("gone for good", |swim| _ = swim.exiled.insert(OTHER)),
             ("in doubt of itself", |swim| swim.local_health.worsen()),

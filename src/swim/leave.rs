@@ -40,7 +40,7 @@ impl Swim {
             left: true,
         };
         self.table.set_state(me, state, env.now, &mut env.rng);
-        self.reserve();
+        self.reserve(incarnation);
         self.heat(env, me);
         // Alone, it is done at the next call.
         let told = self.tell_leave(env) > 0;

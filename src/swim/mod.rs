@@ -95,6 +95,8 @@ pub(crate) enum Notice {
     Raised(MemberId),
     /// A peer that can compare holds other rumors.
     Mismatch(MemberId),
+    /// While this member starts: this one was running before, and holds the `same` rumors or others.
+    Running { id: MemberId, same: bool },
     /// A peer says something of its store of rumors.
     Compared { id: MemberId, parts: Vec<u8> },
     /// A member that is gone for good sent a message; its PULL socket would be there.
@@ -144,8 +146,12 @@ pub(crate) struct Swim {
     advertised: bool,
     /// No ProbePing raises the own incarnation before then.
     next_probe_ping: crate::time::Time,
-    /// Incarnations below this one are reserved on disk.
+    /// The mark that is on disk, or is to be: incarnations up to it are reserved.
     reserved: Incarnation,
+    /// The mark that is on disk: no incarnation above it is used.
+    stored: Incarnation,
+    /// The incarnation to go on with once its mark is on disk.
+    raise_due: Option<Incarnation>,
     /// Whether that mark is still to be stored.
     reserve_due: bool,
     /// Makes the numbers of pings outside the probe cycle.
@@ -154,6 +160,8 @@ pub(crate) struct Swim {
     filler: RowKey,
     /// Stands for the rumors that this member holds, to be told in Acks.
     rumors: u32,
+    /// This member has not compared its rumors yet, which its Acks say.
+    starting: bool,
     /// What gossip has to know.
     notices: VecDeque<Notice>,
     /// Gone for good, by departure rumors.
@@ -211,10 +219,13 @@ impl Swim {
             advertised: ip.is_some(),
             next_probe_ping: env.now,
             reserved: config.reserved,
+            stored: config.reserved,
+            raise_due: None,
             reserve_due: false,
             cookie_key: env.rng.random(),
             filler: 0,
             rumors: 0,
+            starting: false,
             notices: VecDeque::new(),
             exiled: BTreeSet::new(),
             helpers: Vec::new(),
@@ -240,6 +251,7 @@ impl Swim {
             | Timer::RumorAgain
             | Timer::RumorRound
             | Timer::RumorDrip
+            | Timer::StartDue
             | Timer::ElectionDue => {}
         }
     }
@@ -457,24 +469,39 @@ impl Swim {
         }
     }
 
-    /// Goes on with a higher incarnation.
+    /// Goes on with a higher incarnation, as soon as its mark is on disk: else it could be used again after a crash.
     fn raise(&mut self, env: &mut Env, incarnation: Incarnation) {
+        if incarnation > self.stored {
+            self.raise_due = self.raise_due.max(Some(incarnation));
+            return self.reserve(incarnation);
+        }
         let me = self.table.me();
         let state = State {
             incarnation,
             ..self.me().state()
         };
         self.table.set_state(me, state, env.now, &mut env.rng);
-        self.reserve();
+        self.reserve(incarnation);
         self.heat(env, me);
     }
 
-    /// Sees to it that the mark on disk stays ahead of the incarnation in use (PROTOCOL.md §4).
-    fn reserve(&mut self) {
-        let incarnation = self.me().incarnation;
-        if incarnation >= self.reserved {
+    /// Sees to it that the mark on disk stays ahead of the incarnation in use (PROTOCOL.md §4): the next one is asked for
+    /// when three quarters of what is reserved are used, so that hardly any raise has to wait for it.
+    fn reserve(&mut self, incarnation: Incarnation) {
+        if incarnation.plus(INCARNATION_RESERVE / 4) > self.reserved {
             self.reserved = incarnation.plus(INCARNATION_RESERVE);
             self.reserve_due = true;
+        }
+    }
+
+    /// This mark is on disk.
+    pub fn mark_stored(&mut self, env: &mut Env, mark: Incarnation) {
+        self.stored = self.stored.max(mark);
+        if let Some(due) = self.raise_due.filter(|due| *due <= self.stored) {
+            self.raise_due = None;
+            if due > self.me().incarnation && !self.is_leaving() {
+                self.raise(env, due);
+            }
         }
     }
 

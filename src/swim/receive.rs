@@ -105,12 +105,14 @@ impl Swim {
                 table,
                 rumors,
                 reconcile,
+                starting,
                 ..
             } => {
                 let (forward_to, kind) = (forward_to.as_ref(), AckKind::new(*probe, *table));
                 let direct = self.on_ack(env, &mut incoming, forward_to, kind, memberships);
                 if direct {
                     self.on_rumors(env, &mut incoming, *rumors, reconcile);
+                    self.on_comparable(&incoming, *rumors, *starting);
                 }
             }
             Message::PingReq { target, probe, .. } => {
@@ -219,6 +221,7 @@ impl Swim {
             table: false,
             rumors: self.rumors,
             reconcile: &[],
+            starting: self.starting,
         };
         let question = Message::Ping {
             from: self.own_record(),
@@ -335,6 +338,18 @@ impl Swim {
             self.notices.push_back(Notice::Compared { id, parts });
         } else if rumors != 0 && rumors != self.rumors {
             self.notices.push_back(Notice::Mismatch(id));
+        }
+    }
+
+    /// While this member starts, it wants to know who was running before, and whether it holds the same rumors.
+    fn on_comparable(&mut self, incoming: &Incoming<'_>, rumors: u32, starting: bool) {
+        if !self.starting || starting || rumors == 0 {
+            return;
+        }
+        let row = incoming.row.and_then(|key| self.table.get(key));
+        if let Some(row) = row.filter(|row| self.table.is_at(row, incoming.from)) {
+            let (id, same) = (row.id, rumors == self.rumors);
+            self.notices.push_back(Notice::Running { id, same });
         }
     }
 

@@ -224,6 +224,10 @@ impl Swim {
                 Worth::Something
             };
         };
+        if self.raise_due >= Some(raised) {
+            // It is about to say so.
+            return Worth::Nothing;
+        }
         let untrue = heard.health != Health::Alive && !self.is_leaving();
         if !self.may_provoke(env, incoming) {
             env.journal

@@ -29,9 +29,9 @@ impl Swim {
         self.notices.pop_front()
     }
 
-    /// What stands for the rumors of this member from now on.
-    pub fn set_rumors(&mut self, checksum: u32) {
-        self.rumors = checksum;
+    /// What stands for the rumors of this member from now on, and whether it still has to compare them.
+    pub fn set_rumors(&mut self, checksum: u32, starting: bool) {
+        (self.rumors, self.starting) = (checksum, starting);
     }
 
     pub fn is_exiled(&self, id: &MemberId) -> bool {
@@ -156,6 +156,7 @@ impl Swim {
             table: false,
             rumors: self.rumors,
             reconcile: parts,
+            starting: false,
         };
         let most = MAX_DATAGRAM_SENT.saturating_sub(overhead);
         let len = Encoder::new(buf, &ack)?.finish();

@@ -202,7 +202,7 @@ impl Swim {
                 number,
                 news,
             } => {
-                let ack = Content::ack(forward_to.as_deref(), *number, self.rumors);
+                let ack = Content::ack(forward_to.as_deref(), *number, self.rumors, self.starting);
                 let mut out = Encoder::from_sender(buf, self.encoded()?, &ack)
                     .filter(|out| out.len() <= soft)?;
                 if *news {
@@ -212,7 +212,7 @@ impl Swim {
                 Some(out.finish())
             }
             Body::Left(rows) => {
-                let ack = Content::ack(None, 0, self.rumors);
+                let ack = Content::ack(None, 0, self.rumors, self.starting);
                 let mut out = Encoder::from_sender(buf, self.encoded()?, &ack)
                     .filter(|out| out.len() <= soft)?;
                 self.push_told(&mut out, receiver, message.told, soft);
@@ -529,6 +529,7 @@ fn encode_forward(buf: &mut [u8], forward: &Forward, hears_of_v6: bool) -> Optio
         table: false,
         rumors: 0,
         reconcile: &[],
+        starting: false,
     };
     let hard = buf.len();
     let mut out = Encoder::new(buf, &ack)?;

@@ -127,6 +127,7 @@ impl Swim {
             table: true,
             rumors: 0,
             reconcile: &[],
+            starting: false,
         };
         let mut out = Encoder::new(buf, &ack)?;
         let bare = out.len();

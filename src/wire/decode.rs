@@ -83,6 +83,8 @@ struct Body<'a> {
     /// An Ack's `rumors`, which is a uint32 wherever it stands, and its `reconcile`.
     rumors: Result<u32, Reject>,
     reconcile: Option<&'a [u8]>,
+    /// An Ack's `starting`.
+    starting: bool,
     /// A number stood there that is no uint32, which a digest has to be, also if another follows.
     wide: bool,
 }
@@ -92,7 +94,7 @@ impl<'a> Body<'a> {
     fn read(body: &'a [u8], has_other: bool) -> Result<Self, Reject> {
         let (mut from, mut other, mut probe, mut extra) = (None, None, 0, 0);
         let (mut rumors, mut reconcile) = (Ok(0), None);
-        let mut wide = false;
+        let (mut wide, mut starting) = (false, false);
         let mut fields = Fields::new(body);
         while let Some(field) = fields.next()? {
             match field {
@@ -105,6 +107,7 @@ impl<'a> Body<'a> {
                 }
                 (102, Value::Varint(number)) => rumors = rumors.and_then(|_| uint32(number)),
                 (103, Value::Bytes(parts)) => once(&mut reconcile, parts)?,
+                (116, Value::Varint(number)) => starting = number != 0,
                 _ => {}
             }
         }
@@ -116,6 +119,7 @@ impl<'a> Body<'a> {
             extra,
             rumors,
             reconcile,
+            starting,
             wide,
         })
     }
@@ -144,6 +148,7 @@ impl<'a> Body<'a> {
             table: self.extra != 0,
             rumors: self.rumors?,
             reconcile: self.reconcile()?,
+            starting: self.starting,
         })
     }
 
@@ -383,6 +388,7 @@ mod tests {
                 table: rng.random(),
                 rumors: rng.random_range(0..2),
                 reconcile: [&[][..], &[10, 1, 7]][rng.random_range(0..2)],
+                starting: rng.random(),
             },
             2 => Message::PingReq {
                 from,

@@ -17,6 +17,8 @@ pub(super) const PROBE: [u8; 2] = [0xa0, 0x06];
 pub(super) const EXTRA: [u8; 2] = [0xa8, 0x06];
 pub(super) const RUMORS: [u8; 2] = [0xb0, 0x06];
 const RECONCILE: [u8; 2] = [0xba, 0x06];
+/// `Ack.starting`, when it says so.
+const STARTING: [u8; 3] = [0xa0, 0x07, 1];
 const ACCUSER: [u8; 2] = [0xa2, 0x06];
 
 /// `Member.id`'s tag and length.
@@ -78,7 +80,8 @@ impl<'b> Encoder<'b> {
         let body_len = bytes_len(from.len)
             + other.as_ref().map_or(0, |other| bytes_len(other.len))
             + tail.len
-            + body.reconcile_len();
+            + body.reconcile_len()
+            + body.starting_len();
         // The type takes two bytes.
         let len = 2 + bytes_len(body_len);
         if len > buf.len() {
@@ -98,6 +101,9 @@ impl<'b> Encoder<'b> {
             out.bytes(&RECONCILE);
             out.varint(body.reconcile.len() as u64);
             out.bytes(body.reconcile);
+        }
+        if body.starting {
+            out.bytes(&STARTING);
         }
         Some(Encoder {
             buf,
@@ -162,6 +168,8 @@ pub(crate) struct Content<'a> {
     /// An Ack's `rumors` and `reconcile`.
     rumors: u32,
     reconcile: &'a [u8],
+    /// An Ack's `starting`.
+    starting: bool,
 }
 
 /// The type of a ProbePing.
@@ -179,12 +187,18 @@ impl<'a> Content<'a> {
             extra: digest.into(),
             rumors: 0,
             reconcile: &[],
+            starting: false,
         }
     }
 
     /// An Ack that is no part of a table.
     #[inline]
-    pub(crate) fn ack(forward_to: Option<&'a MemberRecord<'a>>, probe: u64, rumors: u32) -> Self {
+    pub(crate) fn ack(
+        forward_to: Option<&'a MemberRecord<'a>>,
+        probe: u64,
+        rumors: u32,
+        starting: bool,
+    ) -> Self {
         Content {
             kind: 2,
             number: 3,
@@ -193,6 +207,7 @@ impl<'a> Content<'a> {
             extra: 0,
             rumors,
             reconcile: &[],
+            starting,
         }
     }
 
@@ -214,11 +229,14 @@ impl<'a> Content<'a> {
             Message::PingReq { target, probe, .. } => (3, 4, Some(target), *probe, 0),
             Message::ProbePing { .. } => (PROBE_PING, 6, None, 0, 0),
         };
-        let (rumors, reconcile): (_, &[u8]) = match message {
+        let (rumors, reconcile, starting): (_, &[u8], _) = match message {
             Message::Ack {
-                rumors, reconcile, ..
-            } => (*rumors, reconcile),
-            _ => (0, &[]),
+                rumors,
+                reconcile,
+                starting,
+                ..
+            } => (*rumors, reconcile, *starting),
+            _ => (0, &[], false),
         };
         Content {
             kind,
@@ -228,7 +246,12 @@ impl<'a> Content<'a> {
             extra,
             rumors,
             reconcile,
+            starting,
         }
+    }
+
+    fn starting_len(&self) -> usize {
+        if self.starting { STARTING.len() } else { 0 }
     }
 
     fn reconcile_len(&self) -> usize {

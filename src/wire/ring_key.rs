@@ -64,12 +64,15 @@ impl RingKey {
         })
     }
 
-    /// Reads the text of a ring key file. Line ends may be those of Windows, and the last line may have one.
+    /// Reads the text of a ring key file. Blanks around a line, line ends of other systems, and empty lines at the end
+    /// are read all the same; [`to_file_text`](RingKey::to_file_text) has none of them.
     ///
     /// # Errors
     /// If it is no such text; the message says what to do about it.
     pub fn parse(text: &str) -> Result<RingKey, RingKeyError> {
-        let mut lines = text.lines();
+        let text = text.trim_matches(|char: char| char.is_whitespace() || char == '\u{feff}');
+        let text = text.replace("\r\n", "\n").replace('\r', "\n");
+        let mut lines = text.split('\n').map(str::trim);
         if lines.next() != Some(MAGIC) {
             return Err(RingKeyError::NotARingKey);
         }
@@ -154,10 +157,18 @@ mod tests {
         assert_eq!(RingKey::parse(TEXT), Ok(key()));
         assert_eq!(RingKey::parse(&format!("{TEXT}\n")), Ok(key()));
         assert_eq!(RingKey::parse(&TEXT.replace('\n', "\r\n")), Ok(key()));
-        assert_eq!(
-            RingKey::parse(&format!("{}\r\n", TEXT.replace('\n', "\r\n"))),
-            Ok(key())
-        );
+        // As editors, copies and other systems leave it.
+        for ends in ["\n", "\r\n", "\r", " \n", "\t\r\n"] {
+            let text = TEXT.replace('\n', ends);
+            for more in ["", ends, &ends.repeat(2), &ends.repeat(9)] {
+                assert_eq!(
+                    RingKey::parse(&format!("{text}{more}")),
+                    Ok(key()),
+                    "{text:?}"
+                );
+                assert_eq!(RingKey::parse(&format!("\u{feff}{text}{more}")), Ok(key()));
+            }
+        }
         assert_eq!(key().name(), "my-ring_1.x-20261122232917");
         assert_eq!(key().file_name(), "my-ring_1.x-20261122232917.sym.key");
     }
@@ -177,7 +188,7 @@ mod tests {
             (TEXT, "", RingKeyError::NotARingKey),
             ("\n\n", "\n", RingKeyError::BadLines),
             ("\n\n", "\nx\n", RingKeyError::BadLines),
-            ("HyA=", "HyA=\n\n", RingKeyError::BadLines),
+            ("HyA=", "HyA=\n\nx", RingKeyError::BadLines),
             ("my-ring_1.x", "", bad_name("")),
             ("my-ring_1.x", "my ring", bad_name("my ring")),
             ("my-ring_1.x", "../ring", bad_name("../ring")),

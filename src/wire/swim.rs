@@ -52,6 +52,9 @@ pub enum Message<'a> {
         rumors: u32,
         /// Parts of a comparison of stores of rumors, see [`super::reconcile`]; mostly empty.
         reconcile: &'a [u8],
+        /// The sender started only just and has not compared its rumors yet: what it holds proves nothing to others
+        /// that start.
+        starting: bool,
     },
     /// "Ping that member for me."
     PingReq {

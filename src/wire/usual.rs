@@ -54,6 +54,8 @@ pub fn decode_usual<'a>(payload: &'a [u8], known: impl Fn(&'a [u8]) -> bool) -> 
             table: extra != 0,
             rumors,
             reconcile: &[],
+            // It is rare, and then it is read field by field.
+            starting: false,
         },
         (3, Some(other)) => Message::PingReq {
             from,

@@ -207,6 +207,7 @@ impl Peer {
                         table: false,
                         rumors: 0,
                         reconcile: &[],
+                        starting: false,
                     };
                     self.raw.send(from, &datagram(&ack, None));
                     assert_eq!(

@@ -91,6 +91,7 @@ impl Peer {
                     table: false,
                     rumors: 0,
                     reconcile: &[],
+                    starting: false,
                 };
                 let _ = self.socket.send_to(&datagram(&ack, None), from);
             }

@@ -141,6 +141,7 @@ impl Peer {
             table: false,
             rumors: 0,
             reconcile: &[],
+            starting: false,
         }
     }
 
@@ -449,8 +450,10 @@ impl Bench {
 
     /// Takes all that the node has to say.
     pub fn drain(&mut self) {
-        let mark = self.node.poll_reserve();
-        self.mark = mark.unwrap_or(self.mark);
+        if let Some(mark) = self.node.poll_reserve() {
+            self.mark = mark;
+            self.node.handle_stored(self.now, mark);
+        }
         let mut buf = [0; SEND_BUFFER];
         while let Some(transmit) = self.node.poll_datagram(self.now, &mut buf) {
             let mut datagram = buf[transmit.range].to_vec();
@@ -469,7 +472,7 @@ impl Bench {
                 assert_eq!(sent.from.ip, None, "the receiver fills that in");
                 let unbounded = self.mark == Incarnation::MAX;
                 assert!(
-                    unbounded || sent.from.incarnation < self.mark.get(),
+                    unbounded || sent.from.incarnation <= self.mark.get(),
                     "above the mark"
                 );
             } else {

@@ -56,6 +56,7 @@ impl Peer {
             table: false,
             rumors: 1,
             reconcile: parts,
+            starting: false,
         }
     }
 }

@@ -43,7 +43,8 @@ Examples:
   butterfly run --listen 10.0.0.7:9638 --data-dir /var/lib/butterfly --name web-7
 
 Signals: SIGINT and SIGTERM leave the ring and end, a second one, half a second
-later or more, ends at once; SIGHUP reads the ring keys again.
+later or more, ends within a second, also if the disk hangs; SIGHUP reads the
+ring keys again.
 Environment: RUST_LOG=debug says more. TRACE_SWIM=1 writes what happens to a file in
 /tmp/habitat-swim-trace, or in TRACE_SWIM_DIR.";
 
@@ -93,10 +94,8 @@ Examples:
 
 const EXIT_CODES: &str = "Exit codes: 0 ok, 1 failed, 2 usage.";
 const EXIT_CODES_OF_WAITING: &str = "Exit codes: 0 ok, 1 failed, 2 usage, 3 not reached in time.";
-const EXIT_CODES_OF_RUN: &str =
-    "Exit codes: 0 ok, 1 failed, 2 usage, 4 this member was told to depart for good.";
-const EXIT_CODES_OF_ALL: &str =
-    "Exit codes: 0 ok, 1 failed, 2 usage, 3 not reached in time, 4 told to depart for good.";
+const EXIT_CODES_OF_RUN: &str = "Exit codes: 0 ok, 1 failed, 2 usage, 4 told to depart for good, 5 its last snapshot is not stored.";
+const EXIT_CODES_OF_ALL: &str = "Exit codes: 0 ok, 1 failed, 2 usage, 3 not reached in time, 4 told to depart for good, 5 not stored.";
 
 /// Members of a ring that find each other, and find out who is dead.
 #[derive(Debug, Parser)]

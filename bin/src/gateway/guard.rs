@@ -31,7 +31,7 @@ impl Token {
             ))
         };
         let text = secret::read(path, MISSING).map_err(|why| fail(&why))?;
-        let token = text.trim();
+        let token = text.trim_start_matches('\u{feff}').trim();
         if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(fail(
                 &"it has to be one line of printable ASCII without spaces",

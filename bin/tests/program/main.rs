@@ -1,5 +1,6 @@
 //! The program as its users meet it: real processes on loopback.
 
+mod disks;
 mod endings;
 mod gateway;
 mod gossip;
