@@ -163,6 +163,7 @@ fn the_highest_incarnation_does_no_harm_to_the_node() {
     bench
         .node
         .handle_datagram(bench.now, peer.addr, &mut datagram);
+    bench.drain();
     assert_eq!(bench.node.me().member.incarnation, Incarnation::MAX);
     bench.node.handle_timeout(bench.now + secs(0.01));
     bench.node.leave(bench.now);
