@@ -1,7 +1,7 @@
 //! What a rumor does that was heard.
 
 use super::Gossip;
-use super::store::{Put, content_hash};
+use super::store::{Hashed, Put, content_hash};
 use crate::env::Env;
 use crate::error::Reject;
 use crate::member::Health;
@@ -29,7 +29,11 @@ impl Gossip {
             Ok(())
         } else {
             let rumor = frame.rumor();
-            rumor.and_then(|rumor| self.take(env, ring, &rumor, frame.from_id))
+            let heard = Hashed {
+                payload: frame.payload,
+                hash,
+            };
+            rumor.and_then(|rumor| self.take_heard(env, ring, (&rumor, frame.from_id), Some(heard)))
         };
         self.arrived(env, ring, hash);
         taken
@@ -42,6 +46,16 @@ impl Gossip {
         ring: &impl Ring,
         rumor: &Rumor,
         from_id: &str,
+    ) -> Result<(), Reject> {
+        self.take_heard(env, ring, (rumor, from_id), None)
+    }
+
+    fn take_heard(
+        &mut self,
+        env: &mut Env,
+        ring: &impl Ring,
+        (rumor, from_id): (&Rumor, &str),
+        heard: Option<Hashed<'_>>,
     ) -> Result<(), Reject> {
         match rumor {
             Rumor::Departure(member) => return self.departure_heard(env, ring, *member),
@@ -65,7 +79,7 @@ impl Gossip {
             _ => {}
         }
         let newcomer = self.newcomer(ring, rumor);
-        match self.store.merge(rumor, from_id) {
+        match self.store.merge_heard(rumor, from_id, heard) {
             Put::New(place) => self.changed(env, place),
             Put::Same(place) => self.heard_back(place),
             Put::Confirmed(_) => {}

@@ -75,6 +75,13 @@ pub(crate) fn content_hash(kind: RumorKind, payload: &[u8]) -> u64 {
     u64::from_le_bytes(half.try_into().unwrap_or_default())
 }
 
+/// A payload of a kind that is known from where it is used, with its hash, which takes longer than comparing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hashed<'a> {
+    pub payload: &'a [u8],
+    pub hash: u64,
+}
+
 fn is_withdrawn(rumor: &Rumor) -> bool {
     matches!(rumor, Rumor::Service(service) if service.is_withdrawn())
 }
@@ -255,6 +262,11 @@ impl Store {
     /// bytewise, so that all members end with the same (PROTOCOL.md §3, "ours"). What is held provisionally loses to
     /// any other of its version; if it is newer than this one, it counts from now on.
     pub fn merge(&mut self, rumor: &Rumor, from_id: &str) -> Put {
+        self.merge_heard(rumor, from_id, None)
+    }
+
+    /// The same, for one that was heard: mostly it came as it is kept, and its hash is known.
+    pub fn merge_heard(&mut self, rumor: &Rumor, from_id: &str, heard: Option<Hashed<'_>>) -> Put {
         let encoded = encode_rumor(rumor, from_id);
         let (id, version) = (rumor.id(), rumor.version());
         let mut corrects = false;
@@ -281,7 +293,7 @@ impl Store {
                 }
             }
         }
-        match self.put(id, version, encoded, is_withdrawn(rumor), true) {
+        match self.put(id, version, encoded, is_withdrawn(rumor), true, heard) {
             Put::New(place) if corrects => Put::Corrected(place),
             put => put,
         }
@@ -297,14 +309,14 @@ impl Store {
         {
             return Put::Older(place);
         }
-        self.put(id, version, encoded, is_withdrawn(rumor), false)
+        self.put(id, version, encoded, is_withdrawn(rumor), false, None)
     }
 
     /// Puts in a rumor in the place of what is held, whatever that is.
     pub fn replace(&mut self, rumor: &Rumor, from_id: &str) -> Put {
         let encoded = encode_rumor(rumor, from_id);
         let withdrawn = is_withdrawn(rumor);
-        self.put(rumor.id(), rumor.version(), encoded, withdrawn, true)
+        self.put(rumor.id(), rumor.version(), encoded, withdrawn, true, None)
     }
 
     fn put(
@@ -314,9 +326,12 @@ impl Store {
         encoded: EncodedRumor,
         withdrawn: bool,
         live: bool,
+        heard: Option<Hashed<'_>>,
     ) -> Put {
         let payload = encoded.bytes.get(encoded.payload..).unwrap_or_default();
-        let hash = content_hash(id.kind, payload);
+        let hash = heard
+            .filter(|heard| heard.payload == payload)
+            .map_or_else(|| content_hash(id.kind, payload), |heard| heard.hash);
         if let Some(place) = self.find_hash(hash) {
             return Put::Same(place);
         }

@@ -158,7 +158,7 @@ impl Injector {
     }
 
     fn hand_over(&mut self) {
-        while let Some(frame) = self.waiting.front()
+        while let Some(frame) = self.waiting.front_mut()
             && self.link.offer(frame, &self.options)
         {
             self.waiting.pop_front();

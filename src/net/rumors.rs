@@ -11,7 +11,7 @@ use super::Butterfly;
 use super::butterfly::time_since;
 use super::gossip::{Frame, Gossip, GossipStats, Options};
 use crate::error::CommandError;
-use crate::limits::FRAMES_PER_WAKE;
+use crate::limits::{EAGER_RUMOR, FRAMES_PER_WAKE};
 use crate::member::MemberId;
 use crate::node::PushName;
 use crate::rumor::{RumorKind, Service, ServiceConfig, ServiceFile, ServiceGroup};
@@ -76,6 +76,9 @@ impl Butterfly {
 /// A buffer that grew beyond this for a big rumor is given back.
 const KEEP: usize = 1 << 18;
 
+/// Messages that are handled with one reading of the clock.
+const FRAMES_PER_CLOCK: usize = 16;
+
 /// A member's gossip connections, and what is on its way there.
 pub(super) struct Rumors {
     sockets: Gossip,
@@ -119,8 +122,9 @@ impl Rumors {
 impl Butterfly {
     /// Reads what came to the gossip port, up to a bound.
     pub(super) fn hear_rumors(&mut self) {
-        for _ in 0..FRAMES_PER_WAKE {
-            let epoch = self.epoch();
+        let epoch = self.epoch();
+        let mut clock = None;
+        for count in 0..FRAMES_PER_WAKE {
             let Some(gossip) = self.gossip.as_mut() else {
                 return;
             };
@@ -128,11 +132,20 @@ impl Butterfly {
             let Some(frame) = gossip.sockets.receive() else {
                 return;
             };
-            let now = time_since(epoch, Instant::now());
+            // A few small ones take next to no time.
+            let at = match clock {
+                Some(at) if count % FRAMES_PER_CLOCK != 0 => at,
+                _ => Instant::now(),
+            };
+            clock = Some(at);
+            let now = time_since(epoch, at);
             match frame {
                 Frame::Whole { bytes, from } => {
+                    if bytes.len() > EAGER_RUMOR {
+                        clock = None;
+                    }
                     if self.node.handle_rumor(now, bytes, || from) {
-                        gossip.sockets.approve();
+                        gossip.sockets.approve(at);
                     }
                 }
                 Frame::Part { from } => self.node.handle_multipart(now, from),
@@ -153,7 +166,7 @@ impl Butterfly {
         loop {
             while let Some(push) = self.node.poll_push(now, &mut gossip.frame) {
                 let label = gossip.under_way.insert(push.id) as u64;
-                gossip.sockets.push(at, push.to, label, &gossip.frame);
+                gossip.sockets.push(at, push.to, label, &mut gossip.frame);
             }
             let Some(outcome) = gossip.sockets.poll_outcome() else {
                 break;

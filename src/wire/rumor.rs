@@ -283,6 +283,9 @@ pub struct EncodedRumor {
     pub payload: usize,
 }
 
+/// Payloads of so many bytes are not copied.
+const LARGE: usize = 64 << 10;
+
 /// Writes a rumor. `from_id` counts for configurations and files, whose payload does not say who applied
 /// them; the others come from the member they are about.
 pub fn encode_rumor(rumor: &Rumor, from_id: &str) -> EncodedRumor {
@@ -326,7 +329,20 @@ pub fn encode_rumor(rumor: &Rumor, from_id: &str) -> EncodedRumor {
         (None, Rumor::Departure(_)) => CLIENT.as_bytes(),
         (None, _) => from_id.as_bytes(),
     };
-    frame(rumor.kind() as u64, from, number, &payload)
+    let kind = rumor.kind() as u64;
+    if payload.len() < LARGE {
+        return frame(kind, from, number, &payload);
+    }
+    // Moving it within its memory takes less than filling other memory.
+    let mut head = Vec::new();
+    push_head(&mut Out(&mut head), (kind, from, number), payload.len());
+    let start = head.len();
+    payload.reserve_exact(start);
+    payload.splice(..0, head);
+    EncodedRumor {
+        bytes: payload,
+        payload: start,
+    }
 }
 
 /// Writes a record of a member, in the bytes of a `Membership`, as a rumor from this sender.
@@ -334,13 +350,19 @@ pub fn encode_member_rumor(membership: &[u8], sender: MemberId) -> Vec<u8> {
     frame(1, &sender.to_hex(), 4, membership).bytes
 }
 
+/// What stands before a payload of this number and length.
+fn push_head(out: &mut Out<'_>, (kind, from, number): (u64, &[u8], u8), len: usize) {
+    out.number(1, kind);
+    out.bytes(3, from);
+    out.0.push(tag(number, BYTES));
+    out.varint(len as u64);
+}
+
 fn frame(kind: u64, from: &[u8], number: u8, payload: &[u8]) -> EncodedRumor {
     let len = 2 + bytes_len(from.len()) + bytes_len(payload.len());
     let mut bytes = Vec::with_capacity(len);
-    let mut out = Out(&mut bytes);
-    out.number(1, kind);
-    out.bytes(3, from);
-    out.bytes(number, payload);
+    push_head(&mut Out(&mut bytes), (kind, from, number), payload.len());
+    bytes.extend_from_slice(payload);
     EncodedRumor {
         payload: bytes.len() - payload.len(),
         bytes,

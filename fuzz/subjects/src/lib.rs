@@ -8,21 +8,24 @@ mod node;
 mod said;
 mod snapshot;
 mod trace;
+mod zmtp;
 
 pub use butterfly_bin::fuzz::gateway;
 pub use key::key;
 pub use node::node;
 pub use snapshot::snapshot;
 pub use trace::trace;
+pub use zmtp::zmtp;
 
 /// A subject, by the name of its corpus.
 pub type Subject = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const SUBJECTS: [Subject; 5] = [
+pub const SUBJECTS: [Subject; 6] = [
     ("gateway", gateway),
     ("key", key),
     ("node", node),
     ("snapshot", snapshot),
     ("trace", trace),
+    ("zmtp", zmtp),
 ];

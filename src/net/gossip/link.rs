@@ -156,9 +156,9 @@ impl Link {
         self.out.bytes()
     }
 
-    /// Takes a message, if the peer is there and not too much waits for it. It leaves with the next
-    /// [`flush`](Link::flush).
-    pub(in crate::net) fn offer(&mut self, message: &[u8], options: &Options) -> bool {
+    /// Takes a message, if the peer is there and not too much waits for it; of a large one, the memory, too. It leaves
+    /// with the next [`flush`](Link::flush).
+    pub(in crate::net) fn offer(&mut self, message: &mut Vec<u8>, options: &Options) -> bool {
         if !self.is_ready() {
             return false;
         }

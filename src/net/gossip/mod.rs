@@ -164,13 +164,13 @@ impl Gossip {
     }
 
     /// The message that was received last was good: its connection is closed after others if there are too many.
-    pub fn approve(&mut self) {
-        self.inbox.approve();
+    pub fn approve(&mut self, now: Instant) {
+        self.inbox.approve(now);
     }
 
     /// Hands over a message, now or as soon as the peer is connected and its connection takes it. An outcome with
-    /// the label says whether that came true.
-    pub fn push(&mut self, now: Instant, to: SocketAddr, label: u64, frame: &[u8]) {
+    /// the label says whether that came true. The memory of a large one is taken, too.
+    pub fn push(&mut self, now: Instant, to: SocketAddr, label: u64, frame: &mut Vec<u8>) {
         let push = (now, canonical(to), label);
         self.push.push(push, frame, &self.options, &mut self.report);
     }
@@ -297,7 +297,8 @@ mod tests {
         }
 
         pub fn push(&mut self, to: SocketAddr, label: u64, frame: &[u8]) {
-            self.gossip.push(Instant::now(), to, label, frame);
+            self.gossip
+                .push(Instant::now(), to, label, &mut frame.to_vec());
         }
 
         pub fn turn(&mut self, longest: Duration) {
@@ -316,7 +317,7 @@ mod tests {
                 match self.gossip.receive() {
                     Some(Frame::Whole { bytes, .. }) => {
                         self.received.push(bytes.to_vec());
-                        self.gossip.approve();
+                        self.gossip.approve(Instant::now());
                     }
                     Some(Frame::Part { .. }) => self.parts += 1,
                     None => break,

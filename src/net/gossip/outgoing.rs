@@ -44,8 +44,22 @@ impl Outgoing {
         self.frames
     }
 
-    /// A message, with its header.
-    pub(super) fn push(&mut self, message: &[u8]) {
+    /// A message, with its header. A large one is taken out of its place.
+    pub(super) fn push(&mut self, message: &mut Vec<u8>) {
+        if message.len() < BATCH {
+            return self.push_small(message);
+        }
+        let len = message.len();
+        self.push_control(|out| zmtp::header(len, out));
+        self.pieces.push_back(Piece {
+            bytes: std::mem::take(message),
+            frames: 1,
+        });
+        self.bytes += len;
+        self.frames += 1;
+    }
+
+    fn push_small(&mut self, message: &[u8]) {
         let piece = self.piece(HEADER + message.len());
         let before = piece.bytes.len();
         zmtp::header(message.len(), &mut piece.bytes);
@@ -169,7 +183,7 @@ mod tests {
         for most in [1_000, 33, 50_000, usize::MAX] {
             let mut outgoing = Outgoing::default();
             for len in messages {
-                outgoing.push(&vec![len as u8; len]);
+                outgoing.push(&mut vec![len as u8; len]);
             }
             outgoing.push_control(|out| out.extend_from_slice(zmtp::PING));
             assert_eq!(outgoing.bytes(), expected.len());
@@ -191,7 +205,7 @@ mod tests {
     #[test]
     fn small_frames_share_a_piece() {
         let mut outgoing = Outgoing::default();
-        (0..300).for_each(|_| outgoing.push(&[7; 200]));
+        (0..300).for_each(|_| outgoing.push(&mut vec![7; 200]));
         assert_eq!(outgoing.pieces.len(), (300 * 202_usize).div_ceil(BATCH));
     }
 }

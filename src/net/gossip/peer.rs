@@ -26,7 +26,8 @@ pub(super) struct Peer {
 pub(super) struct Frame {
     pub(super) label: u64,
     pub(super) since: Instant,
-    pub(super) bytes: Box<[u8]>,
+    pub(super) bytes: Vec<u8>,
+    pub(super) len: usize,
 }
 
 impl Peer {
@@ -48,7 +49,7 @@ impl Peer {
     }
 
     /// Hands a message to the connection, unless others wait or it takes none now.
-    pub(super) fn offer(&mut self, frame: &[u8], options: &Options) -> bool {
+    pub(super) fn offer(&mut self, frame: &mut Vec<u8>, options: &Options) -> bool {
         self.queue.is_empty() && self.link.offer(frame, options)
     }
 
@@ -59,14 +60,14 @@ impl Peer {
     }
 
     pub(super) fn enqueue(&mut self, frame: Frame) {
-        self.queued_bytes += frame.bytes.len();
+        self.queued_bytes += frame.len;
         self.queue.push_back(frame);
     }
 
     /// The next waiting message, if the connection has just taken it.
     pub(super) fn send_next(&mut self, options: &Options) -> Option<Frame> {
-        let frame = self.queue.front()?;
-        if self.link.offer(&frame.bytes, options) {
+        let frame = self.queue.front_mut()?;
+        if self.link.offer(&mut frame.bytes, options) {
             self.take_next()
         } else {
             None
@@ -84,7 +85,7 @@ impl Peer {
     /// The next waiting message.
     pub(super) fn take_next(&mut self) -> Option<Frame> {
         let frame = self.queue.pop_front()?;
-        self.queued_bytes -= frame.bytes.len();
+        self.queued_bytes -= frame.len;
         if self.queue.is_empty() {
             // Idle, it holds no memory.
             self.queue = VecDeque::new();

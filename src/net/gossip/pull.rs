@@ -155,8 +155,8 @@ impl Inbox {
     }
 
     /// The message that came last was good.
-    pub(super) fn approve(&mut self) {
-        self.connections.approve(self.last, Instant::now());
+    pub(super) fn approve(&mut self, now: Instant) {
+        self.connections.approve(self.last, now);
     }
 
     fn find(&mut self, room: usize, options: &Options, report: &mut Report) -> Option<Found> {

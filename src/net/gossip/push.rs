@@ -13,6 +13,7 @@ use super::backend::{Home, Lingering, Seen};
 use super::counters::{Refusal, Sizes};
 use super::cuts::Report;
 use super::options::Options;
+use super::outgoing::BATCH;
 use super::peer::{Frame, Peer};
 use super::{Outcome, Side, key_of, token};
 
@@ -60,12 +61,13 @@ impl PushSet {
     pub(super) fn push(
         &mut self,
         (now, to, label): (Instant, SocketAddr, u64),
-        frame: &[u8],
+        frame: &mut Vec<u8>,
         options: &Options,
         report: &mut Report,
     ) {
+        let len = frame.len();
         match self.try_push((now, to, label), frame, options, report) {
-            Ok(true) => self.conclude(to, label, Ok(frame.len()), report),
+            Ok(true) => self.conclude(to, label, Ok(len), report),
             Ok(false) => {}
             Err(why) => self.conclude(to, label, Err(why), report),
         }
@@ -75,7 +77,7 @@ impl PushSet {
     fn try_push(
         &mut self,
         (now, to, label): (Instant, SocketAddr, u64),
-        frame: &[u8],
+        frame: &mut Vec<u8>,
         options: &Options,
         report: &mut Report,
     ) -> Result<bool, Refusal> {
@@ -98,7 +100,12 @@ impl PushSet {
             peer.enqueue(Frame {
                 label,
                 since: now,
-                bytes: frame.into(),
+                len: frame.len(),
+                bytes: if frame.len() < BATCH {
+                    frame.as_slice().into()
+                } else {
+                    std::mem::take(frame)
+                },
             });
             peer.link.reconnect(now, options);
             Ok(false)
@@ -167,7 +174,7 @@ impl PushSet {
         while let Some(Some((to, frame))) =
             self.tend(key, |peer| Some((peer.addr, peer.send_next(options)?)))
         {
-            self.conclude(to, frame.label, Ok(frame.bytes.len()), report);
+            self.conclude(to, frame.label, Ok(frame.len), report);
         }
         self.tend(key, |peer| {
             peer.is_marked = false;

@@ -73,10 +73,14 @@ impl Link {
     }
 
     /// Whether ZeroMQ took it. If not, the socket's state was read since, and an event follows.
-    pub(in crate::net::gossip) fn offer(&mut self, message: &[u8], _options: &Options) -> bool {
+    pub(in crate::net::gossip) fn offer(
+        &mut self,
+        message: &mut Vec<u8>,
+        _options: &Options,
+    ) -> bool {
         // A send that would block is no proof that the next event will come: only the state is.
         while self.is_ready() {
-            match self.socket.send(message, zmq::DONTWAIT) {
+            match self.socket.send(&message[..], zmq::DONTWAIT) {
                 Ok(()) => return true,
                 Err(zmq::Error::EAGAIN | zmq::Error::EINTR) => {}
                 Err(error) => {

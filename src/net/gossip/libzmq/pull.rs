@@ -101,7 +101,7 @@ impl Inbox {
     ) {
     }
 
-    pub(in crate::net::gossip) fn approve(&mut self) {}
+    pub(in crate::net::gossip) fn approve(&mut self, _now: Instant) {}
 
     /// The next message. `None`: there is none, and an event will tell of the next.
     pub(in crate::net::gossip) fn receive(
