@@ -129,7 +129,7 @@ fn what_is_too_large_is_refused_and_the_largest_is_taken_by_another() {
 
 #[test]
 fn names_that_do_not_show_or_are_paths_are_refused_wherever_they_come_from() {
-    let forged = Rumor::ServiceConfig(config("red!2026-11-30 ERROR forged", 1, "a"));
+    let forged = Rumor::ServiceConfig(config("red!2026-11-30 ERROR a forged line", 1, "a"));
     let reversed = Rumor::ServiceConfig(config("~~~tluafed", 1, "a"));
     let path = Rumor::ServiceFile(file("..!..!etc!passwd", 1, 3));
     for (rumor, harmless, evil, reason) in [

@@ -320,7 +320,7 @@ prop_compose! {
         group in group(),
         incarnation in option::of(any_number()),
         encrypted in any::<Option<bool>>(),
-        filename in "[a-z./ü]{1,30}",
+        filename in "[a-zü][a-z.ü]{0,29}",
         body in option::of(bytes()),
     ) -> pb::rumor::Payload {
         pb::rumor::Payload::ServiceFile(pb::ServiceFile {

@@ -33,29 +33,19 @@ impl Gossip {
                 payload: frame.payload,
                 hash,
             };
-            rumor.and_then(|rumor| self.take_heard(env, ring, (&rumor, frame.from_id), Some(heard)))
+            rumor.and_then(|rumor| self.take(env, ring, (&rumor, frame.from_id), heard))
         };
         self.arrived(env, ring, hash);
         taken
     }
 
     /// A rumor that was heard.
-    pub fn take(
-        &mut self,
-        env: &mut Env,
-        ring: &impl Ring,
-        rumor: &Rumor,
-        from_id: &str,
-    ) -> Result<(), Reject> {
-        self.take_heard(env, ring, (rumor, from_id), None)
-    }
-
-    fn take_heard(
+    fn take(
         &mut self,
         env: &mut Env,
         ring: &impl Ring,
         (rumor, from_id): (&Rumor, &str),
-        heard: Option<Hashed<'_>>,
+        heard: Hashed<'_>,
     ) -> Result<(), Reject> {
         match rumor {
             Rumor::Departure(member) => return self.departure_heard(env, ring, *member),
@@ -79,7 +69,7 @@ impl Gossip {
             _ => {}
         }
         let newcomer = self.newcomer(ring, rumor);
-        match self.store.merge_heard(rumor, from_id, heard) {
+        match self.store.merge_heard(rumor, from_id, Some(heard)) {
             Put::New(place) => self.changed(env, place),
             Put::Same(place) => self.heard_back(place),
             Put::Confirmed(_) => {}
