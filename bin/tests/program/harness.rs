@@ -196,6 +196,20 @@ impl Member {
         fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap()
     }
 
+    /// Waits until its log says this: it is written by another thread than what it tells.
+    #[track_caller]
+    pub fn says(&self, part: &str) {
+        let end = Instant::now() + PATIENCE;
+        while !self.log().contains(part) {
+            assert!(
+                Instant::now() < end,
+                "it never says {part:?}: {}",
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     pub fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.child.id());
         assert!(
