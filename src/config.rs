@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::limits::MAX_RUMOR_BYTES;
 use crate::member::{Incarnation, MemberId};
 use crate::wire::RingKey;
 
@@ -252,6 +253,8 @@ pub struct Config {
     /// Where it keeps its id, its incarnation and a snapshot of all members and rumors; `None`: nowhere, so
     /// each start is a new member.
     pub data_dir: Option<PathBuf>,
+    /// Bytes of rumors that it holds at most, and at most [`MAX_RUMOR_BYTES`], the default; the same at all members.
+    pub store_limit: usize,
     /// Seeds its randomness; `None`: from the system. With the same seed, times and input, a member
     /// behaves the same.
     pub random_seed: Option<u64>,
@@ -271,6 +274,7 @@ impl Config {
             ring_keys: Vec::new(),
             timing: Timing::lan(),
             data_dir: None,
+            store_limit: MAX_RUMOR_BYTES,
             random_seed: None,
         }
     }
@@ -302,6 +306,8 @@ pub struct NodeConfig {
     pub ring_keys: Vec<RingKey>,
     /// How fast it goes; taken as [`Timing::sane`] makes it.
     pub timing: Timing,
+    /// Bytes of rumors that it holds at most, and at most [`MAX_RUMOR_BYTES`].
+    pub store_limit: usize,
     /// Seeds its randomness, nonces included: from the system, but for tests.
     pub random_seed: [u8; 32],
 }
@@ -321,6 +327,7 @@ impl NodeConfig {
             persistent: false,
             ring_keys: Vec::new(),
             timing: Timing::lan(),
+            store_limit: MAX_RUMOR_BYTES,
             random_seed,
         }
     }

@@ -33,8 +33,8 @@ pub enum Reject {
     /// An address that has to be an IP address is not.
     #[error("an address is not an IP address")]
     BadAddress,
-    /// An incarnation is 2⁶³ or more.
-    #[error("an incarnation is 2^63 or more")]
+    /// A member's incarnation is 2⁶² or more.
+    #[error("an incarnation is 2^62 or more")]
     BadIncarnation,
     /// No nonce, though this member has a ring key: sent by someone without one.
     #[error("plain, on a ring that is sealed with a key")]
@@ -79,6 +79,16 @@ pub enum Reject {
         "a file's name is no path, neither . nor .., and has no control characters, nor others that do not show"
     )]
     BadFilename,
+    /// A rumor's version is above [`crate::limits::MAX_VERSION`], or its term above [`crate::limits::MAX_TERM`]; or a
+    /// rumor that was forced to a lower version here is said to be near that limit again.
+    #[error(
+        "a version of 2^62 or more, a term of 2^32 or more, or one near that limit again after a reset"
+    )]
+    BadVersion,
+    /// An election's candidate did not become known in time as one that runs a service of the group. It comes from
+    /// nowhere: it was held for a while.
+    #[error("an election's candidate is not known to run a service of the group")]
+    UnknownCandidate,
 }
 
 impl Reject {
@@ -107,6 +117,8 @@ impl Reject {
         Reject::StoreFull,
         Reject::Multipart,
         Reject::BadFilename,
+        Reject::BadVersion,
+        Reject::UnknownCandidate,
     ];
 
     /// Its name in counters: lowercase, words joined by `_`.
@@ -135,6 +147,8 @@ impl Reject {
             Reject::StoreFull => "store_full",
             Reject::Multipart => "multipart",
             Reject::BadFilename => "bad_filename",
+            Reject::BadVersion => "bad_version",
+            Reject::UnknownCandidate => "unknown_candidate",
         }
     }
 }
@@ -163,6 +177,35 @@ pub enum CommandError {
         /// The one that is held.
         held: u64,
     },
+    /// What is applied is far newer than what is held, which may be a typo.
+    #[error(
+        "incarnation {given} is more than 2^32 above {held}, the one held; give a lower one, or force it (--force) if \
+         it is right"
+    )]
+    Leap {
+        /// The incarnation that was given.
+        given: u64,
+        /// The one that is held; 0: none.
+        held: u64,
+    },
+    /// No member takes such an incarnation.
+    #[error("incarnation {given} is 2^62 or more, which no member takes; give a lower one")]
+    Beyond {
+        /// The incarnation that was given, or would be the next.
+        given: u64,
+    },
+    /// What is held has next to no room above it.
+    #[error(
+        "stuck: incarnation {held} is held, and those end at 2^62; force a lower one (--force) at every member of the \
+         ring"
+    )]
+    Stuck {
+        /// The one that is held.
+        held: u64,
+    },
+    /// Only what has a version that its user chooses can be forced.
+    #[error("{0} has no version to force; say service, service_config or service_file")]
+    NotForced(crate::rumor::RumorKind),
     /// A rumor is larger than any may be.
     #[error("that takes {size} bytes as a rumor, and the most is {most}; split or shrink it")]
     TooLarge {
@@ -171,9 +214,26 @@ pub enum CommandError {
         /// The largest, bytes.
         most: usize,
     },
-    /// There is no room for more rumors.
-    #[error("the store of rumors is full; let members or services depart first")]
-    StoreFull,
+    /// There is no room for that rumor beside those that are held.
+    #[error(
+        "that does not fit: {held} of {limit} bytes are held, in {rumors} of {most} rumors; remove configurations or \
+         files (config remove, file remove), or raise the limit (--store-limit) at every member"
+    )]
+    StoreFull {
+        /// Bytes of all rumors held.
+        held: usize,
+        /// Bytes that may be held: [`Config::store_limit`](crate::Config::store_limit).
+        limit: usize,
+        /// How many rumors are held.
+        rumors: usize,
+        /// How many may be held.
+        most: usize,
+    },
+    /// An empty configuration or file is its removal.
+    #[error(
+        "an empty body removes a {0}, and that is a command of its own: config remove, file remove"
+    )]
+    EmptyBody(crate::rumor::RumorKind),
     /// The rumor's own id or name cannot be sent.
     #[error("{0}")]
     BadRumor(Reject),

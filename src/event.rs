@@ -52,6 +52,14 @@ pub enum Event {
         /// How many of this reason were dropped without an event since the last one.
         unreported: u64,
     },
+    /// This member goes on under a new id, as no incarnation is left for the old one: somebody said something of it
+    /// at the highest there is. The old one has left.
+    NewId {
+        /// The id that it had.
+        before: MemberId,
+        /// The id from now on.
+        id: MemberId,
+    },
     /// Another member uses this member's id: both will be refuted and raised for ever until one stops.
     IdConflict {
         /// Where the other one sends from.
@@ -67,7 +75,8 @@ pub enum Event {
     /// A copy of the ring's took the place of what the disk held, which said something else in the same version: the
     /// disk is damaged, or what it held is old. [`RumorChanged`](Event::RumorChanged) comes, too.
     RumorCorrected(Arc<RumorId>),
-    /// A rumor is held no more: its member departed.
+    /// A rumor is held no more: its member departed, or nobody vouches for an election's candidate, or too many were
+    /// removed.
     RumorGone(Arc<RumorId>),
     /// A group has a leader, also if it is the one that it had, in a new term.
     #[non_exhaustive]

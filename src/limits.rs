@@ -83,6 +83,9 @@ pub const MAX_LOCAL_HEALTH: u8 = 8;
 /// One log line at most in this time for each reason to drop a datagram.
 pub const REJECT_LOG_INTERVAL: Duration = Duration::from_secs(10);
 
+/// A member takes a new id at most once in this time, as its old one stays in all tables for days.
+pub const NEW_ID_INTERVAL: Duration = Duration::from_secs(60);
+
 /// How far ahead of the incarnation in use the mark on disk lies (PROTOCOL.md §4).
 pub const INCARNATION_RESERVE: u64 = 64;
 
@@ -111,12 +114,36 @@ pub const MAX_FILENAME: usize = 256;
 /// Votes in one election: members of one service group.
 pub const MAX_VOTES: usize = 4_096;
 
+/// The highest version of a service, configuration or file that is taken, 2⁶² − 1: a higher one is refused by all,
+/// whatever they hold, so that members do not differ.
+pub const MAX_VERSION: u64 = (1 << 62) - 1;
+
+/// The highest term of an election that is taken: a new term a second for 136 years.
+pub const MAX_TERM: u64 = (1 << 32) - 1;
+
+/// How far a command may raise a version unless it is forced: the seconds since 1970 fit, a typo of a few digits does
+/// not. With less room than that below [`MAX_VERSION`] a rumor is stuck, and a forced command may lower it.
+pub const MAX_LEAP: u64 = 1 << 32;
+
+/// Elections that wait for their candidate's service to become known: those that a newcomer hears of at once.
+pub const MAX_CANDIDATES: usize = 16_384;
+
+/// Bytes that those elections take.
+pub const MAX_CANDIDATE_BYTES: usize = 8 << 20;
+
+/// Configurations and files that were forced to a lower version here, remembered at the same time.
+pub const MAX_RESETS: usize = 1_024;
+
 /// Rumors held: one service on each of a hundred thousand members, and more.
 pub const MAX_RUMORS: usize = 131_072;
 
-/// Bytes of all rumors held, so that nobody fills the memory with files; with all members they fit in
-/// [`MAX_SNAPSHOT`].
+/// Bytes of all rumors held, unless a lower limit is configured, so that nobody fills the memory with files; with all
+/// members they fit in [`MAX_SNAPSHOT`].
 pub const MAX_RUMOR_BYTES: usize = 192 << 20;
+
+/// Configurations and files that are held as removed: so long an older copy cannot bring one back. Of more, the oldest
+/// goes.
+pub const MAX_REMOVED: usize = 16_384;
 
 /// Rumors larger than this, bytes, are offered to peers that can ask for them, not pushed unasked.
 pub const EAGER_RUMOR: usize = 8 << 10;

@@ -125,8 +125,8 @@ pub struct Incarnation(u64);
 impl Incarnation {
     /// Where a member without a past begins.
     pub const ZERO: Incarnation = Incarnation(0);
-    /// The highest that is accepted, 2⁶³ − 1 (PROTOCOL.md §2), so that `next` always has room.
-    pub const MAX: Incarnation = Incarnation((1 << 63) - 1);
+    /// The highest that is accepted, 2⁶² − 1 (PROTOCOL.md §2).
+    pub const MAX: Incarnation = Incarnation((1 << 62) - 1);
 
     /// The incarnation with this number; `None` above [`Incarnation::MAX`].
     pub const fn new(number: u64) -> Option<Self> {
@@ -283,7 +283,7 @@ mod tests {
 
     #[test]
     fn incarnations_stop_at_their_maximum() {
-        assert_eq!(Incarnation::new(1 << 63), None);
+        assert_eq!(Incarnation::new(1 << 62), None);
         assert_eq!(Incarnation::MAX.next(), Incarnation::MAX);
         assert_eq!(Incarnation::ZERO.next().get(), 1);
     }

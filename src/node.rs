@@ -100,9 +100,11 @@ impl Node {
             journal: Journal::default(),
         };
         let mut swim = Swim::new(&config, &mut env);
-        let gossip = Gossip::new(&config.timing, config.gossip_port != 0, &mut env);
+        let (gossips, store_limit) = (config.gossip_port != 0, config.store_limit);
+        let gossip = Gossip::new(&config.timing, gossips, store_limit, &mut env);
         swim.set_rumors(gossip.store().checksum(), gossip.is_starting());
-        Node {
+        let is_used_up = config.incarnation == Incarnation::MAX;
+        let mut node = Node {
             env,
             swim,
             gossip,
@@ -112,7 +114,12 @@ impl Node {
             keys: config.ring_keys,
             clock: Clock::default(),
             paused: false,
+        };
+        if is_used_up {
+            node.swim.renew(&mut node.env, true);
+            node.settle();
         }
+        node
     }
 }
 
@@ -518,6 +525,12 @@ impl Node {
             return None;
         }
         Some(self.clock.driver_time(self.env.timers.next_deadline()?))
+    }
+
+    /// The id that it goes on under, to be stored in the place of the old one; [`Event::NewId`] tells of it too. A
+    /// new mark comes with it.
+    pub fn poll_new_id(&mut self) -> Option<MemberId> {
+        self.swim.poll_new_id()
     }
 
     /// A new mark to store (PROTOCOL.md §4). Incarnations up to it are used only once

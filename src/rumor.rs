@@ -310,7 +310,7 @@ pub struct ServiceConfig {
     pub incarnation: u64,
     /// Whether `config` is encrypted for the group.
     pub encrypted: bool,
-    /// In TOML.
+    /// In TOML; empty: it was removed.
     pub config: Vec<u8>,
 }
 
@@ -344,7 +344,7 @@ pub struct ServiceFile {
     pub encrypted: bool,
     /// Its name: see [`is_filename`].
     pub filename: String,
-    /// Its content; at most [`crate::limits::MAX_RUMOR`] bytes with all the rest.
+    /// Its content, at most [`crate::limits::MAX_RUMOR`] bytes with all the rest; empty: it was removed.
     pub body: Vec<u8>,
 }
 
@@ -467,6 +467,15 @@ impl Rumor {
                 RumorId::election(self.kind(), &election.group)
             }
             Rumor::Departure(member) => RumorId::departure(*member),
+        }
+    }
+
+    /// Whether it says that a configuration or file was removed: that is what an empty one means.
+    pub fn is_removal(&self) -> bool {
+        match self {
+            Rumor::ServiceConfig(config) => config.config.is_empty(),
+            Rumor::ServiceFile(file) => file.body.is_empty(),
+            _ => false,
         }
     }
 

@@ -58,6 +58,8 @@ const REJECTED: [&str; Reject::ALL.len()] = [
     "rejected_store_full",
     "rejected_multipart",
     "rejected_bad_filename",
+    "rejected_bad_version",
+    "rejected_unknown_candidate",
 ];
 
 /// How large something is, and how large it may be.

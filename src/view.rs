@@ -52,6 +52,8 @@ pub struct RumorView<'a> {
     /// The disk held it, and it does not count yet: it is neither told nor compared, and any copy of the ring's takes its
     /// place.
     pub provisional: bool,
+    /// Whether it says that a configuration or file was removed.
+    pub removed: bool,
     bytes: &'a [u8],
 }
 
@@ -61,6 +63,7 @@ impl<'a> RumorView<'a> {
         version: u64,
         hot: bool,
         provisional: bool,
+        removed: bool,
         bytes: &'a [u8],
     ) -> Self {
         RumorView {
@@ -69,6 +72,7 @@ impl<'a> RumorView<'a> {
             size: bytes.len(),
             hot,
             provisional,
+            removed,
             bytes,
         }
     }

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use butterfly::limits::MAX_TERM;
 use butterfly::sim::{Index, Sim, SimConfig, id_of};
 use butterfly::{
-    CommandError, ElectionStatus, Health, Incarnation, MemberId, RumorKind, Service, ServiceGroup,
+    CommandError, Election, ElectionStatus, Health, Incarnation, MemberId, Reject, Rumor,
+    RumorKind, Service, ServiceGroup, wire,
 };
 
 const SEEDS: u64 = 20;
@@ -467,4 +469,144 @@ fn whatever_happened_all_agree_once_it_is_quiet() {
     }
     println!("after 8 splits: term {most} at most");
     assert!(most < 30, "{most}");
+}
+
+/// A rumor of this election is pushed to a member by a stranger.
+fn push(sim: &mut Sim, member: Index, election: &Election) {
+    let rumor = Rumor::Election(election.clone());
+    let bytes = wire::encode_rumor(&rumor, "nobody").bytes;
+    sim.command(member, |node, now| {
+        let mut frame = Vec::new();
+        wire::seal_into(None, &bytes, &mut frame);
+        node.handle_rumor(now, &mut frame, || "10.9.9.9:0".parse().unwrap());
+    });
+}
+
+/// That candidate has won, in that term.
+fn won(candidate: MemberId, term: u64) -> Election {
+    let mut election = Election::new(group(), candidate);
+    (election.term, election.suitability) = (term, u64::MAX);
+    election.status = ElectionStatus::Finished;
+    election
+}
+
+/// The group has a leader, then strangers make one up, in the last terms there are and beyond: it leads nobody, and is
+/// forgotten.
+#[test]
+fn a_candidate_that_nobody_knows_leads_nobody() {
+    let phantom = MemberId::from_bytes([0xff; 16]);
+    for seed in 0..5 {
+        let mut sim = ring(seed, 5);
+        sim.start();
+        sim.join(5, 0);
+        start_all(&mut sim, 5);
+        let led = elected(&mut sim, 10.0);
+        for term in [MAX_TERM - 1, MAX_TERM, MAX_TERM + 1, u64::MAX] {
+            (0..6).for_each(|member| push(&mut sim, member, &won(phantom, term)));
+        }
+        let waiting = |sim: &Sim, member: Index| {
+            let gauge = sim
+                .node(member)
+                .sizes()
+                .find(|gauge| gauge.name == "candidates");
+            gauge.unwrap().now
+        };
+        assert!(
+            (0..6).all(|member| waiting(&sim, member) == 1),
+            "one, of one candidate"
+        );
+        for _ in 0..100 {
+            sim.run_for(secs(0.1));
+            assert_eq!(leader(&sim), Some(led), "seed {seed}: {}", told(&sim));
+        }
+        for member in 0..6 {
+            assert_eq!(waiting(&sim, member), 0);
+            let stats = sim.node(member).stats();
+            assert_eq!(stats.rejected(Reject::BadVersion), 2);
+            assert_eq!(stats.rejected(Reject::UnknownCandidate), 1);
+        }
+        assert_eq!(assert_quiet(&mut sim), led);
+        // It goes on as if nothing had been.
+        sim.crash(index_of(led.0));
+        let another = |sim: &Sim| leader(sim).is_some_and(|next| next != led);
+        assert!(
+            sim.run_until(secs(60.0), another),
+            "seed {seed}: {}",
+            told(&sim)
+        );
+        assert!(leader(&sim).unwrap().1 < 10);
+    }
+}
+
+/// One that runs the service is followed in whatever term, and when it is gone, the group begins anew.
+#[test]
+fn after_the_last_term_a_group_begins_anew() {
+    for seed in 0..5 {
+        let mut sim = ring(seed, 6);
+        start_all(&mut sim, 5);
+        elected(&mut sim, 10.0);
+        push(&mut sim, 0, &won(id_of(1), MAX_TERM));
+        sim.run_for(secs(2.0));
+        assert_eq!(leader(&sim), Some((id_of(1), MAX_TERM)));
+        sim.crash(1);
+        let another = |sim: &Sim| leader(sim).is_some_and(|(leader, _)| leader != id_of(1));
+        assert!(
+            sim.run_until(secs(60.0), another),
+            "seed {seed}: {}",
+            told(&sim)
+        );
+        let (leader, term) = assert_quiet(&mut sim);
+        assert!(leader != id_of(1) && term < 10, "{leader} in term {term}");
+    }
+}
+
+/// A newcomer may hear of an election before it hears of the services: it follows once it knows the candidate.
+#[test]
+fn a_candidate_whose_service_comes_later_is_followed_then() {
+    let mut sim = ring(7, 4);
+    sim.crash(3);
+    let newcomer = 3;
+    start_all(&mut sim, 3);
+    sim.run_for(secs(5.0));
+    sim.restart(newcomer, Incarnation::new(9).unwrap());
+    let election = sim
+        .node(0)
+        .election(RumorKind::Election, &group())
+        .unwrap()
+        .election;
+    push(&mut sim, newcomer, &election);
+    assert_eq!(
+        sim.node(newcomer).election(RumorKind::Election, &group()),
+        None
+    );
+    sim.join(newcomer, 0);
+    let knows = |sim: &Sim| {
+        let view = sim.node(newcomer).election(RumorKind::Election, &group());
+        view.and_then(|view| view.leader()) == Some(election.candidate)
+    };
+    assert!(sim.run_until(secs(10.0), knows));
+}
+
+/// All of a group are gone, its leader too: what others hold of its election goes, so that nobody is taught it.
+#[test]
+fn an_election_without_a_group_is_forgotten_by_all() {
+    let mut sim = Sim::new(SimConfig::new(9));
+    sim.start_ring(5);
+    assert!(sim.run_until(secs(60.0), |sim| sim.all_agree()));
+    announce(&mut sim, 0, &group());
+    sim.run_for(secs(2.0));
+    start(&mut sim, 0, RumorKind::Election, &group(), 0);
+    sim.run_for(secs(2.0));
+    assert_eq!(leader(&sim), Some((id_of(0), 0)));
+    sim.command(0, |node, now| node.leave(now));
+    sim.run_for(secs(5.0));
+    sim.crash(0);
+    sim.run_for(secs(300.0));
+    let none = |member: Index| {
+        sim.node(member)
+            .election(RumorKind::Election, &group())
+            .is_none()
+    };
+    assert!((1..5).all(none), "{}", told(&sim));
+    assert!(sim.same_rumors());
 }

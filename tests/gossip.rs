@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use butterfly::sim::{Index, Sim, SimConfig};
-use butterfly::{Incarnation, ServiceConfig, ServiceGroup};
+use butterfly::wire::{encode_rumor, seal_into};
+use butterfly::{Incarnation, Rumor, RumorId, ServiceConfig, ServiceGroup};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
@@ -315,4 +316,57 @@ fn the_same_seed_gives_the_same_run() {
     };
     assert_eq!(run(1), run(1));
     assert_ne!(run(1), run(2));
+}
+
+/// A stranger pushes a configuration to its last version and beyond, at one member: what is beyond is nowhere, and
+/// what is held stays.
+#[test]
+fn versions_beyond_the_limit_do_no_harm_to_a_ring() {
+    use butterfly::limits::MAX_VERSION;
+    let mut sim = ring(3, 10);
+    let held = config(group("redis"), 7);
+    apply(&mut sim, 0, held.clone());
+    sim.run_for(secs(2.0));
+    for version in [MAX_VERSION + 1, 1 << 63, u64::MAX] {
+        let forged = Rumor::ServiceConfig(config(group("redis"), version));
+        let bytes = encode_rumor(&forged, "nobody").bytes;
+        for member in 0..10 {
+            sim.command(member, |node, now| {
+                let mut frame = Vec::new();
+                seal_into(None, &bytes, &mut frame);
+                node.handle_rumor(now, &mut frame, || "10.9.9.9:0".parse().unwrap());
+            });
+        }
+    }
+    sim.run_for(secs(5.0));
+    let id = RumorId::config(&group("redis"));
+    for member in sim.up() {
+        let view = sim.node(member).rumor(&id).unwrap();
+        assert_eq!(view.rumor(), Some(Rumor::ServiceConfig(held.clone())));
+    }
+    apply(&mut sim, 9, config(group("redis"), 8));
+    sim.run_for(secs(2.0));
+    assert!(sim.same_rumors());
+}
+
+/// A removal reaches all, those that were away too, and what they held does not come back.
+#[test]
+fn what_is_removed_stays_removed_when_a_member_with_an_older_copy_returns() {
+    let mut sim = ring(4, 10);
+    apply(&mut sim, 0, config(group("redis"), 7));
+    sim.run_for(secs(2.0));
+    sim.partition(|member| u8::from(member == 9));
+    sim.run_for(secs(30.0));
+    sim.command(3, |node, now| {
+        assert_eq!(node.remove_config(now, &group("redis")), Ok(true));
+    });
+    sim.run_for(secs(30.0));
+    let id = RumorId::config(&group("redis"));
+    let removed = |sim: &Sim, member: Index| sim.node(member).rumor(&id).unwrap().removed;
+    assert!((0..9).all(|member| removed(&sim, member)) && !removed(&sim, 9));
+    sim.partition(|_| 0);
+    let all = |sim: &Sim| sim.up().all(|member| removed(sim, member));
+    assert!(sim.run_until(secs(120.0), all));
+    sim.run_for(secs(10.0));
+    assert!(all(&sim) && sim.same_rumors());
 }

@@ -155,8 +155,8 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let number = prop_oneof![
         0..6u64,
-        Just((1 << 63) - 1),
-        any::<u64>().prop_map(|number| number >> 1)
+        Just((1 << 62) - 1),
+        any::<u64>().prop_map(|number| number >> 2)
     ];
     let records = prop::collection::vec((0..30u8, 1..=4u8, number), 0..12);
     prop_oneof![

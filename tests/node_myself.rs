@@ -84,13 +84,13 @@ fn incarnations_stay_below_a_mark_that_was_announced() {
         bench.feed(&peer, peer.ping(1), &[]);
         bench.advance_with_living(secs(0.1), &[peer]);
     }
-    for number in [500, 501, 10_000, 1 << 40, (1 << 62) + 1] {
+    for number in [500, 501, 10_000, 1 << 40, (1 << 61) + 1] {
         hears(&mut bench, &peer, Health::Alive, number);
         bench.feed(&peer, peer.ping(1), &[]);
         hears(&mut bench, &peer, Health::Suspect, number);
         bench.feed(&peer, peer.ping(1), &[]);
     }
-    assert_eq!(bench.me().incarnation, (1 << 62) + 2);
+    assert_eq!(bench.me().incarnation, (1 << 61) + 2);
     bench.node.leave(bench.now);
     assert!(!bench.sent().is_empty());
 }
@@ -150,24 +150,146 @@ fn no_incarnation_is_told_before_its_mark_is_on_disk() {
     assert_eq!(bench.me().incarnation, 200_002);
 }
 
-/// Nothing is higher: this can only be survived, not refuted.
+/// The id that the node went on under, if it did, and the one before.
+fn new_id(bench: &mut Bench) -> Option<(butterfly::MemberId, butterfly::MemberId)> {
+    bench.events().into_iter().find_map(|event| match event {
+        Event::NewId { before, id } => Some((before, id)),
+        _ => None,
+    })
+}
+
+/// Nothing is higher, so nothing could refute it, and a leave would be the last word on that id.
 #[test]
-fn the_highest_incarnation_does_no_harm_to_the_node() {
+fn a_member_without_an_incarnation_left_goes_on_under_a_new_id() {
+    for (health, below) in [
+        (Health::Suspect, 0),
+        (Health::Suspect, 1),
+        (Health::Confirmed, 0),
+        (Health::Alive, 0),
+    ] {
+        let mut bench = Bench::new();
+        let peer = Peer::ours(1);
+        bench.meet(&[peer]);
+        let before = bench.me();
+        let forged = before.said(health, Incarnation::MAX.get() - below);
+        bench.feed(&peer, peer.ack(0), &[forged]);
+        let (old, id) = new_id(&mut bench).expect("a new id");
+        assert_eq!((old, id), (before.id, bench.node.id()));
+        assert_ne!(old, id);
+        assert_eq!(bench.node.poll_new_id(), Some(id));
+        assert_eq!(bench.node.poll_new_id(), None);
+        assert_eq!(bench.me().incarnation, 0);
+        assert_eq!(bench.health(&before), Some(Health::Departed));
+        assert_eq!(bench.node.counts().alive, 2);
+        // Others hear of both: that the old one left, which nothing outdoes, and that the new one is there.
+        let sent = bench.advance_with_living(secs(3.0), &[peer]);
+        let records = sent.iter().flat_map(|sent| &sent.records);
+        let says: Vec<_> = records.map(|record| record.says()).collect();
+        let gone = (before.id, Health::Departed, Incarnation::MAX.get());
+        assert!(says.contains(&gone), "{says:?}");
+        let after = bench.me();
+        assert!(sent.iter().all(|sent| sent.from.id == after.id));
+        // It refutes and leaves as any other.
+        let now = after.incarnation;
+        bench.feed(&peer, peer.ack(0), &[after.said(Health::Suspect, now)]);
+        assert_eq!(bench.me().incarnation, now + 1);
+        bench.node.leave(bench.now);
+        assert_eq!(bench.me().incarnation, now + 2);
+    }
+}
+
+/// Its old ids stay in all tables for days.
+#[test]
+fn a_new_id_is_taken_at_most_once_in_a_while() {
     let mut bench = Bench::new();
     let peer = Peer::ours(1);
     bench.meet(&[peer]);
-    let mut datagram = {
-        let own = bench.me().said(Health::Suspect, Incarnation::MAX.get());
-        bench.datagram(&peer.ack(0), &[own])
+    let push = |bench: &mut Bench| {
+        let forged = bench.me().said(Health::Suspect, Incarnation::MAX.get());
+        bench.feed(&peer, peer.ack(0), &[forged]);
+        new_id(bench).is_some()
     };
-    bench
-        .node
-        .handle_datagram(bench.now, peer.addr, &mut datagram);
-    bench.drain();
-    assert_eq!(bench.node.me().member.incarnation, Incarnation::MAX);
-    bench.node.handle_timeout(bench.now + secs(0.01));
+    assert!(push(&mut bench));
+    assert!(!push(&mut bench) && !push(&mut bench));
+    bench.advance_with_living(butterfly::limits::NEW_ID_INTERVAL, &[peer]);
+    assert!(push(&mut bench));
+    assert_eq!(bench.node.counts().departed, 2);
+}
+
+#[test]
+fn one_that_leaves_keeps_its_id() {
+    let mut bench = Bench::new();
+    let peer = Peer::ours(1);
+    bench.meet(&[peer]);
     bench.node.leave(bench.now);
+    let forged = bench.me().said(Health::Suspect, Incarnation::MAX.get());
+    bench.feed(&peer, peer.ack(0), &[forged]);
+    assert_eq!(new_id(&mut bench), None);
     assert_eq!(bench.node.me().member.incarnation, Incarnation::MAX);
+}
+
+/// As its disk says after that, or one that an older version wrote.
+#[test]
+fn a_member_that_starts_without_an_incarnation_left_takes_a_new_id_at_once() {
+    let mut config = config(plain());
+    config.incarnation = Incarnation::MAX;
+    config.reserved = Incarnation::MAX;
+    let mut bench = Bench::with(config);
+    let (before, now) = new_id(&mut bench).expect("a new id");
+    assert_eq!((before, now), (id(ME), bench.node.id()));
+    let peer = Peer::ours(1);
+    bench.meet(&[peer]);
+    assert_eq!(bench.me().incarnation, 0);
+    // Others may hold the old one for anything: it stays gone.
+    let old = Peer {
+        id: id(ME),
+        ..bench.me()
+    };
+    let alive = old.said(Health::Alive, Incarnation::MAX.get());
+    bench.feed(&peer, peer.ack(0), &[alive]);
+    assert_eq!(bench.health(&old), Some(Health::Departed));
+}
+
+/// A made-up service at the last version cannot be outdone, so its member says what it runs under a new id.
+#[test]
+fn services_go_on_under_the_new_id() {
+    use butterfly::limits::MAX_VERSION;
+    use butterfly::rumor::{Rumor, RumorId};
+    use node_support::rumors::{group, service};
+    let mut bench = Bench::new();
+    let peer = Peer::ours(1);
+    bench.meet(&[peer]);
+    let (now, before) = (bench.now, bench.node.id());
+    let announced = service(before, "default", 0);
+    bench.node.announce(now, announced).unwrap();
+    let mut forged = service(before, "default", MAX_VERSION);
+    forged.pkg = "evil/redis/1/1".to_owned();
+    bench.hear(&Rumor::Service(forged), peer.id);
+    let (old, id) = new_id(&mut bench).expect("a new id");
+    assert_eq!(old, before);
+    assert!(bench.holds(&Rumor::Service(service(id, "default", 1))));
+    let of_the_old = RumorId::service(&group("default"), before);
+    assert!(bench.node.rumor(&of_the_old).is_none());
+    assert_eq!(bench.node.rumor_count(), 1);
+
+    // One that it does not run, and that it is told to remove, or to run.
+    for runs in [false, true] {
+        let before = bench.node.id();
+        let forged = service(before, "other", MAX_VERSION);
+        bench.hear(&Rumor::Service(forged), peer.id);
+        let (now, other) = (bench.now, group("other"));
+        if runs {
+            let announced = service(before, "other", 0);
+            bench.node.announce(now, announced).unwrap();
+        } else {
+            assert_eq!(bench.node.withdraw(now, &other), Ok(true));
+        }
+        let (_, id) = new_id(&mut bench).expect("a new id");
+        assert!(bench.holds(&Rumor::Service(service(id, "default", 1))));
+        let held = Rumor::Service(service(id, "other", 1));
+        assert_eq!(bench.holds(&held), runs);
+        assert_eq!(bench.node.rumor_count(), 1 + usize::from(runs));
+    }
 }
 
 fn nowhere() -> Bench {

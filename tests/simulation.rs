@@ -318,3 +318,75 @@ fn halves_that_gave_each_other_up_heal_and_bury_nobody_that_lives() {
         }
     }
 }
+
+/// The bytes of an Ack in which this member says of another that it is Suspect, at any incarnation.
+fn suspecting(by: &butterfly::Member, of: &butterfly::Member, incarnation: u64) -> Vec<u8> {
+    use butterfly::wire::proto::{common, swim};
+    use protobuf::{EnumOrUnknown, Message, MessageField};
+    let record = |member: &butterfly::Member, incarnation: u64| {
+        let mut record = swim::Member::new();
+        record.set_id(member.id.to_string());
+        record.set_incarnation(incarnation);
+        record.set_address(member.ip.to_string());
+        record.set_swim_port(member.swim_port.into());
+        record.set_gossip_port(member.gossip_port.into());
+        record
+    };
+    let mut said = swim::Membership::new();
+    said.member = MessageField::some(record(of, incarnation));
+    said.health = Some(EnumOrUnknown::from_i32(Health::Suspect as i32));
+    let mut ack = swim::Ack::new();
+    ack.from = MessageField::some(record(by, by.incarnation.get()));
+    let mut message = swim::Swim::new();
+    message.type_ = Some(EnumOrUnknown::from_i32(2));
+    message.set_ack(ack);
+    message.membership.push(said);
+    let mut envelope = common::Wire::new();
+    envelope.set_payload(message.write_to_bytes().unwrap());
+    envelope.write_to_bytes().unwrap()
+}
+
+/// A stranger says of a member that it is Suspect, to all, at an incarnation that nothing can outdo. The member stays in
+/// the ring, and comes back from an orderly restart: above the limit as if nothing had been said, at the limit under
+/// another id, and under yet another if its disk forgot that.
+#[test]
+fn a_suspicion_at_the_highest_incarnation_costs_an_id_at_most() {
+    let max = Incarnation::MAX.get();
+    for (number, keeps) in [
+        (max, false),
+        (max - 1, false),
+        (max + 1, true),
+        ((1 << 63) - 1, true),
+    ] {
+        let (mut sim, members) = ring(number, 10, Timing::lan());
+        assert!(sim.run_until(Duration::from_secs(20), Sim::all_agree));
+        let (victim, forger) = (sim.node(0).me().member, sim.node(1).me().member);
+        for member in &members {
+            sim.command(*member, |node, now| {
+                let mut datagram = suspecting(&forger, &victim, number);
+                node.handle_datagram(now, forger.swim_addr(), &mut datagram);
+            });
+        }
+        let everybody = |sim: &Sim, others: &[usize], of: usize| {
+            let id = sim.node(of).id();
+            let alive = |member: &usize| sim.node(*member).health_of(id) == Some(Health::Alive);
+            others.iter().all(alive) && sim.node(of).counts().alive == 10
+        };
+        let whole = |sim: &Sim| everybody(sim, &members, 0);
+        assert!(sim.run_until(Duration::from_secs(30), whole), "{number}");
+        assert_eq!(sim.node(0).id() == victim.id, keeps, "{number}");
+        sim.run_for(Duration::from_secs(60));
+        assert!(whole(&sim), "{number}: not for good");
+
+        // The simulator starts it under the id that it had at first.
+        let last = sim.node(0).me().member.incarnation;
+        sim.command(0, |node, now| node.leave(now));
+        sim.run_for(Duration::from_secs(5));
+        sim.crash(0);
+        sim.run_for(Duration::from_secs(60));
+        sim.restart(0, last.plus(100));
+        sim.join(0, 1);
+        assert!(sim.run_until(Duration::from_secs(30), whole), "{number}");
+        assert_eq!(sim.node(0).id() == victim.id, keeps, "{number}");
+    }
+}

@@ -71,7 +71,7 @@ impl SeenMember {
         Ok(SeenMember {
             id: member.id().parse().map_err(|_| Reject::BadId)?,
             incarnation: match member.incarnation() {
-                number if number >> 63 == 0 => number,
+                number if number >> 62 == 0 => number,
                 _ => return Err(Reject::BadIncarnation),
             },
             address,
@@ -324,7 +324,7 @@ prop_compose! {
         features in prop_oneof![Just(0), any::<u32>()],
         name in prop_oneof![Just(String::new()), "[a-zäß字]{1,10}"],
     ) -> SeenMember {
-        SeenMember { id, incarnation: incarnation >> 1, address, ports, flags, features, name }
+        SeenMember { id, incarnation: incarnation >> 2, address, ports, flags, features, name }
     }
 }
 

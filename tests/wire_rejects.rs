@@ -167,12 +167,12 @@ fn a_message_that_fails_the_table_is_dropped_whole() {
         ("target: id", ping_req_for(&member(b"x", b"", &[])), BadId),
         (
             "incarnation",
-            ping_from(&member(ID, b"", &num(2, 1 << 63))),
+            ping_from(&member(ID, b"", &num(2, 1 << 62))),
             BadIncarnation,
         ),
         (
             "target: incarnation",
-            ping_req_for(&member(ID, b"", &num(2, 1 << 63))),
+            ping_req_for(&member(ID, b"", &num(2, 1 << 62))),
             BadIncarnation,
         ),
         (
@@ -336,7 +336,7 @@ fn a_bad_record_is_skipped_alone() {
         ),
         (
             "incarnation",
-            member(ID, b"10.0.0.1", &num(2, 1 << 63)),
+            member(ID, b"10.0.0.1", &num(2, 1 << 62)),
             Reject::BadIncarnation,
         ),
         ("no address", member(ID, b"", &[]), Reject::BadAddress),

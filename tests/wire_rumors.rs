@@ -4,6 +4,7 @@
 //! PROTOCOL.md §2's table asks for and is not there.
 
 use butterfly::error::Reject;
+use butterfly::limits::{MAX_TERM, MAX_VERSION};
 use butterfly::member::{Health, MemberId};
 use butterfly::rumor::{
     Election, ElectionStatus, Rumor, RumorKind, Service, ServiceConfig, ServiceFile,
@@ -244,6 +245,11 @@ fn any_number() -> impl Strategy<Value = u64> {
     ]
 }
 
+/// One that members take.
+fn version() -> impl Strategy<Value = u64> {
+    any_number().prop_map(|number| number & MAX_VERSION)
+}
+
 fn group() -> impl Strategy<Value = String> {
     "[a-zü_-]{1,8}\\.[a-z]{1,8}(@[a-z]{1,5})?"
 }
@@ -278,7 +284,7 @@ prop_compose! {
     fn pb_service()(
         member in id(),
         group in group(),
-        numbers in [option::of(any_number()), option::of(any_number())],
+        numbers in (option::of(version()), option::of(any_number())),
         flags in any::<[Option<bool>; 1]>(),
         pkg in "[a-z/ü0-9.]{0,40}",
         cfg in option::of(bytes()),
@@ -287,12 +293,12 @@ prop_compose! {
         pb::rumor::Payload::Service(pb::Service {
             member_id: Some(member.to_string()),
             service_group: Some(group),
-            incarnation: numbers[0],
+            incarnation: numbers.0,
             initialized: flags[0],
             pkg: Some(pkg),
             cfg,
             sys: MessageField::some(sys),
-            pkg_incarnation: numbers[1],
+            pkg_incarnation: numbers.1,
             ..Default::default()
         })
     }
@@ -301,7 +307,7 @@ prop_compose! {
 prop_compose! {
     fn pb_config()(
         group in group(),
-        incarnation in option::of(any_number()),
+        incarnation in option::of(version()),
         encrypted in any::<Option<bool>>(),
         config in option::of(bytes()),
     ) -> pb::rumor::Payload {
@@ -318,7 +324,7 @@ prop_compose! {
 prop_compose! {
     fn pb_file()(
         group in group(),
-        incarnation in option::of(any_number()),
+        incarnation in option::of(version()),
         encrypted in any::<Option<bool>>(),
         filename in "[a-zü][a-z.ü]{0,29}",
         body in option::of(bytes()),
@@ -347,7 +353,7 @@ prop_compose! {
         pb::rumor::Payload::Election(pb::Election {
             member_id: member.map(|id| id.to_string()),
             service_group: Some(group),
-            term: numbers[0],
+            term: numbers[0].map(|term| term & MAX_TERM),
             suitability: numbers[1],
             status: status.map(EnumOrUnknown::from_i32),
             votes: votes.collect(),

@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use butterfly::{
-    Butterfly, Cause, CommandError, ElectionStatus, Event, Health, Incarnation, MemberId, RingKey,
-    Rumor, RumorId, RumorKind,
+    Butterfly, Cause, CommandError, ElectionStatus, Event, Health, Incarnation, MemberId, Reject,
+    RingKey, Rumor, RumorId, RumorKind,
 };
 use log::{Level, debug, error, info, log, log_enabled, warn};
 
@@ -202,6 +202,20 @@ impl Agent {
         }
     }
 
+    /// What an operator has to know about what was dropped, beyond why.
+    fn help_with(&self, reason: Reject) -> String {
+        if reason != Reject::StoreFull {
+            return String::new();
+        }
+        let node = self.member.node();
+        format!(
+            " ({} of {} bytes in {}: remove configurations or files, or raise --store-limit at every member)",
+            node.rumor_bytes(),
+            node.rumor_limit(),
+            count(node.rumor_count(), "rumor")
+        )
+    }
+
     /// Logs what happened, and does what it asks for.
     fn handle(&mut self, event: Event) {
         match event {
@@ -233,9 +247,14 @@ impl Agent {
                 from,
                 unreported,
             } => {
-                warn!(
-                    "dropped what came from {from}: {reason}{}",
-                    and_more(unreported)
+                let more = and_more(unreported);
+                let help = self.help_with(reason);
+                warn!("dropped what came from {from}: {reason}{help}{more}");
+            }
+            Event::NewId { before, id } => {
+                error!(
+                    "no incarnation is left for member {before}, as somebody said something of it at the highest there \
+                     is: it has left, and goes on as {id} (an --id has to go, or to be that one, when it starts again)"
                 );
             }
             Event::IdConflict { addr } => {
@@ -328,7 +347,11 @@ impl Agent {
             }
             (_, Some(held)) => {
                 let version = held.version;
-                self.log_news(format_args!("{}: incarnation {version}", rumor(id)));
+                let removed = if held.removed { "removed, " } else { "" };
+                self.log_news(format_args!(
+                    "{}: {removed}incarnation {version}",
+                    rumor(id)
+                ));
             }
         }
     }

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use crate::body;
 use crate::cli::{
-    ConfigApplyArgs, ConfigCommand, ConfigShowArgs, DepartArgs, ElectionCommand, ElectionShowArgs,
-    ElectionStartArgs, FileCommand, FileGetArgs, FileUploadArgs, Format, RumorsArgs,
-    ServiceAddArgs, ServiceCommand, ServiceListArgs, ServiceRemoveArgs,
+    ConfigApplyArgs, ConfigCommand, ConfigRemoveArgs, ConfigShowArgs, DepartArgs, ElectionCommand,
+    ElectionShowArgs, ElectionStartArgs, FileCommand, FileGetArgs, FileRemoveArgs, FileUploadArgs,
+    Format, RumorsArgs, ServiceAddArgs, ServiceCommand, ServiceListArgs, ServiceRemoveArgs,
 };
 use crate::client::Client;
 use crate::commands::{find, names};
@@ -84,12 +84,20 @@ pub fn config(command: &ConfigCommand) -> Result<(), Failure> {
     match command {
         ConfigCommand::Apply(args) => apply_config(args),
         ConfigCommand::Show(args) => show_config(args),
+        ConfigCommand::Remove(args) => remove_config(args),
     }
 }
 
 fn apply_config(args: &ConfigApplyArgs) -> Result<(), Failure> {
     let config = &args.config;
     let text = body::read(&config.file)?;
+    if text.is_empty() {
+        let path = config.file.display();
+        return Err(Failure::failed(format_args!(
+            "{path} is empty, and an empty configuration is none: \"butterfly config remove {}\" removes the one there is",
+            config.group
+        )));
+    }
     let client = Client::new(&args.gateway)?;
     let incarnation = config.incarnation.to_string();
     let path = path(
@@ -97,6 +105,7 @@ fn apply_config(args: &ConfigApplyArgs) -> Result<(), Failure> {
         &[
             ("group", config.group.as_str()),
             ("incarnation", &incarnation),
+            ("force", &args.force.to_string()),
         ],
     );
     client.upload(&path, &text)?;
@@ -104,6 +113,19 @@ fn apply_config(args: &ConfigApplyArgs) -> Result<(), Failure> {
         "{} tells the ring: configuration of {}, incarnation {incarnation}",
         client.gateway(),
         config.group
+    ));
+    Ok(())
+}
+
+fn remove_config(args: &ConfigRemoveArgs) -> Result<(), Failure> {
+    let client = Client::new(&args.gateway)?;
+    let asked = json!({ "group": args.group.as_str() });
+    let answer = client.post("/config/remove", &asked)?;
+    output::tell(&format!(
+        "{} tells the ring: configuration of {} removed, incarnation {}",
+        client.gateway(),
+        args.group,
+        answer.get("incarnation").unwrap_or(&Value::Null)
     ));
     Ok(())
 }
@@ -127,6 +149,7 @@ pub fn file(command: &FileCommand) -> Result<(), Failure> {
     match command {
         FileCommand::Upload(args) => upload_file(args),
         FileCommand::Get(args) => get_file(args),
+        FileCommand::Remove(args) => remove_file(args),
     }
 }
 
@@ -134,6 +157,13 @@ fn upload_file(args: &FileUploadArgs) -> Result<(), Failure> {
     let file = &args.file;
     let name = body::name(&file.file, file.name.as_deref())?;
     let bytes = body::read(&file.file)?;
+    if bytes.is_empty() {
+        let path = file.file.display();
+        return Err(Failure::failed(format_args!(
+            "{path} is empty, and an empty file is none: \"butterfly file remove {} {}\" removes the one there is",
+            file.group, name
+        )));
+    }
     let client = Client::new(&args.gateway)?;
     let incarnation = file.incarnation.to_string();
     let path = path(
@@ -142,6 +172,7 @@ fn upload_file(args: &FileUploadArgs) -> Result<(), Failure> {
             ("group", file.group.as_str()),
             ("name", &name),
             ("incarnation", &incarnation),
+            ("force", &args.force.to_string()),
         ],
     );
     client.upload(&path, &bytes)?;
@@ -151,6 +182,20 @@ fn upload_file(args: &FileUploadArgs) -> Result<(), Failure> {
         name,
         file.group,
         output::count(bytes.len(), "byte")
+    ));
+    Ok(())
+}
+
+fn remove_file(args: &FileRemoveArgs) -> Result<(), Failure> {
+    let client = Client::new(&args.gateway)?;
+    let asked = json!({ "group": args.group.as_str(), "name": args.name });
+    let answer = client.post("/file/remove", &asked)?;
+    output::tell(&format!(
+        "{} tells the ring: file {} of {} removed, incarnation {}",
+        client.gateway(),
+        args.name,
+        args.group,
+        answer.get("incarnation").unwrap_or(&Value::Null)
     ));
     Ok(())
 }

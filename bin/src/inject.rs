@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use butterfly::limits::MAX_VERSION;
 use butterfly::{Injector, RingKey, Rumor, ServiceConfig, ServiceFile};
 
 use crate::address;
@@ -29,6 +30,9 @@ pub fn inject(args: &InjectArgs) -> Result<(), Failure> {
         Injected::File(file) => Rumor::ServiceFile(read_file(file)?),
         Injected::Depart { id } => Rumor::Departure(*id),
     };
+    if !args.force {
+        check(&rumor)?;
+    }
     let key = args.ring_key.as_deref().map(ring_key::read).transpose()?;
     let mut injector = connect(&addrs, key.as_ref())?;
     injector.push(&rumor).map_err(Failure::failed)?;
@@ -42,6 +46,23 @@ pub fn inject(args: &InjectArgs) -> Result<(), Failure> {
         to,
         output::rumor(&rumor.id()),
     ));
+    Ok(())
+}
+
+/// Whether members would take it; what they hold is not known here.
+fn check(rumor: &Rumor) -> Result<(), Failure> {
+    let version = rumor.version();
+    if version > MAX_VERSION {
+        return Err(Failure::usage(format_args!(
+            "incarnation {version} is 2^62 or more: members refuse it, and only the original's take it (--force pushes it)"
+        )));
+    }
+    if rumor.is_removal() {
+        return Err(Failure::usage(
+            "an empty body removes it: ask a member by \"butterfly config remove\" or \"butterfly file remove\" (--force \
+             pushes it)",
+        ));
+    }
     Ok(())
 }
 

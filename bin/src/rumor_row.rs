@@ -69,6 +69,9 @@ pub struct ConfigRow {
     pub group: String,
     pub incarnation: u64,
     pub encrypted: bool,
+    /// It was removed: there is none.
+    #[serde(default)]
+    pub removed: bool,
     /// The configuration, in TOML.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<String>,
@@ -83,6 +86,9 @@ pub struct FileRow {
     pub filename: String,
     pub incarnation: u64,
     pub encrypted: bool,
+    /// It was removed: there is none.
+    #[serde(default)]
+    pub removed: bool,
     /// Bytes.
     pub length: usize,
     pub sha256: String,
@@ -163,12 +169,14 @@ impl From<SysInfo> for SysRow {
 
 impl From<ServiceConfig> for ConfigRow {
     fn from(config: ServiceConfig) -> Self {
+        let removed = config.config.is_empty();
         let (text, base64) = text_or_base64(config.config);
         ConfigRow {
             group: config.group.to_string(),
             incarnation: config.incarnation,
             encrypted: config.encrypted,
-            config: text,
+            removed,
+            config: text.filter(|_| !removed),
             config_base64: base64,
         }
     }
@@ -182,6 +190,7 @@ impl From<ServiceFile> for FileRow {
             filename: file.filename,
             incarnation: file.incarnation,
             encrypted: file.encrypted,
+            removed: file.body.is_empty(),
             length: file.body.len(),
             sha256: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
         }

@@ -139,14 +139,14 @@ fn cells(row: &RumorRow, names: &Names) -> Vec<String> {
             &config.group,
             "-".into(),
             config.incarnation,
-            encrypted(config.encrypted),
+            state(config.removed, config.encrypted),
         ),
         Says::ServiceFile(file) => cells(
             "service_file",
             &file.group,
             file.filename.clone(),
             file.incarnation,
-            encrypted(file.encrypted),
+            state(file.removed, file.encrypted),
         ),
         Says::Election(election) => election_cells("election", election, names),
         Says::ElectionUpdate(election) => election_cells("election_update", election, names),
@@ -168,11 +168,11 @@ fn election_cells(kind: &str, election: &ElectionRow, names: &Names) -> Vec<Stri
     ]
 }
 
-fn encrypted(is: bool) -> String {
-    if is {
-        "encrypted".into()
-    } else {
-        String::new()
+fn state(removed: bool, encrypted: bool) -> String {
+    match (removed, encrypted) {
+        (true, _) => "removed".into(),
+        (false, true) => "encrypted".into(),
+        (false, false) => String::new(),
     }
 }
 
@@ -209,6 +209,7 @@ mod tests {
             group: "redis.default\x1b".into(),
             incarnation: 7,
             encrypted: false,
+            removed: false,
             config: Some("a = 1".into()),
             config_base64: None,
         };

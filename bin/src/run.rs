@@ -300,6 +300,7 @@ fn config(args: &RunArgs) -> Result<Config, Failure> {
     config.ring_keys = ring_key::read_all(&args.ring_key)?;
     config.timing = timing::changed(args.timing.clone(), &args.set)?;
     config.data_dir = args.data_dir.clone();
+    config.store_limit = args.store_limit;
     Ok(config)
 }
 

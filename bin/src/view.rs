@@ -98,6 +98,9 @@ impl Counts {
 pub struct Rumors {
     pub count: usize,
     pub bytes: usize,
+    /// Bytes that it may hold, `run --store-limit`.
+    #[serde(default)]
+    pub limit: usize,
     /// Those that it is still telling others of.
     pub hot: usize,
     /// The same at two members that hold the same.
@@ -111,6 +114,7 @@ impl Rumors {
         Rumors {
             count: node.rumor_count(),
             bytes: node.rumor_bytes(),
+            limit: node.rumor_limit(),
             hot: node.hot_rumors(),
             checksum: node.rumor_checksum(),
         }

@@ -11,7 +11,7 @@ use super::regular;
 use super::replace::{remove_unfinished, replace};
 use super::snapshot::Snapshot;
 use super::snapshot_file::{SnapshotFileError, keep_aside, keep_copy};
-use super::writer::{Paths, Writer};
+use super::writer::{NewId, Paths, Writer};
 use crate::limits::INCARNATION_RESERVE;
 use crate::member::{Incarnation, MemberId};
 
@@ -22,7 +22,8 @@ const MOST_BYTES: u64 = 4_096;
 /// what was to be stored is.
 pub struct DataDir {
     /// Keeps the lock.
-    _id_file: File,
+    id_file: File,
+    id_path: PathBuf,
     snapshot: PathBuf,
     checksum: PathBuf,
     /// What the file of checksums said at the start.
@@ -113,6 +114,7 @@ impl DataDir {
         fresh: MemberId,
     ) -> Result<(Self, StoredIdentity), DiskError> {
         fs::create_dir_all(dir).map_err(at(dir))?;
+        let id_path = dir.join("MEMBER_ID");
         let (id_file, id) = open_id(dir, wanted, fresh)?;
         let path = dir.join("INCARNATION");
         let incarnation = match read_incarnation(&path)? {
@@ -138,7 +140,8 @@ impl DataDir {
         let writer = Writer::start(paths, in_place).map_err(at(&path))?;
         Ok((
             DataDir {
-                _id_file: id_file,
+                id_file,
+                id_path,
                 snapshot,
                 checksum,
                 checksums,
@@ -222,6 +225,24 @@ impl DataDir {
     /// Stores a new mark, soon, off the caller's thread.
     pub fn store_mark(&self, mark: Incarnation) {
         self.writer.write_mark(mark.get());
+    }
+
+    /// Stores another id, soon, off the caller's thread; the snapshot is named after it from then on.
+    pub fn store_id(&mut self, id: MemberId) {
+        let path = self.id_path.clone();
+        let file = match self.id_file.try_clone() {
+            Ok(file) => file,
+            Err(error) => return log::error!("cannot write {id} to {}: {error}", path.display()),
+        };
+        self.snapshot = self.snapshot.with_file_name(format!("{id}.rst"));
+        self.checksum = checksum::path_of(&self.snapshot);
+        self.writer.write_id(NewId {
+            file,
+            path,
+            id,
+            snapshot: self.snapshot.clone(),
+            checksum: self.checksum.clone(),
+        });
     }
 
     /// Has this called whenever the disk has answered, by another thread.
@@ -373,7 +394,9 @@ fn read_incarnation(path: &Path) -> Result<Option<Incarnation>, DiskError> {
     };
     let text = String::from_utf8_lossy(&bytes);
     let digits = text.trim_matches(is_blank);
-    match digits.parse().ok().and_then(Incarnation::new) {
+    // One beyond what members take is an older version's: with the highest, the member takes a new id.
+    let number = digits.parse::<u64>().ok();
+    match number.map(|number| Incarnation::new(number).unwrap_or(Incarnation::MAX)) {
         Some(mark) => {
             if text.trim_end() != digits {
                 log::warn!(
@@ -388,7 +411,7 @@ fn read_incarnation(path: &Path) -> Result<Option<Incarnation>, DiskError> {
             Ok(None)
         }
         None => {
-            set_aside(path, "it holds no decimal number below 2^63")?;
+            set_aside(path, "it holds no decimal number below 2^64")?;
             Ok(None)
         }
     }
@@ -461,12 +484,40 @@ mod tests {
     }
 
     #[test]
+    fn a_new_id_and_the_name_of_its_snapshot_are_there_at_the_next_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut data, _) = DataDir::open(dir.path(), None, ONE).unwrap();
+        data.store_snapshot(Snapshot::new());
+        data.store_id(TWO);
+        data.store_mark(Incarnation::new(64).unwrap());
+        drop(data);
+        let (data, second) = DataDir::open(dir.path(), None, ONE).unwrap();
+        assert_eq!((second.id, second.incarnation.get()), (TWO, 65));
+        assert!(data.load_snapshot().unwrap().is_some());
+        assert!(!dir.path().join(format!("{ONE}.rst")).exists());
+    }
+
+    #[test]
+    fn an_incarnation_beyond_what_members_take_is_the_highest() {
+        for text in [
+            "4611686018427387903",
+            "9223372036854775807",
+            "18446744073709551615",
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            fs::write(dir.path().join("INCARNATION"), text).unwrap();
+            let (_, first) = DataDir::open(dir.path(), None, ONE).unwrap();
+            assert_eq!(first.incarnation, Incarnation::MAX, "{text}");
+        }
+    }
+
+    #[test]
     fn a_bad_incarnation_is_repaired_or_kept_aside() {
         let repaired = ["7\n", " 7", "\u{feff}7", "7\r\n", "\t7\n\n", "7\0\0\0"];
         let lost = [
             "",
             "ten",
-            "9223372036854775808",
+            "18446744073709551616",
             "-1",
             "7 8",
             "\0\0\0",

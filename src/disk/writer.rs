@@ -7,6 +7,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind, Write};
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -16,6 +17,7 @@ use super::checksum::{self, Sum, Summing};
 use super::replace::{replace, replace_after};
 use super::snapshot::Snapshot;
 use crate::limits::{MAX_SNAPSHOT, WRITE_LOG_INTERVAL};
+use crate::member::MemberId;
 
 /// Bytes of a snapshot that are written at a time.
 const CHUNK: usize = 1 << 18;
@@ -27,6 +29,34 @@ pub(super) type Tell = Box<dyn Fn() + Send + Sync>;
 pub(super) struct Writer {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// Another id of the member, and where it and the snapshots go from now on.
+pub(super) struct NewId {
+    /// `MEMBER_ID`, which is locked and so cannot be replaced.
+    pub file: File,
+    pub path: PathBuf,
+    pub id: MemberId,
+    pub snapshot: PathBuf,
+    pub checksum: PathBuf,
+}
+
+impl NewId {
+    /// Writes it in one go over the old one, which is as long.
+    fn write(&self) {
+        let written = self
+            .file
+            .write_all_at(&self.id.to_hex(), 0)
+            .and_then(|()| self.file.set_len(self.id.to_hex().len() as u64))
+            .and_then(|()| self.file.sync_all());
+        if let Err(error) = written {
+            log::error!(
+                "cannot write {} to {}: {error}; the member takes another new id when it starts again",
+                self.id,
+                self.path.display()
+            );
+        }
+    }
 }
 
 struct Shared {
@@ -42,6 +72,7 @@ struct Shared {
 struct State {
     mark: Option<u64>,
     snapshot: Option<Snapshot>,
+    new_id: Option<NewId>,
     /// The checksum of the snapshot that was found in place.
     found: Option<Sum>,
     /// There will be no more.
@@ -77,7 +108,9 @@ impl Shared {
 
     /// Waits for something to do; `false`: there will be nothing more.
     fn wait(&self) -> bool {
-        let idle = |state: &mut State| state.mark.is_none() && state.snapshot.is_none();
+        let idle = |state: &mut State| {
+            state.mark.is_none() && state.snapshot.is_none() && state.new_id.is_none()
+        };
         let mut state = self.state();
         while idle(&mut state) && !state.ends {
             state = self
@@ -140,6 +173,12 @@ impl Writer {
         self.shared.state().answered
     }
 
+    /// Has a new id written soon.
+    pub fn write_id(&self, new: NewId) {
+        self.shared.state().new_id = Some(new);
+        self.shared.wake.notify_one();
+    }
+
     /// Has the snapshot written soon, or, while the disk is behind, the newest one given until then.
     pub fn write_snapshot(&self, snapshot: Snapshot) {
         // The one before is dropped here, and not under the lock.
@@ -192,6 +231,11 @@ fn work(marks: &mut Marks, snapshots: &mut Snapshots) {
     let shared = Arc::clone(&marks.shared);
     while shared.wait() {
         marks.write_waiting();
+        let new_id = shared.state().new_id.take();
+        if let Some(new) = new_id {
+            new.write();
+            snapshots.rename(new);
+        }
         let snapshot = shared.state().snapshot.take();
         if let Some(snapshot) = snapshot {
             marks.write_failed();
@@ -220,6 +264,13 @@ struct Snapshots {
 }
 
 impl Snapshots {
+    /// They have other names from now on. What is there goes along, if it can: else the next ones are written anew.
+    fn rename(&mut self, new: NewId) {
+        let _ = std::fs::rename(&self.checksum, &new.checksum);
+        let _ = std::fs::rename(&self.target.path, &new.snapshot);
+        (self.checksum, self.target.path) = (new.checksum, new.snapshot);
+    }
+
     /// Replaces both; why not, if it could not be done.
     fn replace(&mut self, snapshot: &Snapshot, marks: &mut Marks) -> Result<(), String> {
         let (path, checksum, in_place) = (&self.target.path, &self.checksum, &self.in_place);

@@ -15,6 +15,7 @@ mod tests {
     use crate::gossip::store::content_hash;
     use crate::gossip::{Gossip, What};
     use crate::journal::Journal;
+    use crate::limits::MAX_RUMOR_BYTES;
     use crate::member::{Health, MemberId};
     use crate::ring::{Peer, Ring};
     use crate::rumor::ServiceConfig;
@@ -121,7 +122,7 @@ mod tests {
                 journal: Journal::default(),
             };
             let mut sites: Vec<_> = (0..SITES)
-                .map(|_| Gossip::new(timing, true, &mut env))
+                .map(|_| Gossip::new(timing, true, MAX_RUMOR_BYTES, &mut env))
                 .collect();
             let config = ServiceConfig::new("redis.default".parse().unwrap(), 1, "port = 6380\n");
             sites[0].apply_config(&mut env, &All(0), config).unwrap();

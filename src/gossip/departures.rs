@@ -20,7 +20,7 @@ pub(super) struct Departures {
     /// Departures that are held, the oldest first. They have no date, so that members could not agree on when
     /// to forget one, and would tell it each other for ever: they are held until there are too many.
     held: VecDeque<MemberId>,
-    /// Hashes of departures that were forgotten, the oldest first: they are not taken again from those who
+    /// Hashes of departures and removals that were forgotten, the oldest first: they are not taken again from those who
     /// have not forgotten them yet.
     buried: VecDeque<u64>,
     among_buried: BTreeSet<u64>,
@@ -54,7 +54,7 @@ impl Departures {
         (self.held.len(), self.buried.len(), self.strays.len())
     }
 
-    fn bury(&mut self, hash: u64) {
+    pub(super) fn bury(&mut self, hash: u64) {
         if self.among_buried.insert(hash) {
             self.buried.push_back(hash);
         }

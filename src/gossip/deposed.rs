@@ -9,6 +9,7 @@ use super::hot::Class;
 use super::outbox::What;
 use super::store::Place;
 use crate::env::Env;
+use crate::limits::MAX_TERM;
 use crate::member::MemberId;
 use crate::ring::{Peer, Ring};
 use crate::rumor::{Election, Rumor, RumorId, RumorKind};
@@ -71,7 +72,7 @@ impl Gossip {
             true => (0, INCUMBENT),
             false => (u64::from(held.candidate == ring.me()), 0),
         };
-        let term = held.term.checked_add(next)?;
+        let term = Some(held.term + next).filter(|term| *term <= MAX_TERM)?;
         let stands = election::candidacy(&held, term, suitability, ring.me());
         Some(encode_rumor(&Rumor::Election(stands), "").bytes)
     }

@@ -3,6 +3,7 @@
 //! What is held is one value for each group, and [`merge`] is its join: whatever the order in which members
 //! hear of each other's values, they end with the same one. What a member does of itself is [`next`].
 
+use crate::limits::MAX_TERM;
 use crate::member::MemberId;
 use crate::rumor::{Election, ElectionStatus};
 
@@ -159,8 +160,10 @@ fn suitability(outlook: &Outlook) -> u64 {
 }
 
 fn restart(held: &Election, outlook: &Outlook, suitability: u64) -> Next {
-    let Some(term) = held.term.checked_add(1) else {
-        return Next::Nothing;
+    // Terms end, and the last one is as good as none once its candidate is lost.
+    let term = match held.term {
+        term if term < MAX_TERM => term + 1,
+        _ => 0,
     };
     Next::Restart(start(held, term, suitability, outlook))
 }
@@ -247,6 +250,7 @@ mod tests {
     fn number(cell: &str) -> u64 {
         match cell {
             "max" => u64::MAX,
+            "last" => MAX_TERM,
             number => number.parse().unwrap(),
         }
     }
@@ -278,10 +282,13 @@ mod tests {
             u64::MAX => "max".to_owned(),
             number => number.to_string(),
         };
+        let term = match election.term {
+            MAX_TERM => "last".to_owned(),
+            number => number.to_string(),
+        };
         format!(
-            "{}:{}:{suitability}:{}:{}",
+            "{}:{term}:{suitability}:{}:{}",
             letter(election.candidate),
-            election.term,
             election.status,
             election
                 .votes

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::election::{self, Next, Outlook, Role, Standing};
 use super::store::{Place, Put};
-use super::{Effect, Entry, Gossip};
+use super::{Effect, Gossip};
 use crate::env::{Env, Timer};
 use crate::error::{CommandError, Reject};
 use crate::event::Event;
+use crate::limits::MAX_TERM;
 use crate::member::{Health, MemberId};
 use crate::ring::Ring;
 use crate::rumor::{Election, ElectionStatus, Rumor, RumorId, RumorKind, ServiceGroup};
@@ -48,6 +49,8 @@ struct Course {
     next_telling: Time,
     /// It will look at it then.
     due: Option<Time>,
+    /// Since when the candidate is not vouched for, and this member is not of those that would begin a new term.
+    orphaned: Option<Time>,
     /// What the disk held, until something is heard.
     hint: Option<Election>,
 }
@@ -66,6 +69,7 @@ impl Course {
             next_restart: Time::ZERO,
             next_telling: Time::ZERO,
             due: None,
+            orphaned: None,
             hint: None,
         }
     }
@@ -101,6 +105,12 @@ impl Elections {
         self.courses.entry(key.clone()).or_insert_with(new)
     }
 
+    /// It is looked at then, also if nothing is held of it.
+    pub fn follow(&mut self, env: &mut Env, key: &Key, at: Time) {
+        self.course(env, key);
+        self.look_at(env, key, at);
+    }
+
     /// There was no room for it.
     fn forget(&mut self, key: &Key) {
         if self.courses.get(key).is_some_and(|it| it.hint.is_none()) {
@@ -109,7 +119,7 @@ impl Elections {
     }
 
     /// It is to be looked at then, or earlier.
-    fn look_at(&mut self, env: &mut Env, key: &Key, at: Time) {
+    pub fn look_at(&mut self, env: &mut Env, key: &Key, at: Time) {
         let Some(course) = self.courses.get_mut(key) else {
             return;
         };
@@ -171,7 +181,12 @@ impl Gossip {
         }
     }
 
-    fn standing(&self, ring: &impl Ring, group: &ServiceGroup, member: MemberId) -> Standing {
+    pub(super) fn standing(
+        &self,
+        ring: &impl Ring,
+        group: &ServiceGroup,
+        member: MemberId,
+    ) -> Standing {
         let service = self.find(&RumorId::service(group, member));
         match (
             service.map(|service| service.withdrawn),
@@ -264,7 +279,7 @@ impl Gossip {
             Some(held) => self.review(env, ring, &key, Some(&held), held.clone()),
             None => self.start(env, ring, &key),
         }
-        .map_err(|_| CommandError::StoreFull)
+        .map_err(|_| self.full())
     }
 
     /// Begins the first term that is known of.
@@ -272,8 +287,8 @@ impl Gossip {
         let course = self.elections.course(env, key);
         let suitability = course.suitability;
         let term = match course.hint.take() {
-            Some(hint) => hint.term.saturating_add(1),
-            None => 0,
+            Some(hint) if hint.term < MAX_TERM => hint.term + 1,
+            _ => 0,
         };
         let blank = Election {
             candidate: ring.me(),
@@ -297,7 +312,12 @@ impl Gossip {
         heard: &Election,
     ) -> Result<(), Reject> {
         let key = (kind, heard.group.clone());
-        let Some(held) = self.held(&key) else {
+        let held = self.held(&key);
+        if self.is_new_candidate(held.as_ref(), heard) && !self.may_follow_election(ring, heard) {
+            self.await_candidate(env, &key, heard);
+            return Ok(());
+        }
+        let Some(held) = held else {
             let taken = self.review(env, ring, &key, None, heard.clone());
             match taken {
                 Ok(()) => self.elections.course(env, &key).hint = None,
@@ -305,6 +325,14 @@ impl Gossip {
             }
             return taken;
         };
+        // Nothing can follow the last term, so the group begins anew once who won it is lost.
+        if held.term == MAX_TERM
+            && heard.term < MAX_TERM
+            && self.is_lost(ring, &key.1, held.candidate)
+            && self.may_follow_election(ring, heard)
+        {
+            return self.review(env, ring, &key, Some(&held), heard.clone());
+        }
         let merged = election::merge(&held, heard);
         if !election::same(&merged, &held) {
             return self.review(env, ring, &key, Some(&held), merged);
@@ -321,6 +349,30 @@ impl Gossip {
             }
         }
         Ok(())
+    }
+
+    /// Nothing is left of an election, unless it is held.
+    pub(super) fn drop_course(&mut self, key: &Key) {
+        if self.held(key).is_none() && self.candidates.is_none_of(key) {
+            self.elections.forget(key);
+        }
+    }
+
+    /// Whether nobody vouches any more for the candidate of an election that is held, which only members of the group
+    /// could end: they are gone too.
+    fn is_orphaned(&mut self, env: &mut Env, ring: &impl Ring, key: &Key, held: &Election) -> bool {
+        let patience = self.timing.period * DOUBT;
+        let orphan = !self.in_group(ring, &key.1) && !self.may_follow_election(ring, held);
+        let course = self.elections.course(env, key);
+        if !orphan {
+            course.orphaned = None;
+            return false;
+        }
+        let over = *course.orphaned.get_or_insert(env.now) + patience;
+        if env.now < over {
+            self.elections.look_at(env, key, over);
+        }
+        env.now >= over
     }
 
     /// Somebody knows less of an election than this member: it is told again, at most once a period.
@@ -446,11 +498,19 @@ impl Gossip {
     /// Elections that members or services made it worth to look at, or that were to be looked at now.
     pub(super) fn elections_due(&mut self, env: &mut Env, ring: &impl Ring) {
         while let Some(key) = self.elections.next_due(env.now) {
+            self.review_candidates(env, ring, &key);
+            if let Some(held) = self.held(&key)
+                && self.is_orphaned(env, ring, &key, &held)
+            {
+                self.drop_election(env, &key);
+                continue;
+            }
             // Without room it stays as it is, and is looked at again when something changes.
             let _ = match self.held(&key) {
                 Some(held) => self.review(env, ring, &key, Some(&held), held.clone()),
                 None => self.review_hint(env, ring, &key),
             };
+            self.drop_course(&key);
         }
     }
 
@@ -458,7 +518,9 @@ impl Gossip {
     fn review_hint(&mut self, env: &mut Env, ring: &impl Ring, key: &Key) -> Result<(), Reject> {
         let patience = self.timing.period * HINT;
         let in_group = self.in_group(ring, &key.1);
-        let course = self.elections.course(env, key);
+        let Some(course) = self.elections.courses.get_mut(key) else {
+            return Ok(());
+        };
         if course.hint.is_none() || !in_group {
             course.waiting_since = None;
             return Ok(());
@@ -483,39 +545,6 @@ impl Gossip {
 
 /// Members and services change.
 impl Gossip {
-    /// A group's elections are to be looked at, together with what else changes until then.
-    pub(super) fn look_soon(&mut self, env: &mut Env, group: &ServiceGroup) {
-        let soon = env.now + self.timing.gossip_interval;
-        for kind in [RumorKind::Election, RumorKind::ElectionUpdate] {
-            self.elections.look_at(env, &(kind, group.clone()), soon);
-        }
-    }
-
-    /// A service of a group has come, changed or gone.
-    pub(super) fn service_changed(&mut self, env: &mut Env, group: &str) {
-        if !self.elections.courses.is_empty()
-            && let Ok(group) = group.parse()
-        {
-            self.look_soon(env, &group);
-        }
-    }
-
-    /// A member's health changed: the groups in which it runs services have another electorate.
-    pub(super) fn voter_changed(&mut self, env: &mut Env, member: MemberId) {
-        if self.elections.courses.is_empty() {
-            return;
-        }
-        let services = self.store.services_of(member);
-        let entries: Vec<&Entry> = services.filter_map(|at| self.store.get(at)).collect();
-        let groups: Vec<_> = entries
-            .iter()
-            .filter_map(|e| e.id.key.parse().ok())
-            .collect();
-        for group in &groups {
-            self.look_soon(env, group);
-        }
-    }
-
     /// A member is new in a group. If the group has no quorum, the newcomer takes the place of a dead member:
     /// the Confirmed one with the smallest id is given up (PROTOCOL.md §3, "New service member").
     pub(super) fn joined_group(&mut self, env: &mut Env, ring: &impl Ring, group: &ServiceGroup) {

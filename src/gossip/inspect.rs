@@ -4,22 +4,24 @@ use std::hash::{Hash, Hasher};
 
 use super::Gossip;
 use crate::limits::{
-    MAX_DEBTORS, MAX_EXILED, MAX_QUEUED_PUSHES, MAX_RUMOR_BYTES, MAX_RUMORS, MAX_TOMBSTONES,
-    MAX_WANTED,
+    MAX_CANDIDATE_BYTES, MAX_CANDIDATES, MAX_DEBTORS, MAX_EXILED, MAX_QUEUED_PUSHES, MAX_REMOVED,
+    MAX_RESETS, MAX_RUMORS, MAX_TOMBSTONES, MAX_WANTED,
 };
 use crate::stats::Gauge;
 
 impl Gossip {
     /// Everything that grows, with its cap.
-    pub fn sizes(&self) -> [Gauge; 16] {
+    pub fn sizes(&self) -> [Gauge; 20] {
         let (pushes, talks) = self.outbox.queued();
         let (wanted, refused) = self.reconciling.remembered();
         let (debts, newcomers, greeted) = self.arrears.remembered();
+        let (candidates, candidate_bytes) = self.candidates.remembered();
+        let (_, most_bytes) = self.store.room();
         let (departures, tombstones, strays) = self.departures.remembered();
         [
             Gauge::new("rumors", self.store.len(), MAX_RUMORS),
             Gauge::new("provisional_rumors", self.store.provisional(), MAX_RUMORS),
-            Gauge::new("rumor_bytes", self.store.bytes(), MAX_RUMOR_BYTES),
+            Gauge::new("rumor_bytes", self.store.bytes(), most_bytes),
             Gauge::new("hot_rumors", self.hot.len(), MAX_RUMORS),
             Gauge::new("queued_pushes", pushes, 3 * MAX_QUEUED_PUSHES),
             Gauge::new("queued_comparisons", talks, super::outbox::MAX_TALKS),
@@ -32,8 +34,16 @@ impl Gossip {
             Gauge::new("greeted", greeted, MAX_DEBTORS),
             // Of each there is a rumor, or two of a group's elections.
             Gauge::new("unknown_with_services", strays, MAX_RUMORS),
-            Gauge::new("elections", self.elections.followed(), 2 * MAX_RUMORS),
+            Gauge::new(
+                "elections",
+                self.elections.followed(),
+                2 * MAX_RUMORS + MAX_CANDIDATES,
+            ),
+            Gauge::new("candidates", candidates, MAX_CANDIDATES),
+            Gauge::new("candidate_bytes", candidate_bytes, MAX_CANDIDATE_BYTES),
             Gauge::new("own_services", self.announced.len(), MAX_RUMORS),
+            Gauge::new("removed_rumors", self.store.removed(), MAX_REMOVED),
+            Gauge::new("reset_rumors", self.resets.len(), MAX_RESETS),
         ]
     }
 

@@ -15,6 +15,8 @@
 //! | `departures` | members that are gone for good |
 //! | `election`, `elections` | who leads a service group: the rules, and acting on them |
 //! | `deposed` | leaders that lead no more, and the originals that follow them |
+//! | `candidates` | elections whose candidate is not known to run the service |
+//! | `voters` | elections that are to be looked at, as members and services change |
 //! | `apply` | what this member's own user says |
 //! | `inspect` | how large everything is, and what stands for the state |
 
@@ -22,6 +24,7 @@ mod apply;
 mod arrears;
 #[cfg(test)]
 mod calibration;
+mod candidates;
 mod departures;
 mod deposed;
 mod election;
@@ -35,6 +38,7 @@ mod reconcile;
 mod starting;
 mod store;
 mod sums;
+mod voters;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -42,9 +46,10 @@ use std::sync::Arc;
 use crate::config::Timing;
 use crate::env::{Env, Timer};
 use crate::event::Event;
+use crate::limits::MAX_RUMOR_BYTES;
 use crate::member::{Health, MemberId};
 use crate::ring::{Peer, Ring};
-use crate::rumor::{RumorId, RumorKind, Service, ServiceGroup};
+use crate::rumor::{Rumor, RumorId, RumorKind, Service, ServiceGroup};
 use crate::successor::Successor;
 use crate::time::Time;
 
@@ -64,6 +69,8 @@ pub(crate) enum Effect {
     Introduce(MemberId),
     /// This member heard of its own departure.
     Expelled,
+    /// This member's services have no version left: it takes a new id. Its user may have asked for what needs that.
+    Renew { at_once: bool },
     /// A member is given up, so that it does not count in its group any more.
     GiveUp(MemberId),
 }
@@ -81,11 +88,15 @@ pub(crate) struct Gossip {
     departures: departures::Departures,
     elections: elections::Elections,
     starting: starting::Starting,
+    candidates: candidates::Candidates,
     effects: VecDeque<Effect>,
     /// What this member said of its own services since it started.
     announced: BTreeMap<ServiceGroup, Service>,
     /// What the ring believes of them is not outdone before then.
     next_outdo: Time,
+    /// Which configurations and files were forced to a lower version here: they are not raised to the last versions
+    /// again by what others hold.
+    resets: VecDeque<RumorId>,
     /// Whether what is fresh is about to be pushed.
     pushing: bool,
     /// Whether what is hot is to be told again.
@@ -96,11 +107,11 @@ pub(crate) struct Gossip {
 }
 
 impl Gossip {
-    pub fn new(timing: &Timing, enabled: bool, env: &mut Env) -> Self {
+    pub fn new(timing: &Timing, enabled: bool, store_limit: usize, env: &mut Env) -> Self {
         let mut gossip = Gossip {
             timing: timing.clone(),
             enabled,
-            store: Store::new(),
+            store: Store::new(store_limit.min(MAX_RUMOR_BYTES)),
             hot: hot::Hot::new(),
             outbox: outbox::Outbox::new(timing.rumor_budget),
             reconciling: reconcile::Reconciling::new(),
@@ -108,9 +119,11 @@ impl Gossip {
             departures: departures::Departures::new(),
             elections: elections::Elections::new(),
             starting: starting::Starting::since(env.now),
+            candidates: candidates::Candidates::new(),
             effects: VecDeque::new(),
             announced: BTreeMap::new(),
             next_outdo: Time::ZERO,
+            resets: VecDeque::new(),
             pushing: false,
             telling: false,
             successor: Successor::new(),
@@ -198,6 +211,25 @@ impl Gossip {
         }
     }
 
+    /// This member has a new id: what it said of its services, it says under that.
+    pub fn renewed(&mut self, env: &mut Env, ring: &impl Ring, before: MemberId) {
+        self.successor = Successor::new();
+        let places = self.store.services_of(before);
+        let held = places.filter_map(|place| match self.store.get(place)?.rumor()? {
+            // What cannot be outdone is what somebody made up.
+            Rumor::Service(service) if !apply::is_stuck(service.incarnation) => Some(service),
+            _ => None,
+        });
+        let mut services: BTreeMap<_, _> = held.map(|it| (it.group.clone(), it)).collect();
+        services.append(&mut self.announced);
+        self.retire_services(env, before);
+        for mut service in services.into_values().filter(|it| !it.is_withdrawn()) {
+            service.incarnation = 0;
+            // It replaces one that was just dropped, so there is room.
+            let _ = self.announce(env, ring, service);
+        }
+    }
+
     /// What a rumor says is new here: it is told to others, and to who watches.
     fn changed(&mut self, env: &mut Env, place: Place) {
         if self.enabled {
@@ -218,6 +250,17 @@ impl Gossip {
             }
             env.journal.event(Event::RumorChanged(id));
         }
+        if let Some(surplus) = self.store.surplus_removal() {
+            self.forget_removal(env, surplus);
+        }
+    }
+
+    /// There are too many removals: one that is forgotten is not taken again from those who still hold it.
+    fn forget_removal(&mut self, env: &mut Env, place: Place) {
+        if let Some(entry) = self.store.get(place) {
+            self.departures.bury(entry.hash);
+        }
+        self.retire(env, place);
     }
 
     /// Takes a rumor out of the store.

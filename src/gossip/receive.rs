@@ -68,9 +68,17 @@ impl Gossip {
             }
             _ => {}
         }
+        if self.undoes_reset(rumor) {
+            return Err(Reject::BadVersion);
+        }
         let newcomer = self.newcomer(ring, rumor);
         match self.store.merge_heard(rumor, from_id, Some(heard)) {
-            Put::New(place) => self.changed(env, place),
+            Put::New(place) => {
+                self.changed(env, place);
+                if let Rumor::Service(service) = rumor {
+                    self.vouched(env, ring, &service.group);
+                }
+            }
             Put::Same(place) => self.heard_back(place),
             Put::Confirmed(_) => {}
             Put::Corrected(place) => {
@@ -119,6 +127,7 @@ mod tests {
             persistent: false,
             ring_keys: Vec::new(),
             timing: Timing::lan(),
+            store_limit: 1 << 20,
             random_seed: [1; 32],
         };
         Node::new(config, Time::ZERO)

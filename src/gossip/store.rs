@@ -9,7 +9,7 @@ use dryoc::classic::crypto_generichash::crypto_generichash;
 use slab::Slab;
 
 use super::sums::{Node, Sums};
-use crate::limits::{MAX_RUMOR, MAX_RUMOR_BYTES, MAX_RUMORS};
+use crate::limits::{MAX_REMOVED, MAX_RUMOR, MAX_RUMORS};
 use crate::member::MemberId;
 use crate::rumor::{Rumor, RumorId, RumorKind, ServiceGroup};
 use crate::wire::{EncodedRumor, encode_rumor, read_rumor};
@@ -31,6 +31,8 @@ pub(crate) struct Entry {
     pub hot: Option<u32>,
     /// It says that a service is run no more.
     pub withdrawn: bool,
+    /// It says that a configuration or file was removed: the later, the higher. 0: it does not.
+    removal: u64,
     /// How often it was told since it is hot.
     pub told: u8,
     /// How often it was heard back since it is hot.
@@ -40,6 +42,11 @@ pub(crate) struct Entry {
 impl Entry {
     pub fn payload(&self) -> &[u8] {
         self.bytes.get(self.payload as usize..).unwrap_or_default()
+    }
+
+    /// Whether it says that a configuration or file was removed.
+    pub fn is_removal(&self) -> bool {
+        self.removal != 0
     }
 
     /// The rumor; its bytes were written here, so they do read.
@@ -95,6 +102,10 @@ pub(crate) struct Store {
     provisional: BTreeMap<u64, Place>,
     /// The services of each member.
     services: BTreeSet<(MemberId, Place)>,
+    /// Configurations and files that were removed, the longest ago first.
+    removals: BTreeSet<(u64, Place)>,
+    /// The number of the next of them.
+    next_removal: u64,
     sums: Sums,
     bytes: usize,
     /// Rumors, and bytes of them, that fit.
@@ -103,8 +114,9 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    pub fn new() -> Self {
-        Store::bounded(MAX_RUMORS, MAX_RUMOR_BYTES)
+    /// One that holds rumors of at most so many bytes.
+    pub fn new(most_bytes: usize) -> Self {
+        Store::bounded(MAX_RUMORS, most_bytes)
     }
 
     /// One that holds at most so many rumors of at most so many bytes.
@@ -115,6 +127,8 @@ impl Store {
             by_hash: BTreeMap::new(),
             provisional: BTreeMap::new(),
             services: BTreeSet::new(),
+            removals: BTreeSet::new(),
+            next_removal: 1,
             sums: Sums::new(),
             bytes: 0,
             most,
@@ -129,6 +143,23 @@ impl Store {
     /// Bytes of all rumors.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Rumors, and bytes of them, that fit.
+    pub fn room(&self) -> (usize, usize) {
+        (self.most, self.most_bytes)
+    }
+
+    /// Configurations and files that are held as removed.
+    pub fn removed(&self) -> usize {
+        self.removals.len()
+    }
+
+    /// The removal that is to be forgotten, as there are too many.
+    pub fn surplus_removal(&self) -> Option<Place> {
+        let too_many = self.removals.len() > MAX_REMOVED;
+        let (_, oldest) = self.removals.first().filter(|_| too_many)?;
+        Some(*oldest)
     }
 
     /// Equal at two members that hold the same, what is provisional aside, but for a chance of 2⁻³²; never 0.
@@ -293,7 +324,7 @@ impl Store {
                 }
             }
         }
-        match self.put(id, version, encoded, is_withdrawn(rumor), true, heard) {
+        match self.put(rumor, encoded, true, heard) {
             Put::New(place) if corrects => Put::Corrected(place),
             put => put,
         }
@@ -309,25 +340,23 @@ impl Store {
         {
             return Put::Older(place);
         }
-        self.put(id, version, encoded, is_withdrawn(rumor), false, None)
+        self.put(rumor, encoded, false, None)
     }
 
     /// Puts in a rumor in the place of what is held, whatever that is.
     pub fn replace(&mut self, rumor: &Rumor, from_id: &str) -> Put {
         let encoded = encode_rumor(rumor, from_id);
-        let withdrawn = is_withdrawn(rumor);
-        self.put(rumor.id(), rumor.version(), encoded, withdrawn, true, None)
+        self.put(rumor, encoded, true, None)
     }
 
     fn put(
         &mut self,
-        id: RumorId,
-        version: u64,
+        rumor: &Rumor,
         encoded: EncodedRumor,
-        withdrawn: bool,
         live: bool,
         heard: Option<Hashed<'_>>,
     ) -> Put {
+        let id = rumor.id();
         let payload = encoded.bytes.get(encoded.payload..).unwrap_or_default();
         let hash = heard
             .filter(|heard| heard.payload == payload)
@@ -345,13 +374,20 @@ impl Store {
             return Put::Full;
         }
         self.bytes = bytes;
+        let removal = if rumor.is_removal() {
+            self.next_removal += 1;
+            self.next_removal - 1
+        } else {
+            0
+        };
         let entry = Entry {
             id: Arc::new(id),
             payload: encoded.payload as u32,
             bytes: encoded.bytes.into(),
-            version,
+            version: rumor.version(),
             hash,
-            withdrawn,
+            withdrawn: is_withdrawn(rumor),
+            removal,
             hot: None,
             told: 0,
             heard: 0,
@@ -360,6 +396,9 @@ impl Store {
             Some(place) => self.renew(place, entry),
             None => self.insert(entry),
         };
+        if removal != 0 {
+            self.removals.insert((removal, place));
+        }
         if live {
             self.by_hash.insert(hash, place);
             self.sums.add(hash);
@@ -373,6 +412,7 @@ impl Store {
     fn renew(&mut self, place: Place, entry: Entry) -> Place {
         if let Some(held) = self.entries.get_mut(place as usize) {
             let (id, hot, before) = (Arc::clone(&held.id), held.hot, held.hash);
+            self.removals.remove(&(held.removal, place));
             *held = Entry { id, hot, ..entry };
             self.forget_hash(before);
         }
@@ -402,6 +442,7 @@ impl Store {
     pub fn remove(&mut self, place: Place) -> Option<Entry> {
         let entry = self.entries.try_remove(place as usize)?;
         self.by_id.remove(&*entry.id);
+        self.removals.remove(&(entry.removal, place));
         self.forget_hash(entry.hash);
         self.bytes -= entry.bytes.len();
         if let Ok(member) = entry.id.id.parse() {
@@ -418,6 +459,7 @@ mod tests {
 
     use super::*;
     use crate::gossip::sums::FANOUT;
+    use crate::limits::MAX_RUMOR_BYTES;
     use crate::rumor::{Service, ServiceConfig, ServiceFile, SysInfo};
 
     fn member(number: u8) -> MemberId {
@@ -471,7 +513,7 @@ mod tests {
     }
 
     fn holding(rumors: &[Rumor]) -> Store {
-        let mut store = Store::new();
+        let mut store = Store::new(MAX_RUMOR_BYTES);
         for rumor in rumors {
             store.merge(rumor, "somebody");
         }
@@ -507,10 +549,16 @@ mod tests {
                 ((*entry.id).clone(), entry.version)
             );
             assert_eq!(entry.withdrawn, is_withdrawn(&rumor));
+            assert_eq!(entry.is_removal(), rumor.is_removal());
             if let Rumor::Service(service) = rumor {
                 assert!(store.services_of(service.member).any(|at| at == place));
             }
             bytes += entry.bytes.len();
+        }
+        let removals = store.iter().filter(|entry| entry.is_removal());
+        assert_eq!(removals.count(), store.removed());
+        for (number, place) in &store.removals {
+            assert_eq!(store.get(*place).unwrap().removal, *number);
         }
         let of_kinds = RumorKind::ALL.map(|kind| store.of_kind(kind).count());
         assert_eq!(of_kinds.iter().sum::<usize>(), store.len());
@@ -574,7 +622,7 @@ mod tests {
 
         #[test]
         fn all_books_are_kept_whatever_comes_and_goes(steps in vec((rumor(), 0..6u8), 1..60)) {
-            let mut store = Store::new();
+            let mut store = Store::new(MAX_RUMOR_BYTES);
             for (rumor, step) in steps {
                 let held = store.find(&rumor.id());
                 match (step, held) {
@@ -612,7 +660,7 @@ mod tests {
                 store.remove(place);
             }
             check(&store);
-            prop_assert_eq!((store.len(), store.bytes(), store.checksum()), (0, 0, Store::new().checksum()));
+            prop_assert_eq!((store.len(), store.bytes(), store.checksum()), (0, 0, Store::new(MAX_RUMOR_BYTES).checksum()));
         }
 
         #[test]
@@ -666,12 +714,12 @@ mod tests {
             (older, Put::Older, disk.clone()),
         ];
         for (heard, put, kept) in cases {
-            let mut store = Store::new();
+            let mut store = Store::new(MAX_RUMOR_BYTES);
             assert!(matches!(store.hold(&disk, "disk"), Put::New(_)));
             assert_eq!((store.len(), store.provisional()), (1, 1));
             assert_eq!(
                 store.checksum(),
-                Store::new().checksum(),
+                Store::new(MAX_RUMOR_BYTES).checksum(),
                 "it does not count"
             );
             assert_eq!(store.merge(&heard, "ring"), put(0));
@@ -702,7 +750,7 @@ mod tests {
         ];
         let checksum = |rumor: &Rumor| holding(std::slice::from_ref(rumor)).checksum();
         let mut checksums: Vec<_> = differing.iter().map(checksum).collect();
-        checksums.push(Store::new().checksum());
+        checksums.push(Store::new(MAX_RUMOR_BYTES).checksum());
         checksums.sort_unstable();
         checksums.dedup();
         assert_eq!(checksums.len(), differing.len() + 1);
@@ -711,7 +759,7 @@ mod tests {
             content_hash(RumorKind::ElectionUpdate, b"same")
         );
         // Who applied it is no part of what it says.
-        let (mut one, mut other) = (Store::new(), Store::new());
+        let (mut one, mut other) = (Store::new(MAX_RUMOR_BYTES), Store::new(MAX_RUMOR_BYTES));
         one.merge(&differing[0], "me");
         other.merge(&differing[0], "you");
         assert_eq!(one.checksum(), other.checksum());
@@ -719,7 +767,7 @@ mod tests {
 
     #[test]
     fn what_is_larger_than_any_may_be_is_not_held() {
-        let mut store = Store::new();
+        let mut store = Store::new(MAX_RUMOR_BYTES);
         let overhead = encode_rumor(&file(0, 1, 1, vec![0; MAX_RUMOR]), "me")
             .bytes
             .len()

@@ -214,6 +214,7 @@ pub(super) fn node_config(
         persistent: config.persistent,
         ring_keys: config.ring_keys.clone(),
         timing: config.timing.clone(),
+        store_limit: config.store_limit,
         random_seed,
     }
 }

@@ -103,14 +103,14 @@ impl Butterfly {
             snapshot::restore(&mut node, &kept);
         }
         if node.is_expelled() {
-            return Err(BindError::Departed { id: identity.id });
+            return Err(BindError::Departed { id: node.id() });
         }
         let waker = match &data_dir {
             Some(data_dir) => Some(wake_on_answer(&poll, data_dir)?),
             None => None,
         };
         let traces =
-            trace_file::Writer::from_env(&config.name, identity.id, local_addr, epoch.elapsed());
+            trace_file::Writer::from_env(&config.name, node.id(), local_addr, epoch.elapsed());
         node.set_tracing(traces.is_some());
         Ok(Butterfly {
             node,
@@ -483,6 +483,14 @@ impl Butterfly {
     }
 
     pub(super) fn store_mark(&mut self) {
+        if let Some(id) = self.node.poll_new_id() {
+            if let Some(data_dir) = self.data_dir.as_mut().filter(|_| !self.finished) {
+                data_dir.store_id(id);
+            }
+            if let Some(traces) = &mut self.traces {
+                traces.set_id(id);
+            }
+        }
         let Some(data_dir) = self.data_dir.as_ref().filter(|_| !self.finished) else {
             return;
         };

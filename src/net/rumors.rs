@@ -14,7 +14,7 @@ use crate::error::CommandError;
 use crate::limits::{EAGER_RUMOR, FRAMES_PER_WAKE};
 use crate::member::MemberId;
 use crate::node::PushName;
-use crate::rumor::{RumorKind, Service, ServiceConfig, ServiceFile, ServiceGroup};
+use crate::rumor::{Rumor, RumorKind, Service, ServiceConfig, ServiceFile, ServiceGroup};
 
 /// Commanding: rumors.
 impl Butterfly {
@@ -48,6 +48,34 @@ impl Butterfly {
     /// See [`Node::apply_file`](crate::Node::apply_file).
     pub fn apply_file(&mut self, file: ServiceFile) -> Result<(), CommandError> {
         self.node.apply_file(self.clock(), file)
+    }
+
+    /// Removes a service group's configuration; whether there was one.
+    ///
+    /// # Errors
+    /// See [`Node::remove_config`](crate::Node::remove_config).
+    pub fn remove_config(&mut self, group: &ServiceGroup) -> Result<bool, CommandError> {
+        self.node.remove_config(self.clock(), group)
+    }
+
+    /// Removes a service group's file; whether there was one.
+    ///
+    /// # Errors
+    /// See [`Node::remove_file`](crate::Node::remove_file).
+    pub fn remove_file(
+        &mut self,
+        group: &ServiceGroup,
+        filename: &str,
+    ) -> Result<bool, CommandError> {
+        self.node.remove_file(self.clock(), group, filename)
+    }
+
+    /// Says a service, configuration or file however far its version leaps; a stuck one may be set back.
+    ///
+    /// # Errors
+    /// See [`Node::force`](crate::Node::force).
+    pub fn force(&mut self, rumor: Rumor) -> Result<(), CommandError> {
+        self.node.force(self.clock(), rumor)
     }
 
     /// Has a service group elect a leader.

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Butterfly;
 use crate::disk::{DiskError, Section, Snapshot};
+use crate::error::Reject;
 use crate::limits::SNAPSHOT_INTERVAL;
 use crate::node::Node;
 use crate::rumor::RumorKind;
@@ -46,20 +47,34 @@ fn of(node: &Node) -> Snapshot {
     snapshot
 }
 
-/// Gives a node that starts what was kept; what does not read is left out, and said once.
+/// Gives a node that starts what was kept; what is not taken is left out, and said once, by reason.
 pub(super) fn restore(node: &mut Node, snapshot: &Snapshot) {
-    let mut unreadable = 0;
+    let (mut unreadable, mut beyond, mut full) = (0, 0, 0);
     for section in Section::ALL {
         for message in snapshot.messages(section) {
             let restored = match section {
                 Section::Member => node.restore_member(message),
                 _ => node.restore_rumor(message),
             };
-            unreadable += usize::from(restored.is_err());
+            match restored {
+                Ok(()) => {}
+                Err(Reject::BadVersion | Reject::BadIncarnation) => beyond += 1,
+                Err(Reject::StoreFull | Reject::TableFull) => full += 1,
+                Err(_) => unreadable += 1,
+            }
         }
     }
-    if unreadable > 0 {
-        log::warn!("{unreadable} entries of the snapshot do not read and are left out");
+    for (entries, why) in [
+        (unreadable, "do not read"),
+        (
+            beyond,
+            "have a version, term or incarnation beyond what members take",
+        ),
+        (full, "do not fit, as the store is full (--store-limit)"),
+    ] {
+        if entries > 0 {
+            log::warn!("{entries} entries of the snapshot {why}, and are left out");
+        }
     }
 }
 

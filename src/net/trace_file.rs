@@ -97,6 +97,11 @@ impl Writer {
         })
     }
 
+    /// The member goes on under this id.
+    pub fn set_id(&mut self, id: MemberId) {
+        self.id = id;
+    }
+
     /// Appends what happened; `false`: the file cannot be written any more.
     pub fn append(&mut self, traces: impl Iterator<Item = Trace>) -> bool {
         for trace in traces {

@@ -11,7 +11,7 @@ use crate::event::{Cause, Event};
 use crate::gossip::{Effect, Entry, PushId, What};
 use crate::limits::{MAX_GONE, MAX_RUMOR};
 use crate::member::{Health, Member, MemberId};
-use crate::rumor::{RumorId, RumorKind, Service, ServiceConfig, ServiceFile, ServiceGroup};
+use crate::rumor::{Rumor, RumorId, RumorKind, Service, ServiceConfig, ServiceFile, ServiceGroup};
 use crate::swim::Notice;
 use crate::time::Time;
 use crate::view::{ElectionView, RumorView};
@@ -64,7 +64,15 @@ impl Node {
         entries.map(|entry| {
             let hot = entry.hot.is_some();
             let provisional = store.is_provisional(entry);
-            RumorView::new(&entry.id, entry.version, hot, provisional, &entry.bytes)
+            let removed = entry.is_removal();
+            RumorView::new(
+                &entry.id,
+                entry.version,
+                hot,
+                provisional,
+                removed,
+                &entry.bytes,
+            )
         })
     }
 
@@ -81,6 +89,12 @@ impl Node {
     /// Bytes of all rumors that are held.
     pub fn rumor_bytes(&self) -> usize {
         self.gossip.store().bytes()
+    }
+
+    /// Bytes of rumors that may be held.
+    pub fn rumor_limit(&self) -> usize {
+        let (_, most_bytes) = self.gossip.store().room();
+        most_bytes
     }
 
     /// Equal at two members that hold the same rumors, what is provisional aside, but for a chance of 2⁻³².
@@ -276,6 +290,7 @@ impl Node {
                         }
                         gossip.member_changed(env, swim, id, from, to);
                     }
+                    Notice::Renewed(before) => gossip.renewed(env, swim, before),
                     Notice::Raised(id) => gossip.member_raised(env, swim, id),
                     Notice::Mismatch(id) => gossip.mismatch(env, id),
                     Notice::Running { id, same } => gossip.running_met(env, swim, id, same),
@@ -292,6 +307,9 @@ impl Node {
                     Effect::Exile(id) => swim.exile(env, id),
                     Effect::Pardon(id) => swim.pardon(env, &id),
                     Effect::Introduce(id) => swim.introduce(&id),
+                    Effect::Renew { at_once } => {
+                        swim.renew(env, at_once);
+                    }
                     Effect::GiveUp(id) => swim.depart(env, id, Cause::Replaced),
                     Effect::Expelled => {
                         self.expelled = true;
@@ -310,7 +328,8 @@ impl Node {
     /// This member runs a service. Its `member` is filled in; an incarnation of 0 stands for the next one.
     ///
     /// # Errors
-    /// [`CommandError::NotNewer`], [`CommandError::TooLarge`] or [`CommandError::StoreFull`]; nothing changed.
+    /// [`CommandError::NotNewer`], [`CommandError::Leap`], [`CommandError::Beyond`], [`CommandError::TooLarge`] or
+    /// [`CommandError::StoreFull`]; nothing changed.
     pub fn announce(&mut self, now: Time, service: Service) -> Result<(), CommandError> {
         self.advance_unless_paused(now);
         let done = self.gossip.announce(&mut self.env, &self.swim, service);
@@ -332,7 +351,8 @@ impl Node {
     /// Gives a service group this configuration.
     ///
     /// # Errors
-    /// [`CommandError::NotNewer`], [`CommandError::TooLarge`] or [`CommandError::StoreFull`]; nothing changed.
+    /// [`CommandError::NotNewer`], [`CommandError::Leap`], [`CommandError::Beyond`], [`CommandError::Stuck`],
+    /// [`CommandError::EmptyBody`], [`CommandError::TooLarge`] or [`CommandError::StoreFull`]; nothing changed.
     pub fn apply_config(&mut self, now: Time, config: ServiceConfig) -> Result<(), CommandError> {
         self.advance_unless_paused(now);
         let done = self.gossip.apply_config(&mut self.env, &self.swim, config);
@@ -343,11 +363,53 @@ impl Node {
     /// Gives a service group this file.
     ///
     /// # Errors
-    /// [`CommandError::NotNewer`], [`CommandError::TooLarge`], [`CommandError::BadRumor`] or
-    /// [`CommandError::StoreFull`]; nothing changed.
+    /// As [`apply_config`](Node::apply_config), and [`CommandError::BadRumor`]; nothing changed.
     pub fn apply_file(&mut self, now: Time, file: ServiceFile) -> Result<(), CommandError> {
         self.advance_unless_paused(now);
         let done = self.gossip.apply_file(&mut self.env, &self.swim, file);
+        self.settle();
+        done
+    }
+
+    /// Removes a service group's configuration: its next version is empty, which is what others go by, too. Whether
+    /// there was one.
+    ///
+    /// # Errors
+    /// [`CommandError::Stuck`] or [`CommandError::StoreFull`]; nothing changed.
+    pub fn remove_config(&mut self, now: Time, group: &ServiceGroup) -> Result<bool, CommandError> {
+        self.remove_rumor(now, &RumorId::config(group))
+    }
+
+    /// Removes a service group's file, as [`remove_config`](Node::remove_config) does a configuration.
+    ///
+    /// # Errors
+    /// [`CommandError::Stuck`] or [`CommandError::StoreFull`]; nothing changed.
+    pub fn remove_file(
+        &mut self,
+        now: Time,
+        group: &ServiceGroup,
+        filename: &str,
+    ) -> Result<bool, CommandError> {
+        self.remove_rumor(now, &RumorId::file(group, filename))
+    }
+
+    fn remove_rumor(&mut self, now: Time, id: &RumorId) -> Result<bool, CommandError> {
+        self.advance_unless_paused(now);
+        let done = self.gossip.remove(&mut self.env, &self.swim, id);
+        self.settle();
+        done
+    }
+
+    /// Says a service, configuration or file of this member's own however far its version leaps. Where a
+    /// configuration or file is stuck, with less than [`MAX_LEAP`](crate::limits::MAX_LEAP) left above its version,
+    /// it may be lower: others do not give up theirs for it, so that each member of the ring has to be told.
+    ///
+    /// # Errors
+    /// As [`apply_file`](Node::apply_file), but for [`CommandError::Leap`]; [`CommandError::NotForced`] for
+    /// elections and departures. Nothing changed.
+    pub fn force(&mut self, now: Time, rumor: Rumor) -> Result<(), CommandError> {
+        self.advance_unless_paused(now);
+        let done = self.gossip.force(&mut self.env, &self.swim, rumor);
         self.settle();
         done
     }

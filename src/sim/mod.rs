@@ -264,6 +264,7 @@ impl Sim {
             gossip_port: addr.port(),
             persistent: false,
             ring_keys: self.config.ring_keys.clone(),
+            store_limit: crate::limits::MAX_RUMOR_BYTES,
             timing: self.config.timing.clone(),
             random_seed: rng.random(),
         };

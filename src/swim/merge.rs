@@ -51,24 +51,44 @@ pub fn merge(held: Option<State>, heard: State, news: bool) -> Merge {
     Merge::Ignore
 }
 
-/// A record of this very member was heard: the incarnation to go on with, if it has to be raised.
+/// What a record of this very member has it do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Own {
+    /// Nothing.
+    Keep,
+    /// It goes on with this incarnation.
+    Raise(Incarnation),
+    /// No incarnation is left to go on with: it goes on with another id.
+    Renew,
+}
+
+/// A record of this very member was heard.
 ///
 /// Who lost its disk wins back its id so, and any untruth is refuted. A member that `left` has nothing
-/// to refute, but its leave has to stay the freshest record.
-pub fn merge_own(mine: Incarnation, left: bool, heard: State) -> Option<Incarnation> {
+/// to refute, but its leave has to stay the freshest record. One that goes on always keeps an incarnation above its own
+/// for its leave.
+pub fn merge_own(mine: Incarnation, left: bool, heard: State) -> Own {
     let untrue = if left {
         heard.health != Health::Departed
     } else {
         heard.health != Health::Alive
     };
-    if heard.incarnation > mine {
-        return Some(if untrue {
+    let raised = if heard.incarnation > mine {
+        if untrue {
             heard.incarnation.next()
         } else {
             heard.incarnation
-        });
+        }
+    } else if untrue && !left && heard.incarnation == mine {
+        mine.next()
+    } else {
+        return Own::Keep;
+    };
+    if raised == Incarnation::MAX && !left {
+        Own::Renew
+    } else {
+        Own::Raise(raised)
     }
-    (untrue && !left && heard.incarnation == mine).then(|| mine.next())
 }
 
 /// What a message straight from a member makes of its record.
@@ -146,6 +166,8 @@ mod tests {
     fn incarnation(text: &str) -> Incarnation {
         match text {
             "max" => Incarnation::MAX,
+            "max-1" => Incarnation::new(Incarnation::MAX.get() - 1).unwrap(),
+            "max-2" => Incarnation::new(Incarnation::MAX.get() - 2).unwrap(),
             number => Incarnation::new(number.parse().unwrap()).unwrap(),
         }
     }
@@ -204,9 +226,15 @@ mod tests {
         check(table, 2, |cells| {
             let (mine, heard) = (state(cells[0]).unwrap(), state(cells[1]).unwrap());
             match merge_own(mine.incarnation, mine.left, heard) {
-                Some(Incarnation::MAX) => "max".to_owned(),
-                Some(raised) => raised.to_string(),
-                None => "-".to_owned(),
+                Own::Raise(raised) if raised.get() > 1_000 => {
+                    match Incarnation::MAX.get() - raised.get() {
+                        0 => "max".to_owned(),
+                        less => format!("max-{less}"),
+                    }
+                }
+                Own::Raise(raised) => raised.to_string(),
+                Own::Renew => "new-id".to_owned(),
+                Own::Keep => "-".to_owned(),
             }
         });
     }

@@ -26,6 +26,7 @@
 //! | `transfer` | telling a newcomer the member table |
 //! | `rumors` | what gossip sees of all this, and has it do |
 //! | `leave` | leaving |
+//! | `renew` | a new id, as the old one has no incarnation left |
 //! | `meter` | bounding what strangers can provoke |
 //! | `local_health` | how far this member may trust itself |
 //! | `inspect` | how large everything is, and what stands for the state |
@@ -45,6 +46,7 @@ mod probe;
 mod push;
 mod receive;
 mod records;
+mod renew;
 mod row;
 mod rumors;
 mod seeds;
@@ -99,6 +101,8 @@ pub(crate) enum Notice {
     Running { id: MemberId, same: bool },
     /// A peer says something of its store of rumors.
     Compared { id: MemberId, parts: Vec<u8> },
+    /// This member has a new id; before, it had this one.
+    Renewed(MemberId),
     /// A member that is gone for good sent a message; its PULL socket would be there.
     Exiled(MemberId, SocketAddr),
 }
@@ -154,6 +158,10 @@ pub(crate) struct Swim {
     raise_due: Option<Incarnation>,
     /// Whether that mark is still to be stored.
     reserve_due: bool,
+    /// It takes no new id before then, unless it has to.
+    next_renewal: crate::time::Time,
+    /// Its new id, which is still to be stored.
+    renewed: Option<MemberId>,
     /// Makes the numbers of pings outside the probe cycle.
     cookie_key: [u8; 16],
     /// The row that the next filler comes from.
@@ -222,6 +230,8 @@ impl Swim {
             stored: config.reserved,
             raise_due: None,
             reserve_due: false,
+            next_renewal: env.now,
+            renewed: None,
             cookie_key: env.rng.random(),
             filler: 0,
             rumors: 0,

@@ -14,7 +14,7 @@ use crate::error::Reject;
 use crate::event::Cause;
 use crate::journal::Peer;
 use crate::limits::{ORDINARY_DATAGRAM, PROBE_PING_INTERVAL};
-use crate::member::{Health, MemberId};
+use crate::member::{Health, Incarnation, MemberId};
 use crate::stats::MessageKind;
 use crate::wire::{self, MemberRecord, Memberships, Message, feature};
 
@@ -416,8 +416,12 @@ impl Swim {
     fn on_probe_ping(&mut self, env: &mut Env, incoming: &mut Incoming<'_>) {
         if env.now >= self.next_probe_ping && !self.is_leaving() {
             self.next_probe_ping = env.now + PROBE_PING_INTERVAL;
-            let next = self.me().incarnation.next();
-            self.refute(env, next, Health::Confirmed, incoming.proved);
+            match self.me().incarnation.next() {
+                Incarnation::MAX => {
+                    self.renew(env, false);
+                }
+                next => self.refute(env, next, Health::Confirmed, incoming.proved),
+            }
         }
         let limit = incoming.spend(ORDINARY_DATAGRAM);
         self.answer(incoming, limit, None, 0, true);
@@ -581,9 +585,7 @@ impl Swim {
 }
 
 /// For a trace: what the memberships say.
-pub(super) fn listed(
-    memberships: &Memberships<'_>,
-) -> Vec<(MemberId, crate::member::Incarnation, Health)> {
+pub(super) fn listed(memberships: &Memberships<'_>) -> Vec<(MemberId, Incarnation, Health)> {
     let records = memberships.clone().flatten();
     records
         .map(|record| (record.member.id, record.member.incarnation, record.health))

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::incoming::Incoming;
-use super::merge::{self, Merge, State};
+use super::merge::{self, Merge, Own, State};
 use super::news::RowKey;
 use super::row::flag;
 use super::{Row, Swim};
@@ -214,7 +214,8 @@ impl Swim {
             self.learn_own_address(ip, incoming.proved);
         }
         let mine = self.me();
-        let Some(raised) = merge::merge_own(mine.incarnation, self.is_leaving(), heard) else {
+        let own = merge::merge_own(mine.incarnation, self.is_leaving(), heard);
+        if own == Own::Keep {
             // Until the own address changes, if others may change it.
             let told_before = record.member.address == Some(self.table.ip_of(mine));
             let settled = self.advertised || self.addressed && told_before;
@@ -223,8 +224,10 @@ impl Swim {
             } else {
                 Worth::Something
             };
-        };
-        if self.raise_due >= Some(raised) {
+        }
+        if let Own::Raise(raised) = own
+            && self.raise_due >= Some(raised)
+        {
             // It is about to say so.
             return Worth::Nothing;
         }
@@ -232,10 +235,17 @@ impl Swim {
         if !self.may_provoke(env, incoming) {
             env.journal
                 .rejected(env.now, Reject::RateLimited, incoming.from);
-        } else if untrue {
-            self.refute(env, raised, heard.health, incoming.proved);
-        } else {
-            self.raise(env, raised);
+            return Worth::Something;
+        }
+        match own {
+            Own::Keep => {}
+            Own::Raise(raised) if untrue => {
+                self.refute(env, raised, heard.health, incoming.proved);
+            }
+            Own::Raise(raised) => self.raise(env, raised),
+            Own::Renew => {
+                self.renew(env, false);
+            }
         }
         Worth::Something
     }

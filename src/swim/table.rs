@@ -61,6 +61,24 @@ impl Table {
         self.me
     }
 
+    /// This member goes on under another id, in another row. Returns the row of the old one, which is listed once its
+    /// state is set.
+    pub fn renew_me(&mut self, id: MemberId, now: Time) -> RowKey {
+        let before = self.me;
+        if let Some(member) = self.member(before) {
+            let name = self.name_of(self.own()).to_owned();
+            let member = Member {
+                id,
+                incarnation: Incarnation::ZERO,
+                departed: false,
+                ..member
+            };
+            self.me = self.insert(&member, Health::Alive, now);
+            self.set_name(self.me, &name);
+        }
+        before
+    }
+
     /// The own row's content. It is put in by `new`, and nobody removes it.
     pub fn own(&self) -> &Row {
         &self.rows[self.me as usize]

@@ -7,7 +7,7 @@ use super::decode::{lone_membership, once};
 use super::field::{BYTES, Fields, VARINT, Value, bytes_len, int32, tag, uint32, varint_len};
 use super::record::MembershipRecord;
 use crate::error::Reject;
-use crate::limits::{MAX_FILENAME, MAX_VOTES};
+use crate::limits::{MAX_FILENAME, MAX_TERM, MAX_VERSION, MAX_VOTES};
 use crate::member::MemberId;
 use crate::rumor::{
     Election, ElectionStatus, Rumor, RumorKind, Service, ServiceConfig, ServiceFile, ServiceGroup,
@@ -104,7 +104,7 @@ impl<'a> RumorFrame<'a> {
                 // The candidate is who it comes from.
                 (1, Value::Bytes(id)) => drop(text(id)?),
                 (2, Value::Bytes(name)) => group = Some(text(name)?),
-                (3, Value::Varint(number)) => term = number,
+                (3, Value::Varint(number)) => term = at_most(number, MAX_TERM)?,
                 (4, Value::Varint(number)) => suitability = number,
                 (5, Value::Varint(number)) => status = status_of(int32(number)?),
                 (6, Value::Bytes(id)) => votes.push(member_id(text(id)?)?),
@@ -146,7 +146,7 @@ fn service(payload: &[u8]) -> Result<Service, Reject> {
         match field {
             (1, Value::Bytes(id)) => member = Some(text(id)?),
             (2, Value::Bytes(name)) => group = Some(text(name)?),
-            (3, Value::Varint(number)) => incarnation = number,
+            (3, Value::Varint(number)) => incarnation = at_most(number, MAX_VERSION)?,
             (8, Value::Varint(number)) => initialized = number != 0,
             (9, Value::Bytes(name)) => pkg = Some(text(name)?),
             (10, Value::Bytes(bytes)) => cfg = bytes,
@@ -204,7 +204,7 @@ fn config(payload: &[u8]) -> Result<ServiceConfig, Reject> {
     while let Some(field) = fields.next()? {
         match field {
             (1, Value::Bytes(name)) => group = Some(text(name)?),
-            (2, Value::Varint(number)) => incarnation = number,
+            (2, Value::Varint(number)) => incarnation = at_most(number, MAX_VERSION)?,
             (3, Value::Varint(number)) => encrypted = number != 0,
             (4, Value::Bytes(bytes)) => config = bytes,
             _ => {}
@@ -225,7 +225,7 @@ fn file(payload: &[u8]) -> Result<ServiceFile, Reject> {
     while let Some(field) = fields.next()? {
         match field {
             (1, Value::Bytes(name)) => group = Some(text(name)?),
-            (2, Value::Varint(number)) => incarnation = number,
+            (2, Value::Varint(number)) => incarnation = at_most(number, MAX_VERSION)?,
             (3, Value::Varint(number)) => encrypted = number != 0,
             (4, Value::Bytes(name)) => filename = Some(text(name)?),
             (5, Value::Bytes(bytes)) => body = bytes,
@@ -259,6 +259,13 @@ fn departure(payload: &[u8]) -> Result<MemberId, Reject> {
         }
     }
     member_id(member.ok_or(Reject::MissingField)?)
+}
+
+/// A version or term: what is too high is refused whatever is held, else members would differ.
+fn at_most(number: u64, most: u64) -> Result<u64, Reject> {
+    Some(number)
+        .filter(|number| *number <= most)
+        .ok_or(Reject::BadVersion)
 }
 
 fn text(bytes: &[u8]) -> Result<&str, Reject> {

@@ -116,7 +116,7 @@ fn what_does_not_read_is_dropped_and_counted_by_its_reason_and_changes_nothing()
                 Reject::BadId,
             ),
             (
-                ping_with(|from| from.set_incarnation(1 << 63)),
+                ping_with(|from| from.set_incarnation(1 << 62)),
                 Reject::BadIncarnation,
             ),
             (datagram(&own_id.ping(), None), Reject::OwnId),

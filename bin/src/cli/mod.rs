@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use butterfly::limits::MAX_NAME;
+use butterfly::limits::{MAX_NAME, MAX_RUMOR_BYTES};
 use butterfly::text::is_hidden;
 use butterfly::{MemberId, Timing};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -243,6 +243,9 @@ pub struct RunArgs {
     /// Where it keeps its id and incarnation, its members and rumors; without it each start is a new member
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+    /// How much it holds of rumors, at most 192MiB; the same at all members
+    #[arg(long, value_name = "SIZE", default_value = "192MiB", value_parser = store_limit)]
+    pub store_limit: usize,
     /// How fast it probes; all members of a ring should use the same
     #[arg(long, value_name = "PRESET", default_value = "lan", value_parser = timing(Timing::PRESETS))]
     pub timing: Timing,
@@ -432,6 +435,26 @@ fn member_name(text: &str) -> Result<String, String> {
     Ok(text.into())
 }
 
+/// A size in bytes, or with a unit.
+fn store_limit(text: &str) -> Result<usize, String> {
+    const LEAST: usize = 64 << 10;
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => 0,
+    };
+    let bytes = digits
+        .parse()
+        .ok()
+        .and_then(|number: usize| number.checked_mul(unit));
+    bytes
+        .filter(|bytes| (LEAST..=MAX_RUMOR_BYTES).contains(bytes))
+        .ok_or_else(|| "write bytes, or with a unit, like 64MiB: from 64KiB to 192MiB".into())
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     // Longer than anybody waits, and short enough to be added to any time.
     const MOST: Duration = Duration::from_secs(1_000_000_000);
@@ -555,6 +578,27 @@ mod tests {
         ] {
             let error = member_name(&text).unwrap_err();
             assert!(error.contains(&MAX_NAME.to_string()), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_store_limit_is_a_size_that_fits_into_a_snapshot() {
+        assert_eq!(store_limit("64MiB"), Ok(64 << 20));
+        assert_eq!(store_limit("65536"), Ok(64 << 10));
+        assert_eq!(store_limit("192MiB"), Ok(MAX_RUMOR_BYTES));
+        for text in [
+            "",
+            "0",
+            "1KiB",
+            "193MiB",
+            "64MB",
+            "64 MiB",
+            "-1MiB",
+            "MiB",
+            "99999999999999GiB",
+            "6\u{fc}",
+        ] {
+            assert!(store_limit(text).is_err(), "{text}");
         }
     }
 

@@ -18,12 +18,14 @@ pub const CONFIG: &str = "\
 Examples:
   butterfly config apply redis.default 1 redis.toml
   echo 'port = 6380' | butterfly config apply redis.default now -
-  butterfly config show redis.default";
+  butterfly config show redis.default
+  butterfly config remove redis.default";
 
 pub const FILE: &str = "\
 Examples:
   butterfly file upload redis.default 1 users.acl
-  butterfly file get redis.default users.acl --output users.acl";
+  butterfly file get redis.default users.acl --output users.acl
+  butterfly file remove redis.default users.acl";
 
 pub const ELECTION: &str = "\
 Examples:
@@ -120,12 +122,18 @@ pub enum ConfigCommand {
     /// Print the configuration of a service group
     #[command(before_help = CONFIG, after_help = EXIT_CODES)]
     Show(ConfigShowArgs),
+    /// Remove the configuration of a service group, at all members
+    #[command(before_help = CONFIG, after_help = EXIT_CODES)]
+    Remove(ConfigRemoveArgs),
 }
 
 #[derive(Debug, Args)]
 pub struct ConfigApplyArgs {
     #[command(flatten)]
     pub config: ConfigBody,
+    /// Take an incarnation more than 2^32 above the one held; or any, where the last ones are held
+    #[arg(long)]
+    pub force: bool,
     #[command(flatten)]
     pub gateway: GatewayArgs,
 }
@@ -153,6 +161,14 @@ pub struct ConfigShowArgs {
 }
 
 #[derive(Debug, Args)]
+pub struct ConfigRemoveArgs {
+    /// The service group
+    pub group: ServiceGroup,
+    #[command(flatten)]
+    pub gateway: GatewayArgs,
+}
+
+#[derive(Debug, Args)]
 pub struct FileArgs {
     #[command(subcommand)]
     pub command: FileCommand,
@@ -166,12 +182,18 @@ pub enum FileCommand {
     /// Print a file of a service group, or write it to another file
     #[command(before_help = FILE, after_help = EXIT_CODES)]
     Get(FileGetArgs),
+    /// Remove a file of a service group, at all members
+    #[command(before_help = FILE, after_help = EXIT_CODES)]
+    Remove(FileRemoveArgs),
 }
 
 #[derive(Debug, Args)]
 pub struct FileUploadArgs {
     #[command(flatten)]
     pub file: FileBody,
+    /// Take an incarnation more than 2^32 above the one held; or any, where the last ones are held
+    #[arg(long)]
+    pub force: bool,
     #[command(flatten)]
     pub gateway: GatewayArgs,
 }
@@ -200,6 +222,16 @@ pub struct FileGetArgs {
     /// Where to write it, if not to standard output
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub gateway: GatewayArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct FileRemoveArgs {
+    /// The service group
+    pub group: ServiceGroup,
+    /// The file's name
+    pub name: String,
     #[command(flatten)]
     pub gateway: GatewayArgs,
 }
@@ -276,6 +308,9 @@ pub struct InjectArgs {
     /// The key of the ring, if it has one
     #[arg(long, value_name = "FILE", global = true)]
     pub ring_key: Option<PathBuf>,
+    /// Push what no member of this program takes, but one of the original's does
+    #[arg(long, global = true)]
+    pub force: bool,
     #[command(subcommand)]
     pub what: Injected,
 }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use butterfly::{Butterfly, MemberId, RumorId, RumorKind, ServiceGroup};
+use butterfly::{Butterfly, MemberId, RumorId, RumorKind, RumorView, ServiceGroup};
 
 use crate::rumor_row::RumorRow;
 use crate::view::MemberRow;
@@ -96,12 +96,15 @@ impl Parts {
 pub struct Which {
     pub kind: Option<RumorKind>,
     pub group: Option<ServiceGroup>,
+    /// Configurations and files that were removed are not.
+    pub without_removed: bool,
 }
 
 impl Which {
-    fn fits(&self, id: &RumorId) -> bool {
+    fn fits(&self, view: &RumorView<'_>) -> bool {
         let group = self.group.as_ref();
-        group.is_none_or(|group| *id.key == *group.as_str())
+        let is_meant = group.is_none_or(|group| *view.id.key == *group.as_str());
+        is_meant && !(self.without_removed && view.removed)
     }
 
     fn is_past(&self, id: &RumorId) -> bool {
@@ -139,7 +142,7 @@ impl Rows {
                     return Row::None;
                 };
                 last.clone_from(view.id);
-                if which.fits(view.id) {
+                if which.fits(&view) {
                     written(RumorRow::of(&view))
                 } else {
                     Row::Passed
@@ -219,7 +222,12 @@ mod tests {
         let member = member_with_rumors(100);
         let count = |kind: Option<RumorKind>, group: Option<&str>| {
             let group = group.map(|group| group.parse().unwrap());
-            let parts = all_of(Parts::default().rumors(Which { kind, group }), &member);
+            let which = Which {
+                kind,
+                group,
+                without_removed: false,
+            };
+            let parts = all_of(Parts::default().rumors(which), &member);
             assert!(parts.iter().all(|part| !part.is_empty()));
             let rows: Vec<RumorRow> = serde_json::from_slice(&parts.concat()).unwrap();
             rows.len()
@@ -237,7 +245,7 @@ mod tests {
         let member = member_with_rumors(1);
         let config = Which {
             kind: Some(RumorKind::ServiceConfig),
-            group: None,
+            ..Which::default()
         };
         let parts = Parts::default()
             .text("{\"members\":")

@@ -45,7 +45,7 @@ impl How {
     }
 }
 
-const ROUTES: [Route; 17] = [
+const ROUTES: [Route; 19] = [
     get("/", "this list", list),
     get(
         "/butterfly",
@@ -99,13 +99,23 @@ const ROUTES: [Route; 17] = [
     ),
     upload(
         "/config",
-        "?group=GROUP&incarnation=NUMBER, and bytes of TOML: configures that group",
+        "?group=GROUP&incarnation=NUMBER&force=false, and bytes of TOML: configures that group",
         rumors::apply_config,
     ),
     upload(
         "/file",
-        "?group=GROUP&name=NAME&incarnation=NUMBER, and bytes: gives that group a file",
+        "?group=GROUP&name=NAME&incarnation=NUMBER&force=false, and bytes: gives that group a file",
         rumors::apply_file,
+    ),
+    post(
+        "/config/remove",
+        r#"{"group": "GROUP"}: that group has no configuration any more"#,
+        rumors::remove_config,
+    ),
+    post(
+        "/file/remove",
+        r#"{"group": "GROUP", "name": "NAME"}: that group does not have that file any more"#,
+        rumors::remove_file,
     ),
 ];
 

@@ -32,6 +32,7 @@ pub fn everything(agent: &mut Agent, request: &Request) -> Result<Answer, Answer
         let which = Which {
             kind: Some(kind),
             group: None,
+            without_removed: true,
         };
         parts = parts.text(format!("{comma}\n\"{kind}\":")).rumors(which);
     }
@@ -44,6 +45,7 @@ pub fn rumors(_: &mut Agent, request: &Request) -> Result<Answer, Answer> {
     let which = Which {
         kind: params.get("kind")?,
         group: params.get("group")?,
+        without_removed: false,
     };
     Ok(Answer::parts(Parts::default().rumors(which).text("\n")))
 }
@@ -52,12 +54,10 @@ pub fn rumors(_: &mut Agent, request: &Request) -> Result<Answer, Answer> {
 pub fn config(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
     let params = Params::of(request, &["group"])?;
     let group: ServiceGroup = params.need("group")?;
+    let what = format!("configuration of {group}");
     match held(agent, &RumorId::config(&group)) {
-        Some(Rumor::ServiceConfig(config)) => Ok(Answer::bytes(config.config)),
-        _ => Err(Answer::refusal(
-            404,
-            format!("no configuration of {group} is held here"),
-        )),
+        Some(Rumor::ServiceConfig(config)) => body(config.config, config.incarnation, &what),
+        _ => Err(Answer::refusal(404, format!("no {what} is held here"))),
     }
 }
 
@@ -65,13 +65,20 @@ pub fn config(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
 pub fn file(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
     let params = Params::of(request, &["group", "name"])?;
     let (group, name): (ServiceGroup, String) = (params.need("group")?, params.need("name")?);
+    let what = format!("file {name:?} of {group}");
     match held(agent, &RumorId::file(&group, &name)) {
-        Some(Rumor::ServiceFile(file)) => Ok(Answer::bytes(file.body)),
-        _ => Err(Answer::refusal(
-            404,
-            format!("no file {name:?} of {group} is held here"),
-        )),
+        Some(Rumor::ServiceFile(file)) => body(file.body, file.incarnation, &what),
+        _ => Err(Answer::refusal(404, format!("no {what} is held here"))),
     }
+}
+
+/// What is held, unless it was removed.
+fn body(bytes: Vec<u8>, incarnation: u64, what: &str) -> Result<Answer, Answer> {
+    if bytes.is_empty() {
+        let message = format!("the {what} was removed, by incarnation {incarnation}");
+        return Err(Answer::refusal(410, message));
+    }
+    Ok(Answer::bytes(bytes))
 }
 
 fn held(agent: &Agent, id: &RumorId) -> Option<Rumor> {
@@ -80,20 +87,25 @@ fn held(agent: &Agent, id: &RumorId) -> Option<Rumor> {
 
 /// `POST /config`
 pub fn apply_config(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
-    let params = Params::of(request, &["group", "incarnation"])?;
+    let params = Params::of(request, &["group", "incarnation", "force"])?;
     let config = ServiceConfig::new(
         params.need("group")?,
         params.need("incarnation")?,
         request.body.clone(),
     );
     let done = json!({ "group": config.group.as_str(), "incarnation": config.incarnation });
-    agent.member.apply_config(config).map_err(conflict)?;
+    let member = &mut agent.member;
+    match params.get("force")? {
+        Some(true) => member.force(Rumor::ServiceConfig(config)),
+        _ => member.apply_config(config),
+    }
+    .map_err(conflict)?;
     Ok(Answer::ok(&done))
 }
 
 /// `POST /file`
 pub fn apply_file(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
-    let params = Params::of(request, &["group", "name", "incarnation"])?;
+    let params = Params::of(request, &["group", "name", "incarnation", "force"])?;
     let file = ServiceFile::new(
         params.need("group")?,
         params.need("incarnation")?,
@@ -105,8 +117,56 @@ pub fn apply_file(agent: &mut Agent, request: &Request) -> Result<Answer, Answer
         "name": file.filename,
         "incarnation": file.incarnation,
     });
-    agent.member.apply_file(file).map_err(conflict)?;
+    let member = &mut agent.member;
+    match params.get("force")? {
+        Some(true) => member.force(Rumor::ServiceFile(file)),
+        _ => member.apply_file(file),
+    }
+    .map_err(conflict)?;
     Ok(Answer::ok(&done))
+}
+
+/// `POST /config/remove`
+pub fn remove_config(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
+    let asked: OfGroup = parse(request)?;
+    let group: ServiceGroup = read(&asked.group)?;
+    let did = agent.member.remove_config(&group).map_err(conflict)?;
+    removed(
+        agent,
+        did,
+        &RumorId::config(&group),
+        format!("configuration of {group}"),
+    )
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfFile {
+    group: String,
+    name: String,
+}
+
+/// `POST /file/remove`
+pub fn remove_file(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
+    let asked: OfFile = parse(request)?;
+    let (group, name): (ServiceGroup, _) = (read(&asked.group)?, &asked.name);
+    let did = agent.member.remove_file(&group, name).map_err(conflict)?;
+    let what = format!("file {name:?} of {group}");
+    removed(agent, did, &RumorId::file(&group, name), what)
+}
+
+/// What came of removing it.
+fn removed(agent: &Agent, did: bool, id: &RumorId, what: String) -> Result<Answer, Answer> {
+    let held = agent.member.node().rumor(id);
+    let version = held.map(|held| held.version);
+    match (did, version) {
+        (true, incarnation) => Ok(Answer::ok(&json!({ "incarnation": incarnation }))),
+        (false, Some(incarnation)) => {
+            let message = format!("the {what} was removed before, by incarnation {incarnation}");
+            Err(Answer::refusal(410, message))
+        }
+        (false, None) => Err(Answer::refusal(404, format!("no {what} is held here"))),
+    }
 }
 
 /// `POST /service`

@@ -13,3 +13,4 @@ mod stalled;
 mod store;
 mod text;
 mod tools;
+mod versions;
