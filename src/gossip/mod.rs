@@ -11,6 +11,7 @@
 //! | `push` | telling what is hot, at once and then again |
 //! | `reconcile` | comparing stores with peers that can, and asking for what is missing |
 //! | `arrears` | what peers that cannot compare have yet to get |
+//! | `room` | what gives way when the store is full |
 //! | `outbox` | what waits to be sent, and how many bytes a second |
 //! | `departures` | members that are gone for good |
 //! | `election`, `elections` | who leads a service group: the rules, and acting on them |
@@ -32,6 +33,7 @@ mod outbox;
 mod push;
 mod receive;
 mod reconcile;
+mod room;
 mod starting;
 mod store;
 mod sums;
@@ -86,6 +88,8 @@ pub(crate) struct Gossip {
     announced: BTreeMap<ServiceGroup, Service>,
     /// What the ring believes of them is not outdone before then.
     next_outdo: Time,
+    /// No room is made in a full store before then.
+    next_room: Time,
     /// Whether what is fresh is about to be pushed.
     pushing: bool,
     /// Whether what is hot is to be told again.
@@ -111,6 +115,7 @@ impl Gossip {
             effects: VecDeque::new(),
             announced: BTreeMap::new(),
             next_outdo: Time::ZERO,
+            next_room: Time::ZERO,
             pushing: false,
             telling: false,
             successor: Successor::new(),

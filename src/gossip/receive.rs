@@ -44,7 +44,9 @@ impl Gossip {
         from_id: &str,
     ) -> Result<(), Reject> {
         match rumor {
-            Rumor::Departure(member) => return self.departure_heard(env, ring, *member),
+            Rumor::Departure(member) => {
+                return self.departure_heard(env, ring, *member, false);
+            }
             Rumor::Service(service)
                 if service.member == ring.me() && self.outdo(env, ring, service) =>
             {
@@ -65,7 +67,7 @@ impl Gossip {
             _ => {}
         }
         let newcomer = self.newcomer(ring, rumor);
-        match self.store.merge(rumor, from_id) {
+        match self.put(env, ring, rumor, from_id) {
             Put::New(place) => self.changed(env, place),
             Put::Same(place) => self.heard_back(place),
             Put::Confirmed(_) => {}

@@ -11,6 +11,7 @@
 //! | `incoming` | a message on its way: who sent it, and what it may provoke |
 //! | `receive` | what each message does |
 //! | `records` | what the memberships in a message do |
+//! | `unproved` | members that are spoken of and not known: whom to ask, whom to believe |
 //! | `echoes` | records that were heard before and need not be read again |
 //! | `correct` | telling who does not know that a member left |
 //! | `send` | what waits to be sent, and how it becomes bytes |
@@ -53,13 +54,13 @@ mod suspicion;
 mod sync;
 mod table;
 mod transfer;
+mod unproved;
 mod verdict;
 mod witness;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
-use dryoc::classic::crypto_shorthash::{Hash, crypto_shorthash};
 use rand::RngExt;
 use slab::Slab;
 
@@ -137,6 +138,7 @@ pub(crate) struct Swim {
     outbox: VecDeque<send::Outgoing>,
     myself: Option<send::Myself>,
     meter: Meter,
+    unproved: unproved::Unproved,
     echoes: Echoes,
     blocked: BTreeSet<MemberId>,
     leave: leave::Leave,
@@ -212,6 +214,7 @@ impl Swim {
             outbox: VecDeque::new(),
             myself: None,
             meter: Meter::new(&mut env.rng),
+            unproved: unproved::Unproved::new(env.now),
             echoes: Echoes::new(&mut env.rng),
             blocked: BTreeSet::new(),
             leave: leave::Leave::Not,
@@ -360,7 +363,7 @@ impl Swim {
         cause: Cause,
         rumor: bool,
     ) -> Option<RowKey> {
-        if !self.make_room(env) {
+        if !self.make_room(env, cause == Cause::ProofOfLife) {
             return None;
         }
         let key = self.table.insert(member, health, env.now);
@@ -380,7 +383,7 @@ impl Swim {
     /// Adds a living member as if it had been in the ring for long: its address is proved, it is one of ours,
     /// and nobody is told, asked or greeted because of it.
     pub fn know(&mut self, env: &mut Env, member: &Member, name: &str) {
-        if self.table.find(&member.id).is_some() || !self.make_room(env) {
+        if self.table.find(&member.id).is_some() || !self.make_room(env, true) {
             return;
         }
         let key = self.table.insert(member, Health::Alive, env.now);
@@ -508,22 +511,6 @@ impl Swim {
     /// The mark to be stored, if it has changed.
     pub fn poll_reserve(&mut self) -> Option<Incarnation> {
         std::mem::take(&mut self.reserve_due).then_some(self.reserved)
-    }
-
-    /// A number for a ping to this address outside the probe cycle: only who gets the ping knows it, so
-    /// an Ack with it proves the address. SipHash, as whoever has some numbers must not find the key, and
-    /// with it those of others.
-    fn cookie(&self, addr: SocketAddr) -> u64 {
-        let ip = match addr.ip() {
-            IpAddr::V4(ip) => ip.to_ipv6_mapped(),
-            IpAddr::V6(ip) => ip,
-        };
-        let mut place = [0; 18];
-        place[..16].copy_from_slice(&ip.octets());
-        place[16..].copy_from_slice(&addr.port().to_be_bytes());
-        let mut hash = Hash::default();
-        crypto_shorthash(&mut hash, &place, &self.cookie_key);
-        (u64::from_le_bytes(hash) >> 16).max(1)
     }
 }
 

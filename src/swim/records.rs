@@ -1,6 +1,6 @@
 //! What the memberships in a message do: those of others, and those of this very member.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::incoming::Incoming;
 use super::merge::{self, Merge, State};
@@ -84,7 +84,11 @@ impl Swim {
             return Worth::Something;
         }
         let held = known.and_then(|key| self.table.get(key)).map(Row::state);
-        match (merge::merge(held, heard, news), known) {
+        let merged = merge::merge(held, heard, news);
+        if merged == Merge::Adopt && !self.is_to_be_believed(env, incoming, known, heard, record) {
+            return Worth::Something;
+        }
+        match (merged, known) {
             (Merge::Ignore, Some(key))
                 if heard.health <= Health::Suspect && held.is_some_and(|held| held.left) =>
             {
@@ -99,6 +103,27 @@ impl Swim {
             (Merge::Check, None) => {}
         }
         Worth::Something
+    }
+
+    /// Whether a record may be adopted: who is spoken of at an address where it is not known has to be there.
+    fn is_to_be_believed(
+        &mut self,
+        env: &mut Env,
+        incoming: &Incoming<'_>,
+        known: Option<RowKey>,
+        heard: State,
+        record: &MembershipRecord<'_>,
+    ) -> bool {
+        let Some(ip) = record.member.address else {
+            return false;
+        };
+        let addr = SocketAddr::new(ip, record.member.swim_port);
+        let row = known.and_then(|key| self.table.get(key));
+        let is_news = match row {
+            Some(row) => heard.health <= Health::Suspect && !self.table.is_at(row, addr),
+            None => true,
+        };
+        !is_news || self.hear_of_unproved(env, incoming, record.member.id, addr, heard.health)
     }
 
     fn adopt(
@@ -123,7 +148,10 @@ impl Swim {
         };
         let key = match known {
             Some(key) => {
-                self.note_contact(key, &record.member, ip, false);
+                // Who is said to be dead is not said to be elsewhere.
+                if heard.health <= Health::Suspect {
+                    self.note_contact(key, &record.member, ip, false);
+                }
                 self.change(env, key, heard, cause, news);
                 key
             }

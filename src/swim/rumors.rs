@@ -9,6 +9,7 @@ use super::merge::State;
 use super::news::RowKey;
 use super::records::is_somewhere;
 use super::row::flag;
+use super::unproved::Word;
 use super::{Notice, Row, Swim};
 use crate::env::Env;
 use crate::error::Reject;
@@ -90,7 +91,7 @@ impl Swim {
         }
     }
 
-    /// A record of a member came as a rumor, or from the disk, where it is no `news`.
+    /// A record of a member came as a rumor, which proves nothing of who sent it.
     pub fn handle_rumor(
         &mut self,
         env: &mut Env,
@@ -98,7 +99,35 @@ impl Swim {
         sender: MemberId,
         bytes: usize,
         record: &MembershipRecord<'_>,
+    ) -> Result<(), Reject> {
+        let word = match self.table.find(&sender) {
+            Some(_) => Word::Hearsay,
+            None => Word::Nothing,
+        };
+        self.hear_record(env, from, sender, bytes, record, true, word)
+    }
+
+    /// A record of a member that this member itself wrote down.
+    pub fn remember(
+        &mut self,
+        env: &mut Env,
+        record: &MembershipRecord<'_>,
         news: bool,
+    ) -> Result<(), Reject> {
+        let (me, from) = (self.id(), SocketAddr::from(([127, 0, 0, 1], 0)));
+        self.hear_record(env, from, me, 0, record, news, Word::Own)
+    }
+
+    #[allow(clippy::too_many_arguments)] // What a rumor says of itself.
+    fn hear_record(
+        &mut self,
+        env: &mut Env,
+        from: SocketAddr,
+        sender: MemberId,
+        bytes: usize,
+        record: &MembershipRecord<'_>,
+        news: bool,
+        word: Word,
     ) -> Result<(), Reject> {
         if record.member.id == MemberId::OBSERVER {
             return Err(Reject::BadId);
@@ -111,6 +140,7 @@ impl Swim {
             ..record.member.contact()
         };
         let mut incoming = Incoming::by_rumor(from, &sender, bytes);
+        incoming.word = word;
         env.journal.stats.records_received += 1;
         self.apply_record(env, &mut incoming, record, news);
         Ok(())
