@@ -6,7 +6,7 @@ mod node_support;
 use std::time::Duration;
 
 use butterfly::limits::{STRANGER_AMPLIFICATION, STRANGER_BURST, STRANGER_RATE};
-use butterfly::wire::{MemberRecord, MembershipRecord, Message, RingKey};
+use butterfly::wire::{MembershipRecord, Message, RingKey};
 use butterfly::{Health, Reject};
 use node_support::*;
 use proptest::prelude::*;

@@ -132,7 +132,7 @@ impl Gossip {
     }
 
     /// The services of a member that is gone are gone too.
-    pub(super) fn retire_services(&mut self, env: &mut Env, member: MemberId) {
+    pub fn retire_services(&mut self, env: &mut Env, member: MemberId) {
         let services: Vec<Place> = self.store.services_of(member).collect();
         for place in services {
             self.retire(env, place);

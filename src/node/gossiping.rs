@@ -280,6 +280,7 @@ impl Node {
                             env.journal.rejected(env.now, reason, from);
                         }
                     }
+                    Notice::StrangerGone(id) => gossip.retire_services(env, id),
                     Notice::Exiled(id, addr) => gossip.tell_exiled(env, id, addr),
                 }
             } else if let Some(effect) = gossip.poll_effect() {

@@ -100,6 +100,8 @@ pub(crate) enum Notice {
     Running { id: MemberId, same: bool },
     /// A peer says something of its store of rumors.
     Compared { id: MemberId, parts: Vec<u8> },
+    /// Others say that a member is Departed that is not known.
+    StrangerGone(MemberId),
     /// A member that is gone for good sent a message; its PULL socket would be there.
     Exiled(MemberId, SocketAddr),
 }

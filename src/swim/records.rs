@@ -85,7 +85,10 @@ impl Swim {
         }
         let held = known.and_then(|key| self.table.get(key)).map(Row::state);
         let merged = merge::merge(held, heard, news);
-        if merged == Merge::Adopt && !self.is_to_be_believed(env, incoming, known, heard, record) {
+        let unheard_of = known.is_none() && heard.health == Health::Departed;
+        if (merged == Merge::Adopt || unheard_of)
+            && !self.is_to_be_believed(env, incoming, known, heard, record)
+        {
             return Worth::Something;
         }
         match (merged, known) {
@@ -118,9 +121,8 @@ impl Swim {
             return false;
         };
         let addr = SocketAddr::new(ip, record.member.swim_port);
-        let row = known.and_then(|key| self.table.get(key));
-        let is_news = match row {
-            Some(row) => heard.health <= Health::Suspect && !self.table.is_at(row, addr),
+        let is_news = match known.and_then(|key| self.table.get(key)) {
+            Some(row) => is_move(row, heard) && !self.table.is_at(row, addr),
             None => true,
         };
         !is_news || self.hear_of_unproved(env, incoming, record.member.id, addr, heard.health)
@@ -148,8 +150,7 @@ impl Swim {
         };
         let key = match known {
             Some(key) => {
-                // Who is said to be dead is not said to be elsewhere.
-                if heard.health <= Health::Suspect {
+                if held.is_some_and(|row| is_move(row, heard)) {
                     self.note_contact(key, &record.member, ip, false);
                 }
                 self.change(env, key, heard, cause, news);
@@ -304,6 +305,11 @@ impl Swim {
         self.table.set_contact(key, ip, swim_port, gossip_port);
         self.echoes.clear();
     }
+}
+
+/// Whether a record may move its member: who is dead is not elsewhere, and who moved says so at a higher incarnation.
+fn is_move(row: &Row, heard: State) -> bool {
+    heard.health <= Health::Suspect && heard.incarnation > row.incarnation
 }
 
 /// Whether other members can reach one host at this address.

@@ -10,11 +10,12 @@ use std::net::{IpAddr, SocketAddr};
 use dryoc::classic::crypto_shorthash::{Hash, crypto_shorthash};
 use rand::RngExt;
 
-use super::Swim;
 use super::incoming::Incoming;
 use super::news::RowKey;
+use super::records::is_somewhere;
 use super::row::NONE;
 use super::send::{Body, Outgoing, bare_len, brief_len};
+use super::{Notice, Swim};
 use crate::env::Env;
 use crate::limits::{MAX_SPOKEN_OF, MAX_UNVOUCHED};
 use crate::member::{Health, MemberId};
@@ -153,6 +154,9 @@ impl Swim {
         if incoming.word == Word::Own {
             return true;
         }
+        if incoming.word != Word::Nothing && health == Health::Departed {
+            self.notices.push_back(Notice::StrangerGone(id));
+        }
         if incoming.word == Word::Nothing || health > Health::Suspect || addr.port() == 0 {
             return false;
         }
@@ -233,7 +237,10 @@ impl Swim {
     /// Whether the sender is not known at the address from which it speaks, so that it has to be asked there.
     pub(super) fn is_to_be_asked(&self, incoming: &Incoming<'_>) -> bool {
         let row = incoming.row.and_then(|key| self.table.get(key));
-        !incoming.observer && row.is_none_or(|row| !self.table.is_at(row, incoming.contact()))
+        let contact = incoming.contact();
+        let reachable = is_somewhere(contact.ip()) && contact.port() != 0;
+        let known = row.is_some_and(|row| self.table.is_at(row, contact));
+        !incoming.observer && reachable && !known
     }
 
     /// Asks the sender whether it is where its message says it is, out of what was put aside for that.
