@@ -120,7 +120,7 @@ fn one_departure_more_than_fit_pardons_the_oldest() {
     assert_eq!(bench.held(&back), Some((Health::Departed, 1_000)));
     bench.node.depart(bench.now, id(1_000)).unwrap();
     assert_eq!(bench.held(&back), None);
-    bench.feed(&back, back.ping(0), &[]);
+    bench.greet(&back);
     assert_eq!(bench.held(&back), Some((Health::Alive, 5)));
 }
 
@@ -156,7 +156,7 @@ fn a_full_store_makes_room_for_what_is_real() {
     let mut bench = Bench::new();
     let known = Peer::ours(1);
     bench.meet(&[known]);
-    let of = |number: u32| Rumor::Service(service(id(number), "web.default", 1));
+    let of = |number: u32| Rumor::Service(service(id(number), "default", 1));
     let hear = |bench: &mut Bench, rumor: &Rumor| bench.hear(rumor, known.id);
     for number in 0..MAX_RUMORS as u32 + 100 {
         hear(&mut bench, &of(10_000 + number));
@@ -166,7 +166,7 @@ fn a_full_store_makes_room_for_what_is_real() {
     let real = of(1);
     hear(&mut bench, &real);
     assert!(bench.holds(&real));
-    let config = rumors::config("web.default", 1, "a = 1");
+    let config = rumors::config("default", 1, "a = 1");
     bench.node.apply_config(bench.now, config).unwrap();
     assert_eq!(bench.node.rumor_count(), MAX_RUMORS);
 }

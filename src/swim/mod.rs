@@ -10,6 +10,7 @@
 //! | `merge` | the rules by which a record changes a row |
 //! | `incoming` | a message on its way: who sent it, and what it may provoke |
 //! | `receive` | what each message does |
+//! | `own_id` | messages that carry the own id |
 //! | `records` | what the memberships in a message do |
 //! | `unproved` | members that are spoken of and not known: whom to ask, whom to believe |
 //! | `echoes` | records that were heard before and need not be read again |
@@ -42,6 +43,7 @@ pub mod merge;
 mod meter;
 mod names;
 mod news;
+mod own_id;
 mod probe;
 mod push;
 mod receive;

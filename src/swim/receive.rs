@@ -527,8 +527,12 @@ impl Swim {
         }
         let key = match known {
             Some(key) => key,
-            // Nobody learns of a member as gone, and a relay's word is not enough.
-            None if sender.departed || !direct => return,
+            // A relay's word is not enough.
+            None if !direct => return,
+            None if sender.departed => {
+                self.notices.push_back(Notice::StrangerGone(sender.id));
+                return;
+            }
             None => {
                 let Some(key) = self.take_in_stranger(env, sender, ip) else {
                     env.journal
@@ -578,39 +582,6 @@ impl Swim {
             row.set(flag::WANTS_TABLE, !ours);
         }
         Some(key)
-    }
-
-    /// A message carries the own id: it is this member's own that came back, as its own address is that
-    /// of a seed or of a member which was there before; or somebody else uses the id.
-    fn own_id_heard(&mut self, env: &mut Env, from: SocketAddr, message: &Message<'_>) {
-        let number = match message {
-            Message::Ping { probe, .. } | Message::PingReq { probe, .. } => *probe,
-            Message::Ack { .. } | Message::ProbePing { .. } => 0,
-        };
-        let mine = number != 0 && (self.is_cookie(number, from) || self.is_probe_number(number));
-        let is_seed = number != 0 && self.seed_is_myself(env, number);
-        if !mine && !is_seed && !self.is_from_my_address(from, message) {
-            env.journal.id_conflict(env.now, from);
-        }
-    }
-}
-
-impl Swim {
-    /// Whether a message under its own id came from where this member is itself: a probe of its former self, which
-    /// had the same address, comes back, and so does its own Ack to it, through a helper.
-    fn is_from_my_address(&self, from: SocketAddr, message: &Message<'_>) -> bool {
-        let from = match message {
-            Message::Ack {
-                from: acker,
-                forward_to: Some(_),
-                ..
-            } => {
-                let ip = acker.address.unwrap_or(from.ip());
-                SocketAddr::new(ip, acker.swim_port)
-            }
-            _ => from,
-        };
-        self.addressed && self.table.is_at(self.me(), from)
     }
 }
 

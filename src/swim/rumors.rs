@@ -100,11 +100,16 @@ impl Swim {
         bytes: usize,
         record: &MembershipRecord<'_>,
     ) -> Result<(), Reject> {
-        let word = match self.table.find(&sender) {
-            Some(_) => Word::Hearsay,
-            None => Word::Nothing,
+        let known = self.table.find(&sender).is_some();
+        let sender = MemberRecord {
+            id: sender,
+            ..record.member.contact()
         };
-        self.hear_record(env, from, sender, bytes, record, true, word)
+        let mut incoming = Incoming::by_rumor(from, &sender, bytes);
+        if known {
+            incoming.word = Word::Hearsay;
+        }
+        self.hear_record(env, &mut incoming, record, true)
     }
 
     /// A record of a member that this member itself wrote down.
@@ -114,20 +119,22 @@ impl Swim {
         record: &MembershipRecord<'_>,
         news: bool,
     ) -> Result<(), Reject> {
-        let (me, from) = (self.id(), SocketAddr::from(([127, 0, 0, 1], 0)));
-        self.hear_record(env, from, me, 0, record, news, Word::Own)
+        let sender = MemberRecord {
+            id: self.id(),
+            ..record.member.contact()
+        };
+        let from = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut incoming = Incoming::by_rumor(from, &sender, 0);
+        incoming.word = Word::Own;
+        self.hear_record(env, &mut incoming, record, news)
     }
 
-    #[allow(clippy::too_many_arguments)] // What a rumor says of itself.
     fn hear_record(
         &mut self,
         env: &mut Env,
-        from: SocketAddr,
-        sender: MemberId,
-        bytes: usize,
+        incoming: &mut Incoming<'_>,
         record: &MembershipRecord<'_>,
         news: bool,
-        word: Word,
     ) -> Result<(), Reject> {
         if record.member.id == MemberId::OBSERVER {
             return Err(Reject::BadId);
@@ -135,14 +142,8 @@ impl Swim {
         if !record.member.address.is_some_and(is_somewhere) {
             return Err(Reject::BadAddress);
         }
-        let sender = MemberRecord {
-            id: sender,
-            ..record.member.contact()
-        };
-        let mut incoming = Incoming::by_rumor(from, &sender, bytes);
-        incoming.word = word;
         env.journal.stats.records_received += 1;
-        self.apply_record(env, &mut incoming, record, news);
+        self.apply_record(env, incoming, record, news);
         Ok(())
     }
 

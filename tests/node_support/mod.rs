@@ -477,6 +477,14 @@ impl Bench {
         self.feed(peer, peer.answers(&asked), &[]);
     }
 
+    /// A member is known from the disk, and has not proved its address.
+    pub fn remember(&mut self, peer: &Peer) {
+        let record = peer.said(Health::Alive, peer.incarnation);
+        self.node.hear_membership(&record).unwrap();
+        self.sent();
+        self.events();
+    }
+
     /// Members are learned from the records of one that is met; of those that were not known, as if they had been on
     /// the disk.
     pub fn learn(&mut self, via: &Peer, records: &[MembershipRecord<'_>]) {
