@@ -287,6 +287,7 @@ impl Swim {
             table: false,
             rumors: 0,
             reconcile: &[],
+            starting: false,
         }
     }
 
