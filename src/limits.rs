@@ -64,6 +64,16 @@ pub const STRANGER_RATE: u32 = 64;
 /// How many times its own bytes a datagram may provoke, in sum, from such a source (as QUIC's RFC 9000 §8).
 pub const STRANGER_AMPLIFICATION: usize = 3;
 
+/// Members that nobody else vouches for which are asked on the word of one informant at the same time.
+pub const MAX_UNVOUCHED: usize = 64;
+
+/// Members that others speak of and that are not known, remembered for some periods: all of a full table that a
+/// newcomer is told.
+pub const MAX_SPOKEN_OF: usize = MAX_MEMBERS;
+
+/// Bytes of a datagram's IPv4 and UDP headers, which a victim's line carries, too.
+pub const DATAGRAM_HEADERS: usize = 28;
+
 /// Members that news is pushed to at the same time while many leave: a ring of 10 000 of which 200 leave each second
 /// keeps up with its news.
 pub const MAX_CROWD_PUSHES: usize = 24;

@@ -220,11 +220,7 @@ fn a_member_that_was_news_takes_no_more_when_it_is_none() {
     let mut parts = told_as_news(MEMBERS);
     let before = counting::live();
     let mut world = World::new(false);
-    world.know(1);
-    for part in &mut parts {
-        world.hear(addr_of(1), part);
-        while world.take().is_some() {}
-    }
+    world.hear_table(&mut parts);
     let known = world.node.counts().alive;
     assert_eq!(known, MEMBERS as usize);
     assert!(world.node.news() > known / 2, "{}", world.node.news());

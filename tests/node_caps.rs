@@ -4,10 +4,13 @@ mod node_support;
 
 use std::net::SocketAddr;
 
-use butterfly::limits::{MAX_EXILED, MAX_MEMBERS, MAX_QUEUED_DATAGRAMS, MAX_QUEUED_EVENTS};
+use butterfly::limits::{
+    MAX_EXILED, MAX_MEMBERS, MAX_QUEUED_DATAGRAMS, MAX_QUEUED_EVENTS, MAX_RUMORS,
+};
 use butterfly::node::SEND_BUFFER;
 use butterfly::wire::{HEADROOM, MembershipRecord, RingKey, seal};
-use butterfly::{Event, Health, Reject, Timing};
+use butterfly::{Event, Health, Reject, Rumor, Timing};
+use node_support::rumors::service;
 use node_support::*;
 use proptest::prelude::*;
 
@@ -21,14 +24,12 @@ fn fill(bench: &mut Bench, via: &Peer, first: u32, count: u32, health: Health, l
             record
         };
         let records: Vec<MembershipRecord<'_>> = some.iter().map(of).collect();
-        bench.feed(via, via.ack(0), &records);
+        bench.learn(via, &records);
     }
-    bench.sent();
-    bench.events();
 }
 
 #[test]
-fn a_full_table_takes_nobody_in_but_in_the_place_of_one_departed() {
+fn a_full_table_takes_nobody_in_but_in_the_place_of_one_departed_or_that_never_answered() {
     for (gone, left) in [(Health::Departed, false), (Health::Departed, true)] {
         let mut bench = Bench::new();
         let teller = Peer::ours(1);
@@ -48,13 +49,13 @@ fn a_full_table_takes_nobody_in_but_in_the_place_of_one_departed() {
             "left: {left}"
         );
         assert_eq!(bench.node.stats().rejected(Reject::TableFull), 0);
-        let late = Peer::ours(700_000);
-        bench.feed(&late, late.ping(1), &[]);
-        assert_eq!(bench.health(&late), None);
-        assert_eq!(acks(&bench.sent()).len(), 1, "answered all the same");
+        // Nobody gets in on others' word any more, but whoever is there does.
         fill(&mut bench, &teller, 800_000, 10, Health::Alive, false);
-        assert_eq!(bench.node.stats().rejected(Reject::TableFull), 11);
+        assert_eq!(bench.node.stats().rejected(Reject::TableFull), 10);
+        let late: Vec<_> = (700_000..700_020).map(Peer::ours).collect();
+        bench.meet(&late);
         assert_eq!(bench.node.members().count(), MAX_MEMBERS);
+        assert_eq!(bench.health(&teller), Some(Health::Alive));
     }
 }
 
@@ -86,10 +87,9 @@ fn what_waits_to_be_told_is_bounded() {
             .iter()
             .map(|number| Peer::ours(*number).said(Health::Alive, 1))
             .collect();
-        let mut datagram = bench.datagram(&teller.ack(0), &records);
-        bench
-            .node
-            .handle_datagram(bench.now, teller.addr, &mut datagram);
+        for record in &records {
+            bench.node.hear_membership(record).unwrap();
+        }
     }
     let mut told = 0;
     let mut last = None;
@@ -120,8 +120,55 @@ fn one_departure_more_than_fit_pardons_the_oldest() {
     assert_eq!(bench.held(&back), Some((Health::Departed, 1_000)));
     bench.node.depart(bench.now, id(1_000)).unwrap();
     assert_eq!(bench.held(&back), None);
-    bench.feed(&back, back.ping(0), &[]);
+    bench.greet(&back);
     assert_eq!(bench.held(&back), Some((Health::Alive, 5)));
+}
+
+/// They may be made up: others' word for them is all there is.
+#[test]
+fn made_up_departures_do_not_undo_a_real_one() {
+    let mut bench = Bench::new();
+    let (gone, other) = (Peer::ours(1), Peer::ours(2));
+    bench.meet(&[gone, other]);
+    let departs = |bench: &mut Bench, member| {
+        bench.hear(&Rumor::Departure(member), other.id);
+    };
+    departs(&mut bench, gone.id);
+    for number in 0..70_000 {
+        departs(&mut bench, id(10_000 + number));
+    }
+    let departures = |bench: &Bench| {
+        let mut sizes = bench.node.sizes();
+        sizes.find(|size| size.name == "departures").unwrap().now
+    };
+    assert_eq!(departures(&bench), MAX_EXILED as u64);
+    bench.feed(&gone, gone.incarnated(9).ping(0), &[]);
+    assert_eq!(bench.health(&gone), Some(Health::Departed));
+    // Nor do they keep another real one out.
+    departs(&mut bench, other.id);
+    assert_eq!(bench.health(&other), Some(Health::Departed));
+    assert_eq!(departures(&bench), MAX_EXILED as u64);
+}
+
+/// Services of members that nobody knows fill the store.
+#[test]
+fn a_full_store_makes_room_for_what_is_real() {
+    let mut bench = Bench::new();
+    let known = Peer::ours(1);
+    bench.meet(&[known]);
+    let of = |number: u32| Rumor::Service(service(id(number), "default", 1));
+    let hear = |bench: &mut Bench, rumor: &Rumor| bench.hear(rumor, known.id);
+    for number in 0..MAX_RUMORS as u32 + 100 {
+        hear(&mut bench, &of(10_000 + number));
+    }
+    assert_eq!(bench.node.rumor_count(), MAX_RUMORS);
+    assert_eq!(bench.node.stats().rejected(Reject::StoreFull), 100);
+    let real = of(1);
+    hear(&mut bench, &real);
+    assert!(bench.holds(&real));
+    let config = rumors::config("default", 1, "a = 1");
+    bench.node.apply_config(bench.now, config).unwrap();
+    assert_eq!(bench.node.rumor_count(), MAX_RUMORS);
 }
 
 /// What is done to a node, by numbers.

@@ -141,16 +141,26 @@ fn a_seed_that_is_this_very_member_is_dropped_without_a_word() {
 #[test]
 fn there_are_only_so_many_seeds_and_blocks() {
     let mut bench = Bench::new();
-    for number in 0..MAX_SEEDS as u32 {
-        bench.node.join(bench.now, Peer::ours(number).addr).unwrap();
+    let others: Vec<_> = (0..MAX_SEEDS as u32).map(Peer::ours).collect();
+    for peer in &others {
+        bench.node.join(bench.now, peer.addr).unwrap();
     }
-    let before = bench.node.seeds();
+    // One that never answered makes room; of the others each did.
+    bench.advance_with_living(secs(1.0), &others[1..]);
+    bench.node.join(bench.now, seed()).unwrap();
+    assert_eq!(bench.node.seeds(), MAX_SEEDS);
+    let sent = bench.advance_with_living(secs(100.0), &others);
+    assert_eq!(to(&others[0], &sent), []);
+    let another = Peer::ours(6_000).addr;
+    bench.node.join(bench.now, another).unwrap();
+    let answers = Peer::ours(6_000);
+    bench.advance_with_living(secs(1.0), &[answers]);
     let full = Err(CommandError::TooManySeeds(MAX_SEEDS));
     assert_eq!(bench.node.join(bench.now, seed()), full);
     assert_eq!(bench.node.join_named(bench.now), full);
-    assert_eq!(bench.node.seeds(), before);
+    assert_eq!(bench.node.seeds(), MAX_SEEDS);
     assert!(
-        bench.node.join(bench.now, Peer::ours(0).addr).is_ok(),
+        bench.node.join(bench.now, Peer::ours(1).addr).is_ok(),
         "this one is known"
     );
     for number in 0..MAX_BLOCKED as u32 {

@@ -252,7 +252,7 @@ fn a_confirmed_member_is_departed_and_then_forgotten() {
     assert_eq!(bench.health(&dead), None);
     // By time-out it may come back at any time.
     bench.learn(&living[0], &[dead.said(Health::Departed, 5)]);
-    bench.feed(&dead, dead.ping(0), &[]);
+    bench.greet(&dead);
     assert_eq!(bench.held(&dead), Some((Health::Alive, 5)));
 }
 

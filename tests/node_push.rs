@@ -124,8 +124,8 @@ fn a_crowd_that_never_proved_its_addresses_is_not_hurried_for() {
         .map(|peer| peer.said(Health::Alive, 5))
         .collect();
     let go: Vec<_> = crowd.iter().map(left).collect();
+    bench.learn(&all[0], &come);
     let stranger = Peer::ours(999);
-    bench.feed(&stranger, stranger.ack(0), &come);
     bench.feed(&stranger, stranger.ack(0), &go);
     assert_eq!(bench.health(&crowd[50]), Some(Health::Departed));
     for _ in 0..40 {
@@ -168,7 +168,13 @@ fn who_speaks_of_a_member_as_living_that_left_is_told() {
     // Whose address is not proved.
     let stranger = Peer::ours(9);
     bench.learn(&all[0], &[left(&all[1])]);
-    silent(&mut bench, &stranger, all[1].said(Health::Alive, 5));
+    bench.feed(&stranger, stranger.ack(0), &[all[1].said(Health::Alive, 5)]);
+    let sent = bench.sent();
+    assert_eq!(
+        (pings(&sent).len(), sent.len()),
+        (1, 1),
+        "it is asked where it is"
+    );
 }
 
 /// The only news is about the only other member, who does not hear of itself as news.

@@ -233,7 +233,7 @@ fn who_has_not_proved_its_address_gets_nothing() {
     let greedy = bytes_of(&[Part::Want(vec![hash]), Part::Have(vec![5]), all]);
     let stranger = Peer::ours(2);
     // Known but not proved, not known at all, and one that says it is of the originals.
-    bench.meet(&[stranger]);
+    bench.remember(&stranger);
     let original = Peer {
         features: 0,
         ..stranger
@@ -258,8 +258,7 @@ fn who_has_not_proved_its_address_gets_nothing() {
 fn who_compares_unproved_is_asked_to_prove_its_address_and_then_compared_with() {
     let (mut bench, _) = holding(10);
     let stranger = Peer::ours(2);
-    bench.meet(&[stranger]);
-    bench.sent();
+    bench.remember(&stranger);
     let all = Part::All {
         first: 0,
         last: u64::MAX,

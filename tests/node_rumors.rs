@@ -305,7 +305,10 @@ fn a_record_of_a_member_does_what_it_does_in_a_message() {
     let mut bench = bench();
     let (peer, other) = (Peer::ours(1), Peer::ours(2));
     bench.meet(&[peer]);
+    let before = bench.node.stats().records_received;
     bench.hear_of(&peer, &other.said(Health::Alive, 5));
+    assert_eq!(bench.held(&other), None);
+    bench.answer_question(&other);
     assert_eq!(bench.held(&other), Some((Health::Alive, 5)));
     bench.hear_of(&peer, &other.said(Health::Suspect, 4));
     assert_eq!(bench.held(&other), Some((Health::Alive, 5)), "an old one");
@@ -321,7 +324,7 @@ fn a_record_of_a_member_does_what_it_does_in_a_message() {
     assert_eq!(bench.me().incarnation, me.incarnation + 1);
     assert_eq!(bench.node.stats().refutations, 1);
 
-    let received = bench.node.stats().records_received;
+    let received = bench.node.stats().records_received - before;
     assert_eq!(received, 5);
     for address in ["0.0.0.0:9000", "224.0.0.1:9000", "255.255.255.255:9000"] {
         bench.hear_of(&peer, &Peer::ours(3).at(address).said(Health::Alive, 5));
@@ -416,7 +419,7 @@ fn who_departed_for_good_is_told_so_once_a_period_for_ever() {
     assert!(!bench.is_hot(&departure.id()));
     let mut told = Vec::new();
     for _ in 0..40 {
-        bench.feed(&gone, gone.ping(0), &[]);
+        bench.greet(&gone);
         told.extend(bench.gossip_for(secs(0.1), &[other], |_| true));
     }
     assert_eq!(bench.health(&gone), None);
@@ -475,7 +478,8 @@ fn a_table_says_nothing_of_who_departed_for_good_before_the_rumor_had_its_time()
 fn who_outlived_a_departure_with_others_is_told_of_unless_they_call_it_alive() {
     let mut bench = bench();
     let (gone, other, unproved) = (Peer::original(1), Peer::ours(2), Peer::ours(3));
-    bench.meet(&[gone, other, unproved]);
+    bench.meet(&[gone, other]);
+    bench.remember(&unproved);
     bench.prove(&other, &[gone, other]);
     bench.node.depart(bench.now, gone.id).unwrap();
     let told = |bench: &mut Bench, by: &Peer, health, incarnation| {
@@ -559,9 +563,29 @@ fn services_of_who_is_known_from_its_leave_alone_are_retired() {
     };
     bench.feed(&leaving, leaving.ack(0), &[]);
     assert_eq!(
-        (bench.health(&gone), bench.node.rumor_count()),
-        (Some(Health::Departed), 0)
+        bench.node.rumor_count(),
+        1,
+        "it has yet to prove that it is there"
     );
+    bench.answer_question(&leaving);
+    assert_eq!((bench.health(&gone), bench.node.rumor_count()), (None, 0));
+}
+
+/// A member that came later is told that it is gone, and not of it.
+#[test]
+fn services_of_whom_others_call_departed_are_retired() {
+    let mut bench = bench();
+    let (gone, other) = (Peer::ours(1), Peer::ours(2));
+    bench.meet(&[other]);
+    bench.hear(&Rumor::Service(service(gone.id, "default", 1)), gone.id);
+    let stranger = Peer::ours(3);
+    for (peer, left) in [(stranger, 1), (other, 0)] {
+        bench.feed(&peer, peer.ack(0), &[gone.said(Health::Departed, 5)]);
+        assert_eq!(
+            (bench.health(&gone), bench.node.rumor_count()),
+            (None, left)
+        );
+    }
 }
 
 #[test]
@@ -725,7 +749,7 @@ fn a_newcomer_of_the_originals_is_told_all_members_and_rumors_once() {
     let members: Vec<_> = (10..12).map(Peer::original).collect();
     bench.meet(&members[..1]);
     for member in &members[1..] {
-        bench.hear_of(&members[0], &member.said(Health::Alive, 5));
+        bench.remember(member);
     }
     let rumors: Vec<_> = (0..150)
         .map(|number| Rumor::ServiceConfig(config(&format!("g{number}"), 1, "a")))

@@ -6,7 +6,7 @@ mod node_support;
 use std::time::Duration;
 
 use butterfly::limits::{STRANGER_AMPLIFICATION, STRANGER_BURST, STRANGER_RATE};
-use butterfly::wire::{MemberRecord, MembershipRecord, Message, RingKey};
+use butterfly::wire::{MembershipRecord, Message, RingKey};
 use butterfly::{Health, Reject};
 use node_support::*;
 use proptest::prelude::*;
@@ -82,9 +82,12 @@ fn who_holds_the_same_table_is_answered_and_not_told_it() {
         bench.feed(&stranger, stranger.ping_with_digest(2, digest), &[]);
         bench.sent()
     };
-    assert_eq!(sent.len(), 1, "{sent:?}");
-    assert_eq!((acks(&sent).len(), sent[0].probe), (1, 2));
-    drop(all);
+    assert_eq!((acks(&sent).len(), sent[0].probe), (1, 2), "{sent:?}");
+    // It is asked where it is, and not compared with.
+    assert_eq!(pings(&sent)[0].digest, 0);
+    bench.feed(&stranger, stranger.ack(pings(&sent)[0].probe), &[]);
+    let sent = bench.advance_with_living(secs(0.2), &all);
+    assert!(sent.iter().all(|sent| !sent.table), "{sent:?}");
 }
 
 #[test]
@@ -92,12 +95,11 @@ fn an_ack_without_a_number_proves_no_address() {
     for stranger in [Peer::ours(100), Peer::original(100)] {
         let (mut bench, all) = ring(Bench::new(), 20);
         bench.feed(&stranger, stranger.ping_with_digest(0, 77), &[]);
-        bench.sent();
-        bench.until_pinged(&stranger, &all);
         bench.feed(&stranger, stranger.ack(0), &[]);
         bench.feed(&stranger, stranger.ping_with_digest(0, 77), &[]);
         let sent = bench.advance_with_living(secs(0.2), &all);
         assert!(sent.iter().all(|sent| !sent.table), "{stranger:?}");
+        assert_eq!(bench.health(&stranger), None);
     }
 }
 
@@ -106,29 +108,18 @@ fn an_ack_without_a_number_proves_no_address() {
 fn a_peer_that_knows_no_numbers_can_prove_its_address_too() {
     let (mut bench, all) = ring(Bench::new(), 20);
     let newcomer = Peer::original(100);
-    bench.feed(&newcomer, newcomer.ping(0), &[]);
-    let mut buf = None;
-    bench.advance_with(secs(100.0), |bench, sent| {
-        bench.answer(sent, &all);
-        if sent.to == newcomer.addr
-            && sent.kind == butterfly::stats::MessageKind::Ping
-            && buf.is_none()
-        {
-            let to = sent.other.clone().expect("it is to copy this");
-            assert_eq!(to.id, bench.node.id());
-            let forward_to = MemberRecord {
-                incarnation: incarnation(to.incarnation),
-                ..bench.me().from()
-            };
-            bench.feed(&newcomer, newcomer.ack_to(Some(forward_to), 0), &[]);
-            buf = Some(());
-        }
-    });
-    assert!(buf.is_some());
-    let view = bench.node.member(newcomer.id).unwrap();
-    assert!(view.rtt.is_some(), "straight from it");
-    let told: usize = bench.node.stats().records_sent as usize;
-    assert!(told > 20, "{told}");
+    let asked = bench.feed(&newcomer, newcomer.ping(0), &[]);
+    let sent = bench.sent();
+    assert!(bytes_of(&sent) <= 3 * asked);
+    assert_eq!(acks(&sent).len(), 1);
+    let to = pings(&sent)[0].other.clone().expect("it is to copy this");
+    assert_eq!(to.id, bench.node.id());
+    let before = bench.node.stats().records_sent;
+    bench.feed(&newcomer, newcomer.answers(&pings(&sent)[0]), &[]);
+    assert_eq!(bench.health(&newcomer), Some(Health::Alive));
+    bench.advance_with_living(secs(0.1), &all);
+    let told = bench.node.stats().records_sent - before;
+    assert!(told >= 20, "it is told the table: {told}");
 }
 
 /// A transfer goes on for seconds, and the member may claim to be elsewhere in between.
@@ -147,6 +138,11 @@ fn the_table_does_not_follow_a_member_to_an_address_it_has_not_proved() {
     assert!(sent.iter().any(|sent| sent.table && sent.to == thief.addr));
     let victim = thief.at("198.51.100.1:53").incarnated(6);
     let asked = bench.feed(&victim, victim.ping(0), &[]);
+    assert_eq!(
+        bench.held(&thief),
+        Some((Health::Alive, 5)),
+        "it did not move"
+    );
     all.push(thief);
     let sent = bench.advance_with_living(secs(0.4), &all);
     let there = bytes_of(&to(&victim, &sent));
@@ -162,7 +158,7 @@ fn answers_to_one_source_come_in_a_burst_and_then_at_a_rate() {
         let peer = Peer::ours(100 + number % 7).at(&format!("203.0.113.9:{}", 1_000 + number));
         bench.feed(&peer, peer.ping(1), &[]);
     }
-    assert_eq!(bench.sent().len() as u32, STRANGER_BURST);
+    assert_eq!(acks(&bench.sent()).len() as u32, STRANGER_BURST);
     let rejected = bench.node.stats().rejected(Reject::RateLimited);
     assert_eq!(rejected as u32, 1_000 - STRANGER_BURST);
     let mut later = 0;
@@ -171,12 +167,12 @@ fn answers_to_one_source_come_in_a_burst_and_then_at_a_rate() {
         bench.sent();
         let peer = stranger.at("203.0.113.9:4000");
         bench.feed(&peer, peer.probe_ping(), &[]);
-        later += to(&peer, &bench.sent()).len();
+        later += acks(&to(&peer, &bench.sent())).len();
     }
     assert!(later.abs_diff(STRANGER_RATE as usize * 5) <= 2, "{later}");
     let other = Peer::ours(101);
     bench.feed(&other, other.ping(1), &[]);
-    assert_eq!(bench.sent().len(), 1, "others are answered");
+    assert_eq!(acks(&bench.sent()).len(), 1, "others are answered");
 }
 
 #[test]
@@ -309,6 +305,10 @@ proptest! {
                 if bench.node.stats().probes == probes {
                     out += bytes_of(&later);
                 }
+            }
+            // It proved that it is there.
+            if source == from.addr && bench.node.member(from.id).is_some() {
+                continue;
             }
             prop_assert!(out <= allowance, "{} bytes, allowed {}: {:?}", out, allowance, knock);
         }

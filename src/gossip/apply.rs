@@ -57,7 +57,7 @@ impl Gossip {
         check_size(rumor, &from_id)?;
         let held = self.find(&rumor.id()).map(|held| held.version);
         check_version(held, rumor.version(), leap)?;
-        match self.store.merge(rumor, &from_id) {
+        match self.put(env, ring, rumor, &from_id, None) {
             Put::New(place) => self.changed(env, place),
             // It is newer than what is held.
             Put::Same(_) | Put::Older(_) | Put::Confirmed(_) | Put::Corrected(_) => {}
@@ -265,7 +265,7 @@ impl Gossip {
             let entry = self.store.get(*place);
             entry.is_some_and(|entry| self.store.is_provisional(entry))
         });
-        self.departure_heard(env, ring, member)
+        self.departure_heard(env, ring, member, true)
             .map_err(|_| self.full())?;
         if let Some(place) = provisional {
             // The disk held it, and others may not know it.

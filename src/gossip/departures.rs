@@ -20,6 +20,8 @@ pub(super) struct Departures {
     /// Departures that are held, the oldest first. They have no date, so that members could not agree on when
     /// to forget one, and would tell it each other for ever: they are held until there are too many.
     held: VecDeque<MemberId>,
+    /// The same of members that were not known here when they departed, and may be made up: they make room first.
+    of_strangers: VecDeque<MemberId>,
     /// Hashes of departures and removals that were forgotten, the oldest first: they are not taken again from those who
     /// have not forgotten them yet.
     buried: VecDeque<u64>,
@@ -36,6 +38,7 @@ impl Departures {
     pub fn new() -> Self {
         Departures {
             held: VecDeque::new(),
+            of_strangers: VecDeque::new(),
             buried: VecDeque::new(),
             among_buried: BTreeSet::new(),
             strays: BTreeSet::new(),
@@ -51,7 +54,16 @@ impl Departures {
 
     /// Departures that are held, those that were forgotten, and members that nobody knows, of which services are held.
     pub fn remembered(&self) -> (usize, usize, usize) {
-        (self.held.len(), self.buried.len(), self.strays.len())
+        (self.count(), self.buried.len(), self.strays.len())
+    }
+
+    fn count(&self) -> usize {
+        self.held.len() + self.of_strangers.len()
+    }
+
+    /// One more would take the place of a real one.
+    fn is_full_of_known(&self) -> bool {
+        self.held.len() >= MAX_EXILED
     }
 
     pub(super) fn bury(&mut self, hash: u64) {
@@ -67,14 +79,21 @@ impl Departures {
 }
 
 impl Gossip {
-    /// A member is gone for good: the first who says so is believed, and nothing can undo it.
+    /// A member is gone for good: the first who says so is believed, and nothing can undo it. `trusted`: this member's
+    /// own user or disk says so.
     pub(super) fn departure_heard(
         &mut self,
         env: &mut Env,
         ring: &impl Ring,
         member: MemberId,
+        trusted: bool,
     ) -> Result<(), Reject> {
-        let place = match self.store.merge(&Rumor::Departure(member), "") {
+        let known = trusted || member == ring.me() || ring.health(&member).is_some();
+        let held = self.store.find(&RumorId::departure(member)).is_some();
+        if !held && !known && self.departures.is_full_of_known() {
+            return Err(Reject::StoreFull);
+        }
+        let place = match self.put(env, ring, &Rumor::Departure(member), "", None) {
             Put::New(place) => place,
             Put::Same(place) | Put::Older(place) => {
                 self.heard_back(place);
@@ -84,20 +103,25 @@ impl Gossip {
             Put::Full => return Err(Reject::StoreFull),
         };
         self.changed(env, place);
-        self.carry_out_departure(env, ring, member);
+        self.carry_out_departure(env, ring, member, known);
         Ok(())
     }
 
-    /// What a departure that is held now brings about.
+    /// What a departure that is held now brings about; `known`: it is not one that anybody may have made up.
     pub(super) fn carry_out_departure(
         &mut self,
         env: &mut Env,
         ring: &impl Ring,
         member: MemberId,
+        known: bool,
     ) {
-        self.departures.held.push_back(member);
-        if self.departures.held.len() > MAX_EXILED {
-            self.forget_oldest(env);
+        if self.departures.count() >= MAX_EXILED {
+            self.forget_one(env);
+        }
+        if known {
+            self.departures.held.push_back(member);
+        } else {
+            self.departures.of_strangers.push_back(member);
         }
         self.retire_services(env, member);
         self.effects.push_back(if member == ring.me() {
@@ -108,7 +132,7 @@ impl Gossip {
     }
 
     /// The services of a member that is gone are gone too.
-    pub(super) fn retire_services(&mut self, env: &mut Env, member: MemberId) {
+    pub fn retire_services(&mut self, env: &mut Env, member: MemberId) {
         let services: Vec<Place> = self.store.services_of(member).collect();
         for place in services {
             self.retire(env, place);
@@ -181,9 +205,11 @@ impl Gossip {
         }
     }
 
-    /// There are too many: the oldest departure is forgotten.
-    fn forget_oldest(&mut self, env: &mut Env) {
-        let Some(member) = self.departures.held.pop_front() else {
+    /// There are too many: the oldest departure of a member that was never known is forgotten, else the oldest of all.
+    fn forget_one(&mut self, env: &mut Env) {
+        let departures = &mut self.departures;
+        let stranger = departures.of_strangers.pop_front();
+        let Some(member) = stranger.or_else(|| departures.held.pop_front()) else {
             return;
         };
         if let Some(place) = self.store.find(&RumorId::departure(member)) {

@@ -29,7 +29,7 @@ impl Gossip {
             Gauge::new("refused_rumors", refused, 2 * MAX_WANTED),
             Gauge::new("debtors", debts, MAX_DEBTORS),
             Gauge::new("newcomers", newcomers, MAX_DEBTORS),
-            Gauge::new("departures", departures, MAX_EXILED + 1),
+            Gauge::new("departures", departures, MAX_EXILED),
             Gauge::new("tombstones", tombstones, MAX_TOMBSTONES + 1),
             Gauge::new("greeted", greeted, MAX_DEBTORS),
             // Of each there is a rumor, or two of a group's elections.

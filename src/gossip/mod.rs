@@ -11,6 +11,7 @@
 //! | `push` | telling what is hot, at once and then again |
 //! | `reconcile` | comparing stores with peers that can, and asking for what is missing |
 //! | `arrears` | what peers that cannot compare have yet to get |
+//! | `room` | what gives way when the store is full |
 //! | `outbox` | what waits to be sent, and how many bytes a second |
 //! | `departures` | members that are gone for good |
 //! | `election`, `elections` | who leads a service group: the rules, and acting on them |
@@ -35,6 +36,7 @@ mod outbox;
 mod push;
 mod receive;
 mod reconcile;
+mod room;
 mod starting;
 mod store;
 mod sums;
@@ -97,6 +99,8 @@ pub(crate) struct Gossip {
     /// Which configurations and files were forced to a lower version here: they are not raised to the last versions
     /// again by what others hold.
     resets: VecDeque<RumorId>,
+    /// No room is made in a full store before then.
+    next_room: Time,
     /// Whether what is fresh is about to be pushed.
     pushing: bool,
     /// Whether what is hot is to be told again.
@@ -124,6 +128,7 @@ impl Gossip {
             announced: BTreeMap::new(),
             next_outdo: Time::ZERO,
             resets: VecDeque::new(),
+            next_room: Time::ZERO,
             pushing: false,
             telling: false,
             successor: Successor::new(),

@@ -48,7 +48,9 @@ impl Gossip {
         heard: Hashed<'_>,
     ) -> Result<(), Reject> {
         match rumor {
-            Rumor::Departure(member) => return self.departure_heard(env, ring, *member),
+            Rumor::Departure(member) => {
+                return self.departure_heard(env, ring, *member, false);
+            }
             Rumor::Service(service)
                 if service.member == ring.me() && self.outdo(env, ring, service) =>
             {
@@ -72,7 +74,7 @@ impl Gossip {
             return Err(Reject::BadVersion);
         }
         let newcomer = self.newcomer(ring, rumor);
-        match self.store.merge_heard(rumor, from_id, Some(heard)) {
+        match self.put(env, ring, rumor, from_id, Some(heard)) {
             Put::New(place) => {
                 self.changed(env, place);
                 if let Rumor::Service(service) = rumor {

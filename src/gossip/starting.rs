@@ -119,7 +119,7 @@ impl Gossip {
             Put::Same(_) | Put::Older(_) | Put::Confirmed(_) | Put::Corrected(_) => return Ok(()),
         }
         if let Rumor::Departure(member) = rumor {
-            self.carry_out_departure(env, ring, *member);
+            self.carry_out_departure(env, ring, *member, true);
         }
         Ok(())
     }

@@ -291,12 +291,8 @@ impl Store {
 
     /// Puts in a rumor by the rule of versions: the higher one wins, and of equal ones the greater payload,
     /// bytewise, so that all members end with the same (PROTOCOL.md §3, "ours"). What is held provisionally loses to
-    /// any other of its version; if it is newer than this one, it counts from now on.
-    pub fn merge(&mut self, rumor: &Rumor, from_id: &str) -> Put {
-        self.merge_heard(rumor, from_id, None)
-    }
-
-    /// The same, for one that was heard: mostly it came as it is kept, and its hash is known.
+    /// any other of its version; if it is newer than this one, it counts from now on. Of what was
+    /// heard the hash is known: mostly it came as it is kept.
     pub fn merge_heard(&mut self, rumor: &Rumor, from_id: &str, heard: Option<Hashed<'_>>) -> Put {
         let encoded = encode_rumor(rumor, from_id);
         let (id, version) = (rumor.id(), rumor.version());
@@ -458,6 +454,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    impl Store {
+        fn merge(&mut self, rumor: &Rumor, from_id: &str) -> Put {
+            self.merge_heard(rumor, from_id, None)
+        }
+    }
     use crate::gossip::sums::FANOUT;
     use crate::limits::MAX_RUMOR_BYTES;
     use crate::rumor::{Service, ServiceConfig, ServiceFile, SysInfo};

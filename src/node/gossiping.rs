@@ -195,7 +195,7 @@ impl Node {
                 let record = rumor.membership()?;
                 let from = SocketAddr::from(([127, 0, 0, 1], 0));
                 self.swim
-                    .handle_rumor(&mut self.env, from, sender, bytes, &record, true)
+                    .handle_rumor(&mut self.env, from, sender, bytes, &record)
             }
         }
     }
@@ -236,10 +236,7 @@ impl Node {
     /// It does not read, or is not of a member that could be anywhere.
     pub fn restore_member(&mut self, bytes: &[u8]) -> Result<(), Reject> {
         let record = wire::read_membership(bytes)?;
-        let (me, from) = (self.id(), SocketAddr::from(([127, 0, 0, 1], 0)));
-        let restored = self
-            .swim
-            .handle_rumor(&mut self.env, from, me, bytes.len(), &record, false);
+        let restored = self.swim.remember(&mut self.env, &record, false);
         self.settle();
         restored
     }
@@ -250,9 +247,7 @@ impl Node {
     /// It is not of a member that could be anywhere.
     #[doc(hidden)] // For the benchmarks: what taking it in costs, apart from reading it.
     pub fn hear_membership(&mut self, record: &MembershipRecord<'_>) -> Result<(), Reject> {
-        let (me, from) = (self.id(), SocketAddr::from(([127, 0, 0, 1], 0)));
-        self.swim
-            .handle_rumor(&mut self.env, from, me, 0, record, true)
+        self.swim.remember(&mut self.env, record, true)
     }
 
     /// A living member, as one of ours that was met long ago: for rings that are to be there at once. It is no
@@ -300,6 +295,7 @@ impl Node {
                             env.journal.rejected(env.now, reason, from);
                         }
                     }
+                    Notice::StrangerGone(id) => gossip.retire_services(env, id),
                     Notice::Exiled(id, addr) => gossip.tell_exiled(env, id, addr),
                 }
             } else if let Some(effect) = gossip.poll_effect() {

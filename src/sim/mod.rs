@@ -27,6 +27,7 @@
 //! | `turn` | how a process reads, works and sends |
 //! | `way` | what a message meets between two processes |
 //! | `watch` | what must hold after every event |
+//! | `forge` | what somebody sends who is no member, and what comes of it |
 //! | `traffic` | what members send each other, counted by what it is for |
 //! | `allowance` | how much of it a member may send in a period |
 //! | `look` | looking at the whole |
@@ -36,6 +37,7 @@ mod allowance;
 pub mod chaos;
 mod dice;
 mod fault;
+mod forge;
 mod host;
 mod look;
 mod network;
@@ -45,7 +47,7 @@ mod turn;
 mod watch;
 mod way;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -64,6 +66,7 @@ use host::{Content, Host, Parcel};
 use queue::Queue;
 
 pub use fault::{Fault, FaultCounts};
+pub use forge::Strayed;
 pub use host::Disk;
 pub use network::{Link, Network};
 pub use watch::Violation;
@@ -136,6 +139,8 @@ pub struct Sim {
     cuts: BTreeSet<(Index, Index)>,
     /// Datagrams of the past, to be replayed: source, destination, bytes.
     past: Vec<(SocketAddr, SocketAddr, Vec<u8>)>,
+    /// What went to addresses at which no member ever was.
+    strayed: BTreeMap<SocketAddr, Strayed>,
     faults: FaultCounts,
     violations: Vec<Violation>,
     trace: Trace,
@@ -168,6 +173,7 @@ impl Sim {
             places: Vec::new(),
             cuts: BTreeSet::new(),
             past: Vec::new(),
+            strayed: BTreeMap::new(),
             faults: FaultCounts::default(),
             violations: Vec::new(),
             trace: Trace::default(),

@@ -41,6 +41,7 @@ impl Sim {
         }
         self.datagrams += 1;
         self.datagram_bytes += datagram.len() as u64;
+        self.datagram_strays(to, datagram.len());
         let number = self.hosts[from].next_number(from);
         let roll = self.dice.roll(number);
         let source = self.hosts[from].addr();
@@ -97,6 +98,7 @@ impl Sim {
         }
         self.pushes += 1;
         self.push_bytes += frame.len() as u64;
+        self.push_strays(to);
         let number = self.hosts[from].next_number(from);
         let roll = self.dice.roll(number);
         let source = self.hosts[from].addr();

@@ -1,16 +1,19 @@
 //! Telling who speaks of a member as living that it left. No table says so and no probe finds it out, so whoever
 //! missed the news would go on, and compare tables with everyone in vain.
 
+use std::net::SocketAddr;
+
 use super::incoming::Incoming;
 use super::merge::State;
 use super::news::RowKey;
 use super::row::flag;
 use super::send::{Body, Outgoing};
-use super::{Row, Swim};
+use super::{Notice, Row, Swim};
 use crate::env::Env;
 use crate::limits::{MAX_CORRECTED, ORDINARY_DATAGRAM};
 use crate::member::Health;
 use crate::time::Time;
+use crate::wire::Message;
 
 /// Periods in which a departure rumor is left to spread by itself. Who hears of its own departure by a membership
 /// first refutes that.
@@ -44,6 +47,33 @@ impl Swim {
         }
         if heard.health < Health::Departed && !spreads {
             incoming.speaks_of_as_present(key);
+        }
+    }
+
+    /// Who is gone for good sent a message: it is told so where it proved to be, and nothing else.
+    pub(super) fn hear_from_exiled(
+        &mut self,
+        env: &mut Env,
+        incoming: &mut Incoming<'_>,
+        message: &Message<'_>,
+    ) {
+        let number = match message {
+            Message::Ack {
+                probe, forward_to, ..
+            } if *probe == 0 => forward_to.map_or(0, |to| to.incarnation.get()),
+            Message::Ack { probe, .. } => *probe,
+            _ => 0,
+        };
+        if incoming.proved || number != 0 && self.is_cookie(number, incoming.contact()) {
+            let addr = SocketAddr::new(incoming.from.ip(), incoming.sender.gossip_port);
+            return self
+                .notices
+                .push_back(Notice::Exiled(incoming.sender.id, addr));
+        }
+        if self.may_provoke(env, incoming) {
+            let question = incoming.overhead + self.question_len(incoming, false);
+            incoming.reserved = incoming.spend_all(question);
+            self.ask_sender(incoming, false);
         }
     }
 

@@ -75,12 +75,13 @@ impl Swim {
         }
     }
 
-    /// Whether one more member fits in the table, if need be in the place of one long gone.
-    pub(super) fn make_room(&mut self, env: &mut Env) -> bool {
+    /// Whether one more member fits in the table, if need be in the place of one long gone, or that never answered here.
+    /// One that lives makes room only for one that `answered`.
+    pub(super) fn make_room(&mut self, env: &mut Env, answered: bool) -> bool {
         if self.table.len() < MAX_MEMBERS {
             return true;
         }
-        let Some(key) = self.table.oldest_departed(&mut env.rng) else {
+        let Some(key) = self.table.least_wanted(answered, &mut env.rng) else {
             return false;
         };
         self.forget(env, key);

@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use super::Swim;
 use super::news::RowKey;
 use super::row::flag;
-use crate::limits::STRANGER_AMPLIFICATION;
+use super::unproved::Word;
+use crate::limits::{DATAGRAM_HEADERS, STRANGER_AMPLIFICATION};
 use crate::member::MemberId;
 use crate::wire::{MemberRecord, feature};
 
@@ -19,8 +20,14 @@ pub(super) struct Incoming<'a> {
     pub row: Option<RowKey>,
     /// The sender once answered at this address, so it is no spoofed one.
     pub proved: bool,
+    /// What its word is worth about members that are not known.
+    pub word: Word,
+    /// It brings the number of a question that only its address was told.
+    pub answers: bool,
     /// Bytes that its answers may have in sum.
     pub allowance: usize,
+    /// The same, headers included.
+    pub on_the_wire: usize,
     /// Of those, put aside for the question that has its sender prove its address.
     pub reserved: usize,
     /// Bytes that the envelope takes in an answer.
@@ -30,11 +37,34 @@ pub(super) struct Incoming<'a> {
 }
 
 impl Incoming<'_> {
+    /// Where the sender says it is: at its datagram's source, but for the port.
+    pub fn contact(&self) -> SocketAddr {
+        SocketAddr::new(self.from.ip(), self.sender.swim_port)
+    }
+
     /// Takes up to `bytes` from the allowance; 0: there is nothing left worth sending.
     pub fn spend(&mut self, bytes: usize) -> usize {
-        let granted = bytes.min(self.allowance);
-        self.allowance -= granted;
+        let granted = bytes.min(self.room());
+        if granted > 0 {
+            self.allowance -= granted;
+            self.on_the_wire -= granted + DATAGRAM_HEADERS;
+        }
         granted
+    }
+
+    /// The same for a datagram that needs all of these bytes; 0: there are not as many left.
+    pub fn spend_all(&mut self, bytes: usize) -> usize {
+        if bytes > self.room() {
+            0
+        } else {
+            self.spend(bytes)
+        }
+    }
+
+    /// Bytes that one more answer may have.
+    pub fn room(&self) -> usize {
+        self.allowance
+            .min(self.on_the_wire.saturating_sub(DATAGRAM_HEADERS))
     }
 
     /// Notes that the sender spoke of this member as if it had not left.
@@ -62,8 +92,11 @@ impl Incoming<'_> {
             observer: false,
             row: None,
             proved: false,
+            word: Word::Nothing,
+            answers: false,
             // As a stranger's datagram: so that a claimed death can be put on trial.
             allowance: STRANGER_AMPLIFICATION * bytes,
+            on_the_wire: STRANGER_AMPLIFICATION * (bytes + DATAGRAM_HEADERS),
             reserved: 0,
             overhead: 0,
             left: Vec::new(),
@@ -84,10 +117,14 @@ impl Swim {
         let proved = row
             .and_then(|key| self.table.get(key))
             .is_some_and(|row| row.has(flag::PROVED) && self.table.is_at(row, from));
-        let allowance = if proved {
-            usize::MAX
+        let (allowance, on_the_wire) = if proved {
+            (usize::MAX, usize::MAX)
         } else {
-            STRANGER_AMPLIFICATION * bytes
+            let wire = bytes + DATAGRAM_HEADERS;
+            (
+                STRANGER_AMPLIFICATION * bytes,
+                STRANGER_AMPLIFICATION * wire,
+            )
         };
         Incoming {
             from,
@@ -95,7 +132,10 @@ impl Swim {
             observer: is_observer(sender),
             row,
             proved,
+            word: self.word_of(row, from, sender.features),
+            answers: false,
             allowance,
+            on_the_wire,
             reserved: 0,
             overhead,
             left: Vec::new(),

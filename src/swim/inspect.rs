@@ -5,13 +5,13 @@ use std::hash::{Hash, Hasher};
 use super::Swim;
 use crate::limits::{
     MAX_BLOCKED, MAX_CORRECTED, MAX_EXILED, MAX_MEMBERS, MAX_QUEUED_DATAGRAMS, MAX_SEEDS,
-    MAX_TRANSFERS, MAX_VERDICTS,
+    MAX_SPOKEN_OF, MAX_TRANSFERS, MAX_VERDICTS,
 };
 use crate::stats::Gauge;
 
 impl Swim {
     /// Everything that grows, with its cap.
-    pub fn sizes(&self) -> [Gauge; 13] {
+    pub fn sizes(&self) -> [Gauge; 14] {
         [
             Gauge::new("members", self.table.len(), MAX_MEMBERS),
             Gauge::new("ipv6_addresses", self.table.ipv6_addresses(), MAX_MEMBERS),
@@ -20,6 +20,7 @@ impl Swim {
             Gauge::new("graves", self.graves.len(), MAX_MEMBERS),
             Gauge::new("verdicts", self.verdicts.len(), MAX_VERDICTS),
             Gauge::new("seeds", self.seeds.len(), MAX_SEEDS),
+            Gauge::new("unproved", self.unproved.len(), MAX_SPOKEN_OF),
             Gauge::new("transfers", self.transfers.len(), MAX_TRANSFERS),
             Gauge::new("told_tables", self.told.len(), MAX_TRANSFERS),
             Gauge::new("corrected", self.corrected.len(), MAX_CORRECTED),
@@ -60,6 +61,7 @@ impl Swim {
         (self.reserved, self.reserve_due, self.unread).hash(hasher);
         (self.stored, self.raise_due).hash(hasher);
         (self.filler, self.notices.len()).hash(hasher);
+        self.unproved.hash(hasher);
         self.echoes.hash_state(hasher);
     }
 }

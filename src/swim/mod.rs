@@ -10,7 +10,9 @@
 //! | `merge` | the rules by which a record changes a row |
 //! | `incoming` | a message on its way: who sent it, and what it may provoke |
 //! | `receive` | what each message does |
+//! | `own_id` | messages that carry the own id |
 //! | `records` | what the memberships in a message do |
+//! | `unproved` | members that are spoken of and not known: whom to ask, whom to believe |
 //! | `echoes` | records that were heard before and need not be read again |
 //! | `correct` | telling who does not know that a member left |
 //! | `send` | what waits to be sent, and how it becomes bytes |
@@ -42,6 +44,7 @@ pub mod merge;
 mod meter;
 mod names;
 mod news;
+mod own_id;
 mod probe;
 mod push;
 mod receive;
@@ -55,13 +58,13 @@ mod suspicion;
 mod sync;
 mod table;
 mod transfer;
+mod unproved;
 mod verdict;
 mod witness;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
-use dryoc::classic::crypto_shorthash::{Hash, crypto_shorthash};
 use rand::RngExt;
 use slab::Slab;
 
@@ -103,6 +106,8 @@ pub(crate) enum Notice {
     Compared { id: MemberId, parts: Vec<u8> },
     /// This member has a new id; before, it had this one.
     Renewed(MemberId),
+    /// Others say that a member is Departed that is not known.
+    StrangerGone(MemberId),
     /// A member that is gone for good sent a message; its PULL socket would be there.
     Exiled(MemberId, SocketAddr),
 }
@@ -141,6 +146,7 @@ pub(crate) struct Swim {
     outbox: VecDeque<send::Outgoing>,
     myself: Option<send::Myself>,
     meter: Meter,
+    unproved: unproved::Unproved,
     echoes: Echoes,
     blocked: BTreeSet<MemberId>,
     leave: leave::Leave,
@@ -220,6 +226,7 @@ impl Swim {
             outbox: VecDeque::new(),
             myself: None,
             meter: Meter::new(&mut env.rng),
+            unproved: unproved::Unproved::new(env.now),
             echoes: Echoes::new(&mut env.rng),
             blocked: BTreeSet::new(),
             leave: leave::Leave::Not,
@@ -370,7 +377,7 @@ impl Swim {
         cause: Cause,
         rumor: bool,
     ) -> Option<RowKey> {
-        if !self.make_room(env) {
+        if !self.make_room(env, cause == Cause::ProofOfLife) {
             return None;
         }
         let key = self.table.insert(member, health, env.now);
@@ -390,7 +397,7 @@ impl Swim {
     /// Adds a living member as if it had been in the ring for long: its address is proved, it is one of ours,
     /// and nobody is told, asked or greeted because of it.
     pub fn know(&mut self, env: &mut Env, member: &Member, name: &str) {
-        if self.table.find(&member.id).is_some() || !self.make_room(env) {
+        if self.table.find(&member.id).is_some() || !self.make_room(env, true) {
             return;
         }
         let key = self.table.insert(member, Health::Alive, env.now);
@@ -518,22 +525,6 @@ impl Swim {
     /// The mark to be stored, if it has changed.
     pub fn poll_reserve(&mut self) -> Option<Incarnation> {
         std::mem::take(&mut self.reserve_due).then_some(self.reserved)
-    }
-
-    /// A number for a ping to this address outside the probe cycle: only who gets the ping knows it, so
-    /// an Ack with it proves the address. SipHash, as whoever has some numbers must not find the key, and
-    /// with it those of others.
-    fn cookie(&self, addr: SocketAddr) -> u64 {
-        let ip = match addr.ip() {
-            IpAddr::V4(ip) => ip.to_ipv6_mapped(),
-            IpAddr::V6(ip) => ip,
-        };
-        let mut place = [0; 18];
-        place[..16].copy_from_slice(&ip.octets());
-        place[16..].copy_from_slice(&addr.port().to_be_bytes());
-        let mut hash = Hash::default();
-        crypto_shorthash(&mut hash, &place, &self.cookie_key);
-        (u64::from_le_bytes(hash) >> 16).max(1)
     }
 }
 

@@ -70,6 +70,7 @@ impl Swim {
         self.next_period = env.timers.insert(next, Timer::ProbePeriod);
         self.last_words = 0;
         self.corrected.clear();
+        self.unproved.forget(env.now, self.timing.period);
         if std::mem::take(&mut self.somebody_left) {
             self.echoes.clear();
         }
@@ -281,7 +282,7 @@ impl Swim {
         };
         let there = SocketAddr::new(ip, incoming.sender.swim_port);
         let held = row.state();
-        if incoming.sender.incarnation == held.incarnation
+        if incoming.sender.incarnation >= held.incarnation
             && is_somewhere(ip)
             && !self.table.is_at(row, there)
         {

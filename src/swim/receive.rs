@@ -7,13 +7,14 @@ use super::merge;
 use super::news::RowKey;
 use super::records::{is_somewhere, member_at};
 use super::row::{NONE, flag};
-use super::send::{Body, Outgoing, bare_len};
+use super::send::{Body, Outgoing, bare_len, brief_len};
+use super::unproved::hides_number;
 use super::{Notice, Row, Swim};
 use crate::env::Env;
 use crate::error::Reject;
 use crate::event::Cause;
 use crate::journal::Peer;
-use crate::limits::{ORDINARY_DATAGRAM, PROBE_PING_INTERVAL};
+use crate::limits::{DATAGRAM_HEADERS, ORDINARY_DATAGRAM, PROBE_PING_INTERVAL};
 use crate::member::{Health, Incarnation, MemberId};
 use crate::stats::MessageKind;
 use crate::wire::{self, MemberRecord, Memberships, Message, feature};
@@ -75,11 +76,7 @@ impl Swim {
             return;
         }
         if self.is_exiled(&incoming.sender.id) && kind != MessageKind::ForwardedAck {
-            // It is told that it is gone, and nothing else.
-            let addr = SocketAddr::new(from.ip(), incoming.sender.gossip_port);
-            return self
-                .notices
-                .push_back(Notice::Exiled(incoming.sender.id, addr));
+            return self.hear_from_exiled(env, &mut incoming, &swim.message);
         }
         let memberships = swim.memberships.clone();
         match &swim.message {
@@ -181,9 +178,11 @@ impl Swim {
         memberships: Memberships<'_>,
     ) {
         let observer = incoming.observer;
+        let asks = !incoming.proved && self.is_to_be_asked(incoming);
+        let compares = digest != 0 && digest != self.table.digest();
         // The allowance is for one: to ask back, or to tell a sender what it has to outdo first.
-        if digest != 0 && !observer && !self.is_outdone(incoming) {
-            self.reserve_question(incoming, forward_to, number);
+        if (asks || digest != 0 && !observer) && !self.is_outdone(incoming) {
+            self.reserve_question(incoming, forward_to, number, digest != 0);
         }
         let most = if observer {
             self.bare_datagram()
@@ -201,7 +200,9 @@ impl Swim {
         self.apply(env, incoming, memberships, true);
         let ip = incoming.from.ip();
         self.take_in(env, incoming, ip, true);
-        if digest != 0 && digest != self.table.digest() {
+        if asks {
+            self.ask_sender(incoming, compares);
+        } else if digest != 0 && digest != self.table.digest() {
             self.wants_table(env, incoming);
         }
     }
@@ -213,42 +214,37 @@ impl Swim {
         incoming: &mut Incoming<'_>,
         forward_to: Option<&MemberRecord<'_>>,
         number: u64,
+        wants_table: bool,
     ) {
-        let ack = Message::Ack {
-            from: self.own_record(),
-            forward_to: forward_to.map(|to| to.contact()),
-            probe: number,
-            table: false,
-            rumors: self.rumors,
-            reconcile: &[],
-            starting: self.starting,
+        let forward_to = forward_to.map(|to| to.contact());
+        let ack = if hides_number(incoming.sender) {
+            brief_len(&self.brief_ack(forward_to))
+        } else {
+            bare_len(&Message::Ack {
+                from: self.own_record(),
+                forward_to,
+                probe: number,
+                table: false,
+                rumors: self.rumors,
+                reconcile: &[],
+                starting: self.starting,
+            })
         };
-        let question = Message::Ping {
-            from: self.own_record(),
-            forward_to: None,
-            probe: self.cookie(incoming.from),
-            digest: self.table.digest(),
-        };
-        let len = |message| incoming.overhead + bare_len(message);
-        let (ack, question) = (len(&ack), len(&question));
-        if question + ack <= incoming.allowance {
+        let ack = incoming.overhead + ack;
+        let question = incoming.overhead + self.question_len(incoming, wants_table);
+        let both = question + ack;
+        if both <= incoming.allowance && both + 2 * DATAGRAM_HEADERS <= incoming.on_the_wire {
             incoming.reserved = incoming.spend(question);
         }
     }
 
-    /// Whether the sender has to hear what is held of it: it is known at another address, from a past that
-    /// it forgot, or not as Alive.
+    /// Whether the sender has to hear what is held of it first: it forgot its past, or has to refute what is said.
     fn is_outdone(&self, incoming: &Incoming<'_>) -> bool {
-        let Some(key) = incoming.row else {
-            return false;
-        };
-        let held = self.table.get(key).map(Row::state);
-        held.is_some_and(|held| {
-            held.health != Health::Alive || held.incarnation > incoming.sender.incarnation
-        }) || self
-            .table
-            .get(key)
-            .is_some_and(|row| !self.table.is_at(row, incoming.from))
+        let held = incoming.row.and_then(|key| self.table.get(key));
+        held.map(Row::state).is_some_and(|held| {
+            let said = incoming.sender.incarnation;
+            held.incarnation > said || held.incarnation == said && held.health != Health::Alive
+        })
     }
 
     fn on_ack(
@@ -266,12 +262,17 @@ impl Swim {
         // A peer that knows no numbers copied the one that hid in whom it is to forward to.
         let hidden = forward_to.map_or(0, |to| to.incarnation.get());
         let copied =
-            number == 0 && incoming.sender.address.is_none() && self.is_probe_number(hidden);
+            number == 0 && incoming.sender.address.is_none() && self.is_hidden(incoming, hidden);
         let number = if copied { hidden } else { number };
         let was_forwarded = forward_to.is_some() && !copied;
         // A relay filled in where the acker is; straight from it, the source says so.
         let relayed = incoming.sender.address.filter(|_| was_forwarded);
         let ip = relayed.unwrap_or(incoming.from.ip());
+        let straight = !was_forwarded && number != 0;
+        incoming.answers = straight && self.is_cookie(number, incoming.contact());
+        if incoming.answers {
+            self.seed_answered(incoming.contact());
+        }
         let waiting = self.is_probing();
         let ours = self.end_probe(env, incoming, was_forwarded, number);
         if !was_forwarded {
@@ -283,16 +284,32 @@ impl Swim {
         if table && incoming.proved {
             self.sync.told_by(env.now, incoming.sender.id);
         }
+        let newly = incoming.answers && self.is_to_be_asked(incoming);
+        if newly {
+            // Then what it says counts.
+            self.take_in(env, incoming, ip, true);
+            self.prove(env, incoming, Swim::wanted_table(number));
+            incoming.word = self.word_of(incoming.row, incoming.from, incoming.sender.features);
+        }
         self.apply(env, incoming, memberships, !table);
+        if newly {
+            return true;
+        }
         self.take_in(env, incoming, ip, !was_forwarded);
         if ours && !was_forwarded {
             self.correct_name(incoming);
         }
-        let answered = |swim: &Swim| ours || number == swim.cookie(incoming.from);
-        if !was_forwarded && number != 0 && answered(self) {
-            self.prove(env, incoming);
+        if straight && (ours || incoming.answers) {
+            self.prove(env, incoming, false);
+        } else if !was_forwarded {
+            self.ask_sender_of_ack(env, incoming);
         }
         !was_forwarded
+    }
+
+    /// Whether this is a number that the sender was told, hidden where it copied it from.
+    fn is_hidden(&self, incoming: &Incoming<'_>, number: u64) -> bool {
+        self.is_probe_number(number) || self.is_cookie(number, incoming.contact())
     }
 
     /// The name of who answered a probe is compared letter by letter: in its pings another may pass for the one held.
@@ -354,17 +371,17 @@ impl Swim {
     }
 
     /// The sender answered a number that only its address was told.
-    fn prove(&mut self, env: &mut Env, incoming: &Incoming<'_>) {
+    fn prove(&mut self, env: &mut Env, incoming: &Incoming<'_>, wants_table: bool) {
         let Some(key) = incoming.row else {
             return;
         };
         let Some(row) = self.table.get(key) else {
             return;
         };
-        if !self.table.is_at(row, incoming.from) {
+        if !self.table.is_at(row, incoming.contact()) {
             return;
         }
-        let waiting = row.has(flag::WANTS_TABLE);
+        let waiting = row.has(flag::WANTS_TABLE) || wants_table;
         if let Some(row) = self.table.get_mut(key) {
             row.set(flag::PROVED, true);
             row.set(flag::WANTS_TABLE, false);
@@ -423,10 +440,17 @@ impl Swim {
                 next => self.refute(env, next, Health::Confirmed, incoming.proved),
             }
         }
+        let asks = !incoming.proved && self.is_to_be_asked(incoming);
+        if asks && !self.is_outdone(incoming) {
+            self.reserve_question(incoming, None, 0, false);
+        }
         let limit = incoming.spend(ORDINARY_DATAGRAM);
         self.answer(incoming, limit, None, 0, true);
         let ip = incoming.from.ip();
         self.take_in(env, incoming, ip, true);
+        if asks {
+            self.ask_sender(incoming, false);
+        }
     }
 
     /// Queues an Ack to the source of a message, with what is held of its sender if there is to be `news`. That
@@ -455,10 +479,14 @@ impl Swim {
                 }
             }
         }
-        let body = Body::Ack {
-            forward_to,
-            number,
-            news,
+        let body = if Swim::is_brief_with(incoming) {
+            Body::BriefAck { forward_to }
+        } else {
+            Body::Ack {
+                forward_to,
+                number,
+                news,
+            }
         };
         self.queue(Outgoing {
             to: incoming.from,
@@ -492,8 +520,23 @@ impl Swim {
             incoming.row = known;
             return;
         }
+        let there = SocketAddr::new(ip, sender.swim_port);
+        let is_there = |row: &Row| self.table.is_at(row, there);
+        let here = known
+            .and_then(|key| self.table.get(key))
+            .is_some_and(is_there);
+        if !here && direct && !incoming.answers {
+            // It has yet to prove that it is there.
+            return;
+        }
         let key = match known {
             Some(key) => key,
+            // A relay's word is not enough.
+            None if !direct => return,
+            None if sender.departed => {
+                self.notices.push_back(Notice::StrangerGone(sender.id));
+                return;
+            }
             None => {
                 let Some(key) = self.take_in_stranger(env, sender, ip) else {
                     env.journal
@@ -509,9 +552,10 @@ impl Swim {
             return;
         };
         let proof = merge::proof_of_life(Some(held), sender.incarnation, sender.departed);
-        // What a relay says of where a member is counts only if it is fresher than what is held.
-        if sender.incarnation > held.incarnation || direct && sender.incarnation == held.incarnation
-        {
+        // A relay does not say where a member is.
+        let fresh = sender.incarnation > held.incarnation
+            || direct && sender.incarnation == held.incarnation;
+        if fresh && (here || direct) {
             self.note_contact(key, sender, ip, direct);
         }
         if let Some(proof) = proof {
@@ -524,63 +568,24 @@ impl Swim {
         }
     }
 
+    /// A member that was not known proved that it is there.
     fn take_in_stranger(
         &mut self,
         env: &mut Env,
         sender: &MemberRecord<'_>,
         ip: IpAddr,
     ) -> Option<RowKey> {
-        let health = if sender.departed {
-            Health::Departed
-        } else {
-            Health::Alive
-        };
-        let cause = if sender.departed {
-            Cause::ItsLeave
-        } else {
-            Cause::ProofOfLife
-        };
-        let key = self.learn(env, &member_at(sender, ip), health, cause, true)?;
-        // A peer that cannot ask for the member table wants it all the same.
-        if sender.features & feature::EXTENSIONS == 0
-            && let Some(row) = self.table.get_mut(key)
-        {
-            row.set(flag::WANTS_TABLE, true);
+        let member = member_at(sender, ip);
+        let key = self.learn(env, &member, Health::Alive, Cause::ProofOfLife, true)?;
+        self.is_there(&sender.id, member.swim_addr());
+        self.table.set_name(key, sender.name);
+        if let Some(row) = self.table.get_mut(key) {
+            let ours = sender.features & feature::EXTENSIONS != 0;
+            row.set(flag::OURS, ours);
+            // A peer that cannot ask for the member table wants it all the same.
+            row.set(flag::WANTS_TABLE, !ours);
         }
         Some(key)
-    }
-
-    /// A message carries the own id: it is this member's own that came back, as its own address is that
-    /// of a seed or of a member which was there before; or somebody else uses the id.
-    fn own_id_heard(&mut self, env: &mut Env, from: SocketAddr, message: &Message<'_>) {
-        let number = match message {
-            Message::Ping { probe, .. } | Message::PingReq { probe, .. } => *probe,
-            Message::Ack { .. } | Message::ProbePing { .. } => 0,
-        };
-        let mine = number != 0 && (number == self.cookie(from) || self.is_probe_number(number));
-        let is_seed = number != 0 && self.seed_is_myself(env, number);
-        if !mine && !is_seed && !self.is_from_my_address(from, message) {
-            env.journal.id_conflict(env.now, from);
-        }
-    }
-}
-
-impl Swim {
-    /// Whether a message under its own id came from where this member is itself: a probe of its former self, which
-    /// had the same address, comes back, and so does its own Ack to it, through a helper.
-    fn is_from_my_address(&self, from: SocketAddr, message: &Message<'_>) -> bool {
-        let from = match message {
-            Message::Ack {
-                from: acker,
-                forward_to: Some(_),
-                ..
-            } => {
-                let ip = acker.address.unwrap_or(from.ip());
-                SocketAddr::new(ip, acker.swim_port)
-            }
-            _ => from,
-        };
-        self.addressed && self.table.is_at(self.me(), from)
     }
 }
 

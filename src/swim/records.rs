@@ -1,6 +1,6 @@
 //! What the memberships in a message do: those of others, and those of this very member.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::incoming::Incoming;
 use super::merge::{self, Merge, Own, State};
@@ -84,7 +84,14 @@ impl Swim {
             return Worth::Something;
         }
         let held = known.and_then(|key| self.table.get(key)).map(Row::state);
-        match (merge::merge(held, heard, news), known) {
+        let merged = merge::merge(held, heard, news);
+        let unheard_of = known.is_none() && heard.health == Health::Departed;
+        if (merged == Merge::Adopt || unheard_of)
+            && !self.is_to_be_believed(env, incoming, known, heard, record)
+        {
+            return Worth::Something;
+        }
+        match (merged, known) {
             (Merge::Ignore, Some(key))
                 if heard.health <= Health::Suspect && held.is_some_and(|held| held.left) =>
             {
@@ -99,6 +106,26 @@ impl Swim {
             (Merge::Check, None) => {}
         }
         Worth::Something
+    }
+
+    /// Whether a record may be adopted: who is spoken of at an address where it is not known has to be there.
+    fn is_to_be_believed(
+        &mut self,
+        env: &mut Env,
+        incoming: &Incoming<'_>,
+        known: Option<RowKey>,
+        heard: State,
+        record: &MembershipRecord<'_>,
+    ) -> bool {
+        let Some(ip) = record.member.address else {
+            return false;
+        };
+        let addr = SocketAddr::new(ip, record.member.swim_port);
+        let is_news = match known.and_then(|key| self.table.get(key)) {
+            Some(row) => is_move(row, heard) && !self.table.is_at(row, addr),
+            None => true,
+        };
+        !is_news || self.hear_of_unproved(env, incoming, record.member.id, addr, heard.health)
     }
 
     fn adopt(
@@ -123,7 +150,9 @@ impl Swim {
         };
         let key = match known {
             Some(key) => {
-                self.note_contact(key, &record.member, ip, false);
+                if held.is_some_and(|row| is_move(row, heard)) {
+                    self.note_contact(key, &record.member, ip, false);
+                }
                 self.change(env, key, heard, cause, news);
                 key
             }
@@ -286,6 +315,11 @@ impl Swim {
         self.table.set_contact(key, ip, swim_port, gossip_port);
         self.echoes.clear();
     }
+}
+
+/// Whether a record may move its member: who is dead is not elsewhere, and who moved says so at a higher incarnation.
+fn is_move(row: &Row, heard: State) -> bool {
+    heard.health <= Health::Suspect && heard.incarnation > row.incarnation
 }
 
 /// Whether other members can reach one host at this address.

@@ -14,7 +14,7 @@ impl Swim {
     /// Takes a new id, at most once in a while unless it has to be `at_once`; whether it did.
     pub fn renew(&mut self, env: &mut Env, at_once: bool) -> bool {
         let is_due = at_once || env.now >= self.next_renewal;
-        if self.is_leaving() || !is_due || !self.make_room(env) {
+        if self.is_leaving() || !is_due || !self.make_room(env, true) {
             return false;
         }
         self.next_renewal = env.now + NEW_ID_INTERVAL;

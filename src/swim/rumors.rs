@@ -9,6 +9,7 @@ use super::merge::State;
 use super::news::RowKey;
 use super::records::is_somewhere;
 use super::row::flag;
+use super::unproved::Word;
 use super::{Notice, Row, Swim};
 use crate::env::Env;
 use crate::error::Reject;
@@ -90,13 +91,48 @@ impl Swim {
         }
     }
 
-    /// A record of a member came as a rumor, or from the disk, where it is no `news`.
+    /// A record of a member came as a rumor, which proves nothing of who sent it.
     pub fn handle_rumor(
         &mut self,
         env: &mut Env,
         from: SocketAddr,
         sender: MemberId,
         bytes: usize,
+        record: &MembershipRecord<'_>,
+    ) -> Result<(), Reject> {
+        let known = self.table.find(&sender).is_some();
+        let sender = MemberRecord {
+            id: sender,
+            ..record.member.contact()
+        };
+        let mut incoming = Incoming::by_rumor(from, &sender, bytes);
+        if known {
+            incoming.word = Word::Hearsay;
+        }
+        self.hear_record(env, &mut incoming, record, true)
+    }
+
+    /// A record of a member that this member itself wrote down.
+    pub fn remember(
+        &mut self,
+        env: &mut Env,
+        record: &MembershipRecord<'_>,
+        news: bool,
+    ) -> Result<(), Reject> {
+        let sender = MemberRecord {
+            id: self.id(),
+            ..record.member.contact()
+        };
+        let from = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut incoming = Incoming::by_rumor(from, &sender, 0);
+        incoming.word = Word::Own;
+        self.hear_record(env, &mut incoming, record, news)
+    }
+
+    fn hear_record(
+        &mut self,
+        env: &mut Env,
+        incoming: &mut Incoming<'_>,
         record: &MembershipRecord<'_>,
         news: bool,
     ) -> Result<(), Reject> {
@@ -106,13 +142,8 @@ impl Swim {
         if !record.member.address.is_some_and(is_somewhere) {
             return Err(Reject::BadAddress);
         }
-        let sender = MemberRecord {
-            id: sender,
-            ..record.member.contact()
-        };
-        let mut incoming = Incoming::by_rumor(from, &sender, bytes);
         env.journal.stats.records_received += 1;
-        self.apply_record(env, &mut incoming, record, news);
+        self.apply_record(env, incoming, record, news);
         Ok(())
     }
 

@@ -18,6 +18,8 @@ pub(super) struct Seed {
     addr: Option<SocketAddr>,
     timer: Option<TimerKey>,
     pause: Duration,
+    /// It answered once.
+    answered: bool,
 }
 
 /// The pause, up to a tenth shorter or longer, so that members which began together spread out.
@@ -26,7 +28,7 @@ pub(super) fn jittered(pause: Duration, rng: &mut StdRng) -> Duration {
 }
 
 impl Swim {
-    /// Asks this address from now on; `None`: there are too many. One that is asked already is asked
+    /// Asks this address from now on; `None`: there are too many that answered. One that is asked already is asked
     /// again soon.
     pub fn join(&mut self, env: &mut Env, addr: Option<SocketAddr>) -> Option<SeedId> {
         let known = self
@@ -36,15 +38,44 @@ impl Swim {
             .map(|(key, _)| key);
         let key = match known {
             Some(key) => key,
-            None if self.seeds.len() >= MAX_SEEDS => return None,
+            None if !self.make_room_for_seed(env) => return None,
             None => self.seeds.insert(Seed {
                 addr,
                 timer: None,
                 pause: self.timing.period,
+                answered: false,
             }),
         };
         self.ask_seed_soon(env, key);
         Some(SeedId(key as u32))
+    }
+
+    /// Whether one more seed fits, if need be in the place of the address that was asked for longest and never answered.
+    fn make_room_for_seed(&mut self, env: &mut Env) -> bool {
+        if self.seeds.len() < MAX_SEEDS {
+            return true;
+        }
+        let silent = self.seeds.iter();
+        let silent = silent.filter(|(_, seed)| seed.addr.is_some() && !seed.answered);
+        let oldest = silent
+            .max_by_key(|(_, seed)| seed.pause)
+            .map(|(key, _)| key);
+        oldest.is_some_and(|key| self.drop_seed(env, key))
+    }
+
+    /// Somebody answered a question at this address.
+    pub(super) fn seed_answered(&mut self, addr: SocketAddr) {
+        for (_, seed) in &mut self.seeds {
+            seed.answered |= seed.addr == Some(addr);
+        }
+    }
+
+    fn drop_seed(&mut self, env: &mut Env, key: usize) -> bool {
+        let seed = self.seeds.try_remove(key);
+        if let Some(timer) = seed.as_ref().and_then(|seed| seed.timer) {
+            env.timers.cancel(timer);
+        }
+        seed.is_some()
     }
 
     /// Asks a seed at once, and then as if it were new.
@@ -109,9 +140,6 @@ impl Swim {
         else {
             return false;
         };
-        if let Some(timer) = self.seeds.try_remove(key).and_then(|seed| seed.timer) {
-            env.timers.cancel(timer);
-        }
-        true
+        self.drop_seed(env, key)
     }
 }

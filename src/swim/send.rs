@@ -53,6 +53,17 @@ pub(super) enum Body {
         /// Whether it carries news.
         news: bool,
     },
+    /// A ping that has somebody prove its address, and carries nothing else.
+    Question {
+        number: u64,
+        digest: bool,
+        /// The number hides where a peer that knows no numbers copies it from.
+        hides: bool,
+    },
+    /// An Ack to a peer that knows no extensions and has still to be asked, in as few bytes as it can be said.
+    BriefAck {
+        forward_to: Option<Box<MemberRecord<'static>>>,
+    },
     /// An Ack nobody asked for: these left.
     Left(Vec<RowKey>),
     PingReq {
@@ -211,6 +222,24 @@ impl Swim {
                 }
                 Some(out.finish())
             }
+            Body::Question {
+                number,
+                digest,
+                hides,
+            } => {
+                let question = self.question_message(*number, *digest, *hides);
+                let out = if *hides {
+                    Encoder::briefly(buf, &question)
+                } else {
+                    Encoder::new(buf, &question)
+                };
+                Some(out.filter(|out| out.len() <= soft)?.finish())
+            }
+            Body::BriefAck { forward_to } => {
+                let ack = self.brief_ack(forward_to.as_deref().copied());
+                let out = Encoder::briefly(buf, &ack).filter(|out| out.len() <= soft)?;
+                Some(out.finish())
+            }
             Body::Left(rows) => {
                 let ack = Content::ack(None, 0, self.rumors, self.starting);
                 let mut out = Encoder::from_sender(buf, self.encoded()?, &ack)
@@ -279,7 +308,7 @@ impl Swim {
             persistent: me.has(flag::PERSISTENT),
             departed: me.has(flag::LEFT),
             probe_ping: false,
-            features: feature::EXTENSIONS,
+            features: feature::EXTENSIONS | feature::VOUCHES,
             name: self.table.name_of(me),
         }
     }
@@ -513,6 +542,12 @@ pub(super) fn bare_len(message: &Message<'_>) -> usize {
     Encoder::new(&mut [0; MAX_DATAGRAM_SENT], message).map_or(MAX_DATAGRAM_SENT, |out| out.len())
 }
 
+/// The same, in as few bytes as it can be said.
+pub(super) fn brief_len(message: &Message<'_>) -> usize {
+    Encoder::briefly(&mut [0; MAX_DATAGRAM_SENT], message)
+        .map_or(MAX_DATAGRAM_SENT, |out| out.len())
+}
+
 fn encode_forward(buf: &mut [u8], forward: &Forward, hears_of_v6: bool) -> Option<usize> {
     let harmless = |ip: Option<IpAddr>| hears_of_v6 || !ip.is_some_and(|ip| ip.is_ipv6());
     if !harmless(forward.from.address) {
@@ -544,8 +579,10 @@ fn encode_forward(buf: &mut [u8], forward: &Forward, hears_of_v6: bool) -> Optio
 impl Body {
     fn kind(&self) -> MessageKind {
         match self {
-            Body::Ping { .. } => MessageKind::Ping,
-            Body::Ack { .. } | Body::Left(_) | Body::Table => MessageKind::Ack,
+            Body::Ping { .. } | Body::Question { .. } => MessageKind::Ping,
+            Body::Ack { .. } | Body::BriefAck { .. } | Body::Left(_) | Body::Table => {
+                MessageKind::Ack
+            }
             Body::PingReq { .. } => MessageKind::PingReq,
             Body::ProbePing => MessageKind::ProbePing,
             Body::Forward(_) => MessageKind::ForwardedAck,

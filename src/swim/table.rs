@@ -495,21 +495,32 @@ impl Table {
         random_of(&self.dead, rng)
     }
 
-    /// Of a few random ones of those that left, else of the dead, the one longest Departed.
-    pub fn oldest_departed(&self, rng: &mut StdRng) -> Option<RowKey> {
+    /// Of a few random ones, the one to forget for another: one of the dead that never answered here, else the one longest
+    /// Departed, else, if `living` ones may be, one of those that never answered.
+    pub fn least_wanted(&self, living: bool, rng: &mut StdRng) -> Option<RowKey> {
         const SAMPLE: usize = 16;
-        let list = if self.gone.is_empty() {
-            &self.dead
-        } else {
-            &self.gone
+        let mut some = |list: &[RowKey]| -> Vec<RowKey> {
+            (0..SAMPLE).filter_map(|_| random_of(list, rng)).collect()
         };
-        (0..SAMPLE)
-            .filter_map(|_| random_of(list, rng))
-            .filter(|key| {
-                self.get(*key)
-                    .is_some_and(|row| row.health == Health::Departed)
-            })
-            .min_by_key(|key| self.get(*key).map(|row| row.since))
+        let (dead, gone) = (some(&self.dead), some(&self.gone));
+        let round = if living {
+            some(&self.round)
+        } else {
+            Vec::new()
+        };
+        let is_silent = |key: &&RowKey| self.get(**key).is_some_and(|row| !row.has(flag::PROVED));
+        let is_departed = |key: &&RowKey| {
+            let row = self.get(**key);
+            row.is_some_and(|row| row.health == Health::Departed)
+        };
+        let since = |key: &&RowKey| self.get(**key).map(|row| row.since);
+        let longest = |list: &[RowKey]| list.iter().filter(is_departed).min_by_key(since).copied();
+        dead.iter()
+            .find(is_silent)
+            .copied()
+            .or_else(|| longest(&gone))
+            .or_else(|| longest(&dead))
+            .or_else(|| round.iter().find(is_silent).copied())
     }
 }
 

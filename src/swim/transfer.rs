@@ -51,11 +51,7 @@ impl Swim {
             return self.begin_transfer(env, id);
         }
         row.set(flag::WANTS_TABLE, true);
-        let limit = incoming.reserved;
-        if limit == 0 {
-            return;
-        }
-        self.ask(to, Some(id), None, limit, true);
+        self.ask_sender(incoming, true);
     }
 
     pub(super) fn begin_transfer(&mut self, env: &mut Env, to: MemberId) {

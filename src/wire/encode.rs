@@ -48,6 +48,15 @@ impl EncodedMember {
         EncodedMember { bytes, len }
     }
 
+    /// The same in as few bytes as a peer needs: what it fills in is left out, and so are extensions.
+    fn brief(record: &MemberRecord<'_>) -> Self {
+        let mut bytes = [0; LONGEST_MEMBER];
+        let mut out = Writer::new(&mut bytes, 0);
+        write_briefly(&mut out, record);
+        let len = out.at();
+        EncodedMember { bytes, len }
+    }
+
     fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
@@ -76,9 +85,27 @@ impl<'b> Encoder<'b> {
         body: &Content<'_>,
     ) -> Option<Self> {
         let other = body.other.map(EncodedMember::of);
+        Self::of_parts(buf, from, other.as_ref(), body)
+    }
+
+    /// Begins a message that carries no memberships, in as few bytes as it can be said.
+    pub(crate) fn briefly(buf: &'b mut [u8], message: &Message<'_>) -> Option<Self> {
+        let body = Content::of(message);
+        let from = EncodedMember::brief(message.from());
+        let other = body.other.map(EncodedMember::brief);
+        Self::of_parts(buf, &from, other.as_ref(), &body)
+    }
+
+    #[inline]
+    fn of_parts(
+        buf: &'b mut [u8],
+        from: &EncodedMember,
+        other: Option<&EncodedMember>,
+        body: &Content<'_>,
+    ) -> Option<Self> {
         let tail = Tail::of(body);
         let body_len = bytes_len(from.len)
-            + other.as_ref().map_or(0, |other| bytes_len(other.len))
+            + other.map_or(0, |other| bytes_len(other.len))
             + tail.len
             + body.reconcile_len()
             + body.starting_len();
@@ -92,7 +119,7 @@ impl<'b> Encoder<'b> {
         out.head(tag(body.number, BYTES), body_len);
         out.head(tag(1, BYTES), from.len);
         out.bytes(from.as_bytes());
-        if let Some(other) = &other {
+        if let Some(other) = other {
             out.head(tag(2, BYTES), other.len);
             out.bytes(other.as_bytes());
         }
@@ -343,5 +370,26 @@ fn write_member(out: &mut Writer<'_>, record: &MemberRecord<'_>) {
         out.bytes(&NAME);
         out.byte(name.len() as u8);
         out.bytes(name);
+    }
+}
+
+/// What a peer fills in when it is absent is absent (PROTOCOL.md §2).
+fn write_briefly(out: &mut Writer<'_>, record: &MemberRecord<'_>) {
+    out.bytes(&ID_HEAD);
+    out.bytes(&record.id.to_hex());
+    if record.incarnation.get() != 0 {
+        out.number(tag(2, VARINT), record.incarnation.get());
+    }
+    if record.address.is_some() {
+        out.byte(tag(3, BYTES));
+        write_ip(out, record.address);
+    }
+    out.byte(tag(4, VARINT));
+    out.port(record.swim_port);
+    out.byte(tag(5, VARINT));
+    out.port(record.gossip_port);
+    let flags = [record.persistent, record.departed, record.probe_ping];
+    for (number, _) in (6..).zip(flags).filter(|(_, on)| *on) {
+        out.bytes(&[tag(number, VARINT), 1]);
     }
 }

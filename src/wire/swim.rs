@@ -13,6 +13,8 @@ pub mod feature {
     pub const EXTENSIONS: u32 = 1;
     /// It only looks: it is answered, but never taken in as a member.
     pub const OBSERVER: u32 = 2;
+    /// It speaks of members only that it knows to be there: each answered a number of its, or others vouched for it.
+    pub const VOUCHES: u32 = 4;
 }
 
 /// A SWIM message that passed every check which drops a message whole.

@@ -51,7 +51,7 @@ impl Peer {
             incarnation: 5,
             persistent: false,
             departed: false,
-            features: feature::EXTENSIONS,
+            features: feature::EXTENSIONS | feature::VOUCHES,
         }
     }
 
@@ -145,6 +145,15 @@ impl Peer {
         }
     }
 
+    /// Its Ack to this ping: with the number, or, as the original, with what it is to forward to.
+    pub fn answers(&self, ping: &Sent) -> Message<'static> {
+        if self.features & feature::EXTENSIONS != 0 {
+            return self.ack(ping.probe);
+        }
+        let other = ping.other.as_ref();
+        self.ack_to(other.map(Record::as_contact), 0)
+    }
+
     pub fn ping_req(&self, target: &Peer, probe: u64) -> Message<'static> {
         Message::PingReq {
             from: self.from(),
@@ -186,6 +195,22 @@ impl Record {
             departed: member.departed,
             health,
             accusers: accusers.collect(),
+        }
+    }
+
+    /// The member again.
+    pub fn as_contact(&self) -> MemberRecord<'static> {
+        MemberRecord {
+            id: self.id,
+            incarnation: incarnation(self.incarnation),
+            address: self.ip,
+            swim_port: self.swim_port,
+            gossip_port: self.gossip_port,
+            persistent: false,
+            departed: self.departed,
+            probe_ping: false,
+            features: 0,
+            name: "",
         }
     }
 
@@ -386,7 +411,7 @@ impl Bench {
             incarnation: member.incarnation.get(),
             persistent: member.persistent,
             departed: member.departed,
-            features: feature::EXTENSIONS,
+            features: feature::EXTENSIONS | feature::VOUCHES,
         }
     }
 
@@ -429,18 +454,45 @@ impl Bench {
         self.drain();
     }
 
-    /// Peers say hello by a ping each, and what comes back is thrown away.
+    /// Peers say hello by a ping each, answer the question that this provokes, and what comes back is thrown away.
     pub fn meet(&mut self, peers: &[Peer]) {
         for peer in peers {
-            self.feed(peer, peer.ping(0), &[]);
+            self.greet(peer);
             assert_eq!(self.health(peer), Some(Health::Alive));
         }
         self.sent();
         self.events();
     }
 
-    /// Members are learned from the record of one that is met.
+    /// A peer says hello by a ping, and answers the question that this provokes.
+    pub fn greet(&mut self, peer: &Peer) {
+        self.sent();
+        self.feed(peer, peer.ping(0), &[]);
+        self.answer_question(peer);
+    }
+
+    /// A peer answers the question that it was just asked.
+    pub fn answer_question(&mut self, peer: &Peer) {
+        let asked = pings(&to(peer, &self.out)).pop().expect("a question");
+        self.feed(peer, peer.answers(&asked), &[]);
+    }
+
+    /// A member is known from the disk, and has not proved its address.
+    pub fn remember(&mut self, peer: &Peer) {
+        let record = peer.said(Health::Alive, peer.incarnation);
+        self.node.hear_membership(&record).unwrap();
+        self.sent();
+        self.events();
+    }
+
+    /// Members are learned from the records of one that is met; of those that were not known, as if they had been on
+    /// the disk.
     pub fn learn(&mut self, via: &Peer, records: &[MembershipRecord<'_>]) {
+        for record in records {
+            if self.node.health_of(record.member.id).is_none() {
+                self.node.hear_membership(record).unwrap();
+            }
+        }
         for some in records.chunks(500) {
             self.feed(via, via.ack(0), some);
         }
