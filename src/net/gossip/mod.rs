@@ -160,6 +160,7 @@ impl Gossip {
     pub fn receive(&mut self) -> Option<Frame<'_>> {
         // What waits to leave takes of the same memory.
         let room = self.options.max_bytes.saturating_sub(self.push.bytes());
+        let room = room.min(self.options.max_pull_bytes);
         self.inbox.receive(room, &self.options, &mut self.report)
     }
 
