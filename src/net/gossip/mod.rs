@@ -429,6 +429,7 @@ mod tests {
     }
 
     /// A frame, with its length in eight bytes.
+    #[cfg(not(feature = "zmq"))]
     pub(super) fn frame(bytes: &[u8], more: bool) -> Vec<u8> {
         let flags = 2 | u8::from(more);
         [&[flags][..], &(bytes.len() as u64).to_be_bytes(), bytes].concat()

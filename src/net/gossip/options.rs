@@ -11,6 +11,7 @@ use crate::limits::{
 
 /// See the constants in [`crate::limits`] for the reasons.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "zmq", allow(dead_code))] // ZeroMQ bounds less.
 pub(in crate::net) struct Options {
     pub max_frame: usize,
     pub max_push_sockets: usize,
