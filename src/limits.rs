@@ -209,9 +209,8 @@ pub const MAX_PEER_FRAMES: usize = 4_096;
 /// Bytes that wait for one peer, and bytes that its connection takes ahead: one message of any size fits.
 pub const MAX_PEER_BYTES: usize = MAX_GOSSIP_FRAME;
 
-/// Bytes that have not left, for all peers: what `Timing::rumor_budget` lets go in one second, and a message of any
-/// size beside it.
-pub const MAX_PUSH_BYTES: usize = 40 << 20;
+/// Bytes that have not left, for all peers: what `Timing::rumor_budget` lets go in one second.
+pub const MAX_PUSH_BYTES: usize = 32 << 20;
 
 /// How long a message waits for a peer that is not connected or takes nothing; gossip tries others.
 pub const PUSH_GIVE_UP: Duration = Duration::from_secs(2);
@@ -237,6 +236,9 @@ pub const GOSSIP_FLOOR: usize = 64 << 10;
 /// Connections to the gossip port: for more, those that matter least are closed.
 pub const MAX_GOSSIP_CONNECTIONS: usize = 8_192;
 
-/// Bytes of memory that unfinished messages of others and what waits to leave take together: beyond, the connection
-/// that holds most is cut. With what the allocator loses between them, it stays below 64 MiB.
-pub const MAX_GOSSIP_BYTES: usize = 56 << 20;
+/// Bytes of memory that unfinished messages of others take: beyond, the connection that holds most is cut. As they grow
+/// side by side, the allocator takes up to six tenths more.
+pub const MAX_PULL_BYTES: usize = 28 << 20;
+
+/// Bytes of memory that they and what waits to leave take together, so that it all stays below 64 MiB.
+pub const MAX_GOSSIP_BYTES: usize = 42 << 20;

@@ -27,7 +27,7 @@ impl GossipStats {
                     options.max_push_bytes,
                 ),
                 gauge("connections", sizes.connections, options.max_connections),
-                gauge("connection_bytes", sizes.held_bytes, options.max_bytes),
+                gauge("connection_bytes", sizes.held_bytes, options.max_pull_bytes),
             ],
         }
     }

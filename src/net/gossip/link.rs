@@ -468,3 +468,162 @@ pub(super) fn say_hello(stream: &mut TcpStream, role: Role) -> io::Result<()> {
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![cfg(not(feature = "zmq"))]
+
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+    use std::thread::{self, JoinHandle};
+
+    use super::super::peer::Peer;
+    use super::super::tests::{Member, NEVER, PATIENCE, member, sink};
+    use super::*;
+    use crate::wire::zmtp::{Fault, hello};
+
+    /// Who listens, and does this with each connection until it has done it so often.
+    fn listener(
+        times: usize,
+        mut serve: impl FnMut(TcpStream) + Send + 'static,
+    ) -> (SocketAddr, JoinHandle<()>) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let to = listener.local_addr().unwrap();
+        let thread = thread::spawn(move || {
+            for _ in 0..times {
+                let (stream, _) = listener.accept().unwrap();
+                stream.set_read_timeout(Some(PATIENCE)).unwrap();
+                serve(stream);
+            }
+        });
+        (to, thread)
+    }
+
+    fn cuts(member: &Member, why: Cut) -> u64 {
+        member.gossip.report.counters.cut(why)
+    }
+
+    /// Greets as a PULL socket and then sends the same bytes until the other end closes the connection.
+    fn answer(mut stream: TcpStream, bytes: &[u8]) {
+        if stream.write_all(&hello(Role::Pull)).is_err() {
+            return;
+        }
+        let start = Instant::now();
+        while stream.write_all(bytes).is_ok() {
+            assert!(start.elapsed() < PATIENCE, "it is never cut");
+        }
+    }
+
+    /// The attack that took a member from 7 MB to 3.6 GB when ZeroMQ carried gossip.
+    #[test]
+    fn a_listener_that_answers_with_endless_parts_is_cut_at_the_first() {
+        let parts = b"\x01\x00".repeat(1_000);
+        let (to, attack) = listener(3, move |stream| answer(stream, &parts));
+        let mut member = member(|options| options.give_up = NEVER);
+        for times in 1..=3 {
+            member.push(to, times, &[7; 1_000]);
+            member.until("it is cut", |it| {
+                cuts(it, Cut::Fault(Fault::Parts)) >= times
+            });
+            assert!(member.sizes().queued_bytes <= 1_010 * times as usize);
+        }
+        member.poll_until("it knows", |_| attack.is_finished());
+        attack.join().unwrap();
+    }
+
+    #[test]
+    fn what_a_pull_socket_does_not_send_ends_the_connection() {
+        for (bytes, fault) in [
+            (&b"\x00\x05hello"[..], Fault::Message),
+            (b"\x04\x0a\x09SUBSCRIBE", Fault::Command),
+            (b"\x04\x05\x04PING", Fault::Command),
+            (b"\x04\x09\x05ERROR\x02no", Fault::Refused),
+        ] {
+            let (to, peer) = listener(1, move |stream| answer(stream, bytes));
+            let mut member = member(|_| {});
+            member.push(to, 0, b"x");
+            member.until("it is cut", |it| cuts(it, Cut::Fault(fault)) == 1);
+            member.poll_until("the peer knows", |_| peer.is_finished());
+        }
+    }
+
+    #[test]
+    fn who_does_not_shake_hands_is_let_go_and_nothing_counts_as_sent() {
+        let (to, peer) = listener(1, |mut stream| {
+            let mut all = Vec::new();
+            stream.read_to_end(&mut all).unwrap();
+            assert_eq!(all, hello(Role::Push), "no message before READY");
+        });
+        let mut member = member(|options| {
+            options.handshake = Duration::from_millis(200);
+            options.give_up = Duration::from_millis(600);
+        });
+        member.push(to, 0, b"x");
+        member.until("it is given up", |it| it.outcome(0) == Some(false));
+        assert!(cuts(&member, Cut::Handshake) >= 1);
+        member.poll_until("the peer knows", |_| peer.is_finished());
+        peer.join().unwrap();
+    }
+
+    #[test]
+    fn a_peer_that_asks_without_end_for_signs_of_life_takes_no_memory() {
+        let (to, asking) = listener(1, |stream| {
+            let ping = [&b"\x04\x17\x04PING\x00\x00"[..], &[7; 16]].concat();
+            let mut greeted = stream.try_clone().unwrap();
+            greeted.write_all(&hello(Role::Pull)).unwrap();
+            greeted
+                .set_write_timeout(Some(Duration::from_millis(300)))
+                .unwrap();
+            // Until it is not read any more, as its answers are not.
+            while greeted.write_all(&ping.repeat(600)).is_ok() {}
+        });
+        let mut member = member(|_| {});
+        member.push(to, 0, b"x");
+        let mut most = 0;
+        member.poll_until("nobody reads", |it| {
+            most = most.max(it.sizes().queued_bytes);
+            asking.is_finished()
+        });
+        assert!(most < 1_024, "{most} bytes");
+    }
+
+    #[test]
+    fn a_connection_that_breaks_is_made_anew_when_there_is_something_to_send() {
+        let (first, to) = sink(Ipv4Addr::LOCALHOST, |_| {});
+        let mut member = member(|options| options.give_up = NEVER);
+        member.push(to, 0, b"first");
+        member.until("it was taken", |it| it.outcome(0) == Some(true));
+        assert_eq!(first.recv_bytes(0).unwrap(), b"first");
+        drop(first);
+        member.push(to, 1, b"lost, or not taken");
+        member.turn(Duration::from_millis(50));
+        member.push(to, 2, b"second");
+        let second = zmq::Context::new().socket(zmq::PULL).unwrap();
+        second.set_linger(0).unwrap();
+        second.set_rcvtimeo(PATIENCE.as_millis() as i32).unwrap();
+        let start = Instant::now();
+        while let Err(error) = second.bind(&format!("tcp://{to}")) {
+            assert!(start.elapsed() < PATIENCE, "{error}");
+            member.turn(Duration::from_millis(5));
+        }
+        member.until("it was taken", |it| it.outcome(2) == Some(true));
+        member.turn(Duration::ZERO);
+        let mut came = second.recv_bytes(0).unwrap();
+        if came != b"second" {
+            came = second.recv_bytes(0).unwrap();
+        }
+        assert_eq!(came, b"second");
+    }
+
+    /// Beside what the map of addresses takes.
+    #[test]
+    fn an_idle_peer_is_small_and_holds_nothing() {
+        assert!(size_of::<Peer>() <= 400, "{}", size_of::<Peer>());
+        assert!(size_of::<Link>() <= 320, "{}", size_of::<Link>());
+        let (sink, to) = sink(Ipv4Addr::LOCALHOST, |_| {});
+        let mut member = member(|_| {});
+        member.push(to, 0, &[7; 100_000]);
+        member.until("it was taken", |it| it.outcome(0) == Some(true));
+        member.poll_until("it has left", |it| it.sizes().queued_bytes == 0);
+        assert_eq!(sink.recv_bytes(0).unwrap().len(), 100_000);
+    }
+}

@@ -160,6 +160,7 @@ impl Gossip {
     pub fn receive(&mut self) -> Option<Frame<'_>> {
         // What waits to leave takes of the same memory.
         let room = self.options.max_bytes.saturating_sub(self.push.bytes());
+        let room = room.min(self.options.max_pull_bytes);
         self.inbox.receive(room, &self.options, &mut self.report)
     }
 
@@ -428,6 +429,7 @@ mod tests {
     }
 
     /// A frame, with its length in eight bytes.
+    #[cfg(not(feature = "zmq"))]
     pub(super) fn frame(bytes: &[u8], more: bool) -> Vec<u8> {
         let flags = 2 | u8::from(more);
         [&[flags][..], &(bytes.len() as u64).to_be_bytes(), bytes].concat()

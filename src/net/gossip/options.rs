@@ -5,11 +5,13 @@ use std::time::Duration;
 use crate::limits::{
     GOSSIP_FLOOR, GOSSIP_HANDSHAKE, GOSSIP_LINGER, GOSSIP_STALL, MAX_CLOSING_SOCKETS,
     MAX_GOSSIP_BYTES, MAX_GOSSIP_CONNECTIONS, MAX_GOSSIP_FRAME, MAX_PEER_BYTES, MAX_PEER_FRAMES,
-    MAX_PUSH_BYTES, MAX_PUSH_SOCKETS, PUSH_GIVE_UP, PUSH_GRACE, PUSH_HIGH_WATER, PUSH_IDLE,
+    MAX_PULL_BYTES, MAX_PUSH_BYTES, MAX_PUSH_SOCKETS, PUSH_GIVE_UP, PUSH_GRACE, PUSH_HIGH_WATER,
+    PUSH_IDLE,
 };
 
 /// See the constants in [`crate::limits`] for the reasons.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "zmq", allow(dead_code))] // ZeroMQ bounds less.
 pub(in crate::net) struct Options {
     pub max_frame: usize,
     pub max_push_sockets: usize,
@@ -18,6 +20,7 @@ pub(in crate::net) struct Options {
     pub max_peer_bytes: usize,
     pub max_push_bytes: usize,
     pub max_connections: usize,
+    pub max_pull_bytes: usize,
     /// In both directions.
     pub max_bytes: usize,
     pub push_high_water: usize,
@@ -53,6 +56,7 @@ impl Default for Options {
             max_peer_bytes: MAX_PEER_BYTES,
             max_push_bytes: MAX_PUSH_BYTES,
             max_connections: MAX_GOSSIP_CONNECTIONS,
+            max_pull_bytes: MAX_PULL_BYTES,
             max_bytes: MAX_GOSSIP_BYTES,
             push_high_water: PUSH_HIGH_WATER,
             give_up: PUSH_GIVE_UP,

@@ -21,8 +21,11 @@ use crate::wire::zmtp::{self, Context, Fault, PING, Reader, Role, Step};
 /// Bytes that are read at once.
 const BUFFER: usize = 16 << 10;
 
-/// Reads of one connection in a row; then others have their turn.
+/// Reads of one connection in a row, if something good came on it before; then others have their turn.
 const READS: u32 = 4;
+
+/// One in so many turns is for those on which nothing good came yet.
+const LAST: u32 = 8;
 
 /// What may be done between two calls of [`Inbox::handle_timeout`], beside handing over messages; what an item, a
 /// read and a new connection count for.
@@ -46,8 +49,11 @@ pub(super) struct Inbox {
     /// Whether there are, could not be told, as there was no descriptor.
     is_exhausted: bool,
     connections: Connections,
-    /// Connections that may have something to read, each with the token that it had then.
-    readable: VecDeque<Token>,
+    /// Connections that may have something to read, each with the token that it had then: those that proved
+    /// themselves or shake hands, and the others.
+    readable: [VecDeque<Token>; 2],
+    /// Counts whose turn it was.
+    turns: u32,
     /// The one that is being read, and how many more reads it has.
     current: Option<(usize, u32)>,
     /// What was read of it, and which part of that is not understood yet.
@@ -84,7 +90,8 @@ impl Inbox {
             is_acceptable: true,
             is_exhausted: false,
             connections: Connections::default(),
-            readable: VecDeque::new(),
+            readable: [VecDeque::new(), VecDeque::new()],
+            turns: 0,
             current: None,
             buffer: vec![0; BUFFER].into_boxed_slice(),
             rest: 0..0,
@@ -108,7 +115,8 @@ impl Inbox {
     }
 
     pub(super) fn has_work(&self) -> bool {
-        self.is_acceptable || self.current.is_some() || !self.readable.is_empty()
+        let is_readable = self.readable.iter().any(|them| !them.is_empty());
+        self.is_acceptable || self.current.is_some() || is_readable
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
@@ -128,8 +136,21 @@ impl Inbox {
         if let Some(connection) = self.connections.get_mut(key)
             && !std::mem::replace(&mut connection.is_queued, true)
         {
-            self.readable.push_back(token);
+            self.readable[queue_of(connection)].push_back(token);
         }
+    }
+
+    /// Whose turn it is. Those that sent nothing good yet come last, but they do come.
+    fn next_readable(&mut self) -> Option<Token> {
+        self.turns = self.turns.wrapping_add(1);
+        let order = if self.turns.is_multiple_of(LAST) {
+            [1, 0]
+        } else {
+            [0, 1]
+        };
+        order
+            .into_iter()
+            .find_map(|queue| self.readable[queue].pop_front())
     }
 
     /// The next message. `None`: there is none, or others should have their turn. What came of messages may take
@@ -168,9 +189,10 @@ impl Inbox {
                 return None;
             }
             let Some((key, reads)) = self.current else {
-                let token = self.readable.pop_front()?;
+                let token = self.next_readable()?;
                 if let Some(key) = self.connections.key_of(token) {
-                    self.current = Some((key, READS));
+                    let proved = self.connections.get_mut(key).is_some_and(|it| it.is_proved);
+                    self.current = Some((key, if proved { READS } else { 1 }));
                 }
                 continue;
             };
@@ -288,7 +310,7 @@ impl Inbox {
         };
         connection.is_queued = has_more;
         if has_more {
-            self.readable.push_back(connection.token);
+            self.readable[queue_of(connection)].push_back(connection.token);
         }
         let now = Instant::now();
         let phase = match (connection.phase, connection.reader.under_way()) {
@@ -461,6 +483,11 @@ impl Inbox {
             log::error!("cannot stop watching a gossip connection: {error}");
         }
     }
+}
+
+/// Which of the queues a connection stands in.
+fn queue_of(connection: &Connection) -> usize {
+    usize::from(!(connection.is_proved || connection.phase == Phase::Handshake))
 }
 
 /// Answers a PING, unless an earlier answer is still not taken.
