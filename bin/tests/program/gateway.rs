@@ -243,6 +243,20 @@ fn without_descriptors_the_gateway_still_answers_and_does_not_spin() {
 
 #[cfg(target_os = "linux")]
 #[test]
+fn silent_connections_to_the_gossip_port_leave_the_gateway_its_descriptors() {
+    let amber = Member::start_after("ulimit -n 64", &["--gossip-port", "0"]);
+    let rows = amber.json("members");
+    let port = rows[0]["gossip_port"].as_u64().unwrap() as u16;
+    let _held: Vec<_> = (0..300)
+        .map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap())
+        .collect();
+    for _ in 0..5 {
+        assert_exit(&amber.ask(&["status"]), 0);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
 fn the_limit_of_descriptors_is_raised_as_far_as_it_goes() {
     let amber = Member::start_after("ulimit -Sn 64; ulimit -Hn 600", &[]);
     let limits = amber.proc("limits");
