@@ -469,9 +469,9 @@ pub(super) fn say_hello(stream: &mut TcpStream, role: Role) -> io::Result<()> {
     }
 }
 
+#[cfg(not(feature = "zmq"))]
 #[cfg(test)]
 mod tests {
-    #![cfg(not(feature = "zmq"))]
 
     use std::net::{Ipv4Addr, TcpListener, TcpStream};
     use std::thread::{self, JoinHandle};
