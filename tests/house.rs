@@ -210,3 +210,26 @@ fn files_are_short() {
         );
     }
 }
+
+/// What SECURITY.md promises, and the test that holds it: each that it names is there.
+#[test]
+fn the_tests_that_security_md_names_are_there() {
+    let text = fs::read_to_string(root().join("SECURITY.md")).unwrap();
+    let rooms = ["src", "tests", "bin", "fuzz/subjects"].map(|room| sources(&root().join(room)));
+    let all: String = rooms
+        .concat()
+        .iter()
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
+    let mut named = 0;
+    for word in text.split('`').skip(1).step_by(2) {
+        if word.ends_with(".rs") {
+            assert!(root().join(word).is_file(), "SECURITY.md names {word}");
+        } else if word.matches('_').count() >= 3 && !word.contains(' ') {
+            named += 1;
+            let signature = format!("fn {word}(");
+            assert!(all.contains(&signature), "SECURITY.md names {word}");
+        }
+    }
+    assert!(named > 20, "only {named} tests are named");
+}
