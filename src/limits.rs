@@ -170,6 +170,10 @@ pub const MAX_TOMBSTONES: usize = 131_072;
 /// Peers that died, of which the driver has yet to be told.
 pub const MAX_GONE: usize = 1_024;
 
+/// Members that are not known here and that others hold for Confirmed, remembered so that their services stay: as many
+/// as die in a large ring while they count as dead; those on top lose their services here until they are known.
+pub const MAX_DEAD_STRANGERS: usize = 16_384;
+
 /// Members that can be gone for good at the same time, as far as one member remembers.
 pub const MAX_EXILED: usize = 65_536;
 

@@ -1,7 +1,7 @@
 //! Members that are gone for good (PROTOCOL.md §3, "Departure"): their services are retired, and what is heard
 //! of them is answered and not adopted.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
 use super::hot::Class;
@@ -10,7 +10,7 @@ use super::store::{Place, Put};
 use super::{Effect, Gossip};
 use crate::env::Env;
 use crate::error::Reject;
-use crate::limits::{MAX_EXILED, MAX_TOMBSTONES};
+use crate::limits::{MAX_DEAD_STRANGERS, MAX_EXILED, MAX_TOMBSTONES};
 use crate::member::MemberId;
 use crate::ring::{Peer, Ring};
 use crate::rumor::{Rumor, RumorId};
@@ -28,6 +28,9 @@ pub(super) struct Departures {
     among_buried: BTreeSet<u64>,
     /// Members of which services are held, but nothing else is known, as of the last sweep.
     strays: BTreeSet<MemberId>,
+    /// Members that are not known here, and that others hold for Confirmed, with when they said so last: their services
+    /// count for all until they are Departed.
+    dead_strangers: BTreeMap<MemberId, Time>,
     /// No departure is told again before then.
     next_reminder: Time,
     /// No member that is gone for good is answered before then.
@@ -42,6 +45,7 @@ impl Departures {
             buried: VecDeque::new(),
             among_buried: BTreeSet::new(),
             strays: BTreeSet::new(),
+            dead_strangers: BTreeMap::new(),
             next_reminder: Time::ZERO,
             next_answer: Time::ZERO,
         }
@@ -55,6 +59,11 @@ impl Departures {
     /// Departures that are held, those that were forgotten, and members that nobody knows, of which services are held.
     pub fn remembered(&self) -> (usize, usize, usize) {
         (self.count(), self.buried.len(), self.strays.len())
+    }
+
+    /// Members that are not known here, and that others hold for Confirmed.
+    pub fn dead_strangers(&self) -> usize {
+        self.dead_strangers.len()
     }
 
     fn count(&self) -> usize {
@@ -142,12 +151,16 @@ impl Gossip {
     /// Services of members that nobody speaks of any more are gone too: who came after they left would hold
     /// them for ever, and everybody else not. A member has from one sweep to the next to become known.
     pub(super) fn sweep_services(&mut self, env: &mut Env, ring: &impl Ring) {
-        let me = ring.me();
-        let lost: BTreeSet<MemberId> = self
-            .store
-            .service_members()
-            .filter(|member| *member != me && ring.health(member).is_none())
-            .collect();
+        let (me, patience) = (ring.me(), self.timing.departed_after);
+        let mut dead = std::mem::take(&mut self.departures.dead_strangers);
+        dead.retain(|member, heard| {
+            env.now.since(*heard) < patience && ring.health(member).is_none()
+        });
+        let is_lost = |member: &MemberId| {
+            *member != me && ring.health(member).is_none() && !dead.contains_key(member)
+        };
+        let lost: BTreeSet<MemberId> = self.store.service_members().filter(is_lost).collect();
+        self.departures.dead_strangers = dead;
         let before = std::mem::replace(&mut self.departures.strays, lost);
         let gone: Vec<MemberId> = self
             .departures
@@ -166,6 +179,20 @@ impl Gossip {
             }
             self.retire_services(env, member);
         }
+    }
+
+    /// Others hold a member for Confirmed that is not known here.
+    pub fn stranger_dead(&mut self, env: &Env, member: MemberId) {
+        let dead = &mut self.departures.dead_strangers;
+        if dead.len() < MAX_DEAD_STRANGERS || dead.contains_key(&member) {
+            dead.insert(member, env.now);
+        }
+    }
+
+    /// Others say that a member is Departed that is not known here: its services are gone.
+    pub fn stranger_gone(&mut self, env: &mut Env, member: MemberId) {
+        self.departures.dead_strangers.remove(&member);
+        self.retire_services(env, member);
     }
 
     /// Somebody believes in a member that is gone for good: it is told again, at most once a period.

@@ -4,14 +4,14 @@ use std::hash::{Hash, Hasher};
 
 use super::Gossip;
 use crate::limits::{
-    MAX_CANDIDATE_BYTES, MAX_CANDIDATES, MAX_DEBTORS, MAX_EXILED, MAX_QUEUED_PUSHES, MAX_REMOVED,
-    MAX_RESETS, MAX_RUMORS, MAX_TOMBSTONES, MAX_WANTED,
+    MAX_CANDIDATE_BYTES, MAX_CANDIDATES, MAX_DEAD_STRANGERS, MAX_DEBTORS, MAX_EXILED,
+    MAX_QUEUED_PUSHES, MAX_REMOVED, MAX_RESETS, MAX_RUMORS, MAX_TOMBSTONES, MAX_WANTED,
 };
 use crate::stats::Gauge;
 
 impl Gossip {
     /// Everything that grows, with its cap.
-    pub fn sizes(&self) -> [Gauge; 20] {
+    pub fn sizes(&self) -> [Gauge; 21] {
         let (pushes, talks) = self.outbox.queued();
         let (wanted, refused) = self.reconciling.remembered();
         let (debts, newcomers, greeted) = self.arrears.remembered();
@@ -34,6 +34,11 @@ impl Gossip {
             Gauge::new("greeted", greeted, MAX_DEBTORS),
             // Of each there is a rumor, or two of a group's elections.
             Gauge::new("unknown_with_services", strays, MAX_RUMORS),
+            Gauge::new(
+                "dead_strangers",
+                self.departures.dead_strangers(),
+                MAX_DEAD_STRANGERS,
+            ),
             Gauge::new(
                 "elections",
                 self.elections.followed(),

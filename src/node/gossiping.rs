@@ -295,7 +295,8 @@ impl Node {
                             env.journal.rejected(env.now, reason, from);
                         }
                     }
-                    Notice::StrangerGone(id) => gossip.retire_services(env, id),
+                    Notice::StrangerDead(id) => gossip.stranger_dead(env, id),
+                    Notice::StrangerGone(id) => gossip.stranger_gone(env, id),
                     Notice::Exiled(id, addr) => gossip.tell_exiled(env, id, addr),
                 }
             } else if let Some(effect) = gossip.poll_effect() {

@@ -106,6 +106,8 @@ pub(crate) enum Notice {
     Compared { id: MemberId, parts: Vec<u8> },
     /// This member has a new id; before, it had this one.
     Renewed(MemberId),
+    /// Others hold a member for Confirmed that is not known.
+    StrangerDead(MemberId),
     /// Others say that a member is Departed that is not known.
     StrangerGone(MemberId),
     /// A member that is gone for good sent a message; its PULL socket would be there.

@@ -154,8 +154,11 @@ impl Swim {
         if incoming.word == Word::Own {
             return true;
         }
-        if incoming.word != Word::Nothing && health == Health::Departed {
-            self.notices.push_back(Notice::StrangerGone(id));
+        if incoming.word != Word::Nothing && health >= Health::Confirmed {
+            self.notices.push_back(match health {
+                Health::Departed => Notice::StrangerGone(id),
+                _ => Notice::StrangerDead(id),
+            });
         }
         if incoming.word == Word::Nothing || health > Health::Suspect || addr.port() == 0 {
             return false;
