@@ -126,6 +126,11 @@ fn trace() {
 }
 
 #[test]
+fn zmtp() {
+    replay("zmtp");
+}
+
+#[test]
 fn every_subject_is_a_target_of_cargo_fuzz_and_every_target_a_subject() {
     let manifest = fs::read_to_string(fuzz_dir().join("Cargo.toml")).unwrap();
     let targets = fs::read_dir(fuzz_dir().join("fuzz_targets")).unwrap();
