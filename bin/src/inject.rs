@@ -35,7 +35,11 @@ pub fn inject(args: &InjectArgs) -> Result<(), Failure> {
     }
     let key = args.ring_key.as_deref().map(ring_key::read).transpose()?;
     let mut injector = connect(&addrs, key.as_ref())?;
-    injector.push(&rumor).map_err(Failure::failed)?;
+    match args.force {
+        true => injector.force(&rumor),
+        false => injector.push(&rumor),
+    }
+    .map_err(Failure::failed)?;
     injector.finish(TAKE).map_err(Failure::failed)?;
     let incarnation = match args.what {
         Injected::Depart { .. } => String::new(),

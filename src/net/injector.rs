@@ -130,15 +130,27 @@ impl Injector {
     /// [`InjectError::TooLarge`] or [`InjectError::Refused`], and what the system says if the connection is lost.
     pub fn push(&mut self, rumor: &Rumor) -> Result<(), InjectError> {
         let payload = wire::encode_rumor(rumor, CLIENT).bytes;
+        wire::read_rumor(&payload)?.rumor()?;
+        self.push_payload(&payload)
+    }
+
+    /// The same for a rumor that members refuse: the original's take versions that are too high for members.
+    ///
+    /// # Errors
+    /// As [`push`](Injector::push), but for [`InjectError::Refused`].
+    pub fn force(&mut self, rumor: &Rumor) -> Result<(), InjectError> {
+        self.push_payload(&wire::encode_rumor(rumor, CLIENT).bytes)
+    }
+
+    fn push_payload(&mut self, payload: &[u8]) -> Result<(), InjectError> {
         if payload.len() > MAX_RUMOR {
             return Err(InjectError::TooLarge {
                 size: payload.len(),
             });
         }
-        wire::read_rumor(&payload)?.rumor()?;
         let seal = self.key.as_ref().map(|key| (key, rand::rng().random()));
         let mut frame = Vec::new();
-        wire::seal_into(seal, &payload, &mut frame);
+        wire::seal_into(seal, payload, &mut frame);
         self.waiting.push_back(frame);
         self.hand_over();
         while self.waiting.len() > WAITING {
