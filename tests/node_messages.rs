@@ -13,6 +13,7 @@ const SHOWN: u64 = 1 << 40 | 7;
 fn a_name_is_held_without_what_people_would_not_see() {
     let mut bench = Bench::new();
     let peer = Peer::ours(1);
+    bench.meet(&[peer]);
     for (name, held) in [
         ("web-1", "web-1"),
         (

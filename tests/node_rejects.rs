@@ -159,10 +159,12 @@ fn a_paused_node_counts_what_it_does_not_hear() {
 fn a_bad_record_is_skipped_alone_and_counted() {
     let (mut bench, peer, _) = bench(Vec::new());
     let good = Peer::ours(8);
+    bench.meet(&[good]);
     let mut nowhere = Peer::ours(7).said(Health::Alive, 1);
     nowhere.member.address = None;
-    bench.feed(&peer, peer.ack(0), &[nowhere, good.said(Health::Alive, 1)]);
-    assert_eq!(bench.health(&good), Some(Health::Alive));
+    let suspected = good.said(Health::Suspect, good.incarnation);
+    bench.feed(&peer, peer.ack(0), &[nowhere, suspected]);
+    assert_eq!(bench.health(&good), Some(Health::Suspect));
     assert_eq!(bench.health(&Peer::ours(7)), None);
     assert_eq!(bench.node.stats().rejected(Reject::BadAddress), 1);
 }
