@@ -89,12 +89,14 @@ fn what_is_too_high_is_refused_whatever_is_held() {
         };
         let taken = if let Some(health) = health {
             let other = Peer::ours(2);
+            bench.meet(&[other]);
             let mut datagram = ack_saying(&peer, &other, health, number);
             bench.feed_bytes(peer.addr, &mut datagram);
             let reason = Reject::BadIncarnation;
             let counted = bench.node.stats().rejected(reason) == 1;
             assert_eq!(counted, result == "refused", "{line}");
-            bench.health(&other) == Some(health)
+            let held = bench.node.member(other.id).unwrap();
+            (held.health, held.member.incarnation.get()) == (health, number)
         } else {
             let term = |kind: fn(Election) -> Rumor| {
                 kind(election(&peer, number, ElectionStatus::Finished))
