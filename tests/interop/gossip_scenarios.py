@@ -16,7 +16,7 @@ from peer import Peer
 from ring import Ring, Scenario, alive, health
 from swim import DEPARTED, Key
 from swim_pb2 import Member, Membership, Ping, Swim
-from swim_scenarios import seal, stranger
+from swim_scenarios import known_to_nobody, seal, stranger
 
 GROUP = "redis.default"
 PKG = "core/redis/4.0.14/20261122232917"
@@ -203,7 +203,7 @@ def ours_takes_every_kind(ring: Ring) -> None:
     peer = ring.peer(first)
     ring.all_see_all()
     keys = says_every_kind(peer)
-    whisper = stranger()
+    _, whisper = known_to_nobody(ring)
     with peer.lock:
         # By ZeroMQ alone.
         rumor = Rumor(type=Rumor.MEMBER, from_id=peer.id, member=whisper)
@@ -246,6 +246,8 @@ def a_newcomer_pulls_every_kind(ring: Ring) -> None:
     depart(first, gone)
     helper = ring.peer(first)
     with helper.lock:
+        port = helper.swim.me.gossip_port
+        helper.store.announce(service(helper.id, "other.default", PKG, SERVICE, port))
         helper.store.start_election(Rumor.ELECTION_UPDATE, "other.default")
     until("ours has the update", lambda: second.rumors(kind="election_update", group="other.default"))
     helper.silent = True
