@@ -327,7 +327,7 @@ impl ServiceConfig {
 }
 
 /// Whether a service group can have a file of this name: a [name](is_name) of at most
-/// [`MAX_FILENAME`](crate::limits::MAX_FILENAME) bytes, so one that stays in the directory that it is written to.
+/// [`MAX_FILENAME`] bytes, so one that stays in the directory that it is written to.
 pub fn is_filename(name: &str) -> bool {
     name.len() <= MAX_FILENAME && is_name(name)
 }
