@@ -5,7 +5,7 @@ use std::fs;
 use butterfly::wire::{self, Encoder, MemberRecord, Message};
 use butterfly::{Incarnation, MemberId};
 
-use crate::harness::{Member, PATIENCE, assert_exit, butterfly, said, until};
+use crate::harness::{Member, PATIENCE, assert_exit, butterfly, said};
 
 /// What no line for people may hold.
 fn is_clean(text: &str) -> bool {
