@@ -101,7 +101,9 @@ impl Node {
         };
         let mut swim = Swim::new(&config, &mut env);
         let (gossips, store_limit) = (config.gossip_port != 0, config.store_limit);
-        let gossip = Gossip::new(&config.timing, gossips, store_limit, &mut env);
+        let [a, b, c, d, e, f, g, h, ..] = config.random_seed;
+        let seed = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+        let gossip = Gossip::new(&config.timing, gossips, store_limit, seed, &mut env);
         swim.set_rumors(gossip.store().checksum(), gossip.is_starting());
         let is_used_up = config.incarnation == Incarnation::MAX;
         let mut node = Node {

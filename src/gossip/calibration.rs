@@ -122,7 +122,7 @@ mod tests {
                 journal: Journal::default(),
             };
             let mut sites: Vec<_> = (0..SITES)
-                .map(|_| Gossip::new(timing, true, MAX_RUMOR_BYTES, &mut env))
+                .map(|_| Gossip::new(timing, true, MAX_RUMOR_BYTES, 7, &mut env))
                 .collect();
             let config = ServiceConfig::new("redis.default".parse().unwrap(), 1, "port = 6380\n");
             sites[0].apply_config(&mut env, &All(0), config).unwrap();

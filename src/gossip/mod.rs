@@ -32,6 +32,7 @@ mod election;
 mod elections;
 mod hot;
 mod inspect;
+mod known;
 mod outbox;
 mod push;
 mod receive;
@@ -111,11 +112,18 @@ pub(crate) struct Gossip {
 }
 
 impl Gossip {
-    pub fn new(timing: &Timing, enabled: bool, store_limit: usize, env: &mut Env) -> Self {
+    /// The seed is nobody else's: by it are keyed what strangers fill.
+    pub fn new(
+        timing: &Timing,
+        enabled: bool,
+        store_limit: usize,
+        seed: u64,
+        env: &mut Env,
+    ) -> Self {
         let mut gossip = Gossip {
             timing: timing.clone(),
             enabled,
-            store: Store::new(store_limit.min(MAX_RUMOR_BYTES)),
+            store: Store::new(store_limit.min(MAX_RUMOR_BYTES), seed),
             hot: hot::Hot::new(),
             outbox: outbox::Outbox::new(timing.rumor_budget),
             reconciling: reconcile::Reconciling::new(),

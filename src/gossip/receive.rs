@@ -18,12 +18,12 @@ impl Gossip {
         kind: RumorKind,
         frame: &RumorFrame<'_>,
     ) -> Result<(), Reject> {
-        // Most of what is heard is known, and then its bytes need not be read.
-        let hash = content_hash(kind, frame.payload);
-        if let Some(place) = self.store.find_hash(hash) {
+        // Most of what is heard is known, and then its bytes need not be read, nor hashed.
+        if let Some(place) = self.store.find_payload(kind, frame.payload) {
             self.heard_back(place);
             return Ok(());
         }
+        let hash = content_hash(kind, frame.payload);
         let taken = if self.departures.is_buried(hash) {
             env.journal.stats.rumors_stale += 1;
             Ok(())

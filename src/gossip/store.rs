@@ -8,6 +8,7 @@ use std::sync::Arc;
 use dryoc::classic::crypto_generichash::crypto_generichash;
 use slab::Slab;
 
+use super::known::Known;
 use super::sums::{Node, Sums};
 use crate::limits::{MAX_REMOVED, MAX_RUMOR, MAX_RUMORS};
 use crate::member::MemberId;
@@ -97,6 +98,8 @@ pub(crate) struct Store {
     entries: Slab<Entry>,
     by_id: BTreeMap<Arc<RumorId>, Place>,
     by_hash: BTreeMap<u64, Place>,
+    /// Those that count, by what they say.
+    known: Known,
     /// Rumors from the disk that do not count yet, by hash: found by what they are only, they are neither told nor
     /// compared. Empty once this member has started.
     provisional: BTreeMap<u64, Place>,
@@ -114,17 +117,18 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// One that holds rumors of at most so many bytes.
-    pub fn new(most_bytes: usize) -> Self {
-        Store::bounded(MAX_RUMORS, most_bytes)
+    /// One that holds rumors of at most so many bytes; the seed is nobody else's.
+    pub fn new(most_bytes: usize, seed: u64) -> Self {
+        Store::bounded(MAX_RUMORS, most_bytes, seed)
     }
 
     /// One that holds at most so many rumors of at most so many bytes.
-    fn bounded(most: usize, most_bytes: usize) -> Self {
+    fn bounded(most: usize, most_bytes: usize, seed: u64) -> Self {
         Store {
             entries: Slab::new(),
             by_id: BTreeMap::new(),
             by_hash: BTreeMap::new(),
+            known: Known::new(seed),
             provisional: BTreeMap::new(),
             services: BTreeSet::new(),
             removals: BTreeSet::new(),
@@ -204,17 +208,27 @@ impl Store {
         let Some(place) = self.provisional.remove(&hash) else {
             return false;
         };
-        self.by_hash.insert(hash, place);
-        self.sums.add(hash);
+        self.count_in(hash, place);
         true
     }
 
     /// All that the disk held counts from now on.
     pub fn make_all_live(&mut self) {
         while let Some((hash, place)) = self.provisional.pop_first() {
-            self.by_hash.insert(hash, place);
-            self.sums.add(hash);
+            self.count_in(hash, place);
         }
+    }
+
+    /// What is held in this place, with this hash, counts.
+    fn count_in(&mut self, hash: u64, place: Place) {
+        self.by_hash.insert(hash, place);
+        self.known.insert(&self.entries, place);
+        self.sums.add(hash);
+    }
+
+    /// Where a rumor of this kind and payload is held and counts.
+    pub fn find_payload(&self, kind: RumorKind, payload: &[u8]) -> Option<Place> {
+        self.known.find(&self.entries, kind, payload)
     }
 
     pub fn find_hash(&self, hash: u64) -> Option<Place> {
@@ -396,8 +410,7 @@ impl Store {
             self.removals.insert((removal, place));
         }
         if live {
-            self.by_hash.insert(hash, place);
-            self.sums.add(hash);
+            self.count_in(hash, place);
         } else {
             self.provisional.insert(hash, place);
         }
@@ -407,18 +420,20 @@ impl Store {
     /// The same rumor says something else; it stays as hot as it is.
     fn renew(&mut self, place: Place, entry: Entry) -> Place {
         if let Some(held) = self.entries.get_mut(place as usize) {
-            let (id, hot, before) = (Arc::clone(&held.id), held.hot, held.hash);
-            self.removals.remove(&(held.removal, place));
-            *held = Entry { id, hot, ..entry };
-            self.forget_hash(before);
+            let (id, hot) = (Arc::clone(&held.id), held.hot);
+            let before = std::mem::replace(held, Entry { id, hot, ..entry });
+            self.removals.remove(&(before.removal, place));
+            self.forget(&before, place);
         }
         place
     }
 
-    fn forget_hash(&mut self, hash: u64) {
-        if self.provisional.remove(&hash).is_none() {
-            self.by_hash.remove(&hash);
-            self.sums.remove(hash);
+    /// What this place held is found no more by what it says.
+    fn forget(&mut self, entry: &Entry, place: Place) {
+        if self.provisional.remove(&entry.hash).is_none() {
+            self.by_hash.remove(&entry.hash);
+            self.known.remove(entry, place);
+            self.sums.remove(entry.hash);
         }
     }
 
@@ -439,7 +454,7 @@ impl Store {
         let entry = self.entries.try_remove(place as usize)?;
         self.by_id.remove(&*entry.id);
         self.removals.remove(&(entry.removal, place));
-        self.forget_hash(entry.hash);
+        self.forget(&entry, place);
         self.bytes -= entry.bytes.len();
         if let Ok(member) = entry.id.id.parse() {
             self.services.remove(&(member, place));
@@ -515,7 +530,7 @@ mod tests {
     }
 
     fn holding(rumors: &[Rumor]) -> Store {
-        let mut store = Store::new(MAX_RUMOR_BYTES);
+        let mut store = Store::new(MAX_RUMOR_BYTES, 7);
         for rumor in rumors {
             store.merge(rumor, "somebody");
         }
@@ -529,7 +544,7 @@ mod tests {
     /// Everything that is kept beside the entries follows from them.
     fn check(store: &Store) {
         let mut sums = Sums::new();
-        let (mut bytes, mut provisional) = (0, 0);
+        let (mut bytes, mut provisional, mut live) = (0, 0, 0);
         for entry in store.iter() {
             assert_eq!(entry.hash, content_hash(entry.id.kind, entry.payload()));
             let place = store.find(&entry.id).unwrap();
@@ -543,7 +558,10 @@ mod tests {
             } else {
                 assert_eq!(hash, (Some(place), None));
                 sums.add(entry.hash);
+                live += 1;
             }
+            let known = store.find_payload(entry.id.kind, entry.payload());
+            assert_eq!(known, hash.0);
             assert_eq!(store.get(place).unwrap().hash, entry.hash);
             let rumor = entry.rumor().unwrap();
             assert_eq!(
@@ -566,7 +584,10 @@ mod tests {
         assert_eq!(of_kinds.iter().sum::<usize>(), store.len());
         let services = store.of_kind(RumorKind::Service).count();
         assert_eq!((store.services.len(), store.bytes()), (services, bytes));
-        assert_eq!(store.provisional(), provisional);
+        assert_eq!(
+            (store.provisional(), store.known.len()),
+            (provisional, live)
+        );
         assert_eq!(
             store.hashes(0..=u64::MAX).count(),
             store.len() - provisional
@@ -624,7 +645,7 @@ mod tests {
 
         #[test]
         fn all_books_are_kept_whatever_comes_and_goes(steps in vec((rumor(), 0..6u8), 1..60)) {
-            let mut store = Store::new(MAX_RUMOR_BYTES);
+            let mut store = Store::new(MAX_RUMOR_BYTES, 7);
             for (rumor, step) in steps {
                 let held = store.find(&rumor.id());
                 match (step, held) {
@@ -662,14 +683,14 @@ mod tests {
                 store.remove(place);
             }
             check(&store);
-            prop_assert_eq!((store.len(), store.bytes(), store.checksum()), (0, 0, Store::new(MAX_RUMOR_BYTES).checksum()));
+            prop_assert_eq!((store.len(), store.bytes(), store.checksum()), (0, 0, Store::new(MAX_RUMOR_BYTES, 7).checksum()));
         }
 
         #[test]
         fn a_full_store_loses_nothing_and_stays_within_its_bounds(
             rumors in vec(rumor(), 1..60), most in 0..6usize, most_bytes in 0..800usize,
         ) {
-            let mut store = Store::bounded(most, most_bytes);
+            let mut store = Store::bounded(most, most_bytes, 7);
             for rumor in rumors {
                 let before = contents(&store);
                 let put = store.merge(&rumor, "somebody");
@@ -716,12 +737,12 @@ mod tests {
             (older, Put::Older, disk.clone()),
         ];
         for (heard, put, kept) in cases {
-            let mut store = Store::new(MAX_RUMOR_BYTES);
+            let mut store = Store::new(MAX_RUMOR_BYTES, 7);
             assert!(matches!(store.hold(&disk, "disk"), Put::New(_)));
             assert_eq!((store.len(), store.provisional()), (1, 1));
             assert_eq!(
                 store.checksum(),
-                Store::new(MAX_RUMOR_BYTES).checksum(),
+                Store::new(MAX_RUMOR_BYTES, 7).checksum(),
                 "it does not count"
             );
             assert_eq!(store.merge(&heard, "ring"), put(0));
@@ -752,7 +773,7 @@ mod tests {
         ];
         let checksum = |rumor: &Rumor| holding(std::slice::from_ref(rumor)).checksum();
         let mut checksums: Vec<_> = differing.iter().map(checksum).collect();
-        checksums.push(Store::new(MAX_RUMOR_BYTES).checksum());
+        checksums.push(Store::new(MAX_RUMOR_BYTES, 7).checksum());
         checksums.sort_unstable();
         checksums.dedup();
         assert_eq!(checksums.len(), differing.len() + 1);
@@ -761,7 +782,10 @@ mod tests {
             content_hash(RumorKind::ElectionUpdate, b"same")
         );
         // Who applied it is no part of what it says.
-        let (mut one, mut other) = (Store::new(MAX_RUMOR_BYTES), Store::new(MAX_RUMOR_BYTES));
+        let (mut one, mut other) = (
+            Store::new(MAX_RUMOR_BYTES, 7),
+            Store::new(MAX_RUMOR_BYTES, 7),
+        );
         one.merge(&differing[0], "me");
         other.merge(&differing[0], "you");
         assert_eq!(one.checksum(), other.checksum());
@@ -769,7 +793,7 @@ mod tests {
 
     #[test]
     fn what_is_larger_than_any_may_be_is_not_held() {
-        let mut store = Store::new(MAX_RUMOR_BYTES);
+        let mut store = Store::new(MAX_RUMOR_BYTES, 7);
         let overhead = encode_rumor(&file(0, 1, 1, vec![0; MAX_RUMOR]), "me")
             .bytes
             .len()
