@@ -80,18 +80,17 @@ pub(super) enum Next {
 }
 
 /// Merging what was heard into what is held. The higher term wins; of one term Finished, then the better
-/// candidate ("suitability, then id"); votes of one term are one set.
+/// candidate ("suitability, then id"); votes for the same one are one set. Votes for another do not count: who gave
+/// them may yet win with them (ours; originals add them up, PROTOCOL.md §3).
 pub(super) fn merge(mine: &Election, other: &Election) -> Election {
-    let (winner, loser) = if rank(other) > rank(mine) {
-        (other, mine)
-    } else {
-        (mine, other)
+    let mut merged = match rank(other) > rank(mine) {
+        true => other.clone(),
+        false => mine.clone(),
     };
-    let mut merged = winner.clone();
-    if winner.term == loser.term {
-        // Finished is the highest; of what is not, each member sets the status by its own view.
-        merged.status = winner.status.max(loser.status);
-        merged.votes.extend_from_slice(&loser.votes);
+    if rank(mine) == rank(other) {
+        // Of what is not Finished, each member sets the status by its own view.
+        merged.status = mine.status.max(other.status);
+        merged.votes.extend_from_slice(&other.votes);
         merged.votes.sort_unstable();
         merged.votes.dedup();
     }
@@ -191,18 +190,15 @@ fn vote(held: &Election, outlook: &Outlook) -> Election {
     if has_vote(held, outlook.me) || !outlook.may_vote(held) {
         return held.clone();
     }
-    let mut voted = held.clone();
+    let own = candidacy(held, held.term, suitability(outlook), outlook.me);
     match outlook.role {
-        Role::Outsider => {}
-        Role::Withdrawn => {
-            voted.votes.push(outlook.me);
-            voted.votes.sort_unstable();
-        }
-        Role::Member => {
-            let own = candidacy(held, held.term, suitability(outlook), outlook.me);
-            voted = merge(held, &own);
-        }
+        Role::Outsider => return held.clone(),
+        Role::Member if rank(&own) > rank(held) => return own,
+        Role::Member | Role::Withdrawn => {}
     }
+    let mut voted = held.clone();
+    voted.votes.push(outlook.me);
+    voted.votes.sort_unstable();
     voted
 }
 

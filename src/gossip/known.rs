@@ -1,10 +1,10 @@
 //! Recognizes payloads that are held, without their content hash: most of what is heard is known, and hashing it
 //! would take longest.
 
-use std::hash::BuildHasher;
+use std::hash::Hasher;
 
 use foldhash::SharedSeed;
-use foldhash::quality::SeedableRandomState;
+use foldhash::quality::FoldHasher;
 use hashbrown::HashTable;
 use slab::Slab;
 
@@ -14,20 +14,23 @@ use crate::rumor::RumorKind;
 /// The places of rumors by what they say. It compares bytes, so who finds payloads of equal keys costs us a comparison
 /// each and is never taken for another; the keys depend on a seed that nobody else knows.
 pub(crate) struct Known {
-    seed: SeedableRandomState,
+    seed: u64,
     places: HashTable<Place>,
 }
 
 impl Known {
     pub fn new(seed: u64) -> Self {
         Known {
-            seed: SeedableRandomState::with_seed(seed, SharedSeed::global_fixed()),
+            seed,
             places: HashTable::new(),
         }
     }
 
-    fn key(seed: &SeedableRandomState, kind: RumorKind, payload: &[u8]) -> u64 {
-        seed.hash_one((kind as u8, payload))
+    fn key(seed: u64, kind: RumorKind, payload: &[u8]) -> u64 {
+        let mut hasher = FoldHasher::with_seed(seed, SharedSeed::global_fixed());
+        hasher.write_u8(kind as u8);
+        hasher.write(payload);
+        hasher.finish()
     }
 
     /// Where the rumor of this kind and payload is held.
@@ -36,7 +39,7 @@ impl Known {
             let entry = entries.get(*place as usize);
             entry.is_some_and(|entry| entry.id.kind == kind && entry.payload() == payload)
         };
-        let key = Known::key(&self.seed, kind, payload);
+        let key = Known::key(self.seed, kind, payload);
         self.places.find(key, says).copied()
     }
 
@@ -45,7 +48,7 @@ impl Known {
         let Some(entry) = entries.get(place as usize) else {
             return;
         };
-        let seed = &self.seed;
+        let seed = self.seed;
         let key = |entry: &Entry| Known::key(seed, entry.id.kind, entry.payload());
         let rehash = |place: &Place| entries.get(*place as usize).map_or(0, key);
         self.places.insert_unique(key(entry), place, rehash);
@@ -53,7 +56,7 @@ impl Known {
 
     /// What this entry says is not held in this place any more.
     pub fn remove(&mut self, entry: &Entry, place: Place) {
-        let key = Known::key(&self.seed, entry.id.kind, entry.payload());
+        let key = Known::key(self.seed, entry.id.kind, entry.payload());
         if let Ok(found) = self.places.find_entry(key, |at| *at == place) {
             found.remove();
         }

@@ -38,6 +38,7 @@ mod push;
 mod receive;
 mod reconcile;
 mod room;
+mod small_world;
 mod starting;
 mod store;
 mod sums;
