@@ -77,6 +77,8 @@ pub mod disk;
 mod env;
 pub mod error;
 pub mod event;
+#[cfg(test)]
+mod explore;
 mod gossip;
 mod growth;
 mod journal;

@@ -4,9 +4,7 @@
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-    use std::hash::BuildHasher;
-
+    use crate::explore::{Found, World, explore};
     use crate::gossip::election::{
         INCUMBENT, Next, Outlook, Role, Standing, is_finished, merge, next, same, start,
     };
@@ -79,7 +77,7 @@ mod tests {
     }
 
     #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-    struct World {
+    struct Ring {
         held: [Option<Code>; MEMBERS],
         /// The last leader that each knows.
         leader: [Option<u8>; MEMBERS],
@@ -109,9 +107,9 @@ mod tests {
         group: ServiceGroup,
     }
 
-    impl World {
-        fn new(left: Budget) -> World {
-            World {
+    impl Ring {
+        fn new(left: Budget) -> Ring {
+            Ring {
                 held: [None; MEMBERS],
                 leader: [None; MEMBERS],
                 crashed: [false; MEMBERS],
@@ -231,7 +229,7 @@ mod tests {
             }
         }
 
-        fn deliver(&self, from: usize, to: usize, rules: &Rules) -> Option<World> {
+        fn deliver(&self, from: usize, to: usize, rules: &Rules) -> Option<Ring> {
             let [first, second] = self.flights[from][to];
             let code = first.filter(|_| self.reaches(from, to) && !self.crashed[to])?;
             let mut world = self.clone();
@@ -240,9 +238,17 @@ mod tests {
             world.hear(to, &code.election(rules), rules);
             Some(world)
         }
+    }
 
-        /// All that may happen next.
-        fn successors(&self, rules: &Rules, to: &mut Vec<World>) {
+    impl World for Ring {
+        type Rules = Rules;
+        type Rest = (
+            [Option<Code>; MEMBERS],
+            [Option<u8>; MEMBERS],
+            [bool; MEMBERS],
+        );
+
+        fn successors(&self, rules: &Rules, to: &mut Vec<Ring>) {
             for from in 0..MEMBERS {
                 to.extend((0..MEMBERS).filter_map(|other| self.deliver(from, other, rules)));
             }
@@ -271,7 +277,7 @@ mod tests {
         }
 
         /// Two living members that lead in the same term, by what anybody alive holds.
-        fn two_leaders(&self, rules: &Rules) -> bool {
+        fn is_wrong(&self, rules: &Rules) -> bool {
             let living = (0..MEMBERS).filter(|member| !self.crashed[*member]);
             let held: Vec<_> = living
                 .filter_map(|member| Some(self.held[member]?.election(rules)))
@@ -287,8 +293,11 @@ mod tests {
             })
         }
 
-        /// Whether it comes to rest if nothing goes wrong any more: everybody alive holds the same, and a quorum has a
-        /// living leader.
+        fn rest(&self) -> Self::Rest {
+            (self.held, self.leader, self.crashed)
+        }
+
+        /// Everybody alive holds the same, and a quorum has a living leader.
         fn comes_to_rest(&self, rules: &Rules) -> bool {
             let mut world = self.clone();
             world.cut = None;
@@ -330,44 +339,11 @@ mod tests {
         }
     }
 
-    /// What was found in all worlds that can be reached.
-    #[derive(Debug, Default)]
-    struct Found {
-        states: usize,
-        two_leaders: Option<World>,
-        restless: Option<World>,
-    }
-
-    fn explore(starters: &[usize], rules: &Rules, left: Budget) -> Found {
-        let mut first = World::new(left);
-        starters
-            .iter()
-            .for_each(|member| first.start(*member, rules));
-        let mut found = Found::default();
-        let hasher = std::hash::RandomState::new();
-        let mut seen = HashSet::from([hasher.hash_one(&first)]);
-        let mut rested = HashSet::new();
-        let mut open = vec![first];
-        let mut successors = Vec::new();
-        while let Some(world) = open.pop() {
-            found.states += 1;
-            if found.two_leaders.is_none() && world.two_leaders(rules) {
-                found.two_leaders = Some(world.clone());
-            }
-            if rested.insert((world.held, world.leader, world.crashed))
-                && found.restless.is_none()
-                && !world.comes_to_rest(rules)
-            {
-                found.restless = Some(world.clone());
-            }
-            world.successors(rules, &mut successors);
-            for next in successors.drain(..) {
-                if seen.insert(hasher.hash_one(&next)) {
-                    open.push(next);
-                }
-            }
-        }
-        found
+    fn found(starters: &[usize], rules: &Rules, left: Budget) -> Found<Ring> {
+        let mut first = Ring::new(left);
+        let mut start = |member: &usize| first.start(*member, rules);
+        starters.iter().for_each(&mut start);
+        explore(first, rules)
     }
 
     fn rules(suitability: [u64; MEMBERS], planted: Planted) -> Rules {
@@ -386,9 +362,9 @@ mod tests {
 
     #[test]
     fn no_term_has_two_leaders_and_every_world_can_come_to_rest() {
-        let found = explore(&[0, 1, 2], &rules([0; MEMBERS], Planted::Nothing), TEN);
-        assert!(found.states >= 1_000_000, "{found:?}");
-        assert_eq!((found.two_leaders, found.restless), (None, None));
+        let found = found(&[0, 1, 2], &rules([0; MEMBERS], Planted::Nothing), TEN);
+        assert!(found.worlds >= 1_000_000, "{found:?}");
+        assert_eq!((found.wrong, found.restless), (None, None));
     }
 
     #[test]
@@ -399,9 +375,9 @@ mod tests {
         };
         for starters in [&[0][..], &[0, 2], &[0, 1, 2]] {
             for fit in [[0, 0, 0], [1, 0, 0], [0, 1, 0]] {
-                let found = explore(starters, &rules(fit, Planted::Nothing), left);
-                assert!(found.states > 1_000, "{found:?}");
-                let wrong = (found.two_leaders, found.restless);
+                let found = found(starters, &rules(fit, Planted::Nothing), left);
+                assert!(found.worlds > 1_000, "{found:?}");
+                let wrong = (found.wrong, found.restless);
                 assert_eq!(wrong, (None, None), "{starters:?} {fit:?}");
             }
         }
@@ -413,12 +389,12 @@ mod tests {
             deliveries: 6,
             ..TEN
         };
-        let found = |planted| explore(&[0, 1, 2], &rules([0; MEMBERS], planted), left);
+        let found = |planted| self::found(&[0, 1, 2], &rules([0; MEMBERS], planted), left);
         let elects_without = found(Planted::NoQuorumNeeded);
-        assert!(elects_without.two_leaders.is_some());
+        assert!(elects_without.wrong.is_some());
         let counts_all = found(Planted::VotesForAnyone);
-        assert!(counts_all.two_leaders.is_some());
+        assert!(counts_all.wrong.is_some());
         let waits = found(Planted::Patience);
-        assert!(waits.two_leaders.is_none() && waits.restless.is_some());
+        assert!(waits.wrong.is_none() && waits.restless.is_some());
     }
 }

@@ -54,6 +54,7 @@ mod row;
 mod rumors;
 mod seeds;
 mod send;
+mod small_world;
 mod suspicion;
 mod sync;
 mod table;
