@@ -17,6 +17,8 @@ pub(crate) enum Timer {
     SuspicionDue(u32),
     /// The member in this row did not answer for itself, though others say it is dead.
     VerdictDue(u32),
+    /// The dead member in this row, which says that it lives, is to be probed again.
+    ComebackDue(u32),
     /// The member in this row was dead, or gone, for long enough.
     GraveDue(u32),
     /// This seed is to be asked.

@@ -49,6 +49,19 @@ pub const MAX_WITNESSED: usize = 8;
 /// Claims that a member is dead, being checked at the same time; more are ignored until they come again.
 pub const MAX_VERDICTS: usize = 1_024;
 
+/// Dead members that say that they live, being probed at the same time; others say so again.
+pub const MAX_RETURNING: usize = 1_024;
+
+/// Returns from the dead within [`RETURN_MEMORY`] that are remembered, the latest: while more come back, as after a
+/// split, they come back as if for the first time.
+pub const MAX_RETURNS: usize = 1_024;
+
+/// How long a return from the dead counts.
+pub const RETURN_MEMORY: Duration = Duration::from_secs(600);
+
+/// Probes in a row that a member has to answer at most before it counts as living again.
+pub const MAX_ANSWERS: u32 = 8;
+
 /// Slots in which the answers to strangers are metered: sources that fall into the same one share it.
 pub const METER_SLOTS: usize = 512;
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use rand::rngs::StdRng;
 
 use crate::member::{Health, MemberId};
+use crate::time::Time;
 
 /// A member that rumors can be pushed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub(crate) trait Ring {
     fn incarnation(&self) -> u64;
     /// Members that are Alive or Suspect, this one included.
     fn living(&self) -> usize;
+    /// Whether others were heard of late, or there is nobody to hear: who hears nobody knows nothing of the others.
+    fn hears(&self, now: Time) -> bool;
     /// How a member fares; `None`: it is not known.
     fn health(&self, id: &MemberId) -> Option<Health>;
     /// Whether it is gone for good, by a departure rumor.

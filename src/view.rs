@@ -54,6 +54,8 @@ pub struct RumorView<'a> {
     pub provisional: bool,
     /// Whether it says that a configuration or file was removed.
     pub removed: bool,
+    /// An election that was won, of a group that has no quorum in this member's view.
+    no_quorum: bool,
     bytes: &'a [u8],
 }
 
@@ -73,13 +75,29 @@ impl<'a> RumorView<'a> {
             hot,
             provisional,
             removed,
+            no_quorum: false,
             bytes,
         }
     }
 
-    /// What it says. Its bytes were written by this member, so they do read: `None` is never seen.
+    /// The same of an election that was won, if the group has no quorum in this member's view.
+    pub(crate) fn without_quorum(self) -> Self {
+        RumorView {
+            no_quorum: true,
+            ..self
+        }
+    }
+
+    /// What it says; an election as [`Node::election`](crate::Node::election) shows it. Its bytes were written by this
+    /// member, so they do read: `None` is never seen.
     pub fn rumor(&self) -> Option<Rumor> {
-        read_rumor(self.bytes).ok()?.rumor().ok()
+        let mut rumor = read_rumor(self.bytes).ok()?.rumor().ok()?;
+        if let Rumor::Election(election) | Rumor::ElectionUpdate(election) = &mut rumor
+            && self.no_quorum
+        {
+            election.status = ElectionStatus::NoQuorum;
+        }
+        Some(rumor)
     }
 
     /// Its bytes as they are sent, envelope aside: a `Rumor` of `protocols/newscast.proto`.
@@ -92,7 +110,8 @@ impl<'a> RumorView<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ElectionView {
-    /// What it holds.
+    /// What it holds; [`NoQuorum`](ElectionStatus::NoQuorum) for what was won, while the group has no quorum in this
+    /// member's view.
     pub election: Election,
     /// The disk held it, and nobody spoke of it since: who led may lead no more.
     pub is_hint: bool,

@@ -154,7 +154,14 @@ fn a_sender_that_says_it_leaves_is_departed() {
 fn the_answer_shows_what_was_held_before_and_the_ping_undoes_it_quietly() {
     for health in [Health::Suspect, Health::Confirmed, Health::Departed] {
         let mut bench = Bench::new();
-        let (witness, peer) = (Peer::ours(1), Peer::ours(2));
+        // One of ours that is dead has to answer first.
+        let dead = health >= Health::Confirmed;
+        let peer = if dead {
+            Peer::original(2)
+        } else {
+            Peer::ours(2)
+        };
+        let witness = Peer::ours(1);
         bench.meet(&[witness]);
         // Nobody is learned of as Departed.
         bench.learn(&witness, &[peer.said(health.min(Health::Confirmed), 5)]);

@@ -63,6 +63,10 @@ mod tests {
             SITES
         }
 
+        fn hears(&self, _now: crate::time::Time) -> bool {
+            true
+        }
+
         fn health(&self, _: &MemberId) -> Option<Health> {
             Some(Health::Alive)
         }

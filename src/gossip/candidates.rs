@@ -113,7 +113,7 @@ impl Gossip {
         member: MemberId,
     ) -> bool {
         let service = RumorId::service(group, member);
-        self.find(&service).is_some() && ring.health(&member).is_some()
+        self.find(&service).is_some() && self.health_of(ring, &member).is_some()
     }
 
     /// Whether a member is Confirmed or Departed, or has withdrawn its service.

@@ -66,6 +66,10 @@ impl Departures {
         self.dead_strangers.len()
     }
 
+    pub fn is_dead_stranger(&self, id: &MemberId) -> bool {
+        self.dead_strangers.contains_key(id)
+    }
+
     fn count(&self) -> usize {
         self.held.len() + self.of_strangers.len()
     }

@@ -41,6 +41,8 @@ pub(super) struct Outlook {
     pub electorate: Vec<MemberId>,
     /// How many members of the group are not Departed.
     pub population: usize,
+    /// This member hears others: if not, those that it holds for living may have gone on without it.
+    pub hears: bool,
     /// This member's.
     pub suitability: u64,
     /// Of who is voted for, or leads.
@@ -52,9 +54,8 @@ pub(super) struct Outlook {
 }
 
 impl Outlook {
-    /// "quorum = electorate > population / 2"
     pub fn has_quorum(&self) -> bool {
-        self.electorate.len() * 2 > self.population
+        is_quorum(self.electorate.len(), self.population)
     }
 
     /// "A new term is ignored unless it comes from the leader that I know": it is passed on, but has no vote
@@ -67,6 +68,11 @@ impl Outlook {
             _ => true,
         }
     }
+}
+
+/// "quorum = electorate > population / 2"
+pub(super) fn is_quorum(electorate: usize, population: usize) -> bool {
+    electorate * 2 > population
 }
 
 /// What a member is to do with an election.
@@ -122,17 +128,16 @@ fn has_vote(election: &Election, member: MemberId) -> bool {
 /// What this member does with an election that it holds, by what it sees.
 pub(super) fn next(held: &Election, outlook: &Outlook) -> Next {
     let mine = held.candidate == outlook.me;
-    if outlook.role == Role::Member {
-        // "restarts with term + 1 when the leader is Confirmed, Departed or unknown (its members do it)"; a
-        // candidate that is gone would never finish it.
-        if !mine && outlook.candidate == Standing::Lost {
-            return restart(held, outlook, suitability(outlook));
-        }
-        // "or when the leader itself has lost quorum (with suitability 2⁶⁴−1)"
-        if mine && is_finished(held) && !outlook.has_quorum() {
-            let fit = if outlook.incumbency { INCUMBENT } else { 0 };
-            return restart(held, outlook, fit);
-        }
+    // "restarts with term + 1 when the leader is Confirmed, Departed or unknown (its members do it)"; a candidate that
+    // is gone would never finish it. Ours only with quorum, and so not when the leader itself has lost it: nobody could
+    // win such a term, and it would depose whom the others elected. The same goes for who hears nobody.
+    if outlook.role == Role::Member
+        && !mine
+        && outlook.candidate == Standing::Lost
+        && outlook.has_quorum()
+        && outlook.hears
+    {
+        return restart(held, outlook, suitability(outlook));
     }
     if is_finished(held) {
         return Next::Nothing;
@@ -159,12 +164,15 @@ fn suitability(outlook: &Outlook) -> u64 {
 }
 
 fn restart(held: &Election, outlook: &Outlook, suitability: u64) -> Next {
-    // Terms end, and the last one is as good as none once its candidate is lost.
-    let term = match held.term {
+    Next::Restart(start(held, after(held.term), suitability, outlook))
+}
+
+/// The term after this one. Terms end, and the last one is as good as none once its candidate is lost.
+pub(super) fn after(term: u64) -> u64 {
+    match term {
         term if term < MAX_TERM => term + 1,
         _ => 0,
-    };
-    Next::Restart(start(held, term, suitability, outlook))
+    }
 }
 
 /// "An election starts with a rumor for oneself: my id, a term, my suitability, status Running (NoQuorum
@@ -187,7 +195,8 @@ pub(super) fn candidacy(held: &Election, term: u64, suitability: u64, me: Member
 /// "A member of the group that hears of an election it doesn't know first starts its own with the same term,
 /// then merges": its vote goes to the better candidate.
 fn vote(held: &Election, outlook: &Outlook) -> Election {
-    if has_vote(held, outlook.me) || !outlook.may_vote(held) {
+    // Who hears nobody stands in nobody's way: by its vote a leader would claim the term that the others called without it.
+    if has_vote(held, outlook.me) || !outlook.hears || !outlook.may_vote(held) {
         return held.clone();
     }
     let own = candidacy(held, held.term, suitability(outlook), outlook.me);
@@ -321,6 +330,7 @@ mod tests {
             };
             let outlook = Outlook {
                 me: member('b'),
+                hears: row[0] != "deaf",
                 role: match row[1] {
                     "-" => Role::Outsider,
                     "w" => Role::Withdrawn,
@@ -331,7 +341,7 @@ mod tests {
                 suitability: row[1].parse().unwrap_or(0),
                 candidate,
                 leader: leader.map(|leader| (member(leader), standing)),
-                incumbency: row[0] == "election",
+                incumbency: row[0] != "update",
             };
             let done = match next(&election(held), &outlook) {
                 Next::Nothing => "-".to_owned(),

@@ -53,6 +53,8 @@ struct Course {
     orphaned: Option<Time>,
     /// What the disk held, until something is heard.
     hint: Option<Election>,
+    /// The group has no quorum in this member's view.
+    no_quorum: bool,
 }
 
 impl Course {
@@ -71,6 +73,7 @@ impl Course {
             due: None,
             orphaned: None,
             hint: None,
+            no_quorum: false,
         }
     }
 
@@ -133,6 +136,18 @@ impl Elections {
         env.timers.insert(at, Timer::ElectionDue);
     }
 
+    /// Whether a group has no quorum, or lately had none.
+    pub fn is_without_quorum(&self, key: &Key) -> bool {
+        let course = self.courses.get(key);
+        course.is_some_and(|course| course.no_quorum)
+    }
+
+    /// Whether that is another answer than before.
+    pub fn set_quorum(&mut self, env: &Env, key: &Key, has_quorum: bool) -> bool {
+        let course = self.course(env, key);
+        std::mem::replace(&mut course.no_quorum, !has_quorum) == has_quorum
+    }
+
     fn next_due(&mut self, now: Time) -> Option<Key> {
         let (at, _) = self.due.first()?;
         if *at > now {
@@ -148,21 +163,25 @@ impl Elections {
 
 /// Looking.
 impl Gossip {
-    fn held(&self, (kind, group): &Key) -> Option<Election> {
+    pub(super) fn held(&self, (kind, group): &Key) -> Option<Election> {
         match self.find(&RumorId::election(*kind, group))?.rumor()? {
             Rumor::Election(election) | Rumor::ElectionUpdate(election) => Some(election),
             _ => None,
         }
     }
 
-    /// A group's election, and whether it is but a hint: the disk held it, and nobody spoke of it since.
+    /// A group's election, and whether it is but a hint: the disk held it, and nobody spoke of it since. What was won
+    /// reads as NoQuorum while the group has none in this member's view, which is told to nobody.
     pub fn election(&self, kind: RumorKind, group: &ServiceGroup) -> Option<(Election, bool)> {
         let key = (kind, group.clone());
         let hint = || self.elections.courses.get(&key)?.hint.clone();
-        match self.held(&key) {
-            Some(election) => Some((election, false)),
-            None => hint().map(|hint| (hint, true)),
+        let Some(mut election) = self.held(&key) else {
+            return hint().map(|hint| (hint, true));
+        };
+        if election::is_finished(&election) && self.is_without_quorum(&key) {
+            election.status = ElectionStatus::NoQuorum;
         }
+        Some((election, false))
     }
 
     /// Whether this member is Alive and runs a service of the group.
@@ -181,36 +200,16 @@ impl Gossip {
         }
     }
 
-    pub(super) fn standing(
-        &self,
-        ring: &impl Ring,
-        group: &ServiceGroup,
-        member: MemberId,
-    ) -> Standing {
-        let service = self.find(&RumorId::service(group, member));
-        match (
-            service.map(|service| service.withdrawn),
-            ring.health(&member),
-        ) {
-            (Some(true), _) | (_, Some(Health::Confirmed | Health::Departed)) => Standing::Lost,
-            (Some(false), Some(Health::Alive | Health::Suspect)) => Standing::Living,
-            (None, _) | (_, None) => Standing::Unknown,
-        }
-    }
-
     fn outlook(&mut self, env: &mut Env, ring: &impl Ring, key: &Key, held: &Election) -> Outlook {
         let (kind, group) = key;
-        let (mut electorate, mut population) = (Vec::new(), 0);
-        for member in self.store.members_of(group) {
-            let health = ring.health(&member);
-            population += usize::from(health != Some(Health::Departed));
-            if health == Some(Health::Alive) {
-                electorate.push(member);
-            }
-        }
+        let (electorate, population) = self.voters(ring, group);
         let candidate = self.standing(ring, group, held.candidate);
         let incumbency = *kind == RumorKind::Election;
         let course = self.elections.course(env, key);
+        if course.no_quorum && election::is_quorum(electorate.len(), population) {
+            // Members come back, and the leader may be about to.
+            course.lived = None;
+        }
         let (suitability, leader) = (course.suitability, course.leader);
         let leader = leader.filter(|_| incumbency).map(|(_, leader)| leader);
         Outlook {
@@ -218,6 +217,7 @@ impl Gossip {
             role: self.role(ring, group),
             electorate,
             population,
+            hears: ring.hears(env.now),
             suitability,
             candidate: self.doubt(env, key, held, candidate),
             leader: leader.map(|leader| (leader, self.standing(ring, group, leader))),
@@ -282,24 +282,24 @@ impl Gossip {
         .map_err(|_| self.full())
     }
 
-    /// Begins the first term that is known of.
+    /// Begins the first term that is known of: the one after that of a hint, if the group has quorum.
     fn start(&mut self, env: &mut Env, ring: &impl Ring, key: &Key) -> Result<(), Reject> {
         let course = self.elections.course(env, key);
-        let suitability = course.suitability;
-        let term = match course.hint.take() {
-            Some(hint) if hint.term < MAX_TERM => hint.term + 1,
-            _ => 0,
-        };
-        let blank = Election {
+        let (suitability, hint) = (course.suitability, course.hint.take());
+        let is_hinted = hint.is_some();
+        let mut blank = Election {
             candidate: ring.me(),
             group: key.1.clone(),
-            term,
+            term: hint.map_or(0, |hint| hint.term),
             suitability,
             status: ElectionStatus::Running,
             votes: vec![ring.me()],
         };
         let outlook = self.outlook(env, ring, key, &blank);
-        let started = election::start(&blank, term, suitability, &outlook);
+        if is_hinted && outlook.has_quorum() {
+            blank.term = election::after(blank.term);
+        }
+        let started = election::start(&blank, blank.term, suitability, &outlook);
         self.review(env, ring, key, None, started)
     }
 
@@ -359,10 +359,13 @@ impl Gossip {
     }
 
     /// Whether nobody vouches any more for the candidate of an election that is held, which only members of the group
-    /// could end: they are gone too.
+    /// that have quorum could end: they are gone too.
     fn is_orphaned(&mut self, env: &mut Env, ring: &impl Ring, key: &Key, held: &Election) -> bool {
         let patience = self.timing.period * DOUBT;
-        let orphan = !self.in_group(ring, &key.1) && !self.may_follow_election(ring, held);
+        let orphan = !self.may_follow_election(ring, held) && {
+            let (electorate, population) = self.voters(ring, &key.1);
+            !self.in_group(ring, &key.1) || !election::is_quorum(electorate.len(), population)
+        };
         let course = self.elections.course(env, key);
         if !orphan {
             course.orphaned = None;
@@ -399,6 +402,13 @@ impl Gossip {
         // A leader is known as soon as it is heard of, also one that is lost at once.
         self.know_leader(env, key, &now);
         let outlook = self.outlook(env, ring, key, &now);
+        // Members come back one by one: the leader leads on once it is back, too.
+        let lives = outlook.candidate == Standing::Living;
+        let has_quorum = outlook.has_quorum() && (lives || !self.is_without_quorum(key));
+        if !outlook.hears && !(lives && election::is_finished(&now)) {
+            self.elections
+                .look_at(env, key, env.now + self.timing.period);
+        }
         match election::next(&now, &outlook) {
             Next::Nothing => {}
             Next::Say(said) => now = said,
@@ -417,6 +427,7 @@ impl Gossip {
         if held != Some(&now) {
             self.hold(env, key, held, &now)?;
         }
+        self.note_quorum(env, key, &now, has_quorum);
         self.release_followers(env, ring, key, &now);
         Ok(())
     }
@@ -502,6 +513,10 @@ impl Gossip {
             if let Some(held) = self.held(&key)
                 && self.is_orphaned(env, ring, &key, &held)
             {
+                if self.in_group(ring, &key.1) {
+                    // Once the group has quorum it goes on from there.
+                    self.elections.course(env, &key).hint = Some(held);
+                }
                 self.drop_election(env, &key);
                 continue;
             }
@@ -526,11 +541,18 @@ impl Gossip {
             return Ok(());
         }
         let over = *course.waiting_since.get_or_insert(env.now) + patience;
-        if env.now >= over {
-            return self.start(env, ring, key);
+        if env.now < over {
+            self.elections.look_at(env, key, over);
+            return Ok(());
         }
-        self.elections.look_at(env, key, over);
-        Ok(())
+        let Some(hint) = course.hint.clone() else {
+            return Ok(());
+        };
+        // Without quorum it waits on: it is looked at again when members or services change.
+        match self.outlook(env, ring, key, &hint).has_quorum() {
+            true => self.start(env, ring, key),
+            false => Ok(()),
+        }
     }
 
     /// An election that the disk held.
@@ -672,13 +694,13 @@ mod tests {
         sim.partition(|member| u8::from(member == 0));
         restart(&mut sim, 0, 9);
         sim.run_for(Duration::from_secs(30));
-        // The services of the others count, though nobody is there.
-        assert_eq!(seen(&sim, 0), (None, 1, false));
+        // The services of the others count, though nobody is there: so it has no quorum, and begins no term.
+        assert_eq!(seen(&sim, 0), (None, 0, true));
         sim.partition(|_| 0);
         sim.join(0, 1);
         sim.run_for(Duration::from_secs(30));
         for member in 0..3 {
-            assert_eq!(seen(&sim, member), (Some(id_of(2)), 1, false));
+            assert_eq!(seen(&sim, member), (Some(id_of(2)), 0, false));
         }
     }
 

@@ -145,6 +145,7 @@ mod tests {
                     _ => MEMBERS,
                 },
                 electorate,
+                hears: true,
                 suitability: rules.suitability[me],
                 candidate: standing(held.candidate),
                 leader: self.leader[me]

@@ -65,14 +65,18 @@ impl Node {
             let hot = entry.hot.is_some();
             let provisional = store.is_provisional(entry);
             let removed = entry.is_removal();
-            RumorView::new(
+            let view = RumorView::new(
                 &entry.id,
                 entry.version,
                 hot,
                 provisional,
                 removed,
                 &entry.bytes,
-            )
+            );
+            match self.gossip.has_lost_quorum(&entry.id) {
+                true => view.without_quorum(),
+                false => view,
+            }
         })
     }
 

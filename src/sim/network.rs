@@ -116,6 +116,8 @@ pub struct Link {
     pub flip_flop: Option<Duration>,
     /// Whether it carries datagrams.
     pub udp: bool,
+    /// Whether it carries those that are sent to it.
+    pub udp_in: bool,
     /// Whether it carries rumors.
     pub tcp: bool,
     /// Datagrams with more bytes than this vanish, coming and going.
@@ -130,6 +132,7 @@ impl Default for Link {
             loss_in: 0.0,
             flip_flop: None,
             udp: true,
+            udp_in: true,
             tcp: true,
             largest: usize::MAX,
         }

@@ -158,6 +158,9 @@ impl Sim {
         if let Some(fault) = at_link(peer, datagram) {
             return Some(fault);
         }
+        if datagram.is_some() && !peer.link.udp_in {
+            return Some(Fault::UdpDead);
+        }
         if roll.again().hits(Fault::LinkLoss, peer.link.loss_in) {
             return Some(Fault::LinkLoss);
         }
@@ -472,6 +475,11 @@ mod tests {
         let (datagrams, frames, sim) = through(|link| link.udp = false, |_| {});
         assert_eq!((datagrams, frames), (0, 100));
         assert_eq!(sim.faults.of(Fault::UdpDead), 100);
+        // One that gets no datagrams may send them.
+        let (datagrams, frames, _) = through(|_| {}, |link| link.udp_in = false);
+        assert_eq!((datagrams, frames), (0, 100));
+        let (datagrams, frames, _) = through(|link| link.udp_in = false, |_| {});
+        assert_eq!((datagrams, frames), (100, 100));
         let (datagrams, frames, sim) = through(|_| {}, |link| link.tcp = false);
         assert_eq!((datagrams, frames), (100, 0));
         assert_eq!(sim.faults.of(Fault::TcpDead), 100);

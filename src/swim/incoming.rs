@@ -24,6 +24,8 @@ pub(super) struct Incoming<'a> {
     pub word: Word,
     /// It brings the number of a question that only its address was told.
     pub answers: bool,
+    /// It brings the number of a question or of the probe under way.
+    pub answers_probe: bool,
     /// Bytes that its answers may have in sum.
     pub allowance: usize,
     /// The same, headers included.
@@ -94,6 +96,7 @@ impl Incoming<'_> {
             proved: false,
             word: Word::Nothing,
             answers: false,
+            answers_probe: false,
             // As a stranger's datagram: so that a claimed death can be put on trial.
             allowance: STRANGER_AMPLIFICATION * bytes,
             on_the_wire: STRANGER_AMPLIFICATION * (bytes + DATAGRAM_HEADERS),
@@ -134,6 +137,7 @@ impl Swim {
             proved,
             word: self.word_of(row, from, sender.features),
             answers: false,
+            answers_probe: false,
             allowance,
             on_the_wire,
             reserved: 0,

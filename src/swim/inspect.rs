@@ -4,14 +4,14 @@ use std::hash::{Hash, Hasher};
 
 use super::Swim;
 use crate::limits::{
-    MAX_BLOCKED, MAX_CORRECTED, MAX_EXILED, MAX_MEMBERS, MAX_QUEUED_DATAGRAMS, MAX_SEEDS,
-    MAX_SPOKEN_OF, MAX_TRANSFERS, MAX_VERDICTS,
+    MAX_BLOCKED, MAX_CORRECTED, MAX_EXILED, MAX_MEMBERS, MAX_QUEUED_DATAGRAMS, MAX_RETURNING,
+    MAX_RETURNS, MAX_SEEDS, MAX_SPOKEN_OF, MAX_TRANSFERS, MAX_VERDICTS,
 };
 use crate::stats::Gauge;
 
 impl Swim {
     /// Everything that grows, with its cap.
-    pub fn sizes(&self) -> [Gauge; 14] {
+    pub fn sizes(&self) -> [Gauge; 16] {
         [
             Gauge::new("members", self.table.len(), MAX_MEMBERS),
             Gauge::new("ipv6_addresses", self.table.ipv6_addresses(), MAX_MEMBERS),
@@ -19,6 +19,8 @@ impl Swim {
             Gauge::new("suspicions", self.suspicions.len(), MAX_MEMBERS),
             Gauge::new("graves", self.graves.len(), MAX_MEMBERS),
             Gauge::new("verdicts", self.verdicts.len(), MAX_VERDICTS),
+            Gauge::new("returning", self.comebacks.trials(), MAX_RETURNING),
+            Gauge::new("returns", self.comebacks.past(), MAX_RETURNS),
             Gauge::new("seeds", self.seeds.len(), MAX_SEEDS),
             Gauge::new("unproved", self.unproved.len(), MAX_SPOKEN_OF),
             Gauge::new("transfers", self.transfers.len(), MAX_TRANSFERS),
@@ -55,11 +57,12 @@ impl Swim {
             .hash(hasher);
         (self.witness.in_a_row(), self.witness.suspects()).hash(hasher);
         (&self.probe, &self.sync, self.leave, self.last_words).hash(hasher);
+        self.comebacks.hash(hasher);
         (&self.verdicts, &self.transfers, &self.told, &self.corrected).hash(hasher);
         (&self.blocked, &self.exiled).hash(hasher);
         (self.addressed, self.advertised, self.next_probe_ping).hash(hasher);
         (self.reserved, self.reserve_due, self.unread).hash(hasher);
-        (self.stored, self.raise_due).hash(hasher);
+        (self.stored, self.raise_due, self.last_heard).hash(hasher);
         (self.filler, self.notices.len()).hash(hasher);
         self.unproved.hash(hasher);
         self.echoes.hash_state(hasher);
@@ -123,7 +126,7 @@ mod tests {
     #[test]
     fn what_changes_shows_in_what_stands_for_the_state() {
         type Change = (&'static str, fn(&mut Swim));
-        let changes: [Change; 24] = [
+        let changes: [Change; 26] = [
             ("no probe", |swim| swim.probe = None),
             ("news was told", |swim| {
                 let other = swim.table.find(&OTHER).unwrap();
@@ -135,6 +138,9 @@ mod tests {
                 swim.sync.told_by(Time::ZERO, OTHER);
             }),
             ("and by it", |swim| swim.told.push_back((Time::ZERO, OTHER))),
+            ("a member came back", |swim| {
+                swim.came_back(Time::ZERO, OTHER)
+            }),
             ("it leaves", |swim| swim.leave = Leave::Telling),
             ("a last word was asked for", |swim| swim.last_words += 1),
             ("somebody was corrected", |swim| swim.corrected.push(1)),
@@ -160,6 +166,9 @@ mod tests {
             }),
             ("gossip is to know something", |swim| {
                 swim.notices.push_back(Notice::Mismatch(OTHER));
+            }),
+            ("it heard a member", |swim| {
+                swim.last_heard = Time::from_millis(9);
             }),
             ("something to read", |swim| swim.unread ^= true),
             ("rumors", |swim| swim.rumors += 1),

@@ -21,6 +21,7 @@
 //! | `suspicion` | who is suspected by whom, and until when |
 //! | `witness` | probing suspects out of turn |
 //! | `verdict` | checking the claim that a living member is dead |
+//! | `comeback` | whether the dead that say they live do |
 //! | `graves` | what becomes of the dead, and asking them if they are back |
 //! | `seeds` | addresses asked for ever |
 //! | `push` | pushing news at once |
@@ -33,6 +34,7 @@
 //! | `local_health` | how far this member may trust itself |
 //! | `inspect` | how large everything is, and what stands for the state |
 
+mod comeback;
 mod correct;
 mod echoes;
 mod graves;
@@ -124,6 +126,8 @@ pub(crate) struct Swim {
     probe: Option<probe::Probe>,
     /// There is more to read than the driver reads at once, so that an Ack may lie unread.
     unread: bool,
+    /// When the last message came from a member that is where it says it is.
+    last_heard: crate::time::Time,
     /// The end of the present period.
     next_period: TimerKey,
     witness: witness::Witness,
@@ -133,6 +137,7 @@ pub(crate) struct Swim {
     graves: Slab<TimerKey>,
     verdicts: BTreeMap<RowKey, verdict::Verdict>,
     seeds: Slab<seeds::Seed>,
+    comebacks: comeback::Comebacks,
     retry: graves::Retry,
     transfers: VecDeque<transfer::Transfer>,
     /// Who was told the table of late, and when that began.
@@ -211,6 +216,7 @@ impl Swim {
             local_health: LocalHealth::new(timing.local_health),
             probe: None,
             unread: false,
+            last_heard: env.now,
             next_period,
             witness: witness::Witness::new(),
             suspicions: Slab::new(),
@@ -218,6 +224,7 @@ impl Swim {
             graves: Slab::new(),
             verdicts: BTreeMap::new(),
             seeds: Slab::new(),
+            comebacks: comeback::Comebacks::new(),
             retry: graves::Retry::new(timing.period),
             transfers: VecDeque::new(),
             told: VecDeque::new(),
@@ -260,6 +267,7 @@ impl Swim {
             Timer::AckLate => self.ack_late(env),
             Timer::SuspicionDue(key) => self.suspicion_due(env, key),
             Timer::VerdictDue(key) => self.verdict_due(env, key),
+            Timer::ComebackDue(key) => self.comeback_due(env, key),
             Timer::GraveDue(key) => self.grave_due(env, key),
             Timer::SeedDue(seed) => self.seed_due(env, seed),
             Timer::RetryDead => self.retry_dead(env),
@@ -355,6 +363,10 @@ impl Swim {
         {
             env.journal
                 .member_changed(env.wall, &member, Some(before.health), state.health, cause);
+            if before.health >= Health::Confirmed && !before.left && state.health <= Health::Suspect
+            {
+                self.came_back(env.now, member.id);
+            }
             self.dead_or_back(env, before.health, state.health);
             self.notice_change(member.id, Some(before.health), state.health);
         }
@@ -445,6 +457,7 @@ impl Swim {
             Health::Confirmed | Health::Departed => self.graves.try_remove(side),
             Health::Alive => None,
         };
+        self.end_comeback(env, key);
         growth::slim_slab(&mut self.suspicions);
         growth::slim_slab(&mut self.graves);
         if let Some(timer) = timer {

@@ -25,6 +25,7 @@ use crate::wire::{MemberRecord, feature};
 #[derive(Hash)]
 pub(super) struct Probe {
     target: MemberId,
+    began: Time,
     /// What was held of the target when the probe began.
     held: State,
     /// Pings of this probe carry it, and so do their Acks from peers that know it.
@@ -91,6 +92,7 @@ impl Swim {
         let late = Some(env.timers.insert(late, Timer::AckLate));
         self.probe = Some(Probe {
             target: member.id,
+            began: env.now,
             held,
             number,
             left: None,
@@ -163,6 +165,7 @@ impl Swim {
     /// No Ack in time: others are asked to ping the member too. If that does not help either, so they are
     /// again, and the member is.
     pub(super) fn ack_late(&mut self, env: &mut Env) {
+        let hears = self.heard_of_late(env.now);
         let Some(probe) = &mut self.probe else { return };
         let Some(timer) = probe.late.take() else {
             return;
@@ -174,7 +177,8 @@ impl Swim {
         let again = probe.asked > 0;
         probe.asked += 1;
         let rounds = self.timing.indirect_rounds;
-        if probe.asked < rounds {
+        // Who hears nobody troubles others no more than it has to.
+        if probe.asked < rounds && hears {
             let left = self.timing.period.saturating_sub(self.timing.timeout);
             let next = env.now + self.local_health.stretch(left) / rounds as u32;
             probe.late = Some(env.timers.insert(next, Timer::AckLate));
@@ -322,6 +326,7 @@ impl Swim {
             row.rtt = u32::try_from(env.wall.since(left).as_micros()).unwrap_or(u32::MAX - 1);
         }
         self.local_health.improve();
+        self.heard(env);
         let peer = Peer {
             id: Some(incoming.sender.id),
             addr: Some(incoming.from),
@@ -384,6 +389,9 @@ impl Swim {
                 health: Health::Suspect,
                 ..held
             };
+            if probe.helpers > 0 && self.last_heard < probe.began {
+                self.hears_nobody(env.now);
+            }
             self.change(env, key, suspect, Cause::ProbeFailed, true);
         }
         if held.health <= Health::Suspect {

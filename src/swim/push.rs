@@ -34,7 +34,8 @@ impl Swim {
         self.pushing = false;
         let enough = enough(self.timing.push_tellings, self.table.living());
         let fresh = self.news.least_told().is_some_and(|times| times < enough);
-        if !fresh || self.push(env, enough) == 0 {
+        // Who hears nobody waits until it does.
+        if !fresh || !self.heard_of_late(env.now) || self.push(env, enough) == 0 {
             return;
         }
         self.pushing = true;

@@ -75,6 +75,9 @@ impl Swim {
             env.journal.rejected(env.now, reason, from);
             return;
         }
+        if incoming.proved {
+            self.heard(env);
+        }
         if self.is_exiled(&incoming.sender.id) && kind != MessageKind::ForwardedAck {
             return self.hear_from_exiled(env, &mut incoming, &swim.message);
         }
@@ -275,6 +278,7 @@ impl Swim {
         }
         let waiting = self.is_probing();
         let ours = self.end_probe(env, incoming, was_forwarded, number);
+        incoming.answers_probe = incoming.answers || ours && number != 0;
         if !was_forwarded {
             self.note_help(incoming.sender.id, number);
         }
@@ -310,20 +314,6 @@ impl Swim {
     /// Whether this is a number that the sender was told, hidden where it copied it from.
     fn is_hidden(&self, incoming: &Incoming<'_>, number: u64) -> bool {
         self.is_probe_number(number) || self.is_cookie(number, incoming.contact())
-    }
-
-    /// The name of who answered a probe is compared letter by letter: in its pings another may pass for the one held.
-    fn correct_name(&mut self, incoming: &Incoming<'_>) {
-        let sender = incoming.sender;
-        let is_held = |key: &RowKey| {
-            let row = self.table.get(*key);
-            row.is_some_and(|row| row.incarnation == sender.incarnation)
-        };
-        if let Some(key) = incoming.row.filter(is_held)
-            && !sender.name.is_empty()
-        {
-            self.table.set_name(key, sender.name);
-        }
     }
 
     /// A direct Ack says something of its sender's rumors, which counts from a proved address only.
@@ -557,6 +547,10 @@ impl Swim {
             || direct && sender.incarnation == held.incarnation;
         if fresh && (here || direct) {
             self.note_contact(key, sender, ip, direct);
+        }
+        let lives = proof.is_some_and(|proof| proof.state.health == Health::Alive);
+        if lives && self.stays_dead(env, incoming, key, direct) {
+            return;
         }
         if let Some(proof) = proof {
             let cause = if sender.departed {

@@ -101,6 +101,11 @@ impl Swim {
             (Merge::Ignore, Some(_)) if heard.health == Health::Alive => return Worth::Nothing,
             (Merge::Ignore, Some(key)) => self.confirm_suspicion(env, key, held, heard, record),
             (Merge::Ignore, None) => {}
+            // That it lives it has to show by an answer, and not to say.
+            (Merge::Adopt, Some(key))
+                if record.member.id == incoming.sender.id
+                    && heard.health <= Health::Suspect
+                    && self.has_to_answer(incoming, key, false) => {}
             (Merge::Adopt, known) => self.adopt(env, incoming, known, heard, record, news),
             (Merge::Check, Some(key)) => self.begin_trial(env, key, incoming, heard.incarnation),
             (Merge::Check, None) => {}
@@ -196,6 +201,20 @@ impl Swim {
             && self.table.ip_of(row) == ip
             // Another that passes for it is noticed by the next answer to a probe.
             && (sender.name.is_empty() || row.may_be_named(sender.name))
+    }
+
+    /// The name of who answered a probe is compared letter by letter: in its pings another may pass for the one held.
+    pub(super) fn correct_name(&mut self, incoming: &Incoming<'_>) {
+        let sender = incoming.sender;
+        let is_held = |key: &RowKey| {
+            let row = self.table.get(*key);
+            row.is_some_and(|row| row.incarnation == sender.incarnation)
+        };
+        if let Some(key) = incoming.row.filter(is_held)
+            && !sender.name.is_empty()
+        {
+            self.table.set_name(key, sender.name);
+        }
     }
 
     /// What a fresh record says of a member beyond its health.

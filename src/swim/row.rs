@@ -95,6 +95,11 @@ impl Row {
         self.has(flag::LEFT)
     }
 
+    /// Whether others say that it does not live, or this member does; who left said so itself.
+    pub fn is_accused(&self) -> bool {
+        self.health > Health::Alive && !self.has(flag::LEFT)
+    }
+
     pub fn rtt(&self) -> Option<Duration> {
         (self.rtt != NONE).then(|| Duration::from_micros(self.rtt.into()))
     }

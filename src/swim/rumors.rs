@@ -19,9 +19,55 @@ use crate::limits::{MAX_DATAGRAM_SENT, MAX_EXILED};
 use crate::member::{Health, MemberId};
 use crate::ring::{Peer, Ring};
 use crate::stats::MessageKind;
+use crate::time::Time;
 use crate::wire::{Accusers, Encoder, MemberRecord, MembershipRecord, Message, encode_membership};
 
+/// So many periods without a datagram, and this member may be deaf: each of its own probes has an answer, or helpers that
+/// say they were asked, and so soon nobody holds it for dead.
+const HEARING: u32 = 2;
+
 impl Swim {
+    /// Whether some member was heard of late. One that hears nobody tells nobody that others are dead.
+    #[inline]
+    pub(super) fn heard_of_late(&self, now: Time) -> bool {
+        now.since(self.last_heard) < self.timing.period * HEARING
+    }
+
+    /// A message came from a member that is where it says it is.
+    #[inline]
+    pub(super) fn heard(&mut self, env: &mut Env) {
+        if !self.heard_of_late(env.now) {
+            self.speak_again(env);
+        }
+        self.last_heard = env.now;
+    }
+
+    pub(super) fn is_accused(&self, key: RowKey) -> bool {
+        self.table.get(key).is_some_and(Row::is_accused)
+    }
+
+    /// Whether a member may be shown what is held of it. Who hears nobody accuses nobody: it may be the only one that
+    /// does not hear this member.
+    pub(super) fn may_accuse(&self, now: Time, key: Option<RowKey>) -> bool {
+        self.heard_of_late(now) || !key.is_some_and(|key| self.is_accused(key))
+    }
+
+    /// It hears again: whom it accused or gave up meanwhile is news.
+    fn speak_again(&mut self, env: &mut Env) {
+        let since = self.last_heard;
+        let kept = |(_, row): &(RowKey, &Row)| row.is_accused() && row.since >= since;
+        let rows: Vec<RowKey> = self.table.iter().filter(kept).map(|(key, _)| key).collect();
+        rows.into_iter().for_each(|key| self.heat(env, key));
+        if self.news.len() > 0 {
+            self.push_soon(env);
+        }
+    }
+
+    /// A probe brought nothing from anybody, though others were asked for help.
+    pub(super) fn hears_nobody(&mut self, now: Time) {
+        self.last_heard = self.last_heard.min(now - self.timing.period * HEARING);
+    }
+
     pub fn has_notices(&self) -> bool {
         !self.notices.is_empty()
     }
@@ -233,6 +279,10 @@ impl Ring for Swim {
 
     fn living(&self) -> usize {
         self.table.living()
+    }
+
+    fn hears(&self, now: Time) -> bool {
+        self.living() <= 1 || self.heard_of_late(now)
     }
 
     fn health(&self, id: &MemberId) -> Option<Health> {

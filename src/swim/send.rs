@@ -3,12 +3,12 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::Swim;
 use super::merge::State;
 use super::news::{self, RowKey};
 use super::receive::listed;
 use super::records::is_somewhere;
 use super::row::{NONE, flag};
+use super::{Row, Swim};
 use crate::env::Env;
 use crate::growth;
 use crate::journal::Peer;
@@ -202,7 +202,8 @@ impl Swim {
                 let ping = Content::ping(forward_to.as_deref(), *number, digest);
                 let mut out = Encoder::from_sender(buf, self.encoded()?, &ping)
                     .filter(|out| out.len() <= soft)?;
-                self.push_told(&mut out, receiver, message.told, soft);
+                let told = message.told.filter(|_| self.may_accuse(env.now, receiver));
+                self.push_told(&mut out, receiver, told, soft);
                 if self.push_news(env, &mut out, receiver, message.ages, soft) == 0 && *probe {
                     self.push_filler(env.now, &mut out, receiver, soft);
                 }
@@ -420,9 +421,13 @@ impl Swim {
         let mut passed = [(0, 0); PASSED];
         let (mut count, mut skipped, mut misses) = (0, 0, 0);
         let mut walk = self.news.walk();
+        let mute = !self.heard_of_late(env.now);
         while let Some((place, key)) = self.news.step(&mut walk) {
             // Its own record it hears first, and not as news.
-            if Some(key) == receiver || !self.may_be_told(key, receiver) {
+            if Some(key) == receiver
+                || !self.may_be_told(key, receiver)
+                || mute && self.is_accused(key)
+            {
                 if skipped == PASSED {
                     break;
                 }
@@ -477,8 +482,9 @@ impl Swim {
         match self.table.first_within(self.filler, STEPS) {
             Some(key) => {
                 self.filler = key + 1;
-                let row = self.table.get(key);
-                if Some(key) != receiver && !row.is_some_and(|row| self.is_rumors_turn(now, row)) {
+                let fits =
+                    |row: &Row| self.may_accuse(now, Some(key)) && !self.is_rumors_turn(now, row);
+                if Some(key) != receiver && self.table.get(key).is_none_or(fits) {
                     self.push_row(out, key, receiver, None, soft);
                 }
             }

@@ -199,7 +199,7 @@ impl Swim {
             return;
         };
         let (id, side) = (row.id, row.side as usize);
-        let verdict = self.timing.verdict_timeout;
+        let (verdict, hears) = (self.timing.verdict_timeout, self.heard_of_late(env.now));
         let Some(suspicion) = self.suspicions.get_mut(side) else {
             return;
         };
@@ -210,7 +210,7 @@ impl Swim {
         suspicion.over = suspicion.over.max(env.now + verdict);
         suspicion.timer = env.timers.insert(suspicion.over, Timer::SuspicionDue(key));
         self.ping_aside(key, false);
-        if self.last_words < MAX_LAST_WORDS {
+        if self.last_words < MAX_LAST_WORDS && hears {
             self.last_words += 1;
             self.ask_others(env, id, 0);
         }

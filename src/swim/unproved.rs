@@ -10,6 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use dryoc::classic::crypto_shorthash::{Hash, crypto_shorthash};
 use rand::RngExt;
 
+use super::comeback::is_dead;
 use super::incoming::Incoming;
 use super::news::RowKey;
 use super::records::is_somewhere;
@@ -237,13 +238,15 @@ impl Swim {
         number & WANTS_TABLE != 0
     }
 
-    /// Whether the sender is not known at the address from which it speaks, so that it has to be asked there.
+    /// Whether the sender is not known at the address from which it speaks, or dead and not proved to be there, so that
+    /// it has to be asked there.
     pub(super) fn is_to_be_asked(&self, incoming: &Incoming<'_>) -> bool {
         let row = incoming.row.and_then(|key| self.table.get(key));
         let contact = incoming.contact();
         let reachable = is_somewhere(contact.ip()) && contact.port() != 0;
         let known = row.is_some_and(|row| self.table.is_at(row, contact));
-        !incoming.observer && reachable && !known
+        let dead = || row.is_some_and(is_dead) && !hides_number(incoming.sender);
+        !incoming.observer && reachable && (!known || !incoming.proved && dead())
     }
 
     /// Asks the sender whether it is where its message says it is, out of what was put aside for that.
