@@ -75,6 +75,18 @@ pub enum Event {
     /// A copy of the ring's took the place of what the disk held, which said something else in the same version: the
     /// disk is damaged, or what it held is old. [`RumorChanged`](Event::RumorChanged) comes, too.
     RumorCorrected(Arc<RumorId>),
+    /// A configuration or file that this member's user gave it lost against another of the same version, which somebody
+    /// gave another member at the same time; all members keep that one.
+    /// [`RumorChanged`](Event::RumorChanged) comes, too.
+    #[non_exhaustive]
+    RumorOverruled {
+        /// Which one.
+        id: Arc<RumorId>,
+        /// The version of both.
+        version: u64,
+        /// The member that was given the other one, if it says so.
+        winner: Option<MemberId>,
+    },
     /// A rumor is held no more: its member departed, or nobody vouches for an election's candidate, or too many were
     /// removed.
     RumorGone(Arc<RumorId>),

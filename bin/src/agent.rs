@@ -23,6 +23,8 @@ use crate::view::{Counts, Rumors, Status};
 
 /// How many changes of members are logged in a second.
 const MOST_CHANGES: u32 = 50;
+/// How many configurations and files are logged in [`SELDOM`] that lost against others of their version.
+const MOST_OVERRULED: u32 = 10;
 /// The pause between two lines that say the same of this member.
 const SELDOM: Duration = Duration::from_secs(10);
 /// How many peers are named in one line.
@@ -44,6 +46,7 @@ pub struct Agent {
     refuted: Throttle,
     lagged: Throttle,
     corrected: Throttle,
+    overruled: Throttle,
     solitude: Solitude,
     memory: Memory,
     log: Log,
@@ -72,6 +75,7 @@ impl Agent {
             refuted: Throttle::new(1, SELDOM),
             lagged: Throttle::new(1, SELDOM),
             corrected: Throttle::new(1, SELDOM),
+            overruled: Throttle::new(MOST_OVERRULED, SELDOM),
             solitude: Solitude::default(),
             memory: Memory::default(),
             log,
@@ -281,6 +285,24 @@ impl Agent {
                     warn!(
                         "{}: the disk held something else in the same version, so the copy of the others is kept: the \
                          disk is damaged, or what it held is old{}",
+                        rumor(&id),
+                        and_more(more)
+                    );
+                }
+            }
+            Event::RumorOverruled {
+                id,
+                version,
+                winner,
+                ..
+            } => {
+                if let Some(more) = self.overruled.admit_with_count(Instant::now()) {
+                    let whose = winner.map_or("a client's".to_owned(), |id| {
+                        format!("that of {}", self.who(id))
+                    });
+                    warn!(
+                        "{}: incarnation {version} was given to two members at once, and {whose} won: what this member was \
+                         given is lost; give it again if it is to hold{}",
                         rumor(&id),
                         and_more(more)
                     );

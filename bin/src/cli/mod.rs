@@ -27,7 +27,7 @@ Examples:
   butterfly members                                              whom the first one sees
   butterfly status --wait alive=2 --timeout 10                   wait until both are there
   butterfly ping 127.0.0.1:9639 -c 5                             how long birch takes to answer
-  echo 'port = 6380' | butterfly config apply redis.default now -   both know it, and all who come later";
+  echo 'port = 6380' | butterfly config apply redis.default -       both know it, and all who come later";
 
 const DEMO: &str = "\
 Examples:
