@@ -174,6 +174,9 @@ pub const MAX_GONE: usize = 1_024;
 /// as die in a large ring while they count as dead; those on top lose their services here until they are known.
 pub const MAX_DEAD_STRANGERS: usize = 16_384;
 
+/// Members that are not known here and whose services stay dropped; those on top may be taken up once more.
+pub const MAX_GHOSTS: usize = 16_384;
+
 /// Members that can be gone for good at the same time, as far as one member remembers.
 pub const MAX_EXILED: usize = 65_536;
 

@@ -66,6 +66,13 @@ impl Gossip {
             }
             Rumor::Service(service) if ring.health(&service.member) == Some(Health::Departed) => {
                 env.journal.stats.rumors_stale += 1;
+                self.remind_of_gone(env, service.member);
+                return Ok(());
+            }
+            Rumor::Service(service)
+                if ring.health(&service.member).is_none() && self.is_ghost(&service.member) =>
+            {
+                env.journal.stats.rumors_stale += 1;
                 return Ok(());
             }
             Rumor::Election(election) | Rumor::ElectionUpdate(election) => {

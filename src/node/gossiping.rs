@@ -331,6 +331,7 @@ impl Node {
                     Effect::Renew { at_once } => {
                         swim.renew(env, at_once);
                     }
+                    Effect::Remind(id) => swim.remind(env, id),
                     Effect::GiveUp(id) => swim.depart(env, id, Cause::Replaced),
                     Effect::Expelled => {
                         self.expelled = true;
