@@ -129,6 +129,8 @@ pub enum Cause {
     },
     /// It answered neither this member's ping nor those of others.
     ProbeFailed,
+    /// Another member answered a ping at its address.
+    AddressTaken,
     /// Nobody vouched for it in time.
     SuspicionTimeout,
     /// Others say it is dead, and it did not answer for itself in time.
@@ -148,6 +150,7 @@ impl fmt::Display for Cause {
             Cause::ItsLeave => f.write_str("it said that it leaves"),
             Cause::Record { via } => write!(f, "heard from {via}"),
             Cause::ProbeFailed => f.write_str("it answered neither a ping nor those of others"),
+            Cause::AddressTaken => f.write_str("another member answered at its address"),
             Cause::SuspicionTimeout => f.write_str("nobody vouched for it in time"),
             Cause::VerdictBelieved => f.write_str("others say so, and it did not answer"),
             Cause::DeadTooLong => f.write_str("it was dead for too long"),

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use butterfly::sim::{Disk, Index, Sim, SimConfig};
-use butterfly::{Event, RumorKind, Service, Timing};
+use butterfly::{Event, Health, Incarnation, RumorKind, Service, Timing};
 
 fn secs(seconds: f64) -> Duration {
     Duration::from_secs_f64(seconds)
@@ -82,5 +82,47 @@ fn services_of_members_long_gone_stay_gone() {
             "seed {seed}: {agreed:?}"
         );
         assert_eq!(ghosts, 0, "seed {seed}");
+    }
+}
+
+/// A machine dies, and at once another member starts at its address: how long until all hold the dead one for Confirmed.
+fn replaced(seed: u64, members: usize, joins: bool) -> Duration {
+    let mut sim = Sim::new(SimConfig::new(seed));
+    sim.start_ring(members);
+    assert!(sim.run_until(secs(60.0), |sim| sim.all_agree()));
+    sim.run_for(secs(5.0 + seed as f64 * 0.37));
+    let (former, latter) = (members - 1, sim.start());
+    sim.crash(latter);
+    sim.crash(former);
+    sim.swap_addresses(former, latter);
+    sim.restart(latter, Incarnation::ZERO);
+    if joins {
+        sim.join(latter, 0);
+    }
+    let start = sim.now();
+    let known =
+        |sim: &Sim| (0..members - 1).all(|of| sim.view(of, former) == Some(Health::Confirmed));
+    assert!(sim.run_until(secs(60.0), known), "seed {seed}");
+    let took = sim.now().since(start);
+    if joins {
+        assert!(sim.run_until(secs(30.0), |sim| sim.all_hold(latter, Health::Alive)));
+    }
+    took
+}
+
+#[test]
+fn whoever_is_replaced_at_its_address_is_soon_known_to_be_gone() {
+    for members in [5, 10, 30] {
+        let times = |joins| {
+            let mut times: Vec<_> = (0..20).map(|seed| replaced(seed, members, joins)).collect();
+            times.sort_unstable();
+            times
+        };
+        // By a probe's failure and a suspicion it would take 4 s, and 8 s at worst.
+        let times_of_joining = times(true);
+        assert!(times_of_joining[19] < secs(1.5), "{times_of_joining:?}");
+        // One that joins nobody is found by the first probe.
+        let times = times(false);
+        assert!(times[10] < secs(2.5), "{times:?}");
     }
 }

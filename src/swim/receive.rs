@@ -277,6 +277,7 @@ impl Swim {
         let ours = self.end_probe(env, incoming, was_forwarded, number);
         if !was_forwarded {
             self.note_help(incoming.sender.id, number);
+            self.note_tenant(env, incoming, number);
         }
         if let Some(ip) = relayed.filter(|_| ours && waiting) {
             self.ask_where_it_answered(incoming, ip);
@@ -584,6 +585,9 @@ impl Swim {
             row.set(flag::OURS, ours);
             // A peer that cannot ask for the member table wants it all the same.
             row.set(flag::WANTS_TABLE, !ours);
+        }
+        if let Some(former) = self.another_at(key, member.swim_addr()) {
+            self.suspect_replaced(env, former);
         }
         Some(key)
     }
