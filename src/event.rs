@@ -60,6 +60,16 @@ pub enum Event {
         /// The id from now on.
         id: MemberId,
     },
+    /// A member of another ring sent a message: neither takes the other in. Told of each source once.
+    #[non_exhaustive]
+    OtherRing {
+        /// Where it is.
+        from: SocketAddr,
+        /// Whether its ring has a name at all.
+        named: bool,
+        /// The name of its ring, as it says it: text that others wrote. Empty: not in this message.
+        theirs: String,
+    },
     /// Another member uses this member's id: both will be refuted and raised for ever until one stops.
     IdConflict {
         /// Where the other one sends from.

@@ -18,6 +18,12 @@ pub const MAX_MEMBERS: usize = 131_072;
 /// Bytes of a member's name: enough for a host name's first label, little enough to ride in every message.
 pub const MAX_NAME: usize = 32;
 
+/// Bytes of a ring's name.
+pub const MAX_RING_NAME: usize = 32;
+
+/// Sources of messages of other rings that were told of; then all are told of anew.
+pub const MAX_FOREIGNERS: usize = 1_024;
+
 /// Ids on the block list.
 pub const MAX_BLOCKED: usize = 1_024;
 

@@ -158,6 +158,7 @@ mod tests {
             gossip_port: 2,
             persistent: false,
             ring_keys: Vec::new(),
+            ring: None,
             timing: Timing::lan(),
             store_limit: 1 << 20,
             random_seed: [1; 32],

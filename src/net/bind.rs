@@ -213,6 +213,7 @@ pub(super) fn node_config(
         gossip_port: told_gossip_port(config, gossip_port, swim_port),
         persistent: config.persistent,
         ring_keys: config.ring_keys.clone(),
+        ring: config.ring.clone(),
         timing: config.timing.clone(),
         store_limit: config.store_limit,
         random_seed,

@@ -71,6 +71,9 @@ impl Swim {
         env.journal
             .received(env.wall, kind, peer, || listed(&swim.memberships));
         let mut incoming = self.identify(from, bytes, overhead, swim.message.from());
+        if self.is_astray(&incoming, &swim.extras) {
+            return self.hear_astray(env, &mut incoming, swim);
+        }
         if let Err(reason) = self.admit(env, kind, &incoming, &swim.message) {
             env.journal.rejected(env.now, reason, from);
             return;
@@ -220,15 +223,16 @@ impl Swim {
         let ack = if hides_number(incoming.sender) {
             brief_len(&self.brief_ack(forward_to))
         } else {
-            bare_len(&Message::Ack {
-                from: self.own_record(),
-                forward_to,
-                probe: number,
-                table: false,
-                rumors: self.rumors,
-                reconcile: &[],
-                starting: self.starting,
-            })
+            self.home.len()
+                + bare_len(&Message::Ack {
+                    from: self.own_record(),
+                    forward_to,
+                    probe: number,
+                    table: false,
+                    rumors: self.rumors,
+                    reconcile: &[],
+                    starting: self.starting,
+                })
         };
         let ack = incoming.overhead + ack;
         let question = incoming.overhead + self.question_len(incoming, wants_table);

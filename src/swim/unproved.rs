@@ -272,7 +272,7 @@ impl Swim {
         if hides {
             brief_len(&question)
         } else {
-            bare_len(&question)
+            self.home.len() + bare_len(&question)
         }
     }
 
