@@ -134,7 +134,7 @@ pub(super) fn both(
         let port = config.gossip_port.unwrap_or(local_addr.port());
         let addr = SocketAddr::new(local_addr.ip(), port);
         tries -= 1;
-        match Rumors::bind(registry, addr) {
+        match Rumors::bind(registry, addr, config.ring.as_ref()) {
             Ok(gossip) => return Ok((socket, local_addr, Some(gossip))),
             Err(_) if tries > 0 => {}
             Err(error) => return Err(BindError::Gossip { addr, error }),

@@ -7,8 +7,8 @@ use super::merge;
 use super::news::RowKey;
 use super::records::{is_somewhere, member_at};
 use super::row::{NONE, flag};
-use super::send::{Body, Outgoing, bare_len, brief_len};
-use super::unproved::hides_number;
+use super::send::{Body, Outgoing};
+use super::unproved::{bare_len, brief_len, hides_number};
 use super::{Notice, Row, Swim};
 use crate::env::Env;
 use crate::error::Reject;
@@ -317,20 +317,6 @@ impl Swim {
         self.is_probe_number(number) || self.is_cookie(number, incoming.contact())
     }
 
-    /// The name of who answered a probe is compared letter by letter: in its pings another may pass for the one held.
-    fn correct_name(&mut self, incoming: &Incoming<'_>) {
-        let sender = incoming.sender;
-        let is_held = |key: &RowKey| {
-            let row = self.table.get(*key);
-            row.is_some_and(|row| row.incarnation == sender.incarnation)
-        };
-        if let Some(key) = incoming.row.filter(is_held)
-            && !sender.name.is_empty()
-        {
-            self.table.set_name(key, sender.name);
-        }
-    }
-
     /// A direct Ack says something of its sender's rumors, which counts from a proved address only.
     fn on_rumors(
         &mut self,
@@ -590,9 +576,7 @@ impl Swim {
             // A peer that cannot ask for the member table wants it all the same.
             row.set(flag::WANTS_TABLE, !ours);
         }
-        if let Some(former) = self.another_at(key, member.swim_addr()) {
-            self.suspect_replaced(env, former);
-        }
+        self.suspect_former(env, key, member.swim_addr());
         Some(key)
     }
 }

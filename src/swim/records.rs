@@ -198,6 +198,20 @@ impl Swim {
             && (sender.name.is_empty() || row.may_be_named(sender.name))
     }
 
+    /// The name of who answered a probe is compared letter by letter: in its pings another may pass for the one held.
+    pub(super) fn correct_name(&mut self, incoming: &Incoming<'_>) {
+        let sender = incoming.sender;
+        let is_held = |key: &RowKey| {
+            let row = self.table.get(*key);
+            row.is_some_and(|row| row.incarnation == sender.incarnation)
+        };
+        if let Some(key) = incoming.row.filter(is_held)
+            && !sender.name.is_empty()
+        {
+            self.table.set_name(key, sender.name);
+        }
+    }
+
     /// What a fresh record says of a member beyond its health.
     pub(super) fn note_contact(
         &mut self,

@@ -555,17 +555,6 @@ impl Swim {
     }
 }
 
-/// Bytes of a message that carries no memberships.
-pub(super) fn bare_len(message: &Message<'_>) -> usize {
-    Encoder::new(&mut [0; MAX_DATAGRAM_SENT], message).map_or(MAX_DATAGRAM_SENT, |out| out.len())
-}
-
-/// The same, in as few bytes as it can be said.
-pub(super) fn brief_len(message: &Message<'_>) -> usize {
-    Encoder::briefly(&mut [0; MAX_DATAGRAM_SENT], message)
-        .map_or(MAX_DATAGRAM_SENT, |out| out.len())
-}
-
 fn encode_forward(buf: &mut [u8], forward: &Forward, hears_of_v6: bool) -> Option<usize> {
     let harmless = |ip: Option<IpAddr>| hears_of_v6 || !ip.is_some_and(|ip| ip.is_ipv6());
     if !harmless(forward.from.address) {

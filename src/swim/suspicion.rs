@@ -189,17 +189,19 @@ impl Swim {
         env.timers.insert(ask, Timer::SuspicionDue(key))
     }
 
-    /// Another member that is held for living at the address at which this one answered.
-    pub(super) fn another_at(&self, key: RowKey, addr: SocketAddr) -> Option<RowKey> {
-        let is_there = |other: RowKey, row: &Row| {
+    /// The member answered there for the first time: if another one is held for living there, that is gone.
+    pub(super) fn suspect_former(&mut self, env: &mut Env, key: RowKey, addr: SocketAddr) {
+        let me = self.table.me();
+        let is_former = |other: RowKey, row: &Row| {
             other != key
-                && other != self.table.me()
+                && other != me
                 && row.health <= Health::Suspect
                 && self.table.is_at(row, addr)
         };
-        let mut all = self.table.iter();
-        all.find(|(other, row)| is_there(*other, row))
-            .map(|(other, _)| other)
+        let former = self.table.iter().find(|(key, row)| is_former(*key, row));
+        if let Some(former) = former.map(|(former, _)| former) {
+            self.suspect_replaced(env, former);
+        }
     }
 
     /// Another member lives at this one's address: unless it is heard from elsewhere, it is gone. It is asked for its last

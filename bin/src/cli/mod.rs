@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use butterfly::limits::{MAX_NAME, MAX_RUMOR_BYTES};
 use butterfly::text::is_hidden;
-use butterfly::{MemberId, Timing};
+use butterfly::{MemberId, RingName, Timing};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -228,6 +228,9 @@ pub struct RunArgs {
     /// A key of the ring; more than one: the first seals, any opens
     #[arg(long, value_name = "FILE")]
     pub ring_key: Vec<PathBuf>,
+    /// The ring's name, the same at all members: members of other names, or of none, are kept out. It is no secret
+    #[arg(long, value_name = "NAME")]
+    pub ring: Option<RingName>,
     /// A name for people
     #[arg(
         long,
