@@ -122,7 +122,7 @@ impl Gossip {
         }
         let held = self.find(&rumor.id());
         held.is_some_and(|held| {
-            held.version == rumor.version() && held.from_id().is_some_and(|id| id == ring.me())
+            held.version == rumor.version() && held.said_by().is_some_and(|id| id == ring.me())
         })
     }
 

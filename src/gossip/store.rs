@@ -50,7 +50,7 @@ impl Entry {
     }
 
     /// The member that it comes from, if it says so: a client's is none.
-    pub fn from_id(&self) -> Option<MemberId> {
+    pub fn said_by(&self) -> Option<MemberId> {
         read_rumor(&self.bytes).ok()?.from_id.parse().ok()
     }
 
