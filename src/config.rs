@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::limits::MAX_RUMOR_BYTES;
 use crate::member::{Incarnation, MemberId};
+use crate::ring_name::RingName;
 use crate::wire::RingKey;
 
 /// How fast a member probes and how long it waits. All members of a ring should use the same.
@@ -248,6 +249,9 @@ pub struct Config {
     pub persistent: bool,
     /// The ring's keys: the first seals, any opens; none: everything is plain.
     pub ring_keys: Vec<RingKey>,
+    /// The name of its ring, the same at all members: it refuses members of rings of other names or of none, and they it.
+    /// It keeps rings apart that meet because an address is given to another; it is no secret.
+    pub ring: Option<RingName>,
     /// How fast it goes.
     pub timing: Timing,
     /// Where it keeps its id, its incarnation and a snapshot of all members and rumors; `None`: nowhere, so
@@ -272,6 +276,7 @@ impl Config {
             name: String::new(),
             persistent: false,
             ring_keys: Vec::new(),
+            ring: None,
             timing: Timing::lan(),
             data_dir: None,
             store_limit: MAX_RUMOR_BYTES,
@@ -304,6 +309,8 @@ pub struct NodeConfig {
     pub persistent: bool,
     /// The first seals, any opens; none: everything is plain.
     pub ring_keys: Vec<RingKey>,
+    /// The name of its ring: see [`Config::ring`].
+    pub ring: Option<RingName>,
     /// How fast it goes; taken as [`Timing::sane`] makes it.
     pub timing: Timing,
     /// Bytes of rumors that it holds at most, and at most [`MAX_RUMOR_BYTES`].
@@ -326,6 +333,7 @@ impl NodeConfig {
             gossip_port: 0,
             persistent: false,
             ring_keys: Vec::new(),
+            ring: None,
             timing: Timing::lan(),
             store_limit: MAX_RUMOR_BYTES,
             random_seed,

@@ -89,6 +89,9 @@ pub enum Reject {
     /// nowhere: it was held for a while.
     #[error("an election's candidate is not known to run a service of the group")]
     UnknownCandidate,
+    /// Its sender belongs to another ring: see [`Event::OtherRing`](crate::Event::OtherRing).
+    #[error("its sender belongs to another ring, or says no ring's name")]
+    OtherRing,
 }
 
 impl Reject {
@@ -119,6 +122,7 @@ impl Reject {
         Reject::BadFilename,
         Reject::BadVersion,
         Reject::UnknownCandidate,
+        Reject::OtherRing,
     ];
 
     /// Its name in counters: lowercase, words joined by `_`.
@@ -149,6 +153,7 @@ impl Reject {
             Reject::BadFilename => "bad_filename",
             Reject::BadVersion => "bad_version",
             Reject::UnknownCandidate => "unknown_candidate",
+            Reject::OtherRing => "other_ring",
         }
     }
 }

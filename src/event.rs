@@ -60,6 +60,16 @@ pub enum Event {
         /// The id from now on.
         id: MemberId,
     },
+    /// A member of another ring sent a message: neither takes the other in. Told of each source once.
+    #[non_exhaustive]
+    OtherRing {
+        /// Where it is.
+        from: SocketAddr,
+        /// Whether its ring has a name at all.
+        named: bool,
+        /// The name of its ring, as it says it: text that others wrote. Empty: not in this message.
+        theirs: String,
+    },
     /// Another member uses this member's id: both will be refuted and raised for ever until one stops.
     IdConflict {
         /// Where the other one sends from.
@@ -75,6 +85,18 @@ pub enum Event {
     /// A copy of the ring's took the place of what the disk held, which said something else in the same version: the
     /// disk is damaged, or what it held is old. [`RumorChanged`](Event::RumorChanged) comes, too.
     RumorCorrected(Arc<RumorId>),
+    /// A configuration or file that this member's user gave it lost against another of the same version, which somebody
+    /// gave another member at the same time; all members keep that one.
+    /// [`RumorChanged`](Event::RumorChanged) comes, too.
+    #[non_exhaustive]
+    RumorOverruled {
+        /// Which one.
+        id: Arc<RumorId>,
+        /// The version of both.
+        version: u64,
+        /// The member that was given the other one, if it says so.
+        winner: Option<MemberId>,
+    },
     /// A rumor is held no more: its member departed, or nobody vouches for an election's candidate, or too many were
     /// removed.
     RumorGone(Arc<RumorId>),
@@ -117,6 +139,8 @@ pub enum Cause {
     },
     /// It answered neither this member's ping nor those of others.
     ProbeFailed,
+    /// Another member answered a ping at its address.
+    AddressTaken,
     /// Nobody vouched for it in time.
     SuspicionTimeout,
     /// Others say it is dead, and it did not answer for itself in time.
@@ -136,6 +160,7 @@ impl fmt::Display for Cause {
             Cause::ItsLeave => f.write_str("it said that it leaves"),
             Cause::Record { via } => write!(f, "heard from {via}"),
             Cause::ProbeFailed => f.write_str("it answered neither a ping nor those of others"),
+            Cause::AddressTaken => f.write_str("another member answered at its address"),
             Cause::SuspicionTimeout => f.write_str("nobody vouched for it in time"),
             Cause::VerdictBelieved => f.write_str("others say so, and it did not answer"),
             Cause::DeadTooLong => f.write_str("it was dead for too long"),

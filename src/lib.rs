@@ -62,7 +62,7 @@
 //! | [`config`] | [`Config`] and [`Timing`], with presets |
 //! | [`limits`] | every cap, with its reason |
 //! | [`error`], [`event`], [`stats`], [`trace`] | what goes wrong, what happens, how often, and in every detail |
-//! | [`member`], [`rumor`], [`time`] | the nouns |
+//! | [`member`], [`rumor`], [`ring_name`], [`time`] | the nouns |
 //! | [`text`] | what of a text from the network people may see, and which names there are |
 //! | `wire` | bytes ⇄ messages |
 //! | `swim` | membership and failure detection |
@@ -88,6 +88,7 @@ pub mod member;
 mod net;
 pub mod node;
 mod ring;
+pub mod ring_name;
 pub mod rumor;
 pub mod sim;
 pub mod stats;
@@ -111,6 +112,7 @@ pub use net::{
     BindError, Butterfly, GossipStats, Handle, InjectError, Injector, Pinger, Pong, trim_memory,
 };
 pub use node::Node;
+pub use ring_name::RingName;
 pub use rumor::{
     Election, ElectionStatus, Rumor, RumorId, RumorKind, Service, ServiceConfig, ServiceFile,
     ServiceGroup, SysInfo,

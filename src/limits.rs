@@ -18,6 +18,12 @@ pub const MAX_MEMBERS: usize = 131_072;
 /// Bytes of a member's name: enough for a host name's first label, little enough to ride in every message.
 pub const MAX_NAME: usize = 32;
 
+/// Bytes of a ring's name.
+pub const MAX_RING_NAME: usize = 32;
+
+/// Sources of messages of other rings that were told of; then all are told of anew.
+pub const MAX_FOREIGNERS: usize = 1_024;
+
 /// Ids on the block list.
 pub const MAX_BLOCKED: usize = 1_024;
 
@@ -186,6 +192,9 @@ pub const MAX_GONE: usize = 1_024;
 /// Members that are not known here and that others hold for Confirmed, remembered so that their services stay: as many
 /// as die in a large ring while they count as dead; those on top lose their services here until they are known.
 pub const MAX_DEAD_STRANGERS: usize = 16_384;
+
+/// Members that are not known here and whose services stay dropped; those on top may be taken up once more.
+pub const MAX_GHOSTS: usize = 16_384;
 
 /// Members that can be gone for good at the same time, as far as one member remembers.
 pub const MAX_EXILED: usize = 65_536;

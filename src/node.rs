@@ -32,6 +32,7 @@ use crate::gossip::Gossip;
 use crate::journal::Journal;
 use crate::limits::{MAX_BLOCKED, MAX_DATAGRAM_RECEIVED, MAX_DATAGRAM_SENT, MAX_SEEDS};
 use crate::member::{Health, Incarnation, Member, MemberId, unreachable_address};
+use crate::ring_name::RingName;
 use crate::stats::Stats;
 use crate::swim::Swim;
 use crate::time::Time;
@@ -130,6 +131,11 @@ impl Node {
     /// Its id.
     pub fn id(&self) -> MemberId {
         self.swim.id()
+    }
+
+    /// The name of the ring that it belongs to.
+    pub fn ring(&self) -> Option<&RingName> {
+        self.swim.ring()
     }
 
     /// The node's time: the driver's, less what its loop slept through, and by what its clock was set back.

@@ -60,6 +60,7 @@ const REJECTED: [&str; Reject::ALL.len()] = [
     "rejected_bad_filename",
     "rejected_bad_version",
     "rejected_unknown_candidate",
+    "rejected_other_ring",
 ];
 
 /// How large something is, and how large it may be.

@@ -247,6 +247,52 @@ fn status(sim: &Sim, member: Index) -> ElectionStatus {
 }
 
 #[test]
+fn nobody_leads_a_group_whose_last_instance_withdrew_and_the_next_one_does() {
+    for seed in 0..SEEDS {
+        let mut sim = Sim::new(SimConfig::new(seed));
+        sim.start_ring(4);
+        assert!(sim.run_until(secs(60.0), |sim| sim.all_agree()));
+        (0..2).for_each(|member| announce(&mut sim, member, &group()));
+        sim.run_for(secs(3.0));
+        start_all(&mut sim, 2);
+        let (leader, term) = elected(&mut sim, 30.0);
+        assert_eq!(leader, id_of(1), "seed {seed}");
+        let withdraw = |sim: &mut Sim, member: Index| {
+            sim.command(member, |node, now| {
+                assert!(node.withdraw(now, &group()).unwrap())
+            });
+        };
+        withdraw(&mut sim, 0);
+        sim.run_for(secs(3.0));
+        withdraw(&mut sim, 1);
+        let leads = |sim: &Sim, member: Index| {
+            let view = sim.node(member).election(RumorKind::Election, &group());
+            view.and_then(|view| view.leader())
+        };
+        let nobody = |sim: &Sim| sim.up().all(|member| leads(sim, member).is_none());
+        assert!(
+            sim.run_until(secs(5.0), nobody),
+            "seed {seed}: {}",
+            told(&sim)
+        );
+        sim.run_for(secs(60.0));
+        assert!(
+            nobody(&sim) && sim.same_rumors(),
+            "seed {seed}: {}",
+            told(&sim)
+        );
+        // A newcomer hears that, too, and who joins the group leads it.
+        let newcomer = sim.start();
+        sim.join(newcomer, 3);
+        sim.run_for(secs(10.0));
+        assert_eq!(leads(&sim, newcomer), None, "seed {seed}");
+        announce(&mut sim, newcomer, &group());
+        let (leader, next) = elected(&mut sim, 30.0);
+        assert!(leader == id_of(newcomer) && next > term, "seed {seed}");
+    }
+}
+
+#[test]
 fn in_a_split_the_side_with_quorum_elects_and_after_it_all_agree() {
     let (mut most_terms, mut worst) = (0, 0.0_f64);
     for seed in 0..SEEDS {

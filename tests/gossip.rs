@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use butterfly::sim::{Index, Sim, SimConfig};
 use butterfly::wire::{encode_rumor, seal_into};
-use butterfly::{Incarnation, Rumor, RumorId, ServiceConfig, ServiceGroup};
+use butterfly::{Event, Incarnation, Rumor, RumorId, ServiceConfig, ServiceGroup};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
@@ -35,6 +35,50 @@ fn ring(seed: u64, members: usize) -> Sim {
     assert!(sim.run_until(secs(60.0), |sim| sim.all_agree()));
     sim.run_for(secs(5.0));
     sim
+}
+
+#[test]
+fn two_next_versions_at_once_end_as_one_and_the_loser_says_so() {
+    for seed in 0..SEEDS {
+        let mut sim = ring(seed, 8);
+        let group = group("redis");
+        for (member, text) in [(2, "one"), (5, "another")] {
+            let group = group.clone();
+            sim.command(member, move |node, now| {
+                let version = node
+                    .next_version(&RumorId::config(&group), 0, false)
+                    .unwrap();
+                let config = ServiceConfig::new(group, version, text);
+                node.apply_config(now, config).unwrap();
+            });
+        }
+        let mut losers = Vec::new();
+        let agreed = sim.run_until(secs(30.0), |sim| {
+            sim.same_rumors() && sim.node(0).rumor_count() == 1
+        });
+        assert!(agreed, "seed {seed}");
+        for member in 0..8 {
+            for (_, event) in sim.take_events(member) {
+                if let Event::RumorOverruled {
+                    winner, version, ..
+                } = event
+                {
+                    losers.push((member, winner, version));
+                }
+            }
+        }
+        let held = sim.node(0).rumor(&RumorId::config(&group)).unwrap();
+        let Some(Rumor::ServiceConfig(held)) = held.rumor() else {
+            panic!("seed {seed}");
+        };
+        let (loser, winner) = if held.config == b"one" {
+            (5, 2)
+        } else {
+            (2, 5)
+        };
+        let winner = Some(sim.id(winner));
+        assert_eq!(losers, [(loser, winner, 1)], "seed {seed}");
+    }
 }
 
 /// In how many rounds of a second the original's scheme reaches everybody: each member takes, once a second,

@@ -8,6 +8,8 @@ mod disk;
 mod elections;
 #[allow(dead_code)]
 mod harness;
+#[path = "meshes/rings.rs"]
+mod rings;
 #[path = "meshes/spread.rs"]
 mod spread;
 #[path = "meshes/strangers.rs"]

@@ -528,3 +528,63 @@ fn a_clock_that_is_set_back_stops_nothing() {
     }
     assert_eq!((bench.node.stats().lags, bench.node.counts().alive), (0, 6));
 }
+
+#[test]
+fn whoever_answers_a_probe_in_the_place_of_another_has_that_asked_for_its_last_word() {
+    let peers: Vec<_> = (1..=5).map(Peer::ours).collect();
+    let (target, living) = (peers[0], &peers[1..]);
+    let tenant = Peer {
+        id: id(77),
+        ..target
+    };
+    let probed = || {
+        let mut bench = Bench::timed(doubtful());
+        bench.meet(&peers);
+        let ping = bench.until_pinged(&target, living);
+        (bench, ping.probe)
+    };
+    // A helper's Ack, one with another number, and one from elsewhere say nothing.
+    let (mut bench, probe) = probed();
+    bench.feed(&living[0], living[0].ack(probe), &[]);
+    bench.feed(&tenant, tenant.ack(probe ^ 1), &[]);
+    bench.feed(&tenant.at("10.0.0.99:9000"), tenant.ack(probe), &[]);
+    bench.feed(&tenant.at("10.0.0.1:9009"), tenant.ack(probe), &[]);
+    assert_eq!(bench.health(&target), Some(Health::Alive));
+
+    let (mut bench, probe) = probed();
+    bench.drain();
+    bench.sent();
+    bench.feed(&tenant, tenant.ack(probe), &[]);
+    assert_eq!(bench.health(&target), Some(Health::Suspect));
+    bench.drain();
+    let sent = bench.sent();
+    assert!(
+        pings(&sent).iter().any(|ping| ping.to == target.addr),
+        "{sent:?}"
+    );
+    assert!(!ping_reqs(&sent).is_empty(), "{sent:?}");
+    let until = bench
+        .node
+        .member(target.id)
+        .unwrap()
+        .suspicion
+        .unwrap()
+        .until;
+    assert_eq!(until, bench.now + doubtful().verdict_timeout);
+    let events = bench.events();
+    let why = |event: &Event| {
+        matches!(
+            event,
+            Event::MemberChanged {
+                cause: Cause::AddressTaken,
+                ..
+            }
+        )
+    };
+    assert!(events.iter().any(why), "{events:?}");
+    // It moved, and says so in time.
+    let moved = target.at("10.0.0.98:9000").incarnated(6);
+    bench.meet(&[moved]);
+    bench.advance_with_living(secs(10.0), &[&[moved], living].concat());
+    assert_eq!(bench.health(&moved), Some(Health::Alive));
+}

@@ -416,3 +416,86 @@ fn a_store_that_is_full_says_how_full_and_what_helps() {
     let gauge = bench.node.sizes().find(|gauge| gauge.name == "rumor_bytes");
     assert_eq!(gauge.map(|gauge| gauge.most), Some(64 << 10));
 }
+
+#[test]
+fn the_next_version_follows_the_one_held() {
+    let mut bench = bench();
+    let (now, id) = (bench.now, RumorId::config(&group("default")));
+    let next = |bench: &Bench, at_least, forced| bench.node.next_version(&id, at_least, forced);
+    assert_eq!(next(&bench, 0, false), Ok(1), "nothing is held");
+    assert_eq!(next(&bench, 1_900_000_000, false), Ok(1_900_000_000));
+    // Two at once, and two within a second.
+    for (at_least, expected) in [(0, 1), (0, 2), (1_900, 1_900), (1_900, 1_901), (0, 1_902)] {
+        let version = next(&bench, at_least, false).unwrap();
+        assert_eq!(version, expected);
+        let config = config("default", version, "a");
+        bench.node.apply_config(now, config).unwrap();
+    }
+    // A clock that ran ahead, elsewhere.
+    bench.hear(
+        &Rumor::ServiceConfig(config("default", 5_000, "b")),
+        self::id(3),
+    );
+    assert_eq!(next(&bench, 1_950, false), Ok(5_001));
+    assert_eq!(bench.node.remove_config(now, &group("default")), Ok(true));
+    assert_eq!(
+        next(&bench, 0, false),
+        Ok(5_002),
+        "a removal is a version, too"
+    );
+    // What is stuck can only be forced, from the beginning.
+    bench.hear(
+        &Rumor::ServiceConfig(config("default", MAX_VERSION, "c")),
+        self::id(3),
+    );
+    assert_eq!(
+        next(&bench, 0, false),
+        Err(CommandError::Stuck { held: MAX_VERSION })
+    );
+    assert_eq!(next(&bench, 7, true), Ok(7));
+    assert_eq!(
+        next(&bench, MAX_VERSION + 1, true),
+        Err(CommandError::Beyond {
+            given: MAX_VERSION + 1
+        })
+    );
+}
+
+#[test]
+fn who_is_overruled_in_its_own_version_says_so() {
+    let mut bench = bench();
+    let now = bench.now;
+    let overruled = |bench: &mut Bench| {
+        let events = bench.events().into_iter();
+        let all: Vec<_> = events
+            .filter_map(|event| match event {
+                Event::RumorOverruled {
+                    id,
+                    version,
+                    winner,
+                    ..
+                } => Some((id.id.to_string(), version, winner)),
+                _ => None,
+            })
+            .collect();
+        all
+    };
+    bench
+        .node
+        .apply_config(now, config("default", 1, "b"))
+        .unwrap();
+    bench.node.apply_file(now, file("f", 1, 5)).unwrap();
+    // One that loses, one that is newer, and one of the same content are no loss.
+    bench.hear(&Rumor::ServiceConfig(config("default", 1, "a")), id(3));
+    bench.hear(&Rumor::ServiceConfig(config("default", 1, "b")), id(3));
+    bench.hear(&Rumor::ServiceFile(file("f", 2, 5)), id(3));
+    bench.hear(&Rumor::ServiceFile(file("f", 2, 9)), id(4));
+    assert_eq!(overruled(&mut bench), []);
+    bench.hear(&Rumor::ServiceConfig(config("default", 1, "c")), id(3));
+    assert_eq!(
+        overruled(&mut bench),
+        [("service_config".to_owned(), 1, Some(id(3)))]
+    );
+    bench.hear(&Rumor::ServiceConfig(config("default", 1, "d")), id(4));
+    assert_eq!(overruled(&mut bench), [], "it was another's that lost");
+}

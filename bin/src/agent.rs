@@ -23,6 +23,10 @@ use crate::view::{Counts, Rumors, Status};
 
 /// How many changes of members are logged in a second.
 const MOST_CHANGES: u32 = 50;
+/// How many configurations and files are logged in [`SELDOM`] that lost against others of their version.
+const MOST_OVERRULED: u32 = 10;
+/// How many members of other rings are logged in [`SELDOM`].
+const MOST_FOREIGNERS: u32 = 10;
 /// The pause between two lines that say the same of this member.
 const SELDOM: Duration = Duration::from_secs(10);
 /// How many peers are named in one line.
@@ -44,6 +48,8 @@ pub struct Agent {
     refuted: Throttle,
     lagged: Throttle,
     corrected: Throttle,
+    overruled: Throttle,
+    foreigners: Throttle,
     solitude: Solitude,
     memory: Memory,
     log: Log,
@@ -72,6 +78,8 @@ impl Agent {
             refuted: Throttle::new(1, SELDOM),
             lagged: Throttle::new(1, SELDOM),
             corrected: Throttle::new(1, SELDOM),
+            foreigners: Throttle::new(MOST_FOREIGNERS, SELDOM),
+            overruled: Throttle::new(MOST_OVERRULED, SELDOM),
             solitude: Solitude::default(),
             memory: Memory::default(),
             log,
@@ -180,6 +188,7 @@ impl Agent {
         Status {
             id: me.member.id.to_string(),
             name: me.name.to_owned(),
+            ring: node.ring().map(ToString::to_string),
             address: me.member.swim_addr(),
             listening: self.member.local_addr(),
             incarnation: me.member.incarnation.get(),
@@ -242,6 +251,17 @@ impl Agent {
                 }
             }
             Event::SeedDue { seed } => self.seeds.due(seed),
+            // Each source is told of once, by an event of its own.
+            Event::Rejected {
+                reason: Reject::OtherRing,
+                ..
+            } => {}
+            Event::OtherRing {
+                from,
+                named,
+                theirs,
+                ..
+            } => self.log_foreigner(from, named, &theirs),
             Event::Rejected {
                 reason,
                 from,
@@ -286,6 +306,24 @@ impl Agent {
                     );
                 }
             }
+            Event::RumorOverruled {
+                id,
+                version,
+                winner,
+                ..
+            } => {
+                if let Some(more) = self.overruled.admit_with_count(Instant::now()) {
+                    let whose = winner.map_or("a client's".to_owned(), |id| {
+                        format!("that of {}", self.who(id))
+                    });
+                    warn!(
+                        "{}: incarnation {version} was given to two members at once, and {whose} won: what this member was \
+                         given is lost; give it again if it is to hold{}",
+                        rumor(&id),
+                        and_more(more)
+                    );
+                }
+            }
             Event::RumorGone(id) => self.log_news(format_args!("{}: gone", rumor(&id))),
             Event::LeaderElected {
                 kind,
@@ -302,6 +340,27 @@ impl Agent {
             Event::Expelled => self.expelled = true,
             other => debug!("{other:?}"),
         }
+    }
+
+    /// One line for each member of another ring, unless there are too many.
+    fn log_foreigner(&mut self, from: SocketAddr, named: bool, theirs: &str) {
+        let Some(more) = self.foreigners.admit_with_count(Instant::now()) else {
+            return;
+        };
+        let theirs = match (named, theirs) {
+            (false, _) => "a ring without a name".to_owned(),
+            (true, "") => "a ring of another name".to_owned(),
+            (true, name) => format!("ring {name:?}"),
+        };
+        let ours = match self.member.node().ring() {
+            Some(name) => format!("ring {:?}", name.as_str()),
+            None => "a ring without a name".to_owned(),
+        };
+        warn!(
+            "the member at {from} belongs to {theirs}, and this one to {ours}: neither takes the other in (all members of a \
+             ring need the same --ring){}",
+            and_more(more)
+        );
     }
 
     /// One line a transition, with its cause, unless there are too many.
@@ -432,6 +491,9 @@ impl Agent {
         info!("member {} listens on {listening}", me.member.id);
         if !me.name.is_empty() {
             info!("its name is {}", me.name);
+        }
+        if let Some(ring) = self.member.node().ring() {
+            info!("its ring is {ring}");
         }
         if me.member.swim_addr() != listening {
             info!("it tells others that it is at {}", me.member.swim_addr());

@@ -89,30 +89,29 @@ pub fn config(command: &ConfigCommand) -> Result<(), Failure> {
 }
 
 fn apply_config(args: &ConfigApplyArgs) -> Result<(), Failure> {
-    let config = &args.config;
-    let text = body::read(&config.file)?;
+    let text = body::read(&args.file)?;
     if text.is_empty() {
-        let path = config.file.display();
+        let path = args.file.display();
         return Err(Failure::failed(format_args!(
             "{path} is empty, and an empty configuration is none: \"butterfly config remove {}\" removes the one there is",
-            config.group
+            args.group
         )));
     }
     let client = Client::new(&args.gateway)?;
-    let incarnation = config.incarnation.to_string();
     let path = path(
         "/config",
         &[
-            ("group", config.group.as_str()),
-            ("incarnation", &incarnation),
+            ("group", args.group.as_str()),
+            ("incarnation", &args.version.to_string()),
             ("force", &args.force.to_string()),
         ],
     );
-    client.upload(&path, &text)?;
+    let answer = client.upload(&path, &text)?;
     output::tell(&format!(
-        "{} tells the ring: configuration of {}, incarnation {incarnation}",
+        "{} tells the ring: configuration of {}, incarnation {}",
         client.gateway(),
-        config.group
+        args.group,
+        answer.get("incarnation").unwrap_or(&Value::Null)
     ));
     Ok(())
 }
@@ -154,34 +153,33 @@ pub fn file(command: &FileCommand) -> Result<(), Failure> {
 }
 
 fn upload_file(args: &FileUploadArgs) -> Result<(), Failure> {
-    let file = &args.file;
-    let name = body::name(&file.file, file.name.as_deref())?;
-    let bytes = body::read(&file.file)?;
+    let name = body::name(&args.file, args.name.as_deref())?;
+    let bytes = body::read(&args.file)?;
     if bytes.is_empty() {
-        let path = file.file.display();
+        let path = args.file.display();
         return Err(Failure::failed(format_args!(
             "{path} is empty, and an empty file is none: \"butterfly file remove {} {}\" removes the one there is",
-            file.group, name
+            args.group, name
         )));
     }
     let client = Client::new(&args.gateway)?;
-    let incarnation = file.incarnation.to_string();
     let path = path(
         "/file",
         &[
-            ("group", file.group.as_str()),
+            ("group", args.group.as_str()),
             ("name", &name),
-            ("incarnation", &incarnation),
+            ("incarnation", &args.version.to_string()),
             ("force", &args.force.to_string()),
         ],
     );
-    client.upload(&path, &bytes)?;
+    let answer = client.upload(&path, &bytes)?;
     output::tell(&format!(
-        "{} tells the ring: file {} of {}, {}, incarnation {incarnation}",
+        "{} tells the ring: file {} of {}, {}, incarnation {}",
         client.gateway(),
         name,
-        file.group,
-        output::count(bytes.len(), "byte")
+        args.group,
+        output::count(bytes.len(), "byte"),
+        answer.get("incarnation").unwrap_or(&Value::Null)
     ));
     Ok(())
 }

@@ -86,7 +86,7 @@ fn read_config(config: &ConfigBody) -> Result<ServiceConfig, Failure> {
     let bytes = body::read(&config.file)?;
     Ok(ServiceConfig::new(
         config.group.clone(),
-        config.incarnation,
+        config.version,
         bytes,
     ))
 }
@@ -96,7 +96,7 @@ fn read_file(file: &FileBody) -> Result<ServiceFile, Failure> {
     let bytes = body::read(&file.file)?;
     Ok(ServiceFile::new(
         file.group.clone(),
-        file.incarnation,
+        file.version,
         name,
         bytes,
     ))

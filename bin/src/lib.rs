@@ -32,6 +32,7 @@ mod store;
 mod sys_info;
 mod table;
 mod timing;
+mod version;
 mod view;
 
 use std::io::{self, Write};

@@ -301,6 +301,7 @@ fn config(args: &RunArgs) -> Result<Config, Failure> {
     config.timing = timing::changed(args.timing.clone(), &args.set)?;
     config.data_dir = args.data_dir.clone();
     config.store_limit = args.store_limit;
+    config.ring = args.ring.clone();
     Ok(config)
 }
 

@@ -198,6 +198,10 @@ pub fn status(status: &Status, names: &HashMap<String, String>) -> String {
     let lines = [
         ("id", status.id.clone()),
         ("name", name),
+        (
+            "ring",
+            status.ring.clone().unwrap_or_else(|| "no name".into()),
+        ),
         ("address", status.address.to_string()),
         ("listening", status.listening.to_string()),
         ("incarnation", status.incarnation.to_string()),
@@ -292,6 +296,7 @@ pub mod tests {
         Status {
             id: "1a".repeat(16),
             name: "web".into(),
+            ring: None,
             address: ([10, 0, 0, 2], 9638).into(),
             listening: ([10, 0, 0, 2], 9638).into(),
             incarnation: 3,

@@ -126,6 +126,9 @@ impl Rumors {
 pub struct Status {
     pub id: String,
     pub name: String,
+    /// The name of its ring, if it has one.
+    #[serde(default)]
+    pub ring: Option<String>,
     /// Where others reach it.
     pub address: SocketAddr,
     /// Where it listens.

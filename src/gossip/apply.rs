@@ -26,6 +26,16 @@ pub(super) fn is_stuck(version: u64) -> bool {
     version > MAX_VERSION - MAX_LEAP
 }
 
+/// The version above what is held, or `at_least` if that is more.
+fn version_above(held: Option<u64>, at_least: u64) -> Result<u64, CommandError> {
+    let next = held.map_or(1, |held| held.saturating_add(1)).max(at_least);
+    match held {
+        Some(held) if held >= MAX_VERSION => Err(CommandError::Stuck { held }),
+        _ if next > MAX_VERSION => Err(CommandError::Beyond { given: next }),
+        _ => Ok(next),
+    }
+}
+
 /// Whether a command may go from the version that is held, or from nothing, to the one given.
 fn check_version(held: Option<u64>, given: u64, leap: Leap) -> Result<(), CommandError> {
     if given > MAX_VERSION {
@@ -196,6 +206,18 @@ impl Gossip {
         done
     }
 
+    /// The version of a configuration or file that would follow what is held, or `at_least` if that is more. If it is to
+    /// be forced, it does not count what is held if that is stuck.
+    pub fn next_version(
+        &self,
+        id: &RumorId,
+        at_least: u64,
+        forced: bool,
+    ) -> Result<u64, CommandError> {
+        let held = self.find(id).map(|held| held.version);
+        version_above(held.filter(|held| !forced || !is_stuck(*held)), at_least)
+    }
+
     /// A group's configuration.
     pub fn apply_config(
         &mut self,
@@ -232,22 +254,19 @@ impl Gossip {
         let Some(mut rumor) = held.and_then(Entry::rumor) else {
             return Ok(false);
         };
-        let held = rumor.version();
+        let next = version_above(Some(rumor.version()), 0)?;
         match &mut rumor {
             Rumor::ServiceConfig(config) => {
-                config.incarnation += 1;
+                config.incarnation = next;
                 config.encrypted = false;
                 config.config.clear();
             }
             Rumor::ServiceFile(file) => {
-                file.incarnation += 1;
+                file.incarnation = next;
                 file.encrypted = false;
                 file.body.clear();
             }
             _ => return Ok(false),
-        }
-        if rumor.version() > MAX_VERSION {
-            return Err(CommandError::Stuck { held });
         }
         self.publish(env, ring, &rumor, Leap::Any)?;
         Ok(true)

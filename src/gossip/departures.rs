@@ -10,7 +10,7 @@ use super::store::{Place, Put};
 use super::{Effect, Gossip};
 use crate::env::Env;
 use crate::error::Reject;
-use crate::limits::{MAX_DEAD_STRANGERS, MAX_EXILED, MAX_TOMBSTONES};
+use crate::limits::{MAX_DEAD_STRANGERS, MAX_EXILED, MAX_GHOSTS, MAX_TOMBSTONES};
 use crate::member::MemberId;
 use crate::ring::{Peer, Ring};
 use crate::rumor::{Rumor, RumorId};
@@ -31,6 +31,9 @@ pub(super) struct Departures {
     /// Members that are not known here, and that others hold for Confirmed, with when they said so last: their services
     /// count for all until they are Departed.
     dead_strangers: BTreeMap<MemberId, Time>,
+    /// Members that are not known here, and of which services were dropped as they are gone, since when:
+    /// whoever still holds them would have everybody take them up again.
+    ghosts: BTreeMap<MemberId, Time>,
     /// No departure is told again before then.
     next_reminder: Time,
     /// No member that is gone for good is answered before then.
@@ -46,6 +49,7 @@ impl Departures {
             among_buried: BTreeSet::new(),
             strays: BTreeSet::new(),
             dead_strangers: BTreeMap::new(),
+            ghosts: BTreeMap::new(),
             next_reminder: Time::ZERO,
             next_answer: Time::ZERO,
         }
@@ -68,6 +72,17 @@ impl Departures {
 
     pub fn is_dead_stranger(&self, id: &MemberId) -> bool {
         self.dead_strangers.contains_key(id)
+    }
+
+    /// Members whose services stay dropped while nobody knows them.
+    pub fn ghosts(&self) -> usize {
+        self.ghosts.len()
+    }
+
+    fn add_ghost(&mut self, now: Time, member: MemberId) {
+        if self.ghosts.len() < MAX_GHOSTS || self.ghosts.contains_key(&member) {
+            self.ghosts.insert(member, now);
+        }
     }
 
     fn count(&self) -> usize {
@@ -165,6 +180,9 @@ impl Gossip {
         };
         let lost: BTreeSet<MemberId> = self.store.service_members().filter(is_lost).collect();
         self.departures.dead_strangers = dead;
+        let lasts = self.refusal() * 2;
+        let ghosts = &mut self.departures.ghosts;
+        ghosts.retain(|_, since| env.now.since(*since) < lasts);
         let before = std::mem::replace(&mut self.departures.strays, lost);
         let gone: Vec<MemberId> = self
             .departures
@@ -182,11 +200,38 @@ impl Gossip {
                 self.refuse(env, hash);
             }
             self.retire_services(env, member);
+            self.departures.add_ghost(env.now, member);
         }
+    }
+
+    /// A service was heard of whose member is not known here. Whether it is one that was dropped because that is gone: it
+    /// is not taken up again before the member is known.
+    pub(super) fn is_ghost(&self, member: &MemberId) -> bool {
+        self.departures.ghosts.contains_key(member)
+    }
+
+    /// Somebody holds a service of a member that departed: that is told again, at most once a period.
+    pub(super) fn remind_of_gone(&mut self, env: &Env, member: MemberId) {
+        if env.now >= self.departures.next_reminder {
+            self.departures.next_reminder = env.now + self.timing.period;
+            self.effects.push_back(Effect::Remind(member));
+        }
+    }
+
+    /// The member is known: its services count.
+    pub(super) fn lay_ghost(&mut self, member: &MemberId) {
+        self.departures.ghosts.remove(member);
     }
 
     /// Others hold a member for Confirmed that is not known here.
     pub fn stranger_dead(&mut self, env: &Env, member: MemberId) {
+        // That may be older than what had its services dropped.
+        let refusal = self.refusal();
+        let ghost = self.departures.ghosts.get(&member);
+        if ghost.is_some_and(|since| env.now.since(*since) < refusal) {
+            return;
+        }
+        self.departures.ghosts.remove(&member);
         let dead = &mut self.departures.dead_strangers;
         if dead.len() < MAX_DEAD_STRANGERS || dead.contains_key(&member) {
             dead.insert(member, env.now);
@@ -196,6 +241,7 @@ impl Gossip {
     /// Others say that a member is Departed that is not known here: its services are gone.
     pub fn stranger_gone(&mut self, env: &mut Env, member: MemberId) {
         self.departures.dead_strangers.remove(&member);
+        self.departures.add_ghost(env.now, member);
         self.retire_services(env, member);
     }
 

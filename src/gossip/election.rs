@@ -140,7 +140,11 @@ pub(super) fn next(held: &Election, outlook: &Outlook) -> Next {
         return restart(held, outlook, suitability(outlook));
     }
     if is_finished(held) {
-        return Next::Nothing;
+        // Who led and withdrew the group's last service leads nobody. Others begin a new term as soon as they join.
+        return match outlook.role {
+            Role::Withdrawn if mine && outlook.electorate.is_empty() => restart(held, outlook, 0),
+            _ => Next::Nothing,
+        };
     }
     let said = set_status(vote(held, outlook), outlook);
     if said == *held {
@@ -336,7 +340,7 @@ mod tests {
                     "w" => Role::Withdrawn,
                     _ => Role::Member,
                 },
-                electorate: members(row[2]),
+                electorate: members(row[2].trim_matches('-')),
                 population: row[3].parse().unwrap(),
                 suitability: row[1].parse().unwrap_or(0),
                 candidate,

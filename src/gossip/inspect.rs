@@ -4,14 +4,14 @@ use std::hash::{Hash, Hasher};
 
 use super::Gossip;
 use crate::limits::{
-    MAX_CANDIDATE_BYTES, MAX_CANDIDATES, MAX_DEAD_STRANGERS, MAX_DEBTORS, MAX_EXILED,
+    MAX_CANDIDATE_BYTES, MAX_CANDIDATES, MAX_DEAD_STRANGERS, MAX_DEBTORS, MAX_EXILED, MAX_GHOSTS,
     MAX_QUEUED_PUSHES, MAX_REMOVED, MAX_RESETS, MAX_RUMORS, MAX_TOMBSTONES, MAX_WANTED,
 };
 use crate::stats::Gauge;
 
 impl Gossip {
     /// Everything that grows, with its cap.
-    pub fn sizes(&self) -> [Gauge; 21] {
+    pub fn sizes(&self) -> [Gauge; 22] {
         let (pushes, talks) = self.outbox.queued();
         let (wanted, refused) = self.reconciling.remembered();
         let (debts, newcomers, greeted) = self.arrears.remembered();
@@ -39,6 +39,7 @@ impl Gossip {
                 self.departures.dead_strangers(),
                 MAX_DEAD_STRANGERS,
             ),
+            Gauge::new("ghosts", self.departures.ghosts(), MAX_GHOSTS),
             Gauge::new(
                 "elections",
                 self.elections.followed(),

@@ -75,6 +75,8 @@ pub(crate) enum Effect {
     Expelled,
     /// This member's services have no version left: it takes a new id. Its user may have asked for what needs that.
     Renew { at_once: bool },
+    /// Others hold services of a member that departed: that is news again.
+    Remind(MemberId),
     /// A member is given up, so that it does not count in its group any more.
     GiveUp(MemberId),
 }
@@ -193,6 +195,9 @@ impl Gossip {
         to: Health,
     ) {
         let came = to <= Health::Suspect && from.is_none_or(|from| from >= Health::Confirmed);
+        if from.is_none() {
+            self.lay_ghost(&id);
+        }
         if came {
             self.reconciling.forget_refused();
             self.may_follow(ring, id);

@@ -1,9 +1,12 @@
 //! What a rumor does that was heard.
 
+use std::sync::Arc;
+
 use super::Gossip;
 use super::store::{Hashed, Put, content_hash};
 use crate::env::Env;
 use crate::error::Reject;
+use crate::event::Event;
 use crate::member::Health;
 use crate::ring::Ring;
 use crate::rumor::{Rumor, RumorKind, ServiceGroup};
@@ -63,6 +66,13 @@ impl Gossip {
             }
             Rumor::Service(service) if ring.health(&service.member) == Some(Health::Departed) => {
                 env.journal.stats.rumors_stale += 1;
+                self.remind_of_gone(env, service.member);
+                return Ok(());
+            }
+            Rumor::Service(service)
+                if ring.health(&service.member).is_none() && self.is_ghost(&service.member) =>
+            {
+                env.journal.stats.rumors_stale += 1;
                 return Ok(());
             }
             Rumor::Election(election) | Rumor::ElectionUpdate(election) => {
@@ -74,9 +84,17 @@ impl Gossip {
             return Err(Reject::BadVersion);
         }
         let newcomer = self.newcomer(ring, rumor);
+        let rivals = self.rivals(ring, rumor);
         match self.put(env, ring, rumor, from_id, Some(heard)) {
             Put::New(place) => {
                 self.changed(env, place);
+                if rivals && let Some(entry) = self.store.get(place) {
+                    env.journal.event(Event::RumorOverruled {
+                        id: Arc::clone(&entry.id),
+                        version: entry.version,
+                        winner: from_id.parse().ok(),
+                    });
+                }
                 if let Rumor::Service(service) = rumor {
                     self.vouched(env, ring, &service.group);
                 }
@@ -94,6 +112,18 @@ impl Gossip {
             self.joined_group(env, ring, group);
         }
         Ok(())
+    }
+
+    /// Whether a configuration or file of this version is held that was given to this member: two were given the same
+    /// version at once, and all members keep the same one of them.
+    fn rivals(&self, ring: &impl Ring, rumor: &Rumor) -> bool {
+        if !matches!(rumor, Rumor::ServiceConfig(_) | Rumor::ServiceFile(_)) {
+            return false;
+        }
+        let held = self.find(&rumor.id());
+        held.is_some_and(|held| {
+            held.version == rumor.version() && held.said_by().is_some_and(|id| id == ring.me())
+        })
     }
 
     /// The group in which a living member is new by this rumor.
@@ -128,6 +158,7 @@ mod tests {
             gossip_port: 2,
             persistent: false,
             ring_keys: Vec::new(),
+            ring: None,
             timing: Timing::lan(),
             store_limit: 1 << 20,
             random_seed: [1; 32],

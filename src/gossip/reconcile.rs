@@ -354,7 +354,7 @@ impl Gossip {
         self.reconciling.refuse(env.now, pause, hash);
     }
 
-    fn refusal(&self) -> Duration {
+    pub(super) fn refusal(&self) -> Duration {
         self.timing.retry_max.max(self.timing.drip * 3)
     }
 

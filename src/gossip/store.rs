@@ -50,6 +50,11 @@ impl Entry {
         self.removal != 0
     }
 
+    /// The member that it comes from, if it says so: a client's is none.
+    pub fn said_by(&self) -> Option<MemberId> {
+        read_rumor(&self.bytes).ok()?.from_id.parse().ok()
+    }
+
     /// The rumor; its bytes were written here, so they do read.
     pub fn rumor(&self) -> Option<Rumor> {
         read_rumor(&self.bytes).ok()?.rumor().ok()

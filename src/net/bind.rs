@@ -134,7 +134,7 @@ pub(super) fn both(
         let port = config.gossip_port.unwrap_or(local_addr.port());
         let addr = SocketAddr::new(local_addr.ip(), port);
         tries -= 1;
-        match Rumors::bind(registry, addr) {
+        match Rumors::bind(registry, addr, config.ring.as_ref()) {
             Ok(gossip) => return Ok((socket, local_addr, Some(gossip))),
             Err(_) if tries > 0 => {}
             Err(error) => return Err(BindError::Gossip { addr, error }),
@@ -213,6 +213,7 @@ pub(super) fn node_config(
         gossip_port: told_gossip_port(config, gossip_port, swim_port),
         persistent: config.persistent,
         ring_keys: config.ring_keys.clone(),
+        ring: config.ring.clone(),
         timing: config.timing.clone(),
         store_limit: config.store_limit,
         random_seed,

@@ -14,6 +14,7 @@ use crate::error::CommandError;
 use crate::limits::{EAGER_RUMOR, FRAMES_PER_WAKE};
 use crate::member::MemberId;
 use crate::node::PushName;
+use crate::ring_name::RingName;
 use crate::rumor::{Rumor, RumorKind, Service, ServiceConfig, ServiceFile, ServiceGroup};
 
 /// Commanding: rumors.
@@ -117,9 +118,18 @@ pub(super) struct Rumors {
 }
 
 impl Rumors {
-    pub fn bind(registry: &Registry, addr: SocketAddr) -> io::Result<Self> {
+    /// For a member of this ring.
+    pub fn bind(
+        registry: &Registry,
+        addr: SocketAddr,
+        ring: Option<&RingName>,
+    ) -> io::Result<Self> {
+        let options = Options {
+            ring: Some(ring.map_or(0, RingName::hash)),
+            ..Options::default()
+        };
         Ok(Rumors {
-            sockets: Gossip::bind(registry, addr, Options::default())?,
+            sockets: Gossip::bind(registry, addr, options)?,
             under_way: Slab::new(),
             frame: Vec::new(),
         })

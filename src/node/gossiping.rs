@@ -85,6 +85,30 @@ impl Node {
         self.views(self.gossip.find(id).into_iter()).next()
     }
 
+    /// The version of a configuration or file that follows the one held, or `at_least` if that is more: with the seconds
+    /// since 1970 there, versions are times as long as clocks agree. If what is held is stuck and the next one is `forced`,
+    /// it does not count.
+    ///
+    /// ```
+    /// # use butterfly::{CommandError, Node, RumorId, ServiceConfig, Time};
+    /// # fn configure(node: &mut Node, now: Time) -> Result<(), CommandError> {
+    /// let group = "redis.default".parse().expect("a group");
+    /// let version = node.next_version(&RumorId::config(&group), 0, false)?;
+    /// node.apply_config(now, ServiceConfig::new(group, version, "port = 6380"))
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`CommandError::Stuck`] or [`CommandError::Beyond`].
+    pub fn next_version(
+        &self,
+        id: &RumorId,
+        at_least: u64,
+        forced: bool,
+    ) -> Result<u64, CommandError> {
+        self.gossip.next_version(id, at_least, forced)
+    }
+
     /// How many rumors are held.
     pub fn rumor_count(&self) -> usize {
         self.gossip.store().len()
@@ -311,6 +335,7 @@ impl Node {
                     Effect::Renew { at_once } => {
                         swim.renew(env, at_once);
                     }
+                    Effect::Remind(id) => swim.remind(env, id),
                     Effect::GiveUp(id) => swim.depart(env, id, Cause::Replaced),
                     Effect::Expelled => {
                         self.expelled = true;

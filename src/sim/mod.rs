@@ -58,6 +58,7 @@ use crate::config::Timing;
 use crate::limits::INCARNATION_RESERVE;
 use crate::member::{Incarnation, Member, MemberId};
 use crate::node::{Node, NodeConfig};
+use crate::ring_name::RingName;
 use crate::time::Time;
 use crate::wire::RingKey;
 use allowance::Allowance;
@@ -83,6 +84,8 @@ pub struct SimConfig {
     pub network: Network,
     /// The ring's keys; none: everything is plain.
     pub ring_keys: Vec<RingKey>,
+    /// The name of the ring that members start in from now on: see [`Sim::start_in`].
+    pub ring: Option<RingName>,
     /// Whether members have names, which ride in every message and are kept of every member by every other.
     pub names: bool,
     /// Whether events are kept for [`Sim::take_events`]: in a large ring they are many.
@@ -102,6 +105,7 @@ impl SimConfig {
             timing: Timing::lan(),
             network: Network::default(),
             ring_keys: Vec::new(),
+            ring: None,
             names: true,
             events: true,
             watched: true,
@@ -191,6 +195,12 @@ impl Sim {
         self.start_as(id_of(self.hosts.len()))
     }
 
+    /// Starts a member of the ring of this name, or of one without a name, that knows nobody; so do all others from now on.
+    pub fn start_in(&mut self, ring: Option<RingName>) -> Index {
+        self.config.ring = ring;
+        self.start()
+    }
+
     /// Starts that many members at once, all but the first with the first as their seed.
     pub fn start_ring(&mut self, members: usize) -> Vec<Index> {
         let started: Vec<_> = (0..members).map(|_| self.start()).collect();
@@ -227,7 +237,8 @@ impl Sim {
 
     fn start_as(&mut self, id: MemberId) -> Index {
         let (index, place) = (self.hosts.len(), self.places.len());
-        let node = self.new_node(index, id, place, Incarnation::ZERO, 1);
+        let ring = self.config.ring.clone();
+        let node = self.new_node(index, id, place, ring, Incarnation::ZERO, 1);
         let mut host = Host::new(node, id, place);
         host.watch.allowance = Allowance::since(self.now);
         self.hosts.push(host);
@@ -248,6 +259,7 @@ impl Sim {
         index: Index,
         id: MemberId,
         place: usize,
+        ring: Option<RingName>,
         incarnation: Incarnation,
         life: u64,
     ) -> Node {
@@ -270,6 +282,7 @@ impl Sim {
             gossip_port: addr.port(),
             persistent: false,
             ring_keys: self.config.ring_keys.clone(),
+            ring,
             store_limit: crate::limits::MAX_RUMOR_BYTES,
             timing: self.config.timing.clone(),
             random_seed: rng.random(),
@@ -374,7 +387,8 @@ impl Sim {
         let host = &mut self.hosts[member];
         host.lives += 1;
         let (id, place, lives) = (host.id, host.place, host.lives);
-        let node = self.new_node(member, id, place, incarnation, lives);
+        let ring = host.node.ring().cloned();
+        let node = self.new_node(member, id, place, ring, incarnation, lives);
         let now = self.now;
         let host = &mut self.hosts[member];
         host.mark = incarnation.plus(INCARNATION_RESERVE);

@@ -109,6 +109,10 @@ impl Sim {
         if !peer.is_some_and(|peer| self.hosts[peer].up) {
             return false;
         }
+        // As their connection's handshake finds.
+        if peer.is_some_and(|peer| self.hosts[peer].node.ring() != self.hosts[from].node.ring()) {
+            return false;
+        }
         if let Some(fault) = self.stopped(from, to, None, roll) {
             self.faults.add(fault);
             return matches!(fault, Fault::Loss | Fault::LinkLoss | Fault::Burst);

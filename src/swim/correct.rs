@@ -11,7 +11,7 @@ use super::send::{Body, Outgoing};
 use super::{Notice, Row, Swim};
 use crate::env::Env;
 use crate::limits::{MAX_CORRECTED, ORDINARY_DATAGRAM};
-use crate::member::Health;
+use crate::member::{Health, MemberId};
 use crate::time::Time;
 use crate::wire::Message;
 
@@ -74,6 +74,20 @@ impl Swim {
             let question = incoming.overhead + self.question_len(incoming, false);
             incoming.reserved = incoming.spend_all(question);
             self.ask_sender(incoming, false);
+        }
+    }
+
+    /// Somebody holds what a member said that departed: whoever does not know it is told so once more.
+    pub fn remind(&mut self, env: &mut Env, id: MemberId) {
+        let key = self.table.find(&id);
+        let departed = |key: &RowKey| {
+            let row = self.table.get(*key);
+            row.is_some_and(|row| row.health == Health::Departed)
+        };
+        if let Some(key) = key.filter(departed)
+            && !self.is_exiled(&id)
+        {
+            self.heat(env, key);
         }
     }
 

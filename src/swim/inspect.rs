@@ -4,14 +4,14 @@ use std::hash::{Hash, Hasher};
 
 use super::Swim;
 use crate::limits::{
-    MAX_BLOCKED, MAX_CORRECTED, MAX_EXILED, MAX_MEMBERS, MAX_QUEUED_DATAGRAMS, MAX_RETURNING,
-    MAX_RETURNS, MAX_SEEDS, MAX_SPOKEN_OF, MAX_TRANSFERS, MAX_VERDICTS,
+    MAX_BLOCKED, MAX_CORRECTED, MAX_EXILED, MAX_FOREIGNERS, MAX_MEMBERS, MAX_QUEUED_DATAGRAMS,
+    MAX_RETURNING, MAX_RETURNS, MAX_SEEDS, MAX_SPOKEN_OF, MAX_TRANSFERS, MAX_VERDICTS,
 };
 use crate::stats::Gauge;
 
 impl Swim {
     /// Everything that grows, with its cap.
-    pub fn sizes(&self) -> [Gauge; 16] {
+    pub fn sizes(&self) -> [Gauge; 17] {
         [
             Gauge::new("members", self.table.len(), MAX_MEMBERS),
             Gauge::new("ipv6_addresses", self.table.ipv6_addresses(), MAX_MEMBERS),
@@ -28,6 +28,7 @@ impl Swim {
             Gauge::new("corrected", self.corrected.len(), MAX_CORRECTED),
             Gauge::new("queued_datagrams", self.outbox.len(), MAX_QUEUED_DATAGRAMS),
             Gauge::new("blocked", self.blocked.len(), MAX_BLOCKED),
+            Gauge::new("foreigners", self.home.foreigners(), MAX_FOREIGNERS),
             Gauge::new("exiled", self.exiled.len(), MAX_EXILED),
         ]
     }

@@ -29,11 +29,13 @@
 //! | `transfer` | telling a newcomer the member table |
 //! | `rumors` | what gossip sees of all this, and has it do |
 //! | `leave` | leaving |
+//! | `astray` | messages of other rings, and such as were meant for another member |
 //! | `renew` | a new id, as the old one has no incarnation left |
 //! | `meter` | bounding what strangers can provoke |
 //! | `local_health` | how far this member may trust itself |
 //! | `inspect` | how large everything is, and what stands for the state |
 
+mod astray;
 mod comeback;
 mod correct;
 mod echoes;
@@ -77,6 +79,7 @@ use crate::event::Cause;
 use crate::growth;
 use crate::limits::{INCARNATION_RESERVE, MAX_BLOCKED, MAX_NAME};
 use crate::member::{Health, Incarnation, Member, MemberId};
+use crate::ring_name::RingName;
 use crate::successor::Successor;
 use crate::timer::TimerKey;
 use echoes::Echoes;
@@ -155,6 +158,8 @@ pub(crate) struct Swim {
     myself: Option<send::Myself>,
     meter: Meter,
     unproved: unproved::Unproved,
+    /// The ring that it belongs to.
+    home: astray::Home,
     echoes: Echoes,
     blocked: BTreeSet<MemberId>,
     leave: leave::Leave,
@@ -237,6 +242,7 @@ impl Swim {
             myself: None,
             meter: Meter::new(&mut env.rng),
             unproved: unproved::Unproved::new(env.now),
+            home: astray::Home::new(config.ring.as_ref()),
             echoes: Echoes::new(&mut env.rng),
             blocked: BTreeSet::new(),
             leave: leave::Leave::Not,
@@ -295,6 +301,11 @@ impl Swim {
     /// The own row.
     fn me(&self) -> &Row {
         self.table.own()
+    }
+
+    /// The name of the ring that it belongs to.
+    pub fn ring(&self) -> Option<&RingName> {
+        self.home.name()
     }
 
     pub fn local_health(&self) -> u8 {

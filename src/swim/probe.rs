@@ -254,6 +254,30 @@ impl Swim {
         }
     }
 
+    /// Another member answers with the number of the probe, at the very address of the probed one: that is there no more.
+    pub(super) fn note_tenant(&mut self, env: &mut Env, incoming: &Incoming<'_>, number: u64) {
+        let Some(probe) = self.probe.as_ref() else {
+            return;
+        };
+        let is_answer = number != 0 && number == probe.number && !probe.answered;
+        if !is_answer || probe.target == incoming.sender.id {
+            return;
+        }
+        let key = self.table.find(&probe.target);
+        let is_there = |key: &RowKey| {
+            let row = self.table.get(*key);
+            row.is_some_and(|row| self.table.is_at(row, incoming.from))
+        };
+        let Some(key) = key.filter(is_there) else {
+            return;
+        };
+        // It was answered, so that it fails is nobody's fault.
+        if let Some(timer) = self.probe.take().and_then(|probe| probe.late) {
+            env.timers.cancel(timer);
+        }
+        self.suspect_replaced(env, key);
+    }
+
     /// Whether more has come in than the driver reads at once, at this moment.
     pub fn set_unread(&mut self, unread: bool) {
         self.unread = unread;

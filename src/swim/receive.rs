@@ -7,8 +7,8 @@ use super::merge;
 use super::news::RowKey;
 use super::records::{is_somewhere, member_at};
 use super::row::{NONE, flag};
-use super::send::{Body, Outgoing, bare_len, brief_len};
-use super::unproved::hides_number;
+use super::send::{Body, Outgoing};
+use super::unproved::{bare_len, brief_len, hides_number};
 use super::{Notice, Row, Swim};
 use crate::env::Env;
 use crate::error::Reject;
@@ -71,6 +71,9 @@ impl Swim {
         env.journal
             .received(env.wall, kind, peer, || listed(&swim.memberships));
         let mut incoming = self.identify(from, bytes, overhead, swim.message.from());
+        if self.is_astray(&incoming, &swim.extras) {
+            return self.hear_astray(env, &mut incoming, swim);
+        }
         if let Err(reason) = self.admit(env, kind, &incoming, &swim.message) {
             env.journal.rejected(env.now, reason, from);
             return;
@@ -223,15 +226,16 @@ impl Swim {
         let ack = if hides_number(incoming.sender) {
             brief_len(&self.brief_ack(forward_to))
         } else {
-            bare_len(&Message::Ack {
-                from: self.own_record(),
-                forward_to,
-                probe: number,
-                table: false,
-                rumors: self.rumors,
-                reconcile: &[],
-                starting: self.starting,
-            })
+            self.home.len()
+                + bare_len(&Message::Ack {
+                    from: self.own_record(),
+                    forward_to,
+                    probe: number,
+                    table: false,
+                    rumors: self.rumors,
+                    reconcile: &[],
+                    starting: self.starting,
+                })
         };
         let ack = incoming.overhead + ack;
         let question = incoming.overhead + self.question_len(incoming, wants_table);
@@ -281,6 +285,7 @@ impl Swim {
         incoming.answers_probe = incoming.answers || ours && number != 0;
         if !was_forwarded {
             self.note_help(incoming.sender.id, number);
+            self.note_tenant(env, incoming, number);
         }
         if let Some(ip) = relayed.filter(|_| ours && waiting) {
             self.ask_where_it_answered(incoming, ip);
@@ -579,6 +584,7 @@ impl Swim {
             // A peer that cannot ask for the member table wants it all the same.
             row.set(flag::WANTS_TABLE, !ours);
         }
+        self.suspect_former(env, key, member.swim_addr());
         Some(key)
     }
 }

@@ -32,6 +32,7 @@ impl Swim {
             self.stored = self.reserved;
         }
         self.renewed = Some(id);
+        self.home.renewed(before);
         env.journal.event(Event::NewId { before, id });
         // Its services go on under the new id, so gossip has to hear of that before the old one is gone.
         self.notices.push_back(Notice::Renewed(before));

@@ -236,10 +236,13 @@ impl Swim {
             starting: false,
         };
         let most = MAX_DATAGRAM_SENT.saturating_sub(overhead);
-        let len = Encoder::new(buf, &ack)?.finish();
+        let end = Encoder::new(buf, &ack)?.finish();
+        let extras = self.home.extras();
+        let len = end + extras.len();
         if len > most {
             return None;
         }
+        extras.write(buf.get_mut(end..len)?);
         let peer = journal::Peer::from(&member);
         env.journal
             .sent(env.wall, MessageKind::Ack, len + overhead, peer, Vec::new);

@@ -64,6 +64,10 @@ pub(super) enum Body {
     BriefAck {
         forward_to: Option<Box<MemberRecord<'static>>>,
     },
+    /// An Ack to a message that was meant for another member, or came from another ring.
+    Astray {
+        number: u64,
+    },
     /// An Ack nobody asked for: these left.
     Left(Vec<RowKey>),
     PingReq {
@@ -158,11 +162,21 @@ impl Swim {
         loop {
             let message = self.outbox.pop_front()?;
             growth::slim(&mut self.outbox);
+            let again = |id| self.table.find_again(&id, message.row);
+            let receiver = message.id.and_then(again);
+            let extra = self.extras_of(&message, receiver).len();
             let hard = MAX_DATAGRAM_SENT.saturating_sub(overhead).min(buf.len());
-            let soft = message.limit.saturating_sub(overhead).min(hard);
-            let Some(len) = self.encode(env, &message, &mut buf[..hard], soft) else {
+            let hard = hard.saturating_sub(extra);
+            let soft = message.limit.saturating_sub(overhead + extra).min(hard);
+            let Some(mut len) = self.encode(env, &message, receiver, &mut buf[..hard], soft) else {
                 continue;
             };
+            if extra > 0
+                && let Some(end) = buf.get_mut(len..len + extra)
+            {
+                self.extras_of(&message, receiver).write(end);
+                len += extra;
+            }
             let kind = message.body.kind();
             let peer = Peer {
                 id: message.id,
@@ -182,11 +196,10 @@ impl Swim {
         &mut self,
         env: &mut Env,
         message: &Outgoing,
+        receiver: Option<RowKey>,
         buf: &mut [u8],
         soft: usize,
     ) -> Option<usize> {
-        let again = |id| self.table.find_again(&id, message.row);
-        let receiver = message.id.and_then(again);
         self.encode_myself();
         match &message.body {
             Body::Ping {
@@ -240,6 +253,11 @@ impl Swim {
                 let ack = self.brief_ack(forward_to.as_deref().copied());
                 let out = Encoder::briefly(buf, &ack).filter(|out| out.len() <= soft)?;
                 Some(out.finish())
+            }
+            Body::Astray { number } => {
+                let ack = Content::ack(None, *number, 0, false);
+                let out = Encoder::from_sender(buf, self.encoded()?, &ack)?;
+                Some(out.finish()).filter(|len| *len <= soft)
             }
             Body::Left(rows) => {
                 let ack = Content::ack(None, 0, self.rumors, self.starting);
@@ -317,7 +335,7 @@ impl Swim {
     /// The most that a datagram of this member takes without memberships and others' addresses, sealed.
     pub(super) fn bare_datagram(&self) -> usize {
         const WITHOUT_NAME: usize = 150;
-        WITHOUT_NAME + self.table.name_of(self.me()).len()
+        WITHOUT_NAME + self.home.len() + self.table.name_of(self.me()).len()
     }
 
     /// A row as a record for others.
@@ -543,17 +561,6 @@ impl Swim {
     }
 }
 
-/// Bytes of a message that carries no memberships.
-pub(super) fn bare_len(message: &Message<'_>) -> usize {
-    Encoder::new(&mut [0; MAX_DATAGRAM_SENT], message).map_or(MAX_DATAGRAM_SENT, |out| out.len())
-}
-
-/// The same, in as few bytes as it can be said.
-pub(super) fn brief_len(message: &Message<'_>) -> usize {
-    Encoder::briefly(&mut [0; MAX_DATAGRAM_SENT], message)
-        .map_or(MAX_DATAGRAM_SENT, |out| out.len())
-}
-
 fn encode_forward(buf: &mut [u8], forward: &Forward, hears_of_v6: bool) -> Option<usize> {
     let harmless = |ip: Option<IpAddr>| hears_of_v6 || !ip.is_some_and(|ip| ip.is_ipv6());
     if !harmless(forward.from.address) {
@@ -586,9 +593,11 @@ impl Body {
     fn kind(&self) -> MessageKind {
         match self {
             Body::Ping { .. } | Body::Question { .. } => MessageKind::Ping,
-            Body::Ack { .. } | Body::BriefAck { .. } | Body::Left(_) | Body::Table => {
-                MessageKind::Ack
-            }
+            Body::Ack { .. }
+            | Body::BriefAck { .. }
+            | Body::Astray { .. }
+            | Body::Left(_)
+            | Body::Table => MessageKind::Ack,
             Body::PingReq { .. } => MessageKind::PingReq,
             Body::ProbePing => MessageKind::ProbePing,
             Body::Forward(_) => MessageKind::ForwardedAck,

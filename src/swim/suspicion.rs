@@ -1,6 +1,7 @@
 //! Who is suspected by whom, and until when: the more independent accusers, the sooner it is over
 //! (Lifeguard §III, "local health aware suspicion").
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::merge::State;
@@ -188,6 +189,44 @@ impl Swim {
         env.timers.insert(ask, Timer::SuspicionDue(key))
     }
 
+    /// The member answered there for the first time: if another one is held for living there, that is gone.
+    pub(super) fn suspect_former(&mut self, env: &mut Env, key: RowKey, addr: SocketAddr) {
+        let me = self.table.me();
+        let is_former = |other: RowKey, row: &Row| {
+            other != key
+                && other != me
+                && row.health <= Health::Suspect
+                && self.table.is_at(row, addr)
+        };
+        let former = self.table.iter().find(|(key, row)| is_former(*key, row));
+        if let Some(former) = former.map(|(former, _)| former) {
+            self.suspect_replaced(env, former);
+        }
+    }
+
+    /// Another member lives at this one's address: unless it is heard from elsewhere, it is gone. It is asked for its last
+    /// word at once.
+    pub(super) fn suspect_replaced(&mut self, env: &mut Env, key: RowKey) {
+        let Some(held) = self.table.get(key).map(Row::state) else {
+            return;
+        };
+        if held.health == Health::Alive {
+            let health = Health::Suspect;
+            let suspect = State { health, ..held };
+            self.change(env, key, suspect, Cause::AddressTaken, true);
+        }
+        let me = self.id();
+        self.accuse(env, key, me);
+        let row = self.table.get(key);
+        let suspicion = row.and_then(|row| self.suspicion(row));
+        if let Some(suspicion) = suspicion.filter(|it| !it.asked)
+            && !self.timing.verdict_timeout.is_zero()
+        {
+            env.timers.cancel(suspicion.timer);
+            self.suspicion_due(env, key);
+        }
+    }
+
     /// Nobody vouched for the suspect yet. Its refutation may have come to everyone but this member, so it is
     /// asked for its last word, straight and through others; then it is Confirmed.
     pub(super) fn suspicion_due(&mut self, env: &mut Env, key: RowKey) {
@@ -207,7 +246,7 @@ impl Swim {
             return self.confirm(env, key);
         }
         suspicion.asked = true;
-        suspicion.over = suspicion.over.max(env.now + verdict);
+        suspicion.over = env.now + verdict;
         suspicion.timer = env.timers.insert(suspicion.over, Timer::SuspicionDue(key));
         self.ping_aside(key, false);
         if self.last_words < MAX_LAST_WORDS && hears {

@@ -15,13 +15,13 @@ use super::incoming::Incoming;
 use super::news::RowKey;
 use super::records::is_somewhere;
 use super::row::NONE;
-use super::send::{Body, Outgoing, bare_len, brief_len};
+use super::send::{Body, Outgoing};
 use super::{Notice, Swim};
 use crate::env::Env;
-use crate::limits::{MAX_SPOKEN_OF, MAX_UNVOUCHED};
+use crate::limits::{MAX_DATAGRAM_SENT, MAX_SPOKEN_OF, MAX_UNVOUCHED};
 use crate::member::{Health, MemberId};
 use crate::time::Time;
-use crate::wire::{MemberRecord, Message, feature};
+use crate::wire::{Encoder, MemberRecord, Message, feature};
 
 /// Periods after which it is forgotten who spoke of whom.
 const TURN: u32 = 4;
@@ -275,7 +275,7 @@ impl Swim {
         if hides {
             brief_len(&question)
         } else {
-            bare_len(&question)
+            self.home.len() + bare_len(&question)
         }
     }
 
@@ -351,6 +351,17 @@ impl Swim {
             Some(_) => Word::Hearsay,
         }
     }
+}
+
+/// Bytes of a message that carries no memberships.
+pub(super) fn bare_len(message: &Message<'_>) -> usize {
+    Encoder::new(&mut [0; MAX_DATAGRAM_SENT], message).map_or(MAX_DATAGRAM_SENT, |out| out.len())
+}
+
+/// The same, in as few bytes as it can be said.
+pub(super) fn brief_len(message: &Message<'_>) -> usize {
+    Encoder::briefly(&mut [0; MAX_DATAGRAM_SENT], message)
+        .map_or(MAX_DATAGRAM_SENT, |out| out.len())
 }
 
 /// Whether a number has to be hidden from this peer.

@@ -1,6 +1,7 @@
 //! Reads a SWIM message out of borrowed bytes: PROTOCOL.md §2's table, checked whole before anything of
 //! the message is used.
 
+use super::extras::Extras;
 use super::field::{Fields, Value, int32, uint32};
 use super::raw_member::RawMember;
 use super::record::{ACCUSER, Accusers, MemberRecord, MembershipRecord};
@@ -32,6 +33,7 @@ fn decode_any(payload: &[u8]) -> Result<Swim<'_>, Reject> {
     let mut kind = None;
     let mut body = None;
     let mut memberships: Option<Memberships<'_>> = None;
+    let mut extras = Extras::default();
     let mut fields = Fields::new(payload);
     loop {
         let here = fields;
@@ -41,6 +43,7 @@ fn decode_any(payload: &[u8]) -> Result<Swim<'_>, Reject> {
             Some((5, Value::Bytes(membership))) => memberships
                 .get_or_insert_with(|| Memberships::from_first(here))
                 .add(membership, false)?,
+            Some((number @ 111.., value)) => extras.read(number, value)?,
             Some(_) => {}
             None => break,
         }
@@ -60,6 +63,7 @@ fn decode_any(payload: &[u8]) -> Result<Swim<'_>, Reject> {
     Ok(Swim {
         message,
         memberships: memberships.unwrap_or_default(),
+        extras,
     })
 }
 

@@ -11,6 +11,7 @@
 mod decode;
 mod encode;
 mod envelope;
+mod extras;
 mod field;
 mod raw_member;
 pub mod reconcile;
@@ -25,6 +26,7 @@ pub mod zmtp;
 pub use decode::lone_membership as read_membership;
 pub(crate) use encode::Content;
 pub use envelope::{HEADROOM, open, overhead, seal, seal_into};
+pub use extras::Extras;
 pub use ring_key::{RingKey, RingKeyError};
 pub use rumor::{CLIENT, EncodedRumor, RumorFrame, encode_member_rumor, encode_rumor, read_rumor};
 pub use swim::{

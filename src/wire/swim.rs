@@ -1,5 +1,6 @@
 //! The SWIM messages of `protocols/swim.proto` (PROTOCOL.md §2), as values that borrow from a datagram.
 
+use super::extras::Extras;
 use super::record::MemberRecord as Record;
 
 pub use super::decode::{Memberships, decode};
@@ -24,6 +25,8 @@ pub struct Swim<'a> {
     pub message: Message<'a>,
     /// The news that rides along.
     pub memberships: Memberships<'a>,
+    /// What is said of the whole message.
+    pub extras: Extras<'a>,
 }
 
 /// What a message asks or answers. A `probe` of 0 is no number: the field is absent.

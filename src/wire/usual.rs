@@ -4,6 +4,7 @@
 
 use super::decode::Memberships;
 use super::encode::{EXTRA, FEATURES, NAME, PROBE, RUMORS};
+use super::extras::Extras;
 use super::field::{BYTES, Fields, VARINT, tag};
 use super::raw_member::RawMember;
 use super::record::MemberRecord;
@@ -24,8 +25,12 @@ pub fn decode_usual<'a>(payload: &'a [u8], known: impl Fn(&'a [u8]) -> bool) -> 
         rest: fields.bytes(tag(number, BYTES))?,
     };
     let mut memberships = Memberships::from_first(Fields::new(fields.rest));
+    let mut extras = Extras::default();
     while !fields.rest.is_empty() {
-        let membership = fields.bytes(tag(5, BYTES))?;
+        let Some(membership) = fields.bytes(tag(5, BYTES)) else {
+            extras = Extras::lone_ring(fields.rest)?;
+            break;
+        };
         memberships.add(membership, known(membership)).ok()?;
     }
     let from = body.text(tag(1, BYTES))?;
@@ -68,6 +73,7 @@ pub fn decode_usual<'a>(payload: &'a [u8], known: impl Fn(&'a [u8]) -> bool) -> 
     Some(Swim {
         message,
         memberships,
+        extras,
     })
 }
 

@@ -42,6 +42,8 @@ pub enum Fault {
     Mechanism,
     /// READY does not name the socket type that belongs to ours.
     SocketType,
+    /// READY names another ring than ours.
+    Ring,
     /// A message, or a command other than READY, came before READY.
     NotReady,
     /// A message of several parts began.
@@ -61,11 +63,12 @@ impl Fault {
     pub const COUNT: usize = Fault::ALL.len();
 
     /// All kinds, in the order of their numbers.
-    pub const ALL: [Fault; 10] = [
+    pub const ALL: [Fault; 11] = [
         Fault::Signature,
         Fault::Version,
         Fault::Mechanism,
         Fault::SocketType,
+        Fault::Ring,
         Fault::NotReady,
         Fault::Parts,
         Fault::TooLarge,
@@ -138,7 +141,45 @@ const COMMAND: u8 = 4;
 /// Asks for a sign of life. Its TTL is 0: ZeroMQ miscalculates larger ones, and nobody of ours needs one.
 pub const PING: &[u8] = b"\x04\x07\x04PING\x00\x00";
 
-/// Greeting and READY.
+/// The property of READY that stands for the name of a member's ring, four bytes; peers that know none ignore it.
+const RING: &[u8] = b"\x06X-Ring\0\0\0\x04";
+
+/// Bytes that it takes at most, with its value.
+const RING_PROPERTY: usize = RING.len() + 4;
+
+/// Greeting and READY of a member of the ring with this hash; 0: of a ring without a name.
+#[derive(Clone, Copy, Debug)]
+pub struct Hello {
+    bytes: [u8; HELLO + RING_PROPERTY],
+    len: usize,
+}
+
+impl Hello {
+    /// What an end of this kind sends.
+    pub fn new(role: Role, ring: u32) -> Self {
+        let mut bytes = [0; HELLO + RING_PROPERTY];
+        let hash = ring.to_le_bytes();
+        let property = [RING, &hash].into_iter().flatten();
+        for (place, byte) in bytes.iter_mut().zip(hello(role).iter().chain(property)) {
+            *place = *byte;
+        }
+        let mut len = HELLO;
+        if ring != 0 {
+            len = bytes.len();
+            if let Some(ready) = bytes.get_mut(GREETING + 1) {
+                *ready += RING_PROPERTY as u8;
+            }
+        }
+        Hello { bytes, len }
+    }
+
+    /// Its bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
+/// Greeting and READY of a member of a ring without a name.
 pub fn hello(role: Role) -> [u8; HELLO] {
     let mut hello = [0; HELLO];
     let parts: [(usize, &[u8]); 5] = [
@@ -199,6 +240,8 @@ pub struct Reader {
     place: Place,
     role: Role,
     is_ready: bool,
+    /// Stands for the name of our ring, 0 if it has none; `None`: the peer's is not looked at.
+    ring: Option<u32>,
 }
 
 impl Reader {
@@ -212,7 +255,13 @@ impl Reader {
             place: Place::Greeting(0),
             role,
             is_ready: false,
+            ring: None,
         }
+    }
+
+    /// The same for a member of the ring with this hash: a peer that says it is of another one is refused.
+    pub fn in_ring(self, ring: Option<u32>) -> Self {
+        Reader { ring, ..self }
     }
 
     /// Whether the handshake is done.
@@ -421,18 +470,25 @@ impl Reader {
 
     /// READY's properties: a name with its length in one byte, a value with its length in four.
     fn check_ready(&self, mut rest: &[u8]) -> Result<(), Fault> {
-        let mut socket_type = None;
+        let (mut socket_type, mut ring) = (None, self.ring);
         while !rest.is_empty() {
             let (name, after) = split(rest, 1).ok_or(Fault::Command)?;
             let (value, after) = split(after, 4).ok_or(Fault::Command)?;
             if name.eq_ignore_ascii_case(b"Socket-Type") {
                 socket_type = Some(value);
+            } else if name.eq_ignore_ascii_case(b"X-Ring") {
+                let hash = value.try_into().map_err(|_| Fault::Command)?;
+                ring = Some(u32::from_le_bytes(hash));
             }
             rest = after;
         }
-        match socket_type == Some(self.role.peer().name()) {
+        if socket_type != Some(self.role.peer().name()) {
+            return Err(Fault::SocketType);
+        }
+        // Who says none may be one of the original's.
+        match self.ring.is_none() || ring == self.ring {
             true => Ok(()),
-            false => Err(Fault::SocketType),
+            false => Err(Fault::Ring),
         }
     }
 }
@@ -686,6 +742,41 @@ mod tests {
         assert_eq!(pull(b""), None);
         assert_eq!(pull(b"\0"), Some(Fault::Message));
         assert_eq!(pull(b"\x01"), Some(Fault::Parts));
+    }
+
+    #[test]
+    fn only_a_peer_that_says_it_is_of_another_ring_is_refused() {
+        let ready = |role: Role, mine: Option<u32>, theirs: u32| {
+            let peer = role.peer();
+            let mut reader = Reader::new(role, MAX).in_ring(mine);
+            let hello = Hello::new(peer, theirs);
+            let (used, step) = reader.read(hello.as_bytes())?;
+            assert_eq!((used, step), (hello.as_bytes().len(), Step::Ready));
+            Ok(())
+        };
+        for role in [Role::Push, Role::Pull] {
+            for (mine, theirs, taken) in [
+                (None, 0, true),
+                (None, 7, true),
+                (Some(0), 0, true),
+                (Some(0), 7, false),
+                (Some(7), 0, true),
+                (Some(7), 7, true),
+                (Some(7), 8, false),
+            ] {
+                let expected = taken.then_some(()).ok_or(Fault::Ring);
+                assert_eq!(ready(role, mine, theirs), expected, "{mine:?} {theirs}");
+            }
+            assert_eq!(Hello::new(role, 0).as_bytes(), hello(role));
+        }
+        // A hash has four bytes.
+        let mut odd = Hello::new(Role::Push, 7).as_bytes().to_vec();
+        odd.pop();
+        odd[GREETING + 1] -= 1;
+        let value = odd.len() - 4;
+        odd[value] = 3;
+        let mut reader = Reader::new(Role::Pull, MAX).in_ring(Some(7));
+        assert_eq!(reader.read(&odd), Err(Fault::Command));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use butterfly::limits::{MAX_NAME, MAX_RUMOR_BYTES};
 use butterfly::text::is_hidden;
-use butterfly::{MemberId, Timing};
+use butterfly::{MemberId, RingName, Timing};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -27,7 +27,7 @@ Examples:
   butterfly members                                              whom the first one sees
   butterfly status --wait alive=2 --timeout 10                   wait until both are there
   butterfly ping 127.0.0.1:9639 -c 5                             how long birch takes to answer
-  echo 'port = 6380' | butterfly config apply redis.default now -   both know it, and all who come later";
+  echo 'port = 6380' | butterfly config apply redis.default -       both know it, and all who come later";
 
 const DEMO: &str = "\
 Examples:
@@ -228,6 +228,9 @@ pub struct RunArgs {
     /// A key of the ring; more than one: the first seals, any opens
     #[arg(long, value_name = "FILE")]
     pub ring_key: Vec<PathBuf>,
+    /// The ring's name, the same at all members: members of other names, or of none, are kept out. It is no secret
+    #[arg(long, value_name = "NAME")]
+    pub ring: Option<RingName>,
     /// A name for people
     #[arg(
         long,

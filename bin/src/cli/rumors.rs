@@ -1,12 +1,12 @@
 //! The command line of what has to do with rumors.
 
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use butterfly::{MemberId, RumorKind, ServiceGroup};
 use clap::{Args, Subcommand};
 
 use super::{EXIT_CODES, GatewayArgs, OutputArgs};
+use crate::version::{self, Version};
 
 pub const SERVICE: &str = "\
 Examples:
@@ -16,14 +16,15 @@ Examples:
 
 pub const CONFIG: &str = "\
 Examples:
-  butterfly config apply redis.default 1 redis.toml
-  echo 'port = 6380' | butterfly config apply redis.default now -
+  butterfly config apply redis.default redis.toml
+  echo 'port = 6380' | butterfly config apply redis.default -
+  butterfly config apply redis.default 7 redis.toml      only if it is newer than what is held
   butterfly config show redis.default
   butterfly config remove redis.default";
 
 pub const FILE: &str = "\
 Examples:
-  butterfly file upload redis.default 1 users.acl
+  butterfly file upload redis.default users.acl
   butterfly file get redis.default users.acl --output users.acl
   butterfly file remove redis.default users.acl";
 
@@ -117,7 +118,7 @@ pub struct ConfigArgs {
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
     /// Give a service group a configuration
-    #[command(before_help = CONFIG, after_help = EXIT_CODES)]
+    #[command(before_help = CONFIG, after_help = EXIT_CODES, allow_missing_positional = true)]
     Apply(ConfigApplyArgs),
     /// Print the configuration of a service group
     #[command(before_help = CONFIG, after_help = EXIT_CODES)]
@@ -129,23 +130,28 @@ pub enum ConfigCommand {
 
 #[derive(Debug, Args)]
 pub struct ConfigApplyArgs {
-    #[command(flatten)]
-    pub config: ConfigBody,
-    /// Take an incarnation more than 2^32 above the one held; or any, where the last ones are held
+    /// The service group: service.group or service.group@organization
+    pub group: ServiceGroup,
+    /// A number, `next` (one above the current version) or `now` (seconds since 1970, or next if that is more)
+    #[arg(default_value = "next")]
+    pub version: Version,
+    /// The configuration, in TOML, passed on unchecked; - is standard input
+    pub file: PathBuf,
+    /// Take a version more than 2^32 above the one held; or any, where the last ones are held
     #[arg(long)]
     pub force: bool,
     #[command(flatten)]
     pub gateway: GatewayArgs,
 }
 
-/// A configuration as it is given.
+/// A configuration as it is injected.
 #[derive(Debug, Args)]
 pub struct ConfigBody {
     /// The service group: service.group or service.group@organization
     pub group: ServiceGroup,
-    /// Higher than what is held; `now` is the time, in seconds since 1970
-    #[arg(value_parser = incarnation)]
-    pub incarnation: u64,
+    /// A number higher than the current version, or `now`: the seconds since 1970
+    #[arg(value_parser = version::without_a_member)]
+    pub version: u64,
     /// The configuration, in TOML, passed on unchecked; - is standard input
     pub file: PathBuf,
 }
@@ -177,7 +183,7 @@ pub struct FileArgs {
 #[derive(Debug, Subcommand)]
 pub enum FileCommand {
     /// Give a service group a file
-    #[command(before_help = FILE, after_help = EXIT_CODES)]
+    #[command(before_help = FILE, after_help = EXIT_CODES, allow_missing_positional = true)]
     Upload(FileUploadArgs),
     /// Print a file of a service group, or write it to another file
     #[command(before_help = FILE, after_help = EXIT_CODES)]
@@ -189,23 +195,31 @@ pub enum FileCommand {
 
 #[derive(Debug, Args)]
 pub struct FileUploadArgs {
-    #[command(flatten)]
-    pub file: FileBody,
-    /// Take an incarnation more than 2^32 above the one held; or any, where the last ones are held
+    /// The service group: service.group or service.group@organization
+    pub group: ServiceGroup,
+    /// A number, `next` (one above the current version) or `now` (seconds since 1970, or next if that is more)
+    #[arg(default_value = "next")]
+    pub version: Version,
+    /// The file, 8 MiB at most; - is standard input
+    pub file: PathBuf,
+    /// Its name in the group, if not that of FILE
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Take a version more than 2^32 above the one held; or any, where the last ones are held
     #[arg(long)]
     pub force: bool,
     #[command(flatten)]
     pub gateway: GatewayArgs,
 }
 
-/// A file as it is given.
+/// A file as it is injected.
 #[derive(Debug, Args)]
 pub struct FileBody {
     /// The service group: service.group or service.group@organization
     pub group: ServiceGroup,
-    /// Higher than what is held; `now` is the time, in seconds since 1970
-    #[arg(value_parser = incarnation)]
-    pub incarnation: u64,
+    /// A number higher than the current version, or `now`: the seconds since 1970
+    #[arg(value_parser = version::without_a_member)]
+    pub version: u64,
     /// The file, 8 MiB at most; - is standard input
     pub file: PathBuf,
     /// Its name in the group, if not that of FILE
@@ -329,27 +343,4 @@ pub enum Injected {
         /// Its whole id
         id: MemberId,
     },
-}
-
-fn incarnation(text: &str) -> Result<u64, String> {
-    if text == "now" {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        return Ok(now.map_or(0, |since| since.as_secs()));
-    }
-    text.parse()
-        .map_err(|_| "write a whole number, or now for the seconds since 1970".into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_incarnation_is_a_number_or_the_time() {
-        assert_eq!(incarnation("18446744073709551615"), Ok(u64::MAX));
-        assert!(incarnation("now").unwrap() > 1_700_000_000);
-        for text in ["", "-1", "1.5", "later", "18446744073709551616"] {
-            assert!(incarnation(text).is_err(), "{text}");
-        }
-    }
 }

@@ -130,7 +130,11 @@ fn configure(ring: &mut Ring, group: &ServiceGroup) -> Result<(), Failure> {
     let Some(member) = ring.member(FIRST) else {
         return Ok(());
     };
-    let config = ServiceConfig::new(group.clone(), 1, CONFIG);
+    let version = member
+        .node()
+        .next_version(&RumorId::config(group), 0, false);
+    let version = version.map_err(Failure::failed)?;
+    let config = ServiceConfig::new(group.clone(), version, CONFIG);
     member.apply_config(config).map_err(Failure::failed)
 }
 

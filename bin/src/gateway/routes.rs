@@ -99,12 +99,12 @@ const ROUTES: [Route; 19] = [
     ),
     upload(
         "/config",
-        "?group=GROUP&incarnation=NUMBER&force=false, and bytes of TOML: configures that group",
+        "?group=GROUP&incarnation=next&force=false, and bytes of TOML: configures that group; incarnation: NUMBER, next, now",
         rumors::apply_config,
     ),
     upload(
         "/file",
-        "?group=GROUP&name=NAME&incarnation=NUMBER&force=false, and bytes: gives that group a file",
+        "?group=GROUP&name=NAME&incarnation=next&force=false, and bytes: gives that group a file",
         rumors::apply_file,
     ),
     post(

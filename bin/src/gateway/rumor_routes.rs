@@ -15,6 +15,7 @@ use super::routes::{conflict, parse};
 use crate::agent::Agent;
 use crate::rumor_row::ElectionRow;
 use crate::sys_info;
+use crate::version::{self, Version};
 
 /// `GET /butterfly`
 pub fn everything(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
@@ -85,14 +86,26 @@ fn held(agent: &Agent, id: &RumorId) -> Option<Rumor> {
     agent.member.node().rumor(id)?.rumor()
 }
 
+/// The version that is asked for; without one, the next. Nothing comes between this and its use, as the member and its
+/// gateway are one thread.
+fn version(agent: &Agent, params: &Params, id: &RumorId) -> Result<u64, Answer> {
+    let asked = params.get("incarnation")?.unwrap_or_default();
+    let forced = params.get("force")?.unwrap_or(false);
+    let at_least = match asked {
+        Version::Number(number) => return Ok(number),
+        Version::Next => 0,
+        Version::Now => version::seconds_since_1970(),
+    };
+    let node = agent.member.node();
+    node.next_version(id, at_least, forced).map_err(conflict)
+}
+
 /// `POST /config`
 pub fn apply_config(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
     let params = Params::of(request, &["group", "incarnation", "force"])?;
-    let config = ServiceConfig::new(
-        params.need("group")?,
-        params.need("incarnation")?,
-        request.body.clone(),
-    );
+    let group: ServiceGroup = params.need("group")?;
+    let version = version(agent, &params, &RumorId::config(&group))?;
+    let config = ServiceConfig::new(group, version, request.body.clone());
     let done = json!({ "group": config.group.as_str(), "incarnation": config.incarnation });
     let member = &mut agent.member;
     match params.get("force")? {
@@ -106,12 +119,9 @@ pub fn apply_config(agent: &mut Agent, request: &Request) -> Result<Answer, Answ
 /// `POST /file`
 pub fn apply_file(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
     let params = Params::of(request, &["group", "name", "incarnation", "force"])?;
-    let file = ServiceFile::new(
-        params.need("group")?,
-        params.need("incarnation")?,
-        params.need::<String>("name")?,
-        request.body.clone(),
-    );
+    let (group, name): (ServiceGroup, String) = (params.need("group")?, params.need("name")?);
+    let version = version(agent, &params, &RumorId::file(&group, &name))?;
+    let file = ServiceFile::new(group, version, name, request.body.clone());
     let done = json!({
         "group": file.group.as_str(),
         "name": file.filename,

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::harness::{Member, assert_exit, pair, until};
+use crate::harness::{Member, assert_exit, butterfly, pair, until};
 
 #[test]
 fn two_members_see_each_other_until_one_leaves() {
@@ -180,4 +180,33 @@ fn a_data_directory_keeps_the_id_and_raises_the_incarnation() {
         id
     );
     assert!(data.join("INCARNATION").exists());
+}
+
+#[test]
+fn members_of_rings_of_other_names_say_so_and_stay_apart() {
+    let amber = Member::start(&["--name", "amber", "--ring", "production"]);
+    let to = amber.swim.to_string();
+    let birch = Member::start(&["--name", "birch", "--ring", "staging", "--peer", &to]);
+    let cedar = Member::start(&["--name", "cedar", "--peer", &to]);
+    let dune = Member::start(&["--name", "dune", "--ring", "production", "--peer", &to]);
+    amber.wait("alive=2");
+    dune.wait("alive=2");
+    birch.says("belongs to ring \"production\", and this one to ring \"staging\"");
+    amber.says("belongs to ring \"staging\", and this one to ring \"production\"");
+    cedar.says("belongs to ring \"production\", and this one to a ring without a name");
+    amber.says("belongs to a ring without a name, and this one to ring \"production\"");
+    for alone in [&birch, &cedar] {
+        assert_eq!(alone.json("members").as_array().unwrap().len(), 1);
+    }
+    assert_eq!(amber.json("members").as_array().unwrap().len(), 2);
+    assert_eq!(amber.json("status")["ring"], "production");
+    assert_eq!(cedar.json("status")["ring"], serde_json::Value::Null);
+    let table = amber.ask(&["status"]);
+    assert!(String::from_utf8_lossy(&table.stdout).contains("production"));
+    // Whoever only looks may look into any ring.
+    assert_exit(&butterfly(&["ping", &to, "-c", "1"]), 0);
+    assert_exit(
+        &butterfly(&["run", "--listen", "127.0.0.1:0", "--ring", &"x".repeat(33)]),
+        2,
+    );
 }

@@ -308,7 +308,12 @@ fn the_gateway_says_what_does_not_fit() {
     for (status, answer) in [
         (
             "400",
-            ask("POST", "/config?group=redis.default", "octet-stream", ""),
+            ask(
+                "POST",
+                "/config?group=redis.default&incarnation=later",
+                "octet-stream",
+                "a",
+            ),
         ),
         (
             "400",

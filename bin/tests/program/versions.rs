@@ -356,3 +356,80 @@ fn a_member_without_an_incarnation_left_goes_on_under_a_new_id_and_keeps_that() 
         health(&after) == "alive"
     });
 }
+
+#[test]
+fn a_version_is_chosen_by_the_member() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = file(&dir, "f", b"a = 1\n");
+    let amber = Member::start(&[]);
+    let version = |kind: &str| {
+        amber
+            .json("rumors")
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|row| row["kind"] == kind)
+            .unwrap()["incarnation"]
+            .as_u64()
+            .unwrap()
+    };
+    for (command, kind) in [
+        ("config apply", "service_config"),
+        ("file upload", "service_file"),
+    ] {
+        let ask = |args: &[&str]| {
+            let command: Vec<_> = command
+                .split(' ')
+                .chain([GROUP])
+                .chain(args.iter().copied())
+                .collect();
+            let output = amber.ask(&command);
+            assert_exit(&output, 0);
+            let (said, held) = (said(&output), version(kind));
+            assert!(said.contains(&format!("incarnation {held}")), "{said}");
+            held
+        };
+        assert_eq!(ask(&[&path]), 1);
+        assert_eq!(ask(&["next", &path]), 2);
+        assert_eq!(ask(&["7", &path]), 7);
+        let now = ask(&["now", &path]);
+        assert!(now > 1_700_000_000, "{now}");
+        let again = ask(&["now", &path]);
+        assert!(again > now, "{again}");
+        // A clock an hour ahead blocks nobody.
+        let ahead = (again + 3_600).to_string();
+        assert_eq!(ask(&[&ahead, &path]), again + 3_600);
+        assert_eq!(ask(&["now", &path]), again + 3_601);
+        assert_eq!(ask(&["--force", &path]), again + 3_602);
+    }
+    let inject = [
+        "inject",
+        "--to",
+        "127.0.0.1:1",
+        "config",
+        GROUP,
+        "next",
+        &path,
+    ];
+    let output = butterfly(&inject);
+    assert_exit(&output, 2);
+    assert!(said(&output).contains("no current version"), "{output:?}");
+    let inject = ["inject", "--to", "127.0.0.1:1", "config", GROUP, &path];
+    assert_exit(&butterfly(&inject), 2);
+}
+
+#[test]
+fn the_member_whose_version_lost_logs_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (lesser, greater) = (file(&dir, "lesser", b"a"), file(&dir, "greater", b"b"));
+    let amber = Member::start(&["--name", "amber"]);
+    let birch = Member::start(&["--name", "birch"]);
+    assert_exit(&amber.ask(&["config", "apply", GROUP, &lesser]), 0);
+    assert_exit(&birch.ask(&["config", "apply", GROUP, &greater]), 0);
+    assert_exit(&birch.ask(&["join", &amber.swim.to_string()]), 0);
+    until("both hold the greater one", || {
+        shows(&amber, b"b") && shows(&birch, b"b")
+    });
+    amber.says("incarnation 1 was given to two members at once, and that of birch");
+    assert!(!birch.log().contains("at once"), "{}", birch.log());
+}

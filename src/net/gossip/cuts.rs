@@ -74,6 +74,7 @@ impl Cut {
             Cut::Fault(Fault::Version) => "connections_cut_version",
             Cut::Fault(Fault::Mechanism) => "connections_cut_mechanism",
             Cut::Fault(Fault::SocketType) => "connections_cut_socket_type",
+            Cut::Fault(Fault::Ring) => "connections_cut_ring",
             Cut::Fault(Fault::NotReady) => "connections_cut_not_ready",
             Cut::Fault(Fault::Parts) => "connections_cut_parts",
             Cut::Fault(Fault::TooLarge) => "connections_cut_too_large",
@@ -104,6 +105,9 @@ impl Cut {
             }
             Cut::Fault(Fault::SocketType) => {
                 "its socket is not of the type that gossip uses (PUSH to PULL)"
+            }
+            Cut::Fault(Fault::Ring) => {
+                "it belongs to another ring: rings that meet need other names (--ring), and one ring the same"
             }
             Cut::Fault(Fault::NotReady) => "it sent something else before READY",
             Cut::Fault(Fault::Parts) => "it began a message of several parts, and a rumor has one",

@@ -13,7 +13,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::cuts::{Cut, Report};
 use super::options::Options;
 use super::outgoing::{BATCH, Outgoing};
-use crate::wire::zmtp::{self, HELLO, PING, Reader, Role, Step};
+use crate::wire::zmtp::{self, Hello, PING, Reader, Role, Step};
 
 /// Bytes that the kernel buffers on the way out; more would be a queue that nobody bounds.
 const SEND_BUFFER: usize = 64 << 10;
@@ -89,7 +89,7 @@ impl Link {
             is_blocked: false,
             is_asked: false,
             answers: 0,
-            reader: Reader::new(Role::Push, 0),
+            reader: Reader::new(Role::Push, 0).in_ring(options.ring),
             out: Outgoing::default(),
             due: now,
             pause: options.reconnect.0,
@@ -130,7 +130,7 @@ impl Link {
         let both = Interest::READABLE | Interest::WRITABLE;
         self.registry.register(&mut stream, self.token, both)?;
         self.stream = Some(stream);
-        self.reader = Reader::new(Role::Push, 0);
+        self.reader = Reader::new(Role::Push, 0).in_ring(options.ring);
         self.stage = Stage::Connecting;
         self.due = now + options.handshake;
         Ok(())
@@ -226,7 +226,7 @@ impl Link {
             Err(error) if error.kind() == ErrorKind::NotConnected => return false,
             Err(error) => Err(error),
             // At once: an end that waits for the other's greeting can wait for ever.
-            Ok(()) => say_hello(stream, Role::Push),
+            Ok(()) => say_hello(stream, Role::Push, options),
         };
         match result {
             Ok(()) => {
@@ -461,9 +461,10 @@ impl Lingering {
 }
 
 /// Greeting and READY in one piece, which a new connection always has room for.
-pub(super) fn say_hello(stream: &mut TcpStream, role: Role) -> io::Result<()> {
-    match stream.write(&zmtp::hello(role)) {
-        Ok(HELLO) => Ok(()),
+pub(super) fn say_hello(stream: &mut TcpStream, role: Role, options: &Options) -> io::Result<()> {
+    let hello = Hello::new(role, options.ring.unwrap_or(0));
+    match stream.write(hello.as_bytes()) {
+        Ok(len) if len == hello.as_bytes().len() => Ok(()),
         Ok(_) => Err(ErrorKind::WriteZero.into()),
         Err(error) => Err(error),
     }

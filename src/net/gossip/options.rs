@@ -13,6 +13,8 @@ use crate::limits::{
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "zmq", allow(dead_code))] // ZeroMQ bounds less.
 pub(in crate::net) struct Options {
+    /// Stands for the name of the member's ring, 0 if it has none; `None`: whoever is no member pushes to any.
+    pub ring: Option<u32>,
     pub max_frame: usize,
     pub max_push_sockets: usize,
     pub max_closing_sockets: usize,
@@ -49,6 +51,7 @@ pub(in crate::net) struct Options {
 impl Default for Options {
     fn default() -> Self {
         Options {
+            ring: None,
             max_frame: MAX_GOSSIP_FRAME,
             max_push_sockets: MAX_PUSH_SOCKETS,
             max_closing_sockets: MAX_CLOSING_SOCKETS,

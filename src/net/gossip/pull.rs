@@ -440,7 +440,7 @@ impl Inbox {
             .registry
             .register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)
             // At once: an end that waits for the other's greeting can wait for ever.
-            .and_then(|()| say_hello(&mut stream, Role::Pull));
+            .and_then(|()| say_hello(&mut stream, Role::Pull, options));
         if let Err(error) = result {
             log::debug!("lost the connection with {peer} as it came: {error}");
             return;
@@ -450,7 +450,7 @@ impl Inbox {
             stream,
             peer,
             token,
-            reader: Reader::new(Role::Pull, options.max_frame),
+            reader: Reader::new(Role::Pull, options.max_frame).in_ring(options.ring),
             now,
             due,
         });

@@ -1,0 +1,180 @@
+//! What may stand at the end of a SWIM message, behind its memberships: extensions that are about the whole message.
+
+use super::field::Value;
+use crate::error::Reject;
+use crate::limits::MAX_RING_NAME;
+use crate::member::MemberId;
+
+/// The tags of the fields, and the lengths of those of one length.
+const RING: [u8; 3] = [0xfa, 0x06, 4];
+const RING_NAME: [u8; 2] = [0x82, 0x07];
+const TO: [u8; 3] = [0x8a, 0x07, 16];
+const ASTRAY: [u8; 3] = [0x90, 0x07, 1];
+
+/// Their numbers.
+const RING_NUMBER: u32 = 111;
+const RING_NAME_NUMBER: u32 = 112;
+const TO_NUMBER: u32 = 113;
+const ASTRAY_NUMBER: u32 = 114;
+
+/// Extensions of a whole message; mostly there are none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extras<'a> {
+    /// Stands for the name of the sender's ring; 0: it says none.
+    pub ring: u32,
+    /// That name; empty: it does not say it in this message. Any bytes, at most [`MAX_RING_NAME`].
+    pub ring_name: &'a [u8],
+    /// The member that this message is for.
+    pub to: Option<MemberId>,
+    /// It answers a message that was meant for another member, or came from another ring.
+    pub astray: bool,
+}
+
+impl<'a> Extras<'a> {
+    /// Takes in a field of the message if it is one of these.
+    ///
+    /// # Errors
+    /// It has not the length of its type.
+    #[cold]
+    pub(super) fn read(&mut self, number: u32, value: Value<'a>) -> Result<(), Reject> {
+        match (number, value) {
+            (RING_NUMBER, Value::Bytes(hash)) => {
+                let hash = hash.try_into().map_err(|_| Reject::Malformed)?;
+                self.ring = u32::from_le_bytes(hash);
+            }
+            (RING_NAME_NUMBER, Value::Bytes(name)) => {
+                self.ring_name = name.get(..MAX_RING_NAME).unwrap_or(name);
+            }
+            (TO_NUMBER, Value::Bytes(id)) => {
+                let id = id.try_into().map_err(|_| Reject::Malformed)?;
+                self.to = Some(MemberId::from_bytes(id));
+            }
+            (ASTRAY_NUMBER, Value::Varint(number)) => self.astray = number != 0,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The ring's hash, if that and nothing else stands there.
+    #[inline]
+    pub(super) fn lone_ring(bytes: &[u8]) -> Option<Self> {
+        let hash = bytes.strip_prefix(&RING)?.try_into().ok()?;
+        Some(Extras {
+            ring: u32::from_le_bytes(hash),
+            ..Extras::default()
+        })
+    }
+
+    /// Bytes that they take.
+    #[inline]
+    pub fn len(&self) -> usize {
+        let ring = if self.ring == 0 { 0 } else { RING.len() + 4 };
+        let name = match self.ring_name.len() {
+            0 => 0,
+            len => RING_NAME.len() + 1 + len,
+        };
+        let to = self.to.map_or(0, |_| TO.len() + 16);
+        ring + name + to + if self.astray { ASTRAY.len() } else { 0 }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Writes them to the beginning of these bytes, which are as many as they take.
+    pub fn write(&self, out: &mut [u8]) {
+        let (ring, len) = (self.ring.to_le_bytes(), [self.ring_name.len() as u8]);
+        let mut parts: [&[u8]; 8] = [&[]; 8];
+        if self.ring != 0 {
+            (parts[0], parts[1]) = (&RING, &ring);
+        }
+        if !self.ring_name.is_empty() {
+            (parts[2], parts[3], parts[4]) = (&RING_NAME, &len, self.ring_name);
+        }
+        if let Some(to) = &self.to {
+            (parts[5], parts[6]) = (&TO, to.as_bytes());
+        }
+        if self.astray {
+            parts[7] = &ASTRAY;
+        }
+        let bytes = parts.into_iter().flatten();
+        for (place, byte) in out.iter_mut().zip(bytes) {
+            *place = *byte;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protobuf::Message as _;
+
+    use super::*;
+    use crate::wire::{MemberRecord, Message, decode, decode_usual, proto, swim::Encoder};
+
+    fn ping() -> Vec<u8> {
+        let from = MemberRecord {
+            id: MemberId::from_bytes([7; 16]),
+            incarnation: crate::member::Incarnation::ZERO,
+            address: None,
+            swim_port: 1,
+            gossip_port: 2,
+            persistent: false,
+            departed: false,
+            probe_ping: false,
+            features: 5,
+            name: "",
+        };
+        let mut buf = [0; 200];
+        let ping = Message::Ping {
+            from,
+            forward_to: None,
+            probe: 9,
+            digest: 0,
+        };
+        let len = Encoder::new(&mut buf, &ping).unwrap().finish();
+        buf[..len].to_vec()
+    }
+
+    #[test]
+    fn they_come_back_as_they_were_and_as_the_proto_file_says() {
+        let to = Some(MemberId::from_bytes([3; 16]));
+        for bits in 0..16 {
+            let extras = Extras {
+                ring: if bits & 1 == 0 { 0 } else { 0x0403_0201 },
+                ring_name: if bits & 2 == 0 { b"" } else { b"production" },
+                to: to.filter(|_| bits & 4 != 0),
+                astray: bits & 8 != 0,
+            };
+            let mut bytes = ping();
+            let end = bytes.len();
+            bytes.resize(end + extras.len(), 0);
+            extras.write(&mut bytes[end..]);
+            assert_eq!(decode(&bytes).unwrap().extras, extras);
+            let usual = decode_usual(&bytes, |_| false).map(|swim| swim.extras);
+            assert_eq!(usual, (bits <= 1).then_some(extras), "{bits}");
+            let swim = proto::swim::Swim::parse_from_bytes(&bytes).unwrap();
+            assert_eq!(swim.ring(), &extras.ring.to_le_bytes()[..4 * (bits & 1)]);
+            assert_eq!(swim.ring_name().as_bytes(), extras.ring_name);
+            assert_eq!(
+                swim.to(),
+                to.filter(|_| bits & 4 != 0)
+                    .map_or(vec![], |id| id.as_bytes().to_vec())
+            );
+            assert_eq!(swim.astray(), extras.astray);
+            assert!(swim.special_fields.unknown_fields().iter().next().is_none());
+        }
+    }
+
+    #[test]
+    fn what_has_another_length_is_malformed() {
+        for bad in [
+            &[0xfa, 0x06, 3, 1, 2, 3][..],
+            &[0xfa, 0x06, 0],
+            &[0x8a, 0x07, 1, 9],
+        ] {
+            let bytes = [&ping(), bad].concat();
+            assert_eq!(decode(&bytes).unwrap_err(), Reject::Malformed);
+        }
+    }
+}
