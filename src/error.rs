@@ -89,6 +89,13 @@ pub enum Reject {
     /// nowhere: it was held for a while.
     #[error("an election's candidate is not known to run a service of the group")]
     UnknownCandidate,
+    /// On a sealed ring: it was heard before, or is too old to tell. The network doubles or delays datagrams, or
+    /// somebody sends again what was recorded.
+    #[error("heard before, or too late to tell: doubled on its way, or recorded and sent again")]
+    Replayed,
+    /// On a sealed ring: it is for another member, at whose address this one is now, or to whom it was sent before.
+    #[error("for another member: its sender knows that one at this address, or it was recorded")]
+    OtherReceiver,
 }
 
 impl Reject {
@@ -119,6 +126,8 @@ impl Reject {
         Reject::BadFilename,
         Reject::BadVersion,
         Reject::UnknownCandidate,
+        Reject::Replayed,
+        Reject::OtherReceiver,
     ];
 
     /// Its name in counters: lowercase, words joined by `_`.
@@ -149,6 +158,8 @@ impl Reject {
             Reject::BadFilename => "bad_filename",
             Reject::BadVersion => "bad_version",
             Reject::UnknownCandidate => "unknown_candidate",
+            Reject::Replayed => "replayed",
+            Reject::OtherReceiver => "other_receiver",
         }
     }
 }

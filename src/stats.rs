@@ -60,6 +60,8 @@ const REJECTED: [&str; Reject::ALL.len()] = [
     "rejected_bad_filename",
     "rejected_bad_version",
     "rejected_unknown_candidate",
+    "rejected_replayed",
+    "rejected_other_receiver",
 ];
 
 /// How large something is, and how large it may be.

@@ -197,7 +197,20 @@ impl Swim {
         let peer = journal::Peer::from(&member);
         env.journal
             .sent(env.wall, MessageKind::Ack, len + overhead, peer, Vec::new);
+        let len = self.stamped(Some(*to), buf, len);
         Some((member.swim_addr(), len))
+    }
+
+    /// While this member starts, it wants to know who was running before, and whether it holds the same rumors.
+    pub(super) fn on_comparable(&mut self, incoming: &Incoming<'_>, rumors: u32, starting: bool) {
+        if !self.starting || starting || rumors == 0 {
+            return;
+        }
+        let row = incoming.row.and_then(|key| self.table.get(key));
+        if let Some(row) = row.filter(|row| self.table.is_at(row, incoming.from)) {
+            let (id, same) = (row.id, rumors == self.rumors);
+            self.notices.push_back(Notice::Running { id, same });
+        }
     }
 
     /// Where a member's PULL socket is, or was.

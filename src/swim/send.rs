@@ -146,7 +146,7 @@ impl Swim {
         }
     }
 
-    /// Encodes the next message into `buf`, of which the envelope takes `overhead` more bytes of the
+    /// Encodes the next message into `buf`, of which the envelope and the stamp take `overhead` more bytes of the
     /// datagram. Returns where it goes and its length.
     #[inline]
     pub fn poll(
@@ -174,6 +174,11 @@ impl Swim {
                     .map(|swim| listed(&swim.memberships))
                     .unwrap_or_default()
             });
+            let len = match &message.body {
+                // What it says is its first sender's, and the end of the way stands in it.
+                Body::Forward(_) => len,
+                _ => self.stamped(message.id, buf, len),
+            };
             return Some((message.to, len));
         }
     }
@@ -316,7 +321,7 @@ impl Swim {
     /// The most that a datagram of this member takes without memberships and others' addresses, sealed.
     pub(super) fn bare_datagram(&self) -> usize {
         const WITHOUT_NAME: usize = 150;
-        WITHOUT_NAME + self.table.name_of(self.me()).len()
+        WITHOUT_NAME + self.stamp_bytes() + self.table.name_of(self.me()).len()
     }
 
     /// A row as a record for others.

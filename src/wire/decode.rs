@@ -4,6 +4,7 @@
 use super::field::{Fields, Value, int32, uint32};
 use super::raw_member::RawMember;
 use super::record::{ACCUSER, Accusers, MemberRecord, MembershipRecord};
+use super::stamp::{STAMP_FIELD, Stamp};
 use super::swim::{Message, Swim};
 use super::usual;
 use crate::error::Reject;
@@ -32,6 +33,7 @@ fn decode_any(payload: &[u8]) -> Result<Swim<'_>, Reject> {
     let mut kind = None;
     let mut body = None;
     let mut memberships: Option<Memberships<'_>> = None;
+    let mut stamp = None;
     let mut fields = Fields::new(payload);
     loop {
         let here = fields;
@@ -41,6 +43,7 @@ fn decode_any(payload: &[u8]) -> Result<Swim<'_>, Reject> {
             Some((5, Value::Bytes(membership))) => memberships
                 .get_or_insert_with(|| Memberships::from_first(here))
                 .add(membership, false)?,
+            Some((STAMP_FIELD, Value::Bytes(bytes))) => stamp = Some(Stamp::read(bytes)),
             Some(_) => {}
             None => break,
         }
@@ -60,6 +63,7 @@ fn decode_any(payload: &[u8]) -> Result<Swim<'_>, Reject> {
     Ok(Swim {
         message,
         memberships: memberships.unwrap_or_default(),
+        stamp,
     })
 }
 

@@ -1,6 +1,7 @@
 //! The SWIM messages of `protocols/swim.proto` (PROTOCOL.md §2), as values that borrow from a datagram.
 
 use super::record::MemberRecord as Record;
+use super::stamp::Stamp;
 
 pub use super::decode::{Memberships, decode};
 pub use super::encode::{EncodedMember, Encoder, encode_membership, membership_len};
@@ -24,6 +25,8 @@ pub struct Swim<'a> {
     pub message: Message<'a>,
     /// The news that rides along.
     pub memberships: Memberships<'a>,
+    /// Extension: whom it is for, on a sealed ring.
+    pub stamp: Option<Stamp>,
 }
 
 /// What a message asks or answers. A `probe` of 0 is no number: the field is absent.

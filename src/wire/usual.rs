@@ -7,6 +7,7 @@ use super::encode::{EXTRA, FEATURES, NAME, PROBE, RUMORS};
 use super::field::{BYTES, Fields, VARINT, tag};
 use super::raw_member::RawMember;
 use super::record::MemberRecord;
+use super::stamp::{STAMP, Stamp};
 use super::swim::{Message, Swim};
 
 /// The message, if it is written in the usual way and nothing is wrong with it. Memberships that are `known`, by
@@ -24,8 +25,15 @@ pub fn decode_usual<'a>(payload: &'a [u8], known: impl Fn(&'a [u8]) -> bool) -> 
         rest: fields.bytes(tag(number, BYTES))?,
     };
     let mut memberships = Memberships::from_first(Fields::new(fields.rest));
+    let mut stamp = None;
     while !fields.rest.is_empty() {
-        let membership = fields.bytes(tag(5, BYTES))?;
+        let here = fields.rest;
+        let Some(membership) = fields.bytes(tag(5, BYTES)) else {
+            // After the memberships stands the stamp, if there is one.
+            fields.rest = here;
+            stamp = Some(fields.stamp()?);
+            break;
+        };
         memberships.add(membership, known(membership)).ok()?;
     }
     let from = body.text(tag(1, BYTES))?;
@@ -68,6 +76,7 @@ pub fn decode_usual<'a>(payload: &'a [u8], known: impl Fn(&'a [u8]) -> bool) -> 
     Some(Swim {
         message,
         memberships,
+        stamp,
     })
 }
 
@@ -165,6 +174,16 @@ impl<'a> Usual<'a> {
         let (bytes, rest) = self.rest.split_at_checked(len as usize)?;
         self.rest = rest;
         Some(bytes)
+    }
+
+    /// The stamp, behind which nothing follows.
+    #[inline(always)]
+    fn stamp(&mut self) -> Option<Stamp> {
+        if !self.skip(STAMP) {
+            return None;
+        }
+        let stamp = Stamp::read(self.short()?);
+        self.rest.is_empty().then_some(stamp)
     }
 
     /// The number of this extension; 0 if it is not there.
