@@ -142,11 +142,9 @@ impl Unproved {
 /// Whether who is asked wanted to be told the table.
 const WANTS_TABLE: u64 = 1 << 48;
 
-/// Whether the question was asked in a turn with an odd number.
+/// On a sealed ring, whether the question was asked in a turn with an odd number. Below it is what only who is asked can
+/// know.
 const ODD_TURN: u64 = 1 << 47;
-
-/// Every question's number has this bit, and no probe's. Below it is what only who is asked can know.
-const QUESTION: u64 = 1 << 46;
 
 impl Swim {
     /// Somebody speaks of a member that is not known at this address: whether it is to be taken for being there. If
@@ -247,8 +245,8 @@ impl Swim {
 
     /// A number for a ping to this address outside the probe cycle: only who gets the ping knows it, so
     /// an Ack with it proves the address. SipHash, as whoever has some numbers must not find the key, and
-    /// with it those of others. It is good until the end of the turn after this one, so that an Ack with it is no
-    /// use to who recorded it.
+    /// with it those of others. On a sealed ring it is good until the end of the turn after this one, so that an Ack
+    /// with it is no use to who recorded it.
     pub(super) fn cookie(&self, addr: SocketAddr) -> u64 {
         self.cookie_of(self.turn(), addr)
     }
@@ -257,9 +255,12 @@ impl Swim {
         let mut place = [0; 20];
         place[..16].copy_from_slice(&mapped(addr.ip()));
         place[16..18].copy_from_slice(&addr.port().to_be_bytes());
+        if !self.sealed {
+            return (self.keyed(&place[..18]) >> 16).max(1);
+        }
         place[18..].copy_from_slice(&turn.to_be_bytes());
         let odd = if turn & 1 == 0 { 0 } else { ODD_TURN };
-        self.keyed(&place) & (QUESTION - 1) | QUESTION | odd
+        (self.keyed(&place) & (ODD_TURN - 1) | odd).max(1)
     }
 
     /// In which turn a question with this number was asked, if it is one of this turn or the one before.
@@ -272,7 +273,7 @@ impl Swim {
     /// Whether the number is one that this address was told in a question of late.
     pub(super) fn is_cookie(&self, number: u64, addr: SocketAddr) -> bool {
         // Most are of probes, and need no look at what it would be.
-        number & QUESTION != 0
+        !self.is_probe_number(number)
             && number & !WANTS_TABLE == self.cookie_of(self.turn_of(number), addr)
     }
 
