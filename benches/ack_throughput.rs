@@ -141,7 +141,7 @@ struct Flood {
 impl Flood {
     fn new(keys: &[RingKey], records: u32, members: u32) -> io::Result<Flood> {
         let mut member = passive(keys)?;
-        let to = member.local_addr();
+        let to = (member.local_addr(), member.node().id());
         let mut senders = Vec::new();
         for number in 1..=SENDERS {
             senders.push(Known::join(number, keys, to, || member.process())?);
@@ -176,9 +176,9 @@ impl Flood {
 
     /// A batch is sent and answered: the time of the answering, for each Ack.
     fn batch(&mut self) -> io::Result<Option<Duration>> {
-        for (sender, ping) in self.senders.iter().zip(&self.pings) {
+        for (sender, ping) in self.senders.iter_mut().zip(&self.pings) {
             for _ in 0..EACH {
-                sender.socket.send(ping)?;
+                sender.send(ping)?;
             }
         }
         let time = timed(&mut self.member)?;
@@ -266,7 +266,8 @@ impl Bench {
         }
         let keys = keys(sealed)?;
         let mut flood = Flood::new(&keys, records, members)?;
-        let ping = asking(flood.pings[0].len(), flood.ack_len);
+        let ping_len = flood.senders[0].sent_len(&flood.pings[0]);
+        let ping = asking(ping_len, flood.ack_len);
         let mut echo = Echo::bind()?;
         let to = echo.local_addr()?;
         let clients = (0..SENDERS).map(|_| Client::connect(to));
@@ -383,7 +384,7 @@ impl Bench {
             self.time,
             |number| {
                 let place = number % pings.len();
-                senders.borrow()[place].socket.send(&pings[place]).map(drop)
+                senders.borrow_mut()[place].send(&pings[place])
             },
             || {
                 let mut came = 0;

@@ -92,6 +92,13 @@ pub enum Reject {
     /// Its sender belongs to another ring: see [`Event::OtherRing`](crate::Event::OtherRing).
     #[error("its sender belongs to another ring, or says no ring's name")]
     OtherRing,
+    /// On a sealed ring: it was heard before, or is too old to tell. The network doubles or delays datagrams, or
+    /// somebody sends again what was recorded.
+    #[error("heard before, or too late to tell: doubled on its way, or recorded and sent again")]
+    Replayed,
+    /// On a sealed ring: it is for another member, at whose address this one is now, or to whom it was sent before.
+    #[error("for another member: its sender knows that one at this address, or it was recorded")]
+    OtherReceiver,
 }
 
 impl Reject {
@@ -123,6 +130,8 @@ impl Reject {
         Reject::BadVersion,
         Reject::UnknownCandidate,
         Reject::OtherRing,
+        Reject::Replayed,
+        Reject::OtherReceiver,
     ];
 
     /// Its name in counters: lowercase, words joined by `_`.
@@ -154,6 +163,8 @@ impl Reject {
             Reject::BadVersion => "bad_version",
             Reject::UnknownCandidate => "unknown_candidate",
             Reject::OtherRing => "other_ring",
+            Reject::Replayed => "replayed",
+            Reject::OtherReceiver => "other_receiver",
         }
     }
 }

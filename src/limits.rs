@@ -90,6 +90,9 @@ pub const MAX_UNVOUCHED: usize = 64;
 /// newcomer is told.
 pub const MAX_SPOKEN_OF: usize = MAX_MEMBERS;
 
+/// Members of a sealed ring that spoke and have yet to answer, of whose datagrams is remembered which was the last.
+pub const MAX_FIRST_CONTACTS: usize = 64;
+
 /// Bytes of a datagram's IPv4 and UDP headers, which a victim's line carries, too.
 pub const DATAGRAM_HEADERS: usize = 28;
 

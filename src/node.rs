@@ -39,7 +39,7 @@ use crate::time::Time;
 use crate::timer::TimerWheel;
 use crate::trace::Trace;
 use crate::view::{HealthCounts, MemberView, SuspicionView};
-use crate::wire::{self, HEADROOM, RingKey};
+use crate::wire::{self, HEADROOM, RingKey, STAMP_BYTES, Serial};
 use clock::Clock;
 pub use gossiping::{Push, PushName};
 
@@ -282,15 +282,39 @@ impl Node {
                 .journal
                 .rejected(self.env.now, Reject::Oversized, from);
         }
-        let overhead = wire::overhead(!self.keys.is_empty(), MAX_DATAGRAM_SENT);
-        let handled = wire::open(&self.keys, datagram).and_then(|payload| {
-            self.swim
-                .hear(&mut self.env, from, bytes, overhead, payload)
-        });
+        let overhead = self.overhead();
+        let handled = self.hear(from, datagram, overhead);
         if let Err(reason) = handled {
             self.env.journal.rejected(self.env.now, reason, from);
         }
         self.settle();
+    }
+
+    #[inline]
+    fn hear(
+        &mut self,
+        from: SocketAddr,
+        datagram: &mut [u8],
+        overhead: usize,
+    ) -> Result<(), Reject> {
+        let (env, bytes) = (&mut self.env, datagram.len());
+        if self.keys.is_empty() {
+            let payload = wire::open(&[], datagram)?;
+            return self.swim.hear(env, from, bytes, overhead, payload, None);
+        }
+        let (payload, nonce) = wire::open_sealed(&self.keys, datagram)?;
+        let serial = Serial::of(&nonce);
+        self.swim
+            .hear(env, from, bytes, overhead, payload, Some(&serial))
+    }
+
+    /// The most that the envelope and the stamp take of a datagram.
+    fn overhead(&self) -> usize {
+        if self.is_sealed() {
+            wire::overhead(true, MAX_DATAGRAM_SENT) + STAMP_BYTES
+        } else {
+            wire::overhead(false, MAX_DATAGRAM_SENT)
+        }
     }
 
     /// The deadline of [`poll_timeout`](Node::poll_timeout) has come, or may have.
@@ -446,6 +470,7 @@ impl Node {
     /// Seals with the first of these keys and opens with any, from now on.
     pub fn set_ring_keys(&mut self, keys: Vec<RingKey>) {
         self.keys = keys;
+        self.swim.set_sealed(self.is_sealed());
     }
 
     /// Whether everything that happens is to be taken with [`poll_trace`](Node::poll_trace).
@@ -475,14 +500,16 @@ impl Node {
         }
         self.env.wall = now;
         // The longest envelope's worth is kept free, so that sealing never makes a datagram too large.
-        let overhead = wire::overhead(self.is_sealed(), MAX_DATAGRAM_SENT);
+        let overhead = self.overhead();
         let payload = buf.get_mut(HEADROOM..)?;
         let (to, len) = match self.swim.poll(&mut self.env, payload, overhead) {
             Some(message) => message,
             None => self.next_talk(buf, overhead)?,
         };
-        let key = self.keys.first();
-        let key = key.map(|key| (key, self.env.rng.random()));
+        let key = self.keys.first().map(|key| {
+            let nonce = self.swim.next_serial().nonce(self.env.rng.random());
+            (key, nonce)
+        });
         Some(Transmit {
             to,
             range: wire::seal(key, buf, len),

@@ -61,6 +61,8 @@ const REJECTED: [&str; Reject::ALL.len()] = [
     "rejected_bad_version",
     "rejected_unknown_candidate",
     "rejected_other_ring",
+    "rejected_replayed",
+    "rejected_other_receiver",
 ];
 
 /// How large something is, and how large it may be.

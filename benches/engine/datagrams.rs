@@ -10,7 +10,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::measure::{COLUMNS, Cost, Found, NANO, compare, cost_of, in_turns};
 use super::world::{
-    World, addr_of, datagram, ping_from, ping_with_six, ping_with_six_named, sender,
+    World, addr_of, datagram, ping_from, ping_with_six, ping_with_six_named, renew, sender,
 };
 use super::{Bench, name_of};
 
@@ -71,22 +71,40 @@ fn pings(keys: &[RingKey], six: bool, members: u32) -> Vec<(SocketAddr, Vec<u8>)
     (0..PINGS.min(members * 4)).map(ping).collect()
 }
 
-/// A batch of these pings, each copied to where it may be opened.
+/// A batch of these pings, each copied to where it may be opened; sealed ones as if they were sent just now.
 fn each(
+    keys: &[RingKey],
     pings: &[(SocketAddr, Vec<u8>)],
     next: &mut usize,
     times: usize,
     mut work: impl FnMut(SocketAddr, &mut [u8]),
 ) -> Cost {
+    let mut turn = || {
+        let ping = &pings[*next];
+        *next = if *next + 1 == pings.len() {
+            0
+        } else {
+            *next + 1
+        };
+        ping
+    };
+    if !keys.is_empty() {
+        let renewed = |_| {
+            let (from, mut ping) = turn().clone();
+            renew(keys, &mut ping);
+            (from, ping)
+        };
+        let mut renewed: Vec<_> = (0..times).map(renewed).collect();
+        return cost_of(|| {
+            for (from, ping) in &mut renewed {
+                work(*from, ping);
+            }
+        });
+    }
     let mut scratch = [0; 1_024];
     cost_of(|| {
         for _ in 0..times {
-            let (from, ping) = &pings[*next];
-            *next = if *next + 1 == pings.len() {
-                0
-            } else {
-                *next + 1
-            };
+            let (from, ping) = turn();
             let ping_again = &mut scratch[..ping.len()];
             ping_again.copy_from_slice(ping);
             work(*from, ping_again);
@@ -134,12 +152,12 @@ impl Bench {
             self.effort(100, BATCH),
             [
                 &mut |times| {
-                    each(&pings, &mut floor_place, times, |_, ping| {
+                    each(&keys, &pings, &mut floor_place, times, |_, ping| {
                         read_and_answer(&keys, &ack, ping, &mut buf);
                     })
                 },
                 &mut |times| {
-                    each(&pings, &mut place, times, |from, ping| {
+                    each(&keys, &pings, &mut place, times, |from, ping| {
                         serve(&mut world, from, ping)
                     })
                 },
@@ -166,12 +184,12 @@ impl Bench {
             self.effort(100, BATCH),
             [
                 &mut |times| {
-                    each(&pings, &mut at_none, times, |from, ping| {
+                    each(&[], &pings, &mut at_none, times, |from, ping| {
                         serve(&mut none, from, ping)
                     })
                 },
                 &mut |times| {
-                    each(&pings, &mut at_many, times, |from, ping| {
+                    each(&[], &pings, &mut at_many, times, |from, ping| {
                         serve(&mut many, from, ping)
                     })
                 },
@@ -199,7 +217,7 @@ impl Bench {
         let [one, other] = &mut worlds;
         let [bare, known] = [false, true].map(|six| pings(&[], six, members));
         // From the first time on they are known.
-        each(&known, &mut 0, known.len(), |from, ping| {
+        each(&[], &known, &mut 0, known.len(), |from, ping| {
             serve(one, from, ping)
         });
         let fresh = RefCell::new(Fresh::new(members));
@@ -209,16 +227,18 @@ impl Bench {
         let [bare, known, new, read_bare, read] = in_turns(
             self.effort(60, BATCH),
             [
-                &mut |times| each(&bare, &mut at_bare, times, answer),
-                &mut |times| each(&known, &mut at_known, times, answer),
+                &mut |times| each(&[], &bare, &mut at_bare, times, answer),
+                &mut |times| each(&[], &known, &mut at_known, times, answer),
                 &mut |times| {
                     let pings = fresh.borrow_mut().pings(times);
-                    each(&pings, &mut 0, times, |from, ping| serve(other, from, ping))
+                    each(&[], &pings, &mut 0, times, |from, ping| {
+                        serve(other, from, ping)
+                    })
                 },
-                &mut |times| each(&bare, &mut at_read, times, |_, ping| read(ping)),
+                &mut |times| each(&[], &bare, &mut at_read, times, |_, ping| read(ping)),
                 &mut |times| {
                     let pings = fresh.borrow_mut().pings(times);
-                    each(&pings, &mut 0, times, |_, ping| read(ping))
+                    each(&[], &pings, &mut 0, times, |_, ping| read(ping))
                 },
             ],
         );

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use butterfly::member::{Health, Incarnation, MemberId};
 use butterfly::wire::{
-    self, Accusers, Encoder, HEADROOM, MemberRecord, MembershipRecord, Message, RingKey, feature,
+    self, Accusers, Encoder, HEADROOM, MemberRecord, MembershipRecord, Message, RingKey,
+    STAMP_BYTES, Serial, Stamp, feature,
 };
 use butterfly::{Butterfly, Config, Timing};
 use mio::net::UdpSocket;
@@ -32,6 +33,10 @@ pub struct Known {
     keys: Vec<RingKey>,
     number: u32,
     port: u16,
+    /// The member that is pinged.
+    to: MemberId,
+    /// Of its last datagram.
+    serial: Serial,
 }
 
 /// The ring's keys: one, or none.
@@ -89,15 +94,22 @@ pub fn observer_ping(keys: &[RingKey]) -> Vec<u8> {
         probe: NUMBER,
         digest: 0,
     };
-    encoded(keys, &ping, &mut (0..0))
+    let mut buf = vec![0; HEADROOM + LARGEST];
+    let len = written(&mut buf[HEADROOM..], &ping, &mut (0..0), keys);
+    let key = keys.first().map(|key| (key, [3; 24]));
+    let range = wire::seal(key, &mut buf, len);
+    buf[range].to_vec()
 }
 
-/// A message as it is sent, with the records of as many of these others as fit; takes those out.
-fn encoded(keys: &[RingKey], message: &Message<'_>, others: &mut Range<u32>) -> Vec<u8> {
-    let mut buf = vec![0; HEADROOM + LARGEST];
-    let key = keys.first().map(|key| (key, [3; 24]));
-    let room = LARGEST - wire::overhead(key.is_some(), LARGEST);
-    let Some(mut out) = Encoder::new(&mut buf[HEADROOM..], message) else {
+/// A message's payload, with the records of as many of these others as fit; takes those out.
+fn written(
+    payload: &mut [u8],
+    message: &Message<'_>,
+    others: &mut Range<u32>,
+    keys: &[RingKey],
+) -> usize {
+    let room = LARGEST - wire::overhead(!keys.is_empty(), LARGEST) - STAMP_BYTES;
+    let Some(mut out) = Encoder::new(payload, message) else {
         unreachable!("a bare message has room in any datagram");
     };
     while let Some(number) = others.clone().next() {
@@ -114,9 +126,7 @@ fn encoded(keys: &[RingKey], message: &Message<'_>, others: &mut Range<u32>) -> 
         }
         others.next();
     }
-    let len = out.finish();
-    let range = wire::seal(key, &mut buf, len);
-    buf[range].to_vec()
+    out.finish()
 }
 
 impl Known {
@@ -124,7 +134,7 @@ impl Known {
     pub fn join(
         number: u32,
         keys: &[RingKey],
-        to: SocketAddr,
+        (to, member): (SocketAddr, MemberId),
         mut work: impl FnMut() -> io::Result<()>,
     ) -> io::Result<Known> {
         let socket = echo::roomy(UdpSocket::bind(LOCAL)?);
@@ -136,13 +146,18 @@ impl Known {
             keys: keys.to_vec(),
             number,
             port,
+            to: member,
+            serial: Serial {
+                epoch: 1,
+                number: 0,
+            },
         };
         // Any digest but its own: it asks back before it tells its table.
-        let ping = encoded(keys, &known.ping_of(1), &mut (0..0));
+        let ping = known.payload(&known.ping_of(1), &mut (0..0));
         let start = Instant::now();
         while start.elapsed() < PATIENCE {
             // Once may not be enough: the question has to fit in what the ping allows.
-            known.socket.send(&ping)?;
+            known.send(&ping)?;
             let sent = Instant::now();
             while sent.elapsed() < AGAIN {
                 work()?;
@@ -167,9 +182,37 @@ impl Known {
         let Message::Ping { probe, .. } = message else {
             return Ok(false);
         };
-        let ack = encoded(&self.keys, &self.ack(probe, false), &mut (0..0));
-        self.socket.send(&ack)?;
+        let ack = self.payload(&self.ack(probe, false), &mut (0..0));
+        self.send(&ack)?;
         Ok(true)
+    }
+
+    /// A message for the member, but for its envelope, with the records of as many of these others as fit; takes those
+    /// out.
+    fn payload(&self, message: &Message<'_>, others: &mut Range<u32>) -> Vec<u8> {
+        let mut payload = vec![0; LARGEST];
+        let mut len = written(&mut payload, message, others, &self.keys);
+        if !self.keys.is_empty() {
+            len = Stamp::of(Some(self.to)).append(&mut payload, len);
+        }
+        payload.truncate(len);
+        payload
+    }
+
+    /// Sends it, as its next datagram.
+    pub fn send(&mut self, payload: &[u8]) -> io::Result<()> {
+        let mut buf = [0; HEADROOM + LARGEST];
+        buf[HEADROOM..][..payload.len()].copy_from_slice(payload);
+        self.serial.number += 1;
+        let nonce = self.serial.nonce([3; 12]);
+        let key = self.keys.first().map(|key| (key, nonce));
+        let range = wire::seal(key, &mut buf, payload.len());
+        self.socket.send(&buf[range]).map(drop)
+    }
+
+    /// Bytes of a datagram with this payload.
+    pub fn sent_len(&self, payload: &[u8]) -> usize {
+        payload.len() + wire::overhead(!self.keys.is_empty(), payload.len())
     }
 
     fn from(&self) -> MemberRecord<'static> {
@@ -201,9 +244,9 @@ impl Known {
         }
     }
 
-    /// A ping with the records of these others.
+    /// A ping with the records of these others, to be sent.
     pub fn ping(&self, mut others: Range<u32>) -> Vec<u8> {
-        let ping = encoded(&self.keys, &self.ping_of(0), &mut others);
+        let ping = self.payload(&self.ping_of(0), &mut others);
         assert!(
             others.is_empty(),
             "the ping has no room for so many records"
@@ -218,8 +261,8 @@ impl Known {
         mut work: impl FnMut() -> io::Result<()>,
     ) -> io::Result<()> {
         while !others.is_empty() {
-            let part = encoded(&self.keys, &self.ack(0, true), &mut others);
-            self.socket.send(&part)?;
+            let part = self.payload(&self.ack(0, true), &mut others);
+            self.send(&part)?;
             work()?;
         }
         Ok(())

@@ -3,13 +3,15 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use butterfly::member::{Health, Incarnation, Member, MemberId};
 use butterfly::node::{Node, NodeConfig, SEND_BUFFER, Transmit};
 use butterfly::rumor::{Rumor, ServiceConfig};
 use butterfly::wire::{
-    self, Accusers, Encoder, HEADROOM, MemberRecord, MembershipRecord, Message, RingKey, feature,
+    self, Accusers, Encoder, HEADROOM, MemberRecord, MembershipRecord, Message, RingKey,
+    STAMP_BYTES, Serial, Stamp, feature,
 };
 use butterfly::{Time, Timing};
 
@@ -107,6 +109,32 @@ pub fn ping_from(number: u32) -> Message<'static> {
     }
 }
 
+/// When all others started.
+const EPOCH: u64 = 1;
+/// Counts the datagrams of all of them: those of each ascend.
+static NUMBER: AtomicU64 = AtomicU64::new(0);
+
+/// The next nonce of a datagram of theirs.
+fn nonce() -> [u8; 24] {
+    let serial = Serial {
+        epoch: EPOCH,
+        number: NUMBER.fetch_add(1, Ordering::Relaxed) + 1,
+    };
+    serial.nonce([3; 12])
+}
+
+/// The same datagram as if it were sent just now: with a key, one that came before is none.
+pub fn renew(keys: &[RingKey], datagram: &mut [u8]) {
+    let Some(key) = keys.first() else {
+        return;
+    };
+    let payload = wire::open(keys, datagram).unwrap();
+    let (mut buf, len) = ([0; HEADROOM + 2 * ORDINARY], payload.len());
+    buf[HEADROOM..][..len].copy_from_slice(payload);
+    let range = wire::seal(Some((key, nonce())), &mut buf, len);
+    datagram.copy_from_slice(&buf[range]);
+}
+
 /// A datagram with as many of these members' records as fit into `limit` bytes; takes those out.
 pub fn datagram(
     keys: &[RingKey],
@@ -126,8 +154,9 @@ fn named_datagram(
     name: &str,
 ) -> Vec<u8> {
     let mut buf = vec![0; HEADROOM + limit];
-    let key = keys.first().map(|key| (key, [3; 24]));
-    let room = limit - wire::overhead(key.is_some(), limit);
+    let key = keys.first().map(|key| (key, nonce()));
+    let stamp = if key.is_some() { STAMP_BYTES } else { 0 };
+    let room = limit - wire::overhead(key.is_some(), limit) - stamp;
     let mut out = Encoder::new(&mut buf[HEADROOM..], message).unwrap();
     while let Some(number) = members.clone().next() {
         let member = MembershipRecord {
@@ -144,7 +173,10 @@ fn named_datagram(
         }
         members.next();
     }
-    let len = out.finish();
+    let mut len = out.finish();
+    if key.is_some() {
+        len = Stamp::of(Some(record(0).id)).append(&mut buf[HEADROOM..], len);
+    }
     let range = wire::seal(key, &mut buf, len);
     buf[range].to_vec()
 }
@@ -257,6 +289,18 @@ impl World {
     /// The node has known this member for long.
     pub fn know(&mut self, number: u32) {
         self.node.know(&member(number), record(number).name);
+        if !self.keys.is_empty() {
+            self.know_heard(number);
+        }
+    }
+
+    /// On a sealed ring, the node has heard this member before.
+    pub fn know_heard(&mut self, number: u32) {
+        let serial = Serial {
+            epoch: EPOCH,
+            number: 0,
+        };
+        self.node.heard(record(number).id, serial);
     }
 
     pub fn keys(&self) -> &[RingKey] {

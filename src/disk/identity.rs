@@ -1,5 +1,5 @@
 //! A data directory, and the id and the incarnation of a member across restarts: `MEMBER_ID` and
-//! `INCARNATION`.
+//! `INCARNATION`. (`EPOCH` is in `epoch.rs`.)
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::checksum::{self, Known, Sum};
+use super::epoch;
 use super::regular;
 use super::replace::{remove_unfinished, replace};
 use super::snapshot::Snapshot;
@@ -16,7 +17,7 @@ use crate::limits::INCARNATION_RESERVE;
 use crate::member::{Incarnation, MemberId};
 
 /// More bytes than an id or a number has.
-const MOST_BYTES: u64 = 4_096;
+pub(super) const MOST_BYTES: u64 = 4_096;
 
 /// A data directory in use: locked for this member, with a thread that writes to it. Dropped, it waits until
 /// what was to be stored is.
@@ -42,6 +43,8 @@ pub struct StoredIdentity {
     pub incarnation: Incarnation,
     /// The mark on disk: incarnations below it may be used without writing.
     pub mark: Incarnation,
+    /// When it starts, by the clock, and later than ever before: it is on disk.
+    pub epoch: u64,
 }
 
 /// What is wrong with a data directory. What it held is still in it.
@@ -123,6 +126,7 @@ impl DataDir {
         };
         let mark = incarnation.plus(INCARNATION_RESERVE);
         replace(&path, |file| write!(file, "{mark}")).map_err(at(&path))?;
+        let epoch = epoch::begin(&dir.join("EPOCH"), epoch::by_the_clock())?;
         let snapshot = dir.join(format!("{id}.rst"));
         remove_unfinished(&snapshot);
         let checksum = checksum::path_of(&snapshot);
@@ -151,6 +155,7 @@ impl DataDir {
                 id,
                 incarnation,
                 mark,
+                epoch,
             },
         ))
     }
@@ -286,7 +291,7 @@ enum Doubt {
     Damaged,
 }
 
-fn at(path: &Path) -> impl FnOnce(io::Error) -> DiskError {
+pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> DiskError {
     let path = path.to_owned();
     move |error| DiskError::Io { path, error }
 }
@@ -418,12 +423,12 @@ fn read_incarnation(path: &Path) -> Result<Option<Incarnation>, DiskError> {
 }
 
 /// What may stand around an id or a number that a person, or a crash, put there.
-fn is_blank(char: char) -> bool {
+pub(super) fn is_blank(char: char) -> bool {
     char.is_whitespace() || char == '\0' || char == '\u{feff}'
 }
 
 /// Moves a bad file out of the way, and says so.
-fn set_aside(path: &Path, why: &'static str) -> Result<(), DiskError> {
+pub(super) fn set_aside(path: &Path, why: &'static str) -> Result<(), DiskError> {
     match keep_aside(path) {
         Ok(kept) => {
             log::warn!(

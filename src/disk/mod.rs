@@ -1,9 +1,10 @@
-//! What a member keeps on disk (PROTOCOL.md §4): its id, its incarnation, and a snapshot of all rumors.
+//! What a member keeps on disk (PROTOCOL.md §4): its id, its incarnation, its epoch, and a snapshot of all rumors.
 //!
 //! [`Butterfly`](crate::Butterfly) keeps a [`DataDir`] by itself; who drives a [`Node`](crate::Node) with a
 //! loop of their own may use one too. A [`Snapshot`] alone is bytes ⇄ messages, and knows no directory.
 
 mod checksum;
+mod epoch;
 mod identity;
 mod regular;
 mod replace;
@@ -11,6 +12,7 @@ mod snapshot;
 mod snapshot_file;
 mod writer;
 
+pub(crate) use epoch::by_the_clock;
 pub use identity::{DataDir, DiskError, StoredIdentity};
 pub use snapshot::{Section, Snapshot, SnapshotError};
 pub use snapshot_file::SnapshotFileError;

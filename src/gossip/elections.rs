@@ -405,7 +405,7 @@ impl Gossip {
         // Members come back one by one: the leader leads on once it is back, too.
         let lives = outlook.candidate == Standing::Living;
         let has_quorum = outlook.has_quorum() && (lives || !self.is_without_quorum(key));
-        if !outlook.hears && !(lives && election::is_finished(&now)) {
+        if !(outlook.hears || lives && election::is_finished(&now)) {
             self.elections
                 .look_at(env, key, env.now + self.timing.period);
         }

@@ -153,6 +153,7 @@ mod tests {
             name: String::new(),
             incarnation: Incarnation::ZERO,
             reserved: Incarnation::MAX,
+            epoch: 1,
             ip: None,
             swim_port: 1,
             gossip_port: 2,

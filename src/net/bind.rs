@@ -11,7 +11,7 @@ use rand::rngs::StdRng;
 use super::rumors::Rumors;
 use super::socket;
 use crate::config::Config;
-use crate::disk::{DataDir, DiskError, StoredIdentity};
+use crate::disk::{DataDir, DiskError, StoredIdentity, by_the_clock};
 use crate::member::{Incarnation, MemberId, unreachable_address};
 use crate::node::NodeConfig;
 
@@ -183,6 +183,7 @@ pub(super) fn identify(
                 id,
                 incarnation: Incarnation::ZERO,
                 mark: Incarnation::MAX,
+                epoch: by_the_clock(),
             },
         ));
     };
@@ -208,6 +209,7 @@ pub(super) fn node_config(
         name: config.name.clone(),
         incarnation: identity.incarnation,
         reserved: identity.mark,
+        epoch: identity.epoch,
         ip: Some(told.ip().to_canonical()).filter(|ip| !ip.is_unspecified()),
         swim_port,
         gossip_port: told_gossip_port(config, gossip_port, swim_port),

@@ -15,7 +15,7 @@ use crate::rumor::{Rumor, RumorId, RumorKind, Service, ServiceConfig, ServiceFil
 use crate::swim::Notice;
 use crate::time::Time;
 use crate::view::{ElectionView, RumorView};
-use crate::wire::{self, HEADROOM, MembershipRecord};
+use crate::wire::{self, HEADROOM, MembershipRecord, Serial};
 
 /// A rumor to be pushed to a peer's PULL socket; its frame was written by [`Node::poll_push`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -286,6 +286,12 @@ impl Node {
         self.swim.know(&mut self.env, member, name);
         self.gossip.count_provisional();
         self.settle();
+    }
+
+    /// On a sealed ring: of a member that is known, all datagrams up to this one were heard.
+    #[doc(hidden)] // For the simulator and the benchmarks.
+    pub fn heard(&mut self, id: MemberId, serial: Serial) {
+        self.swim.heard(&id, serial);
     }
 
     /// Lets membership and gossip know what each has to know of the other.

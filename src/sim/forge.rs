@@ -18,7 +18,45 @@ pub struct Strayed {
     pub pushes: u64,
 }
 
+/// A datagram that a member sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Taken {
+    /// The member that sent it, whether it got there or not.
+    pub from: Index,
+    /// Where it went.
+    pub to: SocketAddr,
+    /// As it was on the wire.
+    pub bytes: Vec<u8>,
+}
+
 impl Sim {
+    /// Records all datagrams that members send from now on.
+    pub fn record_all(&mut self) {
+        self.recorded.get_or_insert_default();
+    }
+
+    /// What was recorded so far, the oldest first; takes it.
+    pub fn take_recorded(&mut self) -> Vec<Taken> {
+        self.recorded
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
+    }
+
+    /// A datagram leaves.
+    pub(super) fn datagram_is_recorded(&mut self, from: Index, to: SocketAddr, datagram: &[u8]) {
+        if let Some(recorded) = &mut self.recorded {
+            let bytes = datagram.to_vec();
+            recorded.push(Taken { from, to, bytes });
+        }
+    }
+
+    /// The member that is at an address at this moment.
+    pub fn who_is_at(&self, addr: SocketAddr) -> Option<Index> {
+        self.places.get(place_of(addr)?).copied().flatten()
+    }
+
     /// A datagram comes to a member at this moment, from whatever address. Nobody else sent it, and nothing
     /// stops it.
     pub fn forge(&mut self, from: SocketAddr, to: Index, datagram: &[u8]) {

@@ -99,6 +99,8 @@ pub(super) struct Host {
     pub events: VecDeque<(Time, Event)>,
     /// What is on its disk: incarnations below it may be used.
     pub mark: Incarnation,
+    /// With what its present life began, which is on its disk, too.
+    pub epoch: u64,
     pub copy: Option<Content>,
     /// How often it started.
     pub lives: u64,
@@ -127,6 +129,7 @@ impl Host {
             inbox: VecDeque::new(),
             events: VecDeque::new(),
             mark: Incarnation::ZERO.plus(INCARNATION_RESERVE),
+            epoch: 0,
             copy: None,
             lives: 1,
             sent: 0,

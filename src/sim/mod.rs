@@ -60,14 +60,14 @@ use crate::member::{Incarnation, Member, MemberId};
 use crate::node::{Node, NodeConfig};
 use crate::ring_name::RingName;
 use crate::time::Time;
-use crate::wire::RingKey;
+use crate::wire::{RingKey, Serial};
 use allowance::Allowance;
 use dice::{Dice, Trace};
 use host::{Content, Host, Parcel};
 use queue::Queue;
 
 pub use fault::{Fault, FaultCounts};
-pub use forge::Strayed;
+pub use forge::{Strayed, Taken};
 pub use host::Disk;
 pub use network::{Link, Network};
 pub use watch::Violation;
@@ -143,6 +143,8 @@ pub struct Sim {
     cuts: BTreeSet<(Index, Index)>,
     /// Datagrams of the past, to be replayed: source, destination, bytes.
     past: Vec<(SocketAddr, SocketAddr, Vec<u8>)>,
+    /// All datagrams that were sent, if they are recorded.
+    recorded: Option<Vec<Taken>>,
     /// What went to addresses at which no member ever was.
     strayed: BTreeMap<SocketAddr, Strayed>,
     faults: FaultCounts,
@@ -177,6 +179,7 @@ impl Sim {
             places: Vec::new(),
             cuts: BTreeSet::new(),
             past: Vec::new(),
+            recorded: None,
             strayed: BTreeMap::new(),
             faults: FaultCounts::default(),
             violations: Vec::new(),
@@ -215,13 +218,17 @@ impl Sim {
         let started: Vec<_> = (0..members).map(|_| self.start()).collect();
         let records: Vec<_> = started
             .iter()
-            .map(|member| self.record_of(*member))
+            .map(|member| (self.record_of(*member), self.hosts[*member].epoch))
             .collect();
         for member in &started {
             let node = &mut self.hosts[*member].node;
-            for (other, (record, name)) in started.iter().zip(&records) {
+            for (other, ((record, name), epoch)) in started.iter().zip(&records) {
                 if other != member {
                     node.know(record, name);
+                    let (epoch, number) = (*epoch, 0);
+                    if node.is_sealed() {
+                        node.heard(record.id, Serial { epoch, number });
+                    }
                 }
             }
             self.settle(*member);
@@ -238,13 +245,21 @@ impl Sim {
     fn start_as(&mut self, id: MemberId) -> Index {
         let (index, place) = (self.hosts.len(), self.places.len());
         let ring = self.config.ring.clone();
-        let node = self.new_node(index, id, place, ring, Incarnation::ZERO, 1);
+        let epoch = self.epoch_after(0);
+        let life = (Incarnation::ZERO, epoch);
+        let node = self.new_node(index, id, place, ring, life, 1);
         let mut host = Host::new(node, id, place);
+        host.epoch = epoch;
         host.watch.allowance = Allowance::since(self.now);
         self.hosts.push(host);
         self.places.push(Some(index));
         self.settle(index);
         index
+    }
+
+    /// With which epoch a process starts now that finds this one on its disk.
+    fn epoch_after(&self, stored: u64) -> u64 {
+        (self.now.as_micros() / 1_000).max(stored + 1)
     }
 
     fn record_of(&self, member: Index) -> (Member, String) {
@@ -260,7 +275,7 @@ impl Sim {
         id: MemberId,
         place: usize,
         ring: Option<RingName>,
-        incarnation: Incarnation,
+        (incarnation, epoch): (Incarnation, u64),
         life: u64,
     ) -> Node {
         // Each member has its own generator, so that what happens to one does not shift the rest.
@@ -277,6 +292,7 @@ impl Sim {
             name,
             incarnation,
             reserved: incarnation.plus(INCARNATION_RESERVE),
+            epoch,
             ip: Some(addr.ip()),
             swim_port: addr.port(),
             gossip_port: addr.port(),
@@ -388,10 +404,13 @@ impl Sim {
         host.lives += 1;
         let (id, place, lives) = (host.id, host.place, host.lives);
         let ring = host.node.ring().cloned();
-        let node = self.new_node(member, id, place, ring, incarnation, lives);
+        let stored = if same_disk { host.epoch } else { 0 };
+        let epoch = self.epoch_after(stored);
+        let life = (incarnation, epoch);
+        let node = self.new_node(member, id, place, ring, life, lives);
         let now = self.now;
         let host = &mut self.hosts[member];
-        host.mark = incarnation.plus(INCARNATION_RESERVE);
+        (host.mark, host.epoch) = (incarnation.plus(INCARNATION_RESERVE), epoch);
         (host.node, host.up, host.frozen, host.clock) = (node, true, false, 0);
         host.stalled = false;
         host.held.clear();

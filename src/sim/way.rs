@@ -42,6 +42,7 @@ impl Sim {
         self.datagrams += 1;
         self.datagram_bytes += datagram.len() as u64;
         self.datagram_strays(to, datagram.len());
+        self.datagram_is_recorded(from, to, datagram);
         let number = self.hosts[from].next_number(from);
         let roll = self.dice.roll(number);
         let source = self.hosts[from].addr();

@@ -4,11 +4,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::Swim;
 use super::news::RowKey;
-use super::row::flag;
 use super::unproved::Word;
 use crate::limits::{DATAGRAM_HEADERS, STRANGER_AMPLIFICATION};
 use crate::member::MemberId;
-use crate::wire::{MemberRecord, feature};
+use crate::wire::{MemberRecord, Serial, feature};
 
 /// A message on its way through the rules: where it came from, and what it may provoke.
 pub(super) struct Incoming<'a> {
@@ -18,6 +17,10 @@ pub(super) struct Incoming<'a> {
     pub observer: bool,
     /// The sender's row, if it is known.
     pub row: Option<RowKey>,
+    /// Nobody else may have sent it a second time; on a plain ring, that counts for all.
+    pub fresh: bool,
+    /// Which of its sender's datagrams it is; `None` on a plain ring.
+    pub serial: Option<Serial>,
     /// The sender once answered at this address, so it is no spoofed one.
     pub proved: bool,
     /// What its word is worth about members that are not known.
@@ -26,6 +29,8 @@ pub(super) struct Incoming<'a> {
     pub answers: bool,
     /// It brings the number of a question or of the probe under way.
     pub answers_probe: bool,
+    /// Bytes of the datagram.
+    pub bytes: usize,
     /// Bytes that its answers may have in sum.
     pub allowance: usize,
     /// The same, headers included.
@@ -93,10 +98,13 @@ impl Incoming<'_> {
             sender,
             observer: false,
             row: None,
+            fresh: true,
+            serial: None,
             proved: false,
             word: Word::Nothing,
             answers: false,
             answers_probe: false,
+            bytes,
             // As a stranger's datagram: so that a claimed death can be put on trial.
             allowance: STRANGER_AMPLIFICATION * bytes,
             on_the_wire: STRANGER_AMPLIFICATION * (bytes + DATAGRAM_HEADERS),
@@ -109,6 +117,7 @@ impl Incoming<'_> {
 
 impl Swim {
     /// Who sent this, as far as it is known.
+    #[inline]
     pub(super) fn identify<'a>(
         &self,
         from: SocketAddr,
@@ -117,27 +126,24 @@ impl Swim {
         sender: &'a MemberRecord<'a>,
     ) -> Incoming<'a> {
         let row = self.table.find(&sender.id);
-        let proved = row
-            .and_then(|key| self.table.get(key))
-            .is_some_and(|row| row.has(flag::PROVED) && self.table.is_at(row, from));
+        let proved = row.is_some_and(|key| self.is_proved_at(key, from));
         let (allowance, on_the_wire) = if proved {
             (usize::MAX, usize::MAX)
         } else {
-            let wire = bytes + DATAGRAM_HEADERS;
-            (
-                STRANGER_AMPLIFICATION * bytes,
-                STRANGER_AMPLIFICATION * wire,
-            )
+            allowances(bytes)
         };
         Incoming {
             from,
             sender,
             observer: is_observer(sender),
             row,
+            fresh: true,
+            serial: None,
             proved,
             word: self.word_of(row, from, sender.features),
             answers: false,
             answers_probe: false,
+            bytes,
             allowance,
             on_the_wire,
             reserved: 0,
@@ -145,6 +151,16 @@ impl Swim {
             left: Vec::new(),
         }
     }
+}
+
+/// Bytes that the answers to a datagram of so many may have together if its source is not proved, without headers and
+/// with.
+pub(super) fn allowances(bytes: usize) -> (usize, usize) {
+    let wire = bytes + DATAGRAM_HEADERS;
+    (
+        STRANGER_AMPLIFICATION * bytes,
+        STRANGER_AMPLIFICATION * wire,
+    )
 }
 
 pub(super) fn is_observer(sender: &MemberRecord<'_>) -> bool {

@@ -4,17 +4,24 @@ use std::hash::{Hash, Hasher};
 
 use super::Swim;
 use crate::limits::{
-    MAX_BLOCKED, MAX_CORRECTED, MAX_EXILED, MAX_FOREIGNERS, MAX_MEMBERS, MAX_QUEUED_DATAGRAMS,
-    MAX_RETURNING, MAX_RETURNS, MAX_SEEDS, MAX_SPOKEN_OF, MAX_TRANSFERS, MAX_VERDICTS,
+    MAX_BLOCKED, MAX_CORRECTED, MAX_EXILED, MAX_FIRST_CONTACTS, MAX_FOREIGNERS, MAX_MEMBERS,
+    MAX_QUEUED_DATAGRAMS, MAX_RETURNING, MAX_RETURNS, MAX_SEEDS, MAX_SPOKEN_OF, MAX_TRANSFERS,
+    MAX_VERDICTS,
 };
 use crate::stats::Gauge;
 
 impl Swim {
     /// Everything that grows, with its cap.
-    pub fn sizes(&self) -> [Gauge; 17] {
+    pub fn sizes(&self) -> [Gauge; 19] {
         [
             Gauge::new("members", self.table.len(), MAX_MEMBERS),
             Gauge::new("ipv6_addresses", self.table.ipv6_addresses(), MAX_MEMBERS),
+            Gauge::new("replay_windows", self.replay.len(), MAX_MEMBERS),
+            Gauge::new(
+                "first_contacts",
+                self.replay.first_contacts(),
+                MAX_FIRST_CONTACTS,
+            ),
             Gauge::new("news", self.news.len(), MAX_MEMBERS),
             Gauge::new("suspicions", self.suspicions.len(), MAX_MEMBERS),
             Gauge::new("graves", self.graves.len(), MAX_MEMBERS),
@@ -67,6 +74,8 @@ impl Swim {
         (self.filler, self.notices.len()).hash(hasher);
         self.unproved.hash(hasher);
         self.echoes.hash_state(hasher);
+        self.replay.hash_state(hasher);
+        self.turn().hash(hasher);
     }
 }
 
@@ -88,6 +97,7 @@ mod tests {
     use crate::member::{Health, Incarnation, Member, MemberId};
     use crate::time::Time;
     use crate::timer::TimerWheel;
+    use crate::wire::Serial;
 
     const OTHER: MemberId = MemberId::from_bytes([2; 16]);
 
@@ -127,7 +137,7 @@ mod tests {
     #[test]
     fn what_changes_shows_in_what_stands_for_the_state() {
         type Change = (&'static str, fn(&mut Swim));
-        let changes: [Change; 26] = [
+        let changes: [Change; 27] = [
             ("no probe", |swim| swim.probe = None),
             ("news was told", |swim| {
                 let other = swim.table.find(&OTHER).unwrap();
@@ -135,6 +145,13 @@ mod tests {
                 row.news = swim.news.told(row.news, 9).unwrap();
             }),
             ("a record was heard", |swim| swim.echoes.add(b"record", 1)),
+            ("a datagram was heard", |swim| {
+                let serial = Serial {
+                    epoch: 1,
+                    number: 1,
+                };
+                swim.replay.note(&OTHER, 1, serial, 0);
+            }),
             ("a table was told to it", |swim| {
                 swim.sync.told_by(Time::ZERO, OTHER);
             }),

@@ -10,6 +10,8 @@
 //! | `merge` | the rules by which a record changes a row |
 //! | `incoming` | a message on its way: who sent it, and what it may provoke |
 //! | `receive` | what each message does |
+//! | `fresh` | telling what is new from what was recorded, on a sealed ring |
+//! | `replay` | serial numbers of datagrams, and which were heard |
 //! | `own_id` | messages that carry the own id |
 //! | `records` | what the memberships in a message do |
 //! | `unproved` | members that are spoken of and not known: whom to ask, whom to believe |
@@ -39,6 +41,7 @@ mod astray;
 mod comeback;
 mod correct;
 mod echoes;
+mod fresh;
 mod graves;
 mod incoming;
 mod inspect;
@@ -54,6 +57,7 @@ mod push;
 mod receive;
 mod records;
 mod renew;
+mod replay;
 mod row;
 mod rumors;
 mod seeds;
@@ -161,6 +165,11 @@ pub(crate) struct Swim {
     /// The ring that it belongs to.
     home: astray::Home,
     echoes: Echoes,
+    replay: replay::Replay,
+    /// The ring has a key.
+    sealed: bool,
+    /// Periods since the start.
+    periods: u32,
     blocked: BTreeSet<MemberId>,
     leave: leave::Leave,
     /// Whether the own address is known, so that the own record may go into memberships.
@@ -244,6 +253,9 @@ impl Swim {
             unproved: unproved::Unproved::new(env.now),
             home: astray::Home::new(config.ring.as_ref()),
             echoes: Echoes::new(&mut env.rng),
+            replay: replay::Replay::new(config.epoch),
+            sealed: !config.ring_keys.is_empty(),
+            periods: 0,
             blocked: BTreeSet::new(),
             leave: leave::Leave::Not,
             addressed: ip.is_some(),
@@ -441,6 +453,7 @@ impl Swim {
         self.end_side(env, key);
         self.cool(key);
         self.table.remove(key);
+        self.replay.forget(key);
         // It may come back as it was.
         self.echoes.clear();
     }

@@ -3,18 +3,27 @@
 use std::net::SocketAddr;
 
 use super::Swim;
+use super::incoming::Incoming;
 use crate::env::Env;
 use crate::wire::Message;
 
 impl Swim {
     /// A message carries the own id: it is this member's own that came back, as its own address is that
     /// of a seed or of a member which was there before; or somebody else uses the id.
-    pub(super) fn own_id_heard(&mut self, env: &mut Env, from: SocketAddr, message: &Message<'_>) {
+    pub(super) fn own_id_heard(
+        &mut self,
+        env: &mut Env,
+        incoming: &Incoming<'_>,
+        message: &Message<'_>,
+    ) {
+        let from = incoming.from;
         let number = match message {
             Message::Ping { probe, .. } | Message::PingReq { probe, .. } => *probe,
             Message::Ack { .. } | Message::ProbePing { .. } => 0,
         };
-        let mine = number != 0 && (self.is_cookie(number, from) || self.is_probe_number(number));
+        let is_mine = |serial| self.replay.is_mine(serial);
+        let mine = incoming.serial.is_some_and(is_mine)
+            || number != 0 && (self.is_cookie(number, from) || self.is_probe_number(number));
         let is_seed = number != 0 && self.seed_is_myself(env, number);
         if !mine && !is_seed && !self.is_from_my_address(from, message) {
             env.journal.id_conflict(env.now, from);

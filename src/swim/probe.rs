@@ -71,6 +71,7 @@ impl Swim {
         self.next_period = env.timers.insert(next, Timer::ProbePeriod);
         self.last_words = 0;
         self.corrected.clear();
+        self.periods = self.periods.wrapping_add(1);
         self.unproved.forget(env.now, self.timing.period);
         if std::mem::take(&mut self.somebody_left) {
             self.echoes.clear();
@@ -148,6 +149,22 @@ impl Swim {
         self.probe
             .as_ref()
             .is_some_and(|probe| probe.number == number)
+    }
+
+    /// Whether this is the number of a probe of this member which has no answer yet.
+    pub(super) fn answers_probe(&self, id: &MemberId, number: u64) -> bool {
+        let waits = |probe: &Probe| probe.number == number && probe.target == *id;
+        self.is_probing() && self.probe.as_ref().is_some_and(waits)
+    }
+
+    /// A number with which others are asked to ask a member beside its probe: on a sealed ring, what they pass on counts
+    /// only with it.
+    pub(super) fn number_for_others(&self, env: &mut Env) -> u64 {
+        if self.sealed {
+            env.rng.random::<u32>().max(1).into()
+        } else {
+            0
+        }
     }
 
     /// Whether the probe under way has no answer yet.
@@ -350,7 +367,7 @@ impl Swim {
             row.rtt = u32::try_from(env.wall.since(left).as_micros()).unwrap_or(u32::MAX - 1);
         }
         self.local_health.improve();
-        self.heard(env);
+        self.heard_somebody(env);
         let peer = Peer {
             id: Some(incoming.sender.id),
             addr: Some(incoming.from),

@@ -4,8 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::incoming::Incoming;
 use super::merge;
-use super::news::RowKey;
-use super::records::{is_somewhere, member_at};
+use super::records::is_somewhere;
 use super::row::{NONE, flag};
 use super::send::{Body, Outgoing};
 use super::unproved::{bare_len, brief_len, hides_number};
@@ -17,7 +16,7 @@ use crate::journal::Peer;
 use crate::limits::{DATAGRAM_HEADERS, ORDINARY_DATAGRAM, PROBE_PING_INTERVAL};
 use crate::member::{Health, Incarnation, MemberId};
 use crate::stats::MessageKind;
-use crate::wire::{self, MemberRecord, Memberships, Message, feature};
+use crate::wire::{self, MemberRecord, Memberships, Message, Serial, feature};
 
 /// What an Ack says of itself.
 struct AckKind {
@@ -32,8 +31,8 @@ impl AckKind {
 }
 
 impl Swim {
-    /// A message arrived from this address, `bytes` long as a datagram. The envelope takes `overhead` bytes of
-    /// an answer.
+    /// A message arrived from this address, `bytes` long as a datagram, sealed if it has a `serial` number. The envelope
+    /// and the stamp take `overhead` bytes of an answer.
     ///
     /// # Errors
     /// It does not read.
@@ -44,13 +43,14 @@ impl Swim {
         bytes: usize,
         overhead: usize,
         payload: &[u8],
+        serial: Option<&Serial>,
     ) -> Result<(), Reject> {
         // For a trace, everything is read.
         let tracing = env.journal.is_tracing();
         let usual = wire::decode_usual(payload, |record| !tracing && self.knows(record));
         match &usual {
-            Some(swim) => self.handle(env, from, bytes, overhead, swim),
-            None => self.handle(env, from, bytes, overhead, &wire::decode(payload)?),
+            Some(swim) => self.handle(env, from, bytes, overhead, swim, serial),
+            None => self.handle(env, from, bytes, overhead, &wire::decode(payload)?, serial),
         }
         Ok(())
     }
@@ -62,6 +62,7 @@ impl Swim {
         bytes: usize,
         overhead: usize,
         swim: &wire::Swim<'_>,
+        serial: Option<&Serial>,
     ) {
         let kind = self.kind_of(&swim.message);
         let peer = Peer {
@@ -74,15 +75,31 @@ impl Swim {
         if self.is_astray(&incoming, &swim.extras) {
             return self.hear_astray(env, &mut incoming, swim);
         }
+        if let Some(serial) = serial
+            && let Err(reason) = self.judge(&mut incoming, swim, *serial)
+        {
+            return env.journal.rejected(env.now, reason, from);
+        }
         if let Err(reason) = self.admit(env, kind, &incoming, &swim.message) {
-            env.journal.rejected(env.now, reason, from);
-            return;
+            return env.journal.rejected(env.now, reason, from);
         }
         if incoming.proved {
-            self.heard(env);
+            self.heard_somebody(env);
         }
+        self.act(env, &mut incoming, swim, kind);
+        self.note_serial(&incoming);
+    }
+
+    #[inline(always)]
+    fn act(
+        &mut self,
+        env: &mut Env,
+        incoming: &mut Incoming<'_>,
+        swim: &wire::Swim<'_>,
+        kind: MessageKind,
+    ) {
         if self.is_exiled(&incoming.sender.id) && kind != MessageKind::ForwardedAck {
-            return self.hear_from_exiled(env, &mut incoming, &swim.message);
+            return self.hear_from_exiled(env, incoming, &swim.message);
         }
         let memberships = swim.memberships.clone();
         match &swim.message {
@@ -93,14 +110,14 @@ impl Swim {
                 ..
             } => {
                 let forward_to = forward_to.as_ref();
-                self.on_ping(env, &mut incoming, forward_to, *probe, *digest, memberships);
+                self.on_ping(env, incoming, forward_to, *probe, *digest, memberships);
             }
             Message::Ack {
                 forward_to: Some(to),
                 probe,
                 ..
             } if kind == MessageKind::ForwardedAck => {
-                self.forward(&incoming, to, *probe, memberships);
+                self.forward(incoming, to, *probe, memberships);
             }
             Message::Ack {
                 forward_to,
@@ -112,16 +129,14 @@ impl Swim {
                 ..
             } => {
                 let (forward_to, kind) = (forward_to.as_ref(), AckKind::new(*probe, *table));
-                let direct = self.on_ack(env, &mut incoming, forward_to, kind, memberships);
+                let direct = self.on_ack(env, incoming, forward_to, kind, memberships);
                 if direct {
-                    self.on_rumors(env, &mut incoming, *rumors, reconcile);
-                    self.on_comparable(&incoming, *rumors, *starting);
+                    self.on_rumors(env, incoming, *rumors, reconcile);
+                    self.on_comparable(incoming, *rumors, *starting);
                 }
             }
-            Message::PingReq { target, probe, .. } => {
-                self.on_ping_req(&mut incoming, target, *probe)
-            }
-            Message::ProbePing { .. } => self.on_probe_ping(env, &mut incoming),
+            Message::PingReq { target, probe, .. } => self.on_ping_req(incoming, target, *probe),
+            Message::ProbePing { .. } => self.on_probe_ping(env, incoming),
         }
     }
 
@@ -148,7 +163,7 @@ impl Swim {
     ) -> Result<(), Reject> {
         let id = incoming.sender.id;
         if id == self.id() {
-            self.own_id_heard(env, incoming.from, message);
+            self.own_id_heard(env, incoming, message);
             return Err(Reject::OwnId);
         }
         // Acks that are passed on, or were, get through (PROTOCOL.md §2, "Block list").
@@ -203,12 +218,14 @@ impl Swim {
         if observer {
             return;
         }
-        self.apply(env, incoming, memberships, true);
-        let ip = incoming.from.ip();
-        self.take_in(env, incoming, ip, true);
+        if incoming.fresh {
+            self.apply(env, incoming, memberships, true);
+            let ip = incoming.from.ip();
+            self.take_in(env, incoming, ip, true);
+        }
         if asks {
             self.ask_sender(incoming, compares);
-        } else if digest != 0 && digest != self.table.digest() {
+        } else if incoming.fresh && digest != 0 && digest != self.table.digest() {
             self.wants_table(env, incoming);
         }
     }
@@ -277,6 +294,10 @@ impl Swim {
         let ip = relayed.unwrap_or(incoming.from.ip());
         let straight = !was_forwarded && number != 0;
         incoming.answers = straight && self.is_cookie(number, incoming.contact());
+        if !self.is_fresh_ack(incoming, was_forwarded, number) {
+            self.on_stale_ack(env, incoming, was_forwarded, number);
+            return false;
+        }
         if incoming.answers {
             self.seed_answered(incoming.contact());
         }
@@ -309,7 +330,10 @@ impl Swim {
             self.correct_name(incoming);
         }
         if straight && (ours || incoming.answers) {
-            self.prove(env, incoming, false);
+            // On a plain ring, the row says so if it is known.
+            let asked_for = incoming.serial.is_some() && incoming.answers;
+            let wants_table = asked_for && Swim::wanted_table(number);
+            self.prove(env, incoming, wants_table);
         } else if !was_forwarded {
             self.ask_sender_of_ack(env, incoming);
         }
@@ -350,18 +374,6 @@ impl Swim {
             self.notices.push_back(Notice::Compared { id, parts });
         } else if rumors != 0 && rumors != self.rumors {
             self.notices.push_back(Notice::Mismatch(id));
-        }
-    }
-
-    /// While this member starts, it wants to know who was running before, and whether it holds the same rumors.
-    fn on_comparable(&mut self, incoming: &Incoming<'_>, rumors: u32, starting: bool) {
-        if !self.starting || starting || rumors == 0 {
-            return;
-        }
-        let row = incoming.row.and_then(|key| self.table.get(key));
-        if let Some(row) = row.filter(|row| self.table.is_at(row, incoming.from)) {
-            let (id, same) = (row.id, rumors == self.rumors);
-            self.notices.push_back(Notice::Running { id, same });
         }
     }
 
@@ -426,7 +438,7 @@ impl Swim {
     }
 
     fn on_probe_ping(&mut self, env: &mut Env, incoming: &mut Incoming<'_>) {
-        if env.now >= self.next_probe_ping && !self.is_leaving() {
+        if incoming.fresh && env.now >= self.next_probe_ping && !self.is_leaving() {
             self.next_probe_ping = env.now + PROBE_PING_INTERVAL;
             match self.me().incarnation.next() {
                 Incarnation::MAX => {
@@ -441,8 +453,10 @@ impl Swim {
         }
         let limit = incoming.spend(ORDINARY_DATAGRAM);
         self.answer(incoming, limit, None, 0, true);
-        let ip = incoming.from.ip();
-        self.take_in(env, incoming, ip, true);
+        if incoming.fresh {
+            let ip = incoming.from.ip();
+            self.take_in(env, incoming, ip, true);
+        }
         if asks {
             self.ask_sender(incoming, false);
         }
@@ -565,27 +579,6 @@ impl Swim {
             };
             self.change(env, key, proof.state, cause, proof.rumor);
         }
-    }
-
-    /// A member that was not known proved that it is there.
-    fn take_in_stranger(
-        &mut self,
-        env: &mut Env,
-        sender: &MemberRecord<'_>,
-        ip: IpAddr,
-    ) -> Option<RowKey> {
-        let member = member_at(sender, ip);
-        let key = self.learn(env, &member, Health::Alive, Cause::ProofOfLife, true)?;
-        self.is_there(&sender.id, member.swim_addr());
-        self.table.set_name(key, sender.name);
-        if let Some(row) = self.table.get_mut(key) {
-            let ours = sender.features & feature::EXTENSIONS != 0;
-            row.set(flag::OURS, ours);
-            // A peer that cannot ask for the member table wants it all the same.
-            row.set(flag::WANTS_TABLE, !ours);
-        }
-        self.suspect_former(env, key, member.swim_addr());
-        Some(key)
     }
 }
 

@@ -23,6 +23,23 @@ pub(super) enum Worth {
 }
 
 impl Swim {
+    /// A row as a record for others.
+    pub(super) fn record_of(&self, key: RowKey) -> Option<MemberRecord<'_>> {
+        let row = self.table.get(key)?;
+        Some(MemberRecord {
+            id: row.id,
+            incarnation: row.incarnation,
+            address: Some(self.table.ip_of(row)),
+            swim_port: row.swim_port,
+            gossip_port: row.gossip_port,
+            persistent: row.has(flag::PERSISTENT),
+            departed: row.has(flag::LEFT),
+            probe_ping: false,
+            features: 0,
+            name: self.table.name_of(row),
+        })
+    }
+
     /// Whether this membership, by its bytes, was heard before and says nothing new.
     #[inline]
     pub fn knows(&self, membership: &[u8]) -> bool {

@@ -35,7 +35,7 @@ impl Swim {
 
     /// A message came from a member that is where it says it is.
     #[inline]
-    pub(super) fn heard(&mut self, env: &mut Env) {
+    pub(super) fn heard_somebody(&mut self, env: &mut Env) {
         if !self.heard_of_late(env.now) {
             self.speak_again(env);
         }
@@ -246,7 +246,20 @@ impl Swim {
         let peer = journal::Peer::from(&member);
         env.journal
             .sent(env.wall, MessageKind::Ack, len + overhead, peer, Vec::new);
+        let len = self.stamped(Some(*to), buf, len);
         Some((member.swim_addr(), len))
+    }
+
+    /// While this member starts, it wants to know who was running before, and whether it holds the same rumors.
+    pub(super) fn on_comparable(&mut self, incoming: &Incoming<'_>, rumors: u32, starting: bool) {
+        if !self.starting || starting || rumors == 0 {
+            return;
+        }
+        let row = incoming.row.and_then(|key| self.table.get(key));
+        if let Some(row) = row.filter(|row| self.table.is_at(row, incoming.from)) {
+            let (id, same) = (row.id, rumors == self.rumors);
+            self.notices.push_back(Notice::Running { id, same });
+        }
     }
 
     /// Where a member's PULL socket is, or was.

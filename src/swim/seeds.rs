@@ -131,7 +131,7 @@ impl Swim {
     /// A ping with the own id and this number arrived: if it is one that went to a seed, that seed is
     /// this very member, and is not asked again.
     pub(super) fn seed_is_myself(&mut self, env: &mut Env, number: u64) -> bool {
-        let mine = |seed: &Seed| seed.addr.is_some_and(|addr| self.cookie(addr) == number);
+        let mine = |seed: &Seed| seed.addr.is_some_and(|addr| self.is_cookie(number, addr));
         let Some(key) = self
             .seeds
             .iter()

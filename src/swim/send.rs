@@ -150,7 +150,7 @@ impl Swim {
         }
     }
 
-    /// Encodes the next message into `buf`, of which the envelope takes `overhead` more bytes of the
+    /// Encodes the next message into `buf`, of which the envelope and the stamp take `overhead` more bytes of the
     /// datagram. Returns where it goes and its length.
     #[inline]
     pub fn poll(
@@ -188,6 +188,11 @@ impl Swim {
                     .map(|swim| listed(&swim.memberships))
                     .unwrap_or_default()
             });
+            let len = match &message.body {
+                // What it says is its first sender's, and the end of the way stands in it.
+                Body::Forward(_) => len,
+                _ => self.stamped(message.id, buf, len),
+            };
             return Some((message.to, len));
         }
     }
@@ -335,24 +340,7 @@ impl Swim {
     /// The most that a datagram of this member takes without memberships and others' addresses, sealed.
     pub(super) fn bare_datagram(&self) -> usize {
         const WITHOUT_NAME: usize = 150;
-        WITHOUT_NAME + self.home.len() + self.table.name_of(self.me()).len()
-    }
-
-    /// A row as a record for others.
-    pub(super) fn record_of(&self, key: RowKey) -> Option<MemberRecord<'_>> {
-        let row = self.table.get(key)?;
-        Some(MemberRecord {
-            id: row.id,
-            incarnation: row.incarnation,
-            address: Some(self.table.ip_of(row)),
-            swim_port: row.swim_port,
-            gossip_port: row.gossip_port,
-            persistent: row.has(flag::PERSISTENT),
-            departed: row.has(flag::LEFT),
-            probe_ping: false,
-            features: 0,
-            name: self.table.name_of(row),
-        })
+        WITHOUT_NAME + self.home.len() + self.stamp_bytes() + self.table.name_of(self.me()).len()
     }
 
     /// Peers that are not known to be ours die of IPv6 members, so they hear of none (PROTOCOL.md §2,

@@ -23,6 +23,8 @@ pub(crate) struct Suspicion {
     over: Time,
     /// Whether it was asked for its last word.
     asked: bool,
+    /// The number with which others are to ask it; 0: with none.
+    number: u64,
     pub(super) timer: TimerKey,
     accusers: [MemberId; MAX_ACCUSERS],
     count: usize,
@@ -35,6 +37,10 @@ impl Suspicion {
 
     pub fn over(&self) -> Time {
         self.over
+    }
+
+    pub fn number(&self) -> u64 {
+        self.number
     }
 
     /// Whether the member is being asked for its last word.
@@ -65,6 +71,7 @@ impl Swim {
             began: env.now,
             over,
             asked: false,
+            number: 0,
             timer,
             accusers: [nobody; MAX_ACCUSERS],
             count: 0,
@@ -239,6 +246,7 @@ impl Swim {
         };
         let (id, side) = (row.id, row.side as usize);
         let (verdict, hears) = (self.timing.verdict_timeout, self.heard_of_late(env.now));
+        let number = self.number_for_others(env);
         let Some(suspicion) = self.suspicions.get_mut(side) else {
             return;
         };
@@ -246,12 +254,13 @@ impl Swim {
             return self.confirm(env, key);
         }
         suspicion.asked = true;
+        suspicion.number = number;
         suspicion.over = env.now + verdict;
         suspicion.timer = env.timers.insert(suspicion.over, Timer::SuspicionDue(key));
         self.ping_aside(key, false);
         if self.last_words < MAX_LAST_WORDS && hears {
             self.last_words += 1;
-            self.ask_others(env, id, 0);
+            self.ask_others(env, id, number);
         }
     }
 

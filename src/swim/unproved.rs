@@ -13,11 +13,13 @@ use rand::RngExt;
 use super::comeback::is_dead;
 use super::incoming::Incoming;
 use super::news::RowKey;
-use super::records::is_somewhere;
-use super::row::NONE;
+use super::records::{is_somewhere, member_at};
+use super::replay::Turn;
+use super::row::{NONE, flag};
 use super::send::{Body, Outgoing};
 use super::{Notice, Swim};
 use crate::env::Env;
+use crate::event::Cause;
 use crate::limits::{MAX_DATAGRAM_SENT, MAX_SPOKEN_OF, MAX_UNVOUCHED};
 use crate::member::{Health, MemberId};
 use crate::time::Time;
@@ -138,8 +140,12 @@ impl Unproved {
     }
 }
 
-/// What only the receiver of a question can know, and whether it wanted to be told the table.
+/// Whether who is asked wanted to be told the table.
 const WANTS_TABLE: u64 = 1 << 48;
+
+/// On a sealed ring, whether the question was asked in a turn with an odd number. Below it is what only who is asked can
+/// know.
+const ODD_TURN: u64 = 1 << 47;
 
 impl Swim {
     /// Somebody speaks of a member that is not known at this address: whether it is to be taken for being there. If
@@ -184,6 +190,27 @@ impl Swim {
         belief == Belief::Believe
     }
 
+    /// A member that was not known proved that it is there.
+    pub(super) fn take_in_stranger(
+        &mut self,
+        env: &mut Env,
+        sender: &MemberRecord<'_>,
+        ip: IpAddr,
+    ) -> Option<RowKey> {
+        let member = member_at(sender, ip);
+        let key = self.learn(env, &member, Health::Alive, Cause::ProofOfLife, true)?;
+        self.is_there(&sender.id, member.swim_addr());
+        self.table.set_name(key, sender.name);
+        if let Some(row) = self.table.get_mut(key) {
+            let ours = sender.features & feature::EXTENSIONS != 0;
+            row.set(flag::OURS, ours);
+            // A peer that cannot ask for the member table wants it all the same.
+            row.set(flag::WANTS_TABLE, !ours);
+        }
+        self.suspect_former(env, key, member.swim_addr());
+        Some(key)
+    }
+
     /// The member answered there.
     pub(super) fn is_there(&mut self, id: &MemberId, addr: SocketAddr) {
         let member = self.place_of(id, addr);
@@ -220,17 +247,36 @@ impl Swim {
 
     /// A number for a ping to this address outside the probe cycle: only who gets the ping knows it, so
     /// an Ack with it proves the address. SipHash, as whoever has some numbers must not find the key, and
-    /// with it those of others.
+    /// with it those of others. On a sealed ring it is good until the end of the turn after this one, so that an Ack
+    /// with it is no use to who recorded it.
     pub(super) fn cookie(&self, addr: SocketAddr) -> u64 {
-        let mut place = [0; 18];
-        place[..16].copy_from_slice(&mapped(addr.ip()));
-        place[16..].copy_from_slice(&addr.port().to_be_bytes());
-        (self.keyed(&place) >> 16).max(1)
+        self.cookie_of(self.turn(), addr)
     }
 
-    /// Whether the number is one that this address was told in a question.
+    fn cookie_of(&self, turn: Turn, addr: SocketAddr) -> u64 {
+        let mut place = [0; 20];
+        place[..16].copy_from_slice(&mapped(addr.ip()));
+        place[16..18].copy_from_slice(&addr.port().to_be_bytes());
+        if !self.sealed {
+            return (self.keyed(&place[..18]) >> 16).max(1);
+        }
+        place[18..].copy_from_slice(&turn.to_be_bytes());
+        let odd = if turn & 1 == 0 { 0 } else { ODD_TURN };
+        (self.keyed(&place) & (ODD_TURN - 1) | odd).max(1)
+    }
+
+    /// In which turn a question with this number was asked, if it is one of this turn or the one before.
+    pub(super) fn turn_of(&self, number: u64) -> Turn {
+        let turn = self.turn();
+        let before = (turn & 1 == 0) != (number & ODD_TURN == 0);
+        turn.wrapping_sub(before.into())
+    }
+
+    /// Whether the number is one that this address was told in a question of late.
     pub(super) fn is_cookie(&self, number: u64, addr: SocketAddr) -> bool {
-        number & !WANTS_TABLE == self.cookie(addr)
+        // Most are of probes, and need no look at what it would be.
+        !self.is_probe_number(number)
+            && number & !WANTS_TABLE == self.cookie_of(self.turn_of(number), addr)
     }
 
     /// Whether whoever answers a question with this number wanted to be told the table.
@@ -238,15 +284,16 @@ impl Swim {
         number & WANTS_TABLE != 0
     }
 
-    /// Whether the sender is not known at the address from which it speaks, or dead and not proved to be there, so that
-    /// it has to be asked there.
+    /// Whether the sender is not known at the address from which it speaks, may have said this long ago, or is dead and
+    /// not proved to be there, so that it has to be asked there.
     pub(super) fn is_to_be_asked(&self, incoming: &Incoming<'_>) -> bool {
         let row = incoming.row.and_then(|key| self.table.get(key));
         let contact = incoming.contact();
         let reachable = is_somewhere(contact.ip()) && contact.port() != 0;
         let known = row.is_some_and(|row| self.table.is_at(row, contact));
         let dead = || row.is_some_and(is_dead) && !hides_number(incoming.sender);
-        !incoming.observer && reachable && (!known || !incoming.proved && dead())
+        let there = known && incoming.fresh && (incoming.proved || !dead());
+        !incoming.observer && reachable && !there
     }
 
     /// Asks the sender whether it is where its message says it is, out of what was put aside for that.

@@ -20,6 +20,14 @@ use crate::trace::TraceKind;
 pub(super) struct Verdict {
     incarnation: Incarnation,
     timer: TimerKey,
+    /// With this number others are asked to ask it; 0: with none.
+    number: u64,
+}
+
+impl Verdict {
+    pub fn number(&self) -> u64 {
+        self.number
+    }
 }
 
 impl Swim {
@@ -51,7 +59,13 @@ impl Swim {
             env.now + self.timing.verdict_timeout,
             Timer::VerdictDue(key),
         );
-        self.verdicts.insert(key, Verdict { incarnation, timer });
+        let number = self.number_for_others(env);
+        let verdict = Verdict {
+            incarnation,
+            timer,
+            number,
+        };
+        self.verdicts.insert(key, verdict);
         if let Some(row) = self.table.get_mut(key) {
             row.set(flag::ON_TRIAL, true);
         }
@@ -65,13 +79,19 @@ impl Swim {
             ages: true,
             body: Body::ProbePing,
         });
-        self.ask_witnesses(env, incoming, member.id);
+        self.ask_witnesses(env, incoming, member.id, number);
     }
 
     /// Others may reach a member that this one cannot. A stranger's word is not worth their trouble.
-    fn ask_witnesses(&mut self, env: &mut Env, incoming: &Incoming<'_>, target: MemberId) {
+    fn ask_witnesses(
+        &mut self,
+        env: &mut Env,
+        incoming: &Incoming<'_>,
+        target: MemberId,
+        number: u64,
+    ) {
         if incoming.proved {
-            self.ask_others(env, target, 0);
+            self.ask_others(env, target, number);
         }
     }
 

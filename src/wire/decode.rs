@@ -5,6 +5,7 @@ use super::extras::Extras;
 use super::field::{Fields, Value, int32, uint32};
 use super::raw_member::RawMember;
 use super::record::{ACCUSER, Accusers, MemberRecord, MembershipRecord};
+use super::stamp::{STAMP_FIELD, Stamp};
 use super::swim::{Message, Swim};
 use super::usual;
 use crate::error::Reject;
@@ -33,7 +34,7 @@ fn decode_any(payload: &[u8]) -> Result<Swim<'_>, Reject> {
     let mut kind = None;
     let mut body = None;
     let mut memberships: Option<Memberships<'_>> = None;
-    let mut extras = Extras::default();
+    let (mut extras, mut stamp) = (Extras::default(), None);
     let mut fields = Fields::new(payload);
     loop {
         let here = fields;
@@ -43,6 +44,7 @@ fn decode_any(payload: &[u8]) -> Result<Swim<'_>, Reject> {
             Some((5, Value::Bytes(membership))) => memberships
                 .get_or_insert_with(|| Memberships::from_first(here))
                 .add(membership, false)?,
+            Some((STAMP_FIELD, Value::Bytes(bytes))) => stamp = Some(Stamp::read(bytes)),
             Some((number @ 111.., value)) => extras.read(number, value)?,
             Some(_) => {}
             None => break,
@@ -64,6 +66,7 @@ fn decode_any(payload: &[u8]) -> Result<Swim<'_>, Reject> {
         message,
         memberships: memberships.unwrap_or_default(),
         extras,
+        stamp,
     })
 }
 

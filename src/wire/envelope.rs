@@ -10,8 +10,8 @@ use super::field::{Fields, Value, Writer, varint_len};
 use super::ring_key::RingKey;
 use crate::error::Reject;
 
-/// Bytes of a nonce, fresh and random for every sealed message.
-const NONCE: usize = 24;
+/// Bytes of a nonce, fresh for every sealed message.
+pub const NONCE: usize = 24;
 /// Bytes of the tag before the ciphertext.
 const TAG: usize = 16;
 /// `encrypted = true`, and the tag and length of `nonce`.
@@ -48,14 +48,27 @@ pub fn open<'d>(keys: &[RingKey], datagram: &'d mut [u8]) -> Result<&'d [u8], Re
     {
         return Ok(&datagram[payload]);
     }
+    if !keys.is_empty() {
+        return open_sealed(keys, datagram).map(|(payload, _)| payload);
+    }
     let envelope = Envelope::read(datagram)?;
     let payload = envelope.payload.ok_or(Reject::MissingField);
-    if keys.is_empty() {
-        if envelope.encrypted || envelope.nonce.is_some() {
-            return Err(Reject::NoKey);
-        }
-        return datagram.get(payload?).ok_or(Reject::Truncated);
+    if envelope.encrypted || envelope.nonce.is_some() {
+        return Err(Reject::NoKey);
     }
+    datagram.get(payload?).ok_or(Reject::Truncated)
+}
+
+/// The same with keys, of which there is at least one; the nonce, too.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_sealed<'d>(
+    keys: &[RingKey],
+    datagram: &'d mut [u8],
+) -> Result<(&'d [u8], [u8; NONCE]), Reject> {
+    let envelope = Envelope::read(datagram)?;
+    let payload = envelope.payload.ok_or(Reject::MissingField);
     let nonce = envelope.nonce.ok_or(Reject::NotSealed)?;
     let nonce: [u8; NONCE] = datagram
         .get(nonce)
@@ -74,6 +87,7 @@ pub fn open<'d>(keys: &[RingKey], datagram: &'d mut [u8]) -> Result<&'d [u8], Re
         .len()
         .checked_sub(TAG)
         .and_then(|len| sealed.get(..len))
+        .map(|payload| (payload, nonce))
         .ok_or(Reject::Truncated)
 }
 

@@ -55,14 +55,21 @@ impl<'a> Extras<'a> {
         Ok(())
     }
 
-    /// The ring's hash, if that and nothing else stands there.
+    /// The ring's hash, if that is what these bytes begin with, and what follows.
     #[inline]
-    pub(super) fn lone_ring(bytes: &[u8]) -> Option<Self> {
-        let hash = bytes.strip_prefix(&RING)?.try_into().ok()?;
-        Some(Extras {
-            ring: u32::from_le_bytes(hash),
+    pub(super) fn lone_ring(bytes: &'a [u8]) -> (Self, &'a [u8]) {
+        let hash = bytes
+            .strip_prefix(&RING)
+            .and_then(|rest| rest.split_first_chunk());
+        let Some((hash, rest)) = hash else {
+            return (Extras::default(), bytes);
+        };
+        let ring = u32::from_le_bytes(*hash);
+        let extras = Extras {
+            ring,
             ..Extras::default()
-        })
+        };
+        (extras, rest)
     }
 
     /// Bytes that they take.

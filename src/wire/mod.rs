@@ -18,6 +18,7 @@ pub mod reconcile;
 mod record;
 mod ring_key;
 mod rumor;
+mod stamp;
 pub mod swim;
 mod text;
 mod usual;
@@ -25,10 +26,11 @@ pub mod zmtp;
 
 pub use decode::lone_membership as read_membership;
 pub(crate) use encode::Content;
-pub use envelope::{HEADROOM, open, overhead, seal, seal_into};
+pub use envelope::{HEADROOM, open, open_sealed, overhead, seal, seal_into};
 pub use extras::Extras;
 pub use ring_key::{RingKey, RingKeyError};
 pub use rumor::{CLIENT, EncodedRumor, RumorFrame, encode_member_rumor, encode_rumor, read_rumor};
+pub use stamp::{STAMP_BYTES, Serial, Stamp};
 pub use swim::{
     Accusers, EncodedMember, Encoder, MemberRecord, MembershipRecord, Memberships, Message, Swim,
     decode, decode_usual, encode_membership, feature, membership_len,

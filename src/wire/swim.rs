@@ -2,6 +2,7 @@
 
 use super::extras::Extras;
 use super::record::MemberRecord as Record;
+use super::stamp::Stamp;
 
 pub use super::decode::{Memberships, decode};
 pub use super::encode::{EncodedMember, Encoder, encode_membership, membership_len};
@@ -27,6 +28,8 @@ pub struct Swim<'a> {
     pub memberships: Memberships<'a>,
     /// What is said of the whole message.
     pub extras: Extras<'a>,
+    /// Extension: whom it is for, on a sealed ring.
+    pub stamp: Option<Stamp>,
 }
 
 /// What a message asks or answers. A `probe` of 0 is no number: the field is absent.

@@ -8,6 +8,7 @@ use super::extras::Extras;
 use super::field::{BYTES, Fields, VARINT, tag};
 use super::raw_member::RawMember;
 use super::record::MemberRecord;
+use super::stamp::{STAMP, Stamp};
 use super::swim::{Message, Swim};
 
 /// The message, if it is written in the usual way and nothing is wrong with it. Memberships that are `known`, by
@@ -25,10 +26,15 @@ pub fn decode_usual<'a>(payload: &'a [u8], known: impl Fn(&'a [u8]) -> bool) -> 
         rest: fields.bytes(tag(number, BYTES))?,
     };
     let mut memberships = Memberships::from_first(Fields::new(fields.rest));
-    let mut extras = Extras::default();
+    let (mut extras, mut stamp) = (Extras::default(), None);
     while !fields.rest.is_empty() {
+        let here = fields.rest;
         let Some(membership) = fields.bytes(tag(5, BYTES)) else {
-            extras = Extras::lone_ring(fields.rest)?;
+            // After the memberships stands the ring, if it has a name, and then the stamp, if there is one.
+            (extras, fields.rest) = Extras::lone_ring(here);
+            if !fields.rest.is_empty() {
+                stamp = Some(fields.stamp()?);
+            }
             break;
         };
         memberships.add(membership, known(membership)).ok()?;
@@ -74,6 +80,7 @@ pub fn decode_usual<'a>(payload: &'a [u8], known: impl Fn(&'a [u8]) -> bool) -> 
         message,
         memberships,
         extras,
+        stamp,
     })
 }
 
@@ -171,6 +178,16 @@ impl<'a> Usual<'a> {
         let (bytes, rest) = self.rest.split_at_checked(len as usize)?;
         self.rest = rest;
         Some(bytes)
+    }
+
+    /// The stamp, behind which nothing follows.
+    #[inline(always)]
+    fn stamp(&mut self) -> Option<Stamp> {
+        if !self.skip(STAMP) {
+            return None;
+        }
+        let stamp = Stamp::read(self.short()?);
+        self.rest.is_empty().then_some(stamp)
     }
 
     /// The number of this extension; 0 if it is not there.

@@ -171,7 +171,11 @@ fn unrest(storm: &mut Storm<'_>) -> Vec<String> {
     let up = sim.up().count() as f64;
     let each = (sim.datagrams - datagrams) as f64 / up / f64::from(WATCHED);
     let seeds = sim.up().map(|member| sim.node(member).seeds());
-    let most = steady(&storm.plan.timing(), seeds.max().unwrap_or_default());
+    let seeds = seeds.max().unwrap_or_default();
+    let mut most = steady(&storm.plan.timing(), seeds);
+    if storm.plan.sealed {
+        most += first_contacts(&storm.plan.timing(), seeds, up);
+    }
     if each > most && !forged {
         found.push(format!(
             "{each:.2} datagrams a member and period, and not {most:.2} at most"
@@ -187,11 +191,21 @@ fn unrest(storm: &mut Storm<'_>) -> Vec<String> {
 /// What a member sends at most in a period when nothing happens: a ping and an Ack; a table is compared, the
 /// seeds and one of the dead are asked, once in each longest pause or a tenth earlier.
 fn steady(timing: &Timing, seeds: usize) -> f64 {
-    let in_pause = |pause: Duration| {
-        let times = f64::from(WATCHED) * timing.period.as_secs_f64() / (0.9 * pause.as_secs_f64());
-        (times.floor() + 1.0) / f64::from(WATCHED)
-    };
-    2.0 + 2.0 * in_pause(timing.sync_max)
-        + (2.0 * seeds as f64 + 1.0) * in_pause(timing.retry_max)
+    2.0 + 2.0 * in_pause(timing, timing.sync_max)
+        + (2.0 * seeds as f64 + 1.0) * in_pause(timing, timing.retry_max)
         + 0.02
+}
+
+/// What it sends beside in a sealed ring: it asks each member once that it has not heard since either of them started, and
+/// answers as many questions; and whoever pings a seed is asked, as it may have been another that it pinged so.
+fn first_contacts(timing: &Timing, seeds: usize, members: f64) -> f64 {
+    let watched = f64::from(WATCHED);
+    2.0 * (members - 1.0).min(watched) / watched
+        + 2.0 * seeds as f64 * in_pause(timing, timing.retry_max)
+}
+
+/// How often in a period something happens at most that does so once in each such pause.
+fn in_pause(timing: &Timing, pause: Duration) -> f64 {
+    let times = f64::from(WATCHED) * timing.period.as_secs_f64() / (0.9 * pause.as_secs_f64());
+    (times.floor() + 1.0) / f64::from(WATCHED)
 }
