@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use super::Swim;
 use crate::env::Env;
+use crate::error::Reject;
 use crate::wire::Message;
 
 impl Swim {
@@ -16,8 +17,12 @@ impl Swim {
         };
         let mine = number != 0 && (self.is_cookie(number, from) || self.is_probe_number(number));
         let is_seed = number != 0 && self.seed_is_myself(env, number);
-        if !mine && !is_seed && !self.is_from_my_address(from, message) {
+        if mine || is_seed || self.is_from_my_address(from, message) {
+            // All members may be given one list of peers, themselves among them: that is nothing to tell.
+            env.journal.stats.count_rejected(Reject::OwnId);
+        } else {
             env.journal.id_conflict(env.now, from);
+            env.journal.rejected(env.now, Reject::OwnId, from);
         }
     }
 
