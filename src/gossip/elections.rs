@@ -404,7 +404,7 @@ impl Gossip {
         let outlook = self.outlook(env, ring, key, &now);
         // Members come back one by one: the leader leads on once it is back, too.
         let lives = outlook.candidate == Standing::Living;
-        if !outlook.hears && !(lives && election::is_finished(&now)) {
+        if !(outlook.hears || lives && election::is_finished(&now)) {
             self.elections
                 .look_at(env, key, env.now + self.timing.period);
         }
