@@ -29,6 +29,17 @@ pub enum Event {
         /// Why.
         cause: Cause,
     },
+    /// A member is at another address than before: it proved to be there, or two others vouch for that. It is the
+    /// same member, be it after a restart.
+    #[non_exhaustive]
+    MemberMoved {
+        /// Who.
+        id: MemberId,
+        /// Where it was.
+        from: SocketAddr,
+        /// Where it is.
+        to: SocketAddr,
+    },
     /// This member heard something untrue of itself and raised its incarnation to refute it. At most one
     /// such event a second; `stats()` counts all.
     Refuted {

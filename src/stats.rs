@@ -106,7 +106,7 @@ pub struct Stats {
     pub probes_failed: u64,
     /// Memberships received.
     pub records_received: u64,
-    /// Memberships received that changed something.
+    /// Memberships received that changed something, and accusations told again, as nobody was heard meanwhile.
     pub records_adopted: u64,
     /// Memberships sent.
     pub records_sent: u64,

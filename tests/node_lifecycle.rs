@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use butterfly::limits::{LEAVE_FANOUT, MAX_BLOCKED, MAX_SEEDS};
-use butterfly::{CommandError, Event, Health, Time};
+use butterfly::{CommandError, Event, Health, Reject, Time};
 use node_support::*;
 
 const SEED: &str = "198.51.100.1:9638";
@@ -129,13 +129,10 @@ fn a_seed_that_is_this_very_member_is_dropped_without_a_word() {
         1,
         "the one with a name may stand for others"
     );
+    let due = |event: &Event| matches!(event, Event::SeedDue { .. });
     let told = bench.events();
-    assert!(
-        !told
-            .iter()
-            .any(|event| matches!(event, Event::IdConflict { .. })),
-        "{told:?}"
-    );
+    assert!(told.iter().all(due), "{told:?}");
+    assert_eq!(bench.node.stats().rejected(Reject::OwnId), 2);
 }
 
 #[test]

@@ -188,7 +188,17 @@ fn who_moves_is_found_at_its_new_address() {
     sim.run_for(secs(10));
     let after = address(&sim, 0, 3);
     assert_ne!(before, after);
-    assert!((0..3).all(|of| address(&sim, of, 3) == after));
+    for of in 0..3 {
+        assert_eq!(address(&sim, of, 3), after);
+        let events = sim.take_events(of).into_iter();
+        let moves = events.filter_map(|(_, event)| match event {
+            Event::MemberMoved { id, from, to, .. } => Some((id, from.to_string(), to.to_string())),
+            Event::IdConflict { .. } => panic!("a move is no conflict"),
+            _ => None,
+        });
+        let once = (id_of(3), before.clone(), after.clone());
+        assert_eq!(moves.collect::<Vec<_>>(), [once]);
+    }
 }
 
 #[test]

@@ -250,6 +250,10 @@ impl Agent {
                     );
                 }
             }
+            Event::MemberMoved { id, from, to, .. } => {
+                let who = self.who(id);
+                self.log_news(format_args!("{who} moved from {from} to {to}"));
+            }
             Event::SeedDue { seed } => self.seeds.due(seed),
             // Each source is told of once, by an event of its own.
             Event::Rejected {
@@ -434,7 +438,8 @@ impl Agent {
         let counts = self.member.node().counts();
         let known = counts.suspect + counts.confirmed;
         let alone = !self.leaving && counts.alive <= 1;
-        let is_lonely = alone && (known > 0 || self.asked().next().is_some());
+        let asks = self.member.node().seeds() > 0 && self.asked().next().is_some();
+        let is_lonely = alone && (known > 0 || asks);
         let Some(time) = self.solitude.turn(is_lonely, now) else {
             return;
         };

@@ -404,7 +404,6 @@ impl Gossip {
         let outlook = self.outlook(env, ring, key, &now);
         // Members come back one by one: the leader leads on once it is back, too.
         let lives = outlook.candidate == Standing::Living;
-        let has_quorum = outlook.has_quorum() && (lives || !self.is_without_quorum(key));
         if !(outlook.hears || lives && election::is_finished(&now)) {
             self.elections
                 .look_at(env, key, env.now + self.timing.period);
@@ -427,7 +426,9 @@ impl Gossip {
         if held != Some(&now) {
             self.hold(env, key, held, &now)?;
         }
-        self.note_quorum(env, key, &now, has_quorum);
+        // While it comes back, the leader may be the last to do so.
+        let leads = lives || now.candidate == ring.me() || !self.is_without_quorum(key);
+        self.note_quorum(env, key, &now, leads && outlook.has_quorum());
         self.release_followers(env, ring, key, &now);
         Ok(())
     }

@@ -146,8 +146,6 @@ impl Swim {
     ) {
         if self.is_foreign(incoming, &swim.extras) {
             self.tell_foreigner(env, incoming, &swim.extras);
-        } else if incoming.sender.id == self.id() {
-            return self.own_id_heard(env, incoming, &swim.message);
         }
         match swim.message {
             Message::Ping { probe, .. } if !self.is_blocked(&incoming.sender.id) => {

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 
 use super::Swim;
-use super::incoming::Incoming;
 use crate::env::Env;
-use crate::wire::Message;
+use crate::error::Reject;
+use crate::wire::{self, Message, Serial};
 
 impl Swim {
     /// A message carries the own id: it is this member's own that came back, as its own address is that
@@ -13,20 +13,26 @@ impl Swim {
     pub(super) fn own_id_heard(
         &mut self,
         env: &mut Env,
-        incoming: &Incoming<'_>,
-        message: &Message<'_>,
+        from: SocketAddr,
+        serial: Option<Serial>,
+        swim: &wire::Swim<'_>,
     ) {
-        let from = incoming.from;
+        let message = &swim.message;
         let number = match message {
             Message::Ping { probe, .. } | Message::PingReq { probe, .. } => *probe,
             Message::Ack { .. } | Message::ProbePing { .. } => 0,
         };
         let is_mine = |serial| self.replay.is_mine(serial);
-        let mine = incoming.serial.is_some_and(is_mine)
+        let stamped = serial.filter(|_| swim.stamp.is_some());
+        let mine = stamped.is_some_and(is_mine)
             || number != 0 && (self.is_cookie(number, from) || self.is_probe_number(number));
         let is_seed = number != 0 && self.seed_is_myself(env, number);
-        if !mine && !is_seed && !self.is_from_my_address(from, message) {
+        if mine || is_seed || self.is_from_my_address(from, message) {
+            // All members may be given one list of peers, themselves among them: that is nothing to tell.
+            env.journal.stats.count_rejected(Reject::OwnId);
+        } else {
             env.journal.id_conflict(env.now, from);
+            env.journal.rejected(env.now, Reject::OwnId, from);
         }
     }
 

@@ -71,6 +71,9 @@ impl Swim {
         };
         env.journal
             .received(env.wall, kind, peer, || listed(&swim.memberships));
+        if swim.message.from().id == self.id() {
+            return self.own_id_heard(env, from, serial.copied(), swim);
+        }
         let mut incoming = self.identify(from, bytes, overhead, swim.message.from());
         if self.is_astray(&incoming, &swim.extras) {
             return self.hear_astray(env, &mut incoming, swim);
@@ -162,10 +165,6 @@ impl Swim {
         message: &Message<'_>,
     ) -> Result<(), Reject> {
         let id = incoming.sender.id;
-        if id == self.id() {
-            self.own_id_heard(env, incoming, message);
-            return Err(Reject::OwnId);
-        }
         // Acks that are passed on, or were, get through (PROTOCOL.md §2, "Block list").
         let passed_on = matches!(
             message,
@@ -565,7 +564,7 @@ impl Swim {
         let fresh = sender.incarnation > held.incarnation
             || direct && sender.incarnation == held.incarnation;
         if fresh && (here || direct) {
-            self.note_contact(key, sender, ip, direct);
+            self.note_contact(env, key, sender, ip, direct);
         }
         let lives = proof.is_some_and(|proof| proof.state.health == Health::Alive);
         if lives && self.stays_dead(env, incoming, key, direct) {

@@ -173,7 +173,7 @@ impl Swim {
         let key = match known {
             Some(key) => {
                 if held.is_some_and(|row| is_move(row, heard)) {
-                    self.note_contact(key, &record.member, ip, false);
+                    self.note_contact(env, key, &record.member, ip, false);
                 }
                 self.change(env, key, heard, cause, news);
                 key
@@ -237,6 +237,7 @@ impl Swim {
     /// What a fresh record says of a member beyond its health.
     pub(super) fn note_contact(
         &mut self,
+        env: &mut Env,
         key: RowKey,
         sender: &MemberRecord<'_>,
         ip: IpAddr,
@@ -249,9 +250,15 @@ impl Swim {
             || row.swim_port != sender.swim_port
             || row.gossip_port != sender.gossip_port;
         let renamed = !sender.name.is_empty() && self.table.name_of(row) != sender.name;
+        let before = SocketAddr::new(self.table.ip_of(row), row.swim_port);
+        let (id, to) = (row.id, SocketAddr::new(ip, sender.swim_port));
         if moved {
             self.table
                 .set_contact(key, ip, sender.swim_port, sender.gossip_port);
+        }
+        if before != to {
+            let from = before;
+            env.journal.event(Event::MemberMoved { id, from, to });
         }
         if renamed {
             self.table.set_name(key, sender.name);

@@ -57,6 +57,7 @@ impl Swim {
         let since = self.last_heard;
         let kept = |(_, row): &(RowKey, &Row)| row.is_accused() && row.since >= since;
         let rows: Vec<RowKey> = self.table.iter().filter(kept).map(|(key, _)| key).collect();
+        env.journal.stats.records_adopted += rows.len() as u64;
         rows.into_iter().for_each(|key| self.heat(env, key));
         if self.news.len() > 0 {
             self.push_soon(env);

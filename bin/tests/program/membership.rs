@@ -19,6 +19,29 @@ fn two_members_see_each_other_until_one_leaves() {
     amber.says("alive -> departed, incarnation");
 }
 
+/// All members may be given the same list of peers, themselves among them.
+#[test]
+fn who_is_told_to_ask_itself_too_does_not_warn() {
+    let amber = Member::start(&["--name", "amber"]);
+    let birch = Member::start(&["--name", "birch"]);
+    let list = [&amber, &birch].map(|member| member.swim.to_string());
+    for member in [&amber, &birch] {
+        assert_exit(&member.ask(&["join", &list[0], &list[1]]), 0);
+    }
+    for member in [&amber, &birch] {
+        member.wait("alive=2");
+        until("it heard itself", || {
+            member.json("status")["counters"]["rejected_own_id"].as_u64() >= Some(1)
+        });
+    }
+    for member in [&amber, &birch] {
+        assert_exit(&member.ask(&["leave"]), 0);
+        // Its last line is in the log, so all are.
+        member.says("INFO  left");
+        assert!(!member.log().contains("WARN"), "{}", member.log());
+    }
+}
+
 #[test]
 fn members_as_json_have_these_fields() {
     let (amber, birch) = pair();
