@@ -1,8 +1,10 @@
 //! A member with more peers than sockets: plain ones, without our extensions, each with a PULL socket or none.
 
 use std::collections::HashSet;
+use std::env;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
+use std::process::Command;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -156,8 +158,31 @@ fn memory() -> usize {
     kib.unwrap_or(0) << 10
 }
 
+/// Memory is a process's, and other tests take theirs.
 #[test]
 fn hundreds_of_peers_with_some_out_of_reach_get_a_configuration_within_bounds() {
+    let name = "crowd::a_crowd_in_a_process_of_its_own";
+    let done = Command::new(env::current_exe().unwrap())
+        .args(["--ignored", "--exact", name, "--nocapture"])
+        .env(IS_CROWD, "1")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&done.stdout);
+    let wrong = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{said}{wrong}");
+    assert!(said.contains("all within reach have it after"), "{said}");
+}
+
+/// Set in that process.
+const IS_CROWD: &str = "BUTTERFLY_TEST_IS_CROWD";
+
+/// Not a test: what the one above starts.
+#[test]
+#[ignore = "another one starts it"]
+fn a_crowd_in_a_process_of_its_own() {
+    if env::var_os(IS_CROWD).is_none() {
+        return;
+    }
     let mut mesh = Mesh::new("crowd");
     mesh.add(|config| {
         // Peers that cannot compare are told again and again, once they have answered a probe; nobody of
