@@ -85,6 +85,12 @@ fn a_member_of_another_ring_at_the_address_of_a_dead_one_gets_nothing_and_joins_
     });
     assert!(mesh.get(late).node().stats().rejected(Reject::OtherRing) > 0);
     // Nor does it get in with rumors: READY says which ring it is of.
+    let cut = |mesh: &Mesh| {
+        let counted = mesh.get(0).gossip_stats().unwrap();
+        let cut = counted.iter().find(|it| it.0 == "connections_cut_ring");
+        cut.unwrap().1
+    };
+    let before = cut(&mesh);
     let gossip = (
         Ipv4Addr::LOCALHOST,
         mesh.get(0).node().me().member.gossip_port,
