@@ -147,7 +147,10 @@ impl Flood {
             senders.push(Known::join(number, keys, to, || member.process())?);
         }
         let others = SENDERS + 1..members;
-        senders[0].tell(others.clone(), || member.process())?;
+        let two = senders
+            .first_chunk_mut()
+            .map(|two| Known::tell(two, others.clone(), || member.process()));
+        two.unwrap_or(Ok(()))?;
         let pings = (0..SENDERS).map(|number| {
             let first = others.start + number % (others.len() as u32 - records + 1);
             senders[number as usize].ping(first..first + records)

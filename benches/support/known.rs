@@ -137,7 +137,9 @@ impl Known {
         (to, member): (SocketAddr, MemberId),
         mut work: impl FnMut() -> io::Result<()>,
     ) -> io::Result<Known> {
-        let socket = echo::roomy(UdpSocket::bind(LOCAL)?);
+        // Who vouches for others has to be at another address than the next one.
+        let ip = Ipv4Addr::new(127, 0, 0, 1 + (number % 2) as u8);
+        let socket = echo::roomy(UdpSocket::bind((ip, 0).into())?);
         socket.connect(to)?;
         let port = socket.local_addr()?.port();
         let mut known = Known {
@@ -219,6 +221,7 @@ impl Known {
         MemberRecord {
             address: None,
             swim_port: self.port,
+            features: feature::EXTENSIONS | feature::VOUCHES,
             ..record(self.number)
         }
     }
@@ -254,16 +257,21 @@ impl Known {
         ping
     }
 
-    /// Tells of these others.
+    /// Two of them tell of these others, who are believed then.
     pub fn tell(
-        &mut self,
+        two: &mut [Known; 2],
         mut others: Range<u32>,
         mut work: impl FnMut() -> io::Result<()>,
     ) -> io::Result<()> {
         while !others.is_empty() {
-            let part = self.payload(&self.ack(0, true), &mut others);
-            self.send(&part)?;
-            work()?;
+            let mut left = others.clone();
+            for known in &mut *two {
+                left = others.clone();
+                let part = known.payload(&known.ack(0, true), &mut left);
+                known.send(&part)?;
+                work()?;
+            }
+            others = left;
         }
         Ok(())
     }
