@@ -157,6 +157,20 @@ fn each_source_is_told_of_once_and_the_answer_names_the_ring() {
     assert_eq!(foreigners(&mut bench).len(), 1, "that was the third source");
 }
 
+/// A copy of production that starts from its disks has production's ids.
+#[test]
+fn a_copy_of_the_ring_under_another_name_is_another_ring() {
+    let mut bench = bench(Some("one"));
+    let copy = Peer {
+        id: bench.node.id(),
+        ..Peer::ours(1)
+    };
+    feed(&mut bench, &copy, &copy.ping(7), &in_ring("other"));
+    let told = [(copy.addr.to_string(), true, "other".to_owned())];
+    assert_eq!(foreigners(&mut bench), told);
+    assert_eq!(bench.node.stats().rejected(Reject::OwnId), 0);
+}
+
 #[test]
 fn a_ring_without_a_name_says_nothing_more_than_before() {
     let mut bench = bench(None);

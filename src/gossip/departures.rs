@@ -36,6 +36,8 @@ pub(super) struct Departures {
     ghosts: BTreeMap<MemberId, Time>,
     /// No departure is told again before then.
     next_reminder: Time,
+    /// Nobody is told again before then that a member is gone whose services it holds.
+    next_gone_reminder: Time,
     /// No member that is gone for good is answered before then.
     next_answer: Time,
 }
@@ -51,6 +53,7 @@ impl Departures {
             dead_strangers: BTreeMap::new(),
             ghosts: BTreeMap::new(),
             next_reminder: Time::ZERO,
+            next_gone_reminder: Time::ZERO,
             next_answer: Time::ZERO,
         }
     }
@@ -212,8 +215,8 @@ impl Gossip {
 
     /// Somebody holds a service of a member that departed: that is told again, at most once a period.
     pub(super) fn remind_of_gone(&mut self, env: &Env, member: MemberId) {
-        if env.now >= self.departures.next_reminder {
-            self.departures.next_reminder = env.now + self.timing.period;
+        if env.now >= self.departures.next_gone_reminder {
+            self.departures.next_gone_reminder = env.now + self.timing.period;
             self.effects.push_back(Effect::Remind(member));
         }
     }

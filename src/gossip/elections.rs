@@ -285,18 +285,26 @@ impl Gossip {
     /// Begins the first term that is known of: the one after that of a hint, if the group has quorum.
     fn start(&mut self, env: &mut Env, ring: &impl Ring, key: &Key) -> Result<(), Reject> {
         let course = self.elections.course(env, key);
-        let (suitability, hint) = (course.suitability, course.hint.take());
-        let is_hinted = hint.is_some();
+        let (suitability, hint) = (course.suitability, course.hint.clone());
         let mut blank = Election {
             candidate: ring.me(),
             group: key.1.clone(),
-            term: hint.map_or(0, |hint| hint.term),
+            term: hint.as_ref().map_or(0, |hint| hint.term),
             suitability,
             status: ElectionStatus::Running,
             votes: vec![ring.me()],
         };
         let outlook = self.outlook(env, ring, key, &blank);
-        if is_hinted && outlook.has_quorum() {
+        if hint.is_some() {
+            // Another may have won the hint's term, and the next is for who has quorum and hears others.
+            if !outlook.hears {
+                self.elections
+                    .look_at(env, key, env.now + self.timing.period);
+            }
+            if !(outlook.has_quorum() && outlook.hears) {
+                return Ok(());
+            }
+            self.elections.course(env, key).hint = None;
             blank.term = election::after(blank.term);
         }
         let started = election::start(&blank, blank.term, suitability, &outlook);
@@ -532,7 +540,6 @@ impl Gossip {
 
     /// Nobody speaks of an election that the disk held: the group elects anew.
     fn review_hint(&mut self, env: &mut Env, ring: &impl Ring, key: &Key) -> Result<(), Reject> {
-        let patience = self.timing.period * HINT;
         let in_group = self.in_group(ring, &key.1);
         let Some(course) = self.elections.courses.get_mut(key) else {
             return Ok(());
@@ -541,19 +548,12 @@ impl Gossip {
             course.waiting_since = None;
             return Ok(());
         }
-        let over = *course.waiting_since.get_or_insert(env.now) + patience;
-        if env.now < over {
-            self.elections.look_at(env, key, over);
-            return Ok(());
+        let over = *course.waiting_since.get_or_insert(env.now) + self.timing.period * HINT;
+        if env.now >= over {
+            return self.start(env, ring, key);
         }
-        let Some(hint) = course.hint.clone() else {
-            return Ok(());
-        };
-        // Without quorum it waits on: it is looked at again when members or services change.
-        match self.outlook(env, ring, key, &hint).has_quorum() {
-            true => self.start(env, ring, key),
-            false => Ok(()),
-        }
+        self.elections.look_at(env, key, over);
+        Ok(())
     }
 
     /// An election that the disk held.
@@ -703,6 +703,23 @@ mod tests {
         for member in 0..3 {
             assert_eq!(seen(&sim, member), (Some(id_of(2)), 0, false));
         }
+    }
+
+    #[test]
+    fn who_starts_an_election_before_the_others_are_back_claims_no_term_that_was_won() {
+        let mut sim = led();
+        (0..3).for_each(|member| sim.crash(member));
+        restart(&mut sim, 0, 9);
+        sim.command(0, |node, now| {
+            node.start_election(now, KIND, &group(), 5).unwrap();
+        });
+        assert_eq!(seen(&sim, 0), (None, 0, true));
+        restart(&mut sim, 1, 9);
+        sim.join(1, 0);
+        sim.run_for(Duration::from_secs(12));
+        let first = seen(&sim, 0);
+        assert!(first.0.is_some() && first.1 == 1, "{first:?}");
+        assert_eq!(seen(&sim, 1), first);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use super::Swim;
-use super::incoming::Incoming;
+use super::incoming::{Incoming, allowances};
 use super::news::RowKey;
 use super::row::NONE;
 use super::send::{Body, Outgoing};
@@ -15,7 +15,7 @@ use crate::event::Event;
 use crate::limits::MAX_FOREIGNERS;
 use crate::member::{Health, MemberId};
 use crate::ring_name::RingName;
-use crate::wire::{self, Extras, Message, feature};
+use crate::wire::{self, Extras, Message, Stamp, feature};
 
 /// The ring that this member belongs to.
 pub(super) struct Home {
@@ -129,9 +129,16 @@ impl Swim {
         id == self.id() || self.home.former == Some(id)
     }
 
+    /// Whether a stamp names this member, by the id that it has or the one that it had before.
+    #[inline]
+    pub(super) fn is_for_me(&self, stamp: Stamp) -> bool {
+        let former = || self.home.former.is_some_and(|id| stamp.fits(&id));
+        stamp.fits(&self.id()) || former()
+    }
+
     /// Whether the sender says that it is of another ring, or is one of ours that would say if it were of this one.
     #[inline]
-    fn is_foreign(&self, incoming: &Incoming<'_>, extras: &Extras<'_>) -> bool {
+    pub(super) fn is_foreign(&self, incoming: &Incoming<'_>, extras: &Extras<'_>) -> bool {
         let ours = incoming.sender.features & feature::EXTENSIONS != 0;
         extras.ring != self.home.hash && (extras.ring != 0 || ours) && !incoming.observer
     }
@@ -144,6 +151,14 @@ impl Swim {
         incoming: &mut Incoming<'_>,
         swim: &wire::Swim<'_>,
     ) {
+        if self.sealed {
+            // Nobody looks whether it was recorded: it is worth what a stranger's message is.
+            incoming.proved = false;
+            (incoming.allowance, incoming.on_the_wire) = allowances(incoming.bytes);
+        }
+        if swim.extras.to.is_some_and(|to| !self.is_me(to)) {
+            env.journal.stats.count_rejected(Reject::OtherReceiver);
+        }
         if self.is_foreign(incoming, &swim.extras) {
             self.tell_foreigner(env, incoming, &swim.extras);
         }

@@ -55,7 +55,7 @@ impl Swim {
     ) -> Result<(), Reject> {
         let serial = match swim.stamp {
             None => Serial::NONE,
-            Some(stamp) if !stamp.fits(&self.id()) => {
+            Some(stamp) if !self.is_for_me(stamp) => {
                 // Its own that comes back is no news.
                 let mine = incoming.sender.id == self.id();
                 return Err(if mine {
@@ -191,6 +191,6 @@ impl Swim {
     pub(super) fn turn(&self) -> Turn {
         /// Periods in it.
         const PERIODS: u32 = 16;
-        (self.periods / PERIODS) as Turn
+        self.periods / PERIODS
     }
 }

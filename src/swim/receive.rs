@@ -71,10 +71,11 @@ impl Swim {
         };
         env.journal
             .received(env.wall, kind, peer, || listed(&swim.memberships));
-        if swim.message.from().id == self.id() {
+        let mut incoming = self.identify(from, bytes, overhead, swim.message.from());
+        // A copy of this ring under another name has the same ids.
+        if incoming.sender.id == self.id() && !self.is_foreign(&incoming, &swim.extras) {
             return self.own_id_heard(env, from, serial.copied(), swim);
         }
-        let mut incoming = self.identify(from, bytes, overhead, swim.message.from());
         if self.is_astray(&incoming, &swim.extras) {
             return self.hear_astray(env, &mut incoming, swim);
         }

@@ -11,29 +11,50 @@ use crate::limits::MAX_FIRST_CONTACTS;
 use crate::member::MemberId;
 use crate::wire::Serial;
 
-/// A stretch of time, by its number: it comes around to 0 after many days.
-pub(super) type Turn = u16;
+/// A stretch of time, by its number, which does not come around in a member's life.
+pub(super) type Turn = u32;
+
+/// Bits of a window's numbers beside which half a turn has room.
+const HALF: u32 = Turn::BITS / 2;
 
 /// What was heard of a member's datagrams.
 #[derive(Clone, Copy, Default, Hash)]
 struct Window {
     /// A bit for each of the last numbers, the highest one's first: whether it was heard.
     heard: u128,
-    /// The sender's epoch, 0 if there is no window; and in the lowest 16 bits the turn in which this one began.
-    began: u64,
-    /// The highest number that was heard.
+    /// The sender's epoch, 0 if there is no window; and in the lowest 16 bits half of the turn in which this one began.
+    life: u64,
+    /// The highest number that was heard; and in the lowest 16 bits the other half.
     top: u64,
 }
 
 impl Window {
+    fn new(heard: u128, serial: Serial, began: Turn) -> Self {
+        let (high, low) = (began >> HALF, began & u32::from(u16::MAX));
+        Window {
+            heard,
+            life: serial.epoch << HALF | u64::from(high),
+            top: serial.number << HALF | u64::from(low),
+        }
+    }
+
     fn epoch(&self) -> u64 {
-        self.began >> Turn::BITS
+        self.life >> HALF
+    }
+
+    fn top(&self) -> u64 {
+        self.top >> HALF
+    }
+
+    /// The turn in which it began.
+    fn began(&self) -> Turn {
+        (self.life as Turn) << HALF | Turn::from(self.top as u16)
     }
 
     /// Whether this number was not heard yet.
     #[inline]
     fn is_new(&self, number: u64) -> bool {
-        match self.top.checked_sub(number) {
+        match self.top().checked_sub(number) {
             None => true,
             Some(behind) => behind < u64::from(u128::BITS) && self.heard >> behind & 1 == 0,
         }
@@ -42,14 +63,14 @@ impl Window {
     /// It is heard now.
     #[inline]
     fn note(&mut self, number: u64) {
-        if let Some(behind) = self.top.checked_sub(number) {
+        if let Some(behind) = self.top().checked_sub(number) {
             self.heard |= 1u128
                 .checked_shl(behind.min(u64::from(u32::MAX)) as u32)
                 .unwrap_or(0);
         } else {
-            let ahead = (number - self.top).min(u64::from(u32::MAX)) as u32;
+            let ahead = (number - self.top()).min(u64::from(u32::MAX)) as u32;
             self.heard = self.heard.checked_shl(ahead).unwrap_or(0) | 1;
-            self.top = number;
+            self.top = number << HALF | self.top & u64::from(u16::MAX);
         }
     }
 }
@@ -129,7 +150,7 @@ impl Replay {
     /// Whether this turn comes after the one in which the window began.
     pub fn began_before(&self, key: Option<RowKey>, turn: Turn) -> bool {
         let window = self.window(key);
-        turn.wrapping_sub(window.began as Turn).cast_signed() > 0
+        turn > window.began()
     }
 
     /// A datagram was heard, and is new: it is noted; of another life, another window begins, in this turn.
@@ -179,11 +200,10 @@ impl Replay {
         }
         self.windows[place] = match serial.epoch {
             0 => Window::default(),
-            epoch => Window {
-                heard: u128::MAX,
-                began: epoch << Turn::BITS | u64::from(turn),
-                top: serial.number.max(top),
-            },
+            epoch => {
+                let number = serial.number.max(top);
+                Window::new(u128::MAX, Serial { epoch, number }, turn)
+            }
         };
     }
 
@@ -378,14 +398,17 @@ mod tests {
     }
 
     #[test]
-    fn a_turn_comes_after_another_also_where_they_come_around() {
-        for began in [0, 1, Turn::MAX - 1, Turn::MAX] {
+    fn a_turn_comes_after_another_however_long_ago_that_was() {
+        for began in [1, 40_000, 65_535, 65_536, 1 << 20] {
             let mut replay = Replay::new(1);
             replay.note(&ID, ROW, serial(5, 1), began);
+            replay.note(&ID, ROW, serial(5, 1 << 47), began);
             let key = Some(ROW);
             assert!(!replay.began_before(key, began));
-            assert!(!replay.began_before(key, began.wrapping_sub(1)));
-            assert!(replay.began_before(key, began.wrapping_add(1)));
+            assert!(!replay.began_before(key, began - 1));
+            assert!(replay.began_before(key, began + 1));
+            assert!(replay.began_before(key, began + 40_000));
+            assert!(replay.began_before(key, began + (1 << 16)));
         }
     }
 

@@ -254,7 +254,7 @@ impl Swim {
     }
 
     fn cookie_of(&self, turn: Turn, addr: SocketAddr) -> u64 {
-        let mut place = [0; 20];
+        let mut place = [0; 22];
         place[..16].copy_from_slice(&mapped(addr.ip()));
         place[16..18].copy_from_slice(&addr.port().to_be_bytes());
         if !self.sealed {
@@ -269,7 +269,7 @@ impl Swim {
     pub(super) fn turn_of(&self, number: u64) -> Turn {
         let turn = self.turn();
         let before = (turn & 1 == 0) != (number & ODD_TURN == 0);
-        turn.wrapping_sub(before.into())
+        turn.saturating_sub(before.into())
     }
 
     /// Whether the number is one that this address was told in a question of late.
