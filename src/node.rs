@@ -15,13 +15,13 @@ mod clock;
 mod gossiping;
 mod inspecting;
 
-use dryoc::classic::crypto_generichash::crypto_generichash;
 use std::collections::VecDeque;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::time::Duration;
 
+use dryoc::classic::crypto_generichash::crypto_generichash;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 

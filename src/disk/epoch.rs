@@ -1,11 +1,10 @@
 //! The epoch of a member across restarts: `EPOCH`, when it started last.
 
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 use std::path::Path;
 use std::time::SystemTime;
 
-use super::identity::{DiskError, MOST_BYTES, at, is_blank, set_aside};
-use super::regular;
+use super::identity::{DiskError, at, read_number};
 use super::replace::replace;
 use crate::wire::Serial;
 
@@ -18,49 +17,14 @@ pub(crate) fn by_the_clock() -> u64 {
 
 /// The epoch of a start at this time, later than the one in the file: it is on disk when this returns.
 pub(super) fn begin(path: &Path, now: u64) -> Result<u64, DiskError> {
-    let epoch = match read(path)? {
+    let lost = "so the clock alone says when this member starts";
+    let why = "it holds no decimal number below 2^48 - 1";
+    let epoch = match read_number(path, Serial::MOST - 1, lost, why)? {
         Some(last) => now.max(last + 1),
         None => now,
     };
     replace(path, |file| write!(file, "{epoch}")).map_err(at(path))?;
     Ok(epoch)
-}
-
-/// The epoch of the last start, if there was one.
-fn read(path: &Path) -> Result<Option<u64>, DiskError> {
-    let bytes = match regular::read(path, MOST_BYTES) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) if regular::is_not_regular(&error) => {
-            set_aside(path, "it is no regular file")?;
-            return Ok(None);
-        }
-        Err(error) => return Err(at(path)(error)),
-    };
-    let text = String::from_utf8_lossy(&bytes);
-    let digits = text.trim_matches(is_blank);
-    match digits.parse().ok().filter(|last| *last < Serial::MOST) {
-        Some(last) => {
-            if text.trim_end() != digits {
-                log::warn!(
-                    "repaired: {}: it held more than the number {last}",
-                    path.display()
-                );
-            }
-            Ok(Some(last))
-        }
-        None if bytes.is_empty() => {
-            log::warn!(
-                "repaired: {}: it was empty, so the clock alone says when this member starts",
-                path.display()
-            );
-            Ok(None)
-        }
-        None => {
-            set_aside(path, "it holds no decimal number below 2^48 - 1")?;
-            Ok(None)
-        }
-    }
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use crate::limits::INCARNATION_RESERVE;
 use crate::member::{Incarnation, MemberId};
 
 /// More bytes than an id or a number has.
-pub(super) const MOST_BYTES: u64 = 4_096;
+const MOST_BYTES: u64 = 4_096;
 
 /// A data directory in use: locked for this member, with a thread that writes to it. Dropped, it waits until
 /// what was to be stored is.
@@ -388,6 +388,24 @@ fn find_id(
 /// The mark on disk, if there is one.
 fn read_incarnation(path: &Path) -> Result<Option<Incarnation>, DiskError> {
     let lost = "so this member goes on above what others remember of it";
+    // One beyond what members take is an older version's: with the highest, the member takes a new id.
+    let number = read_number(
+        path,
+        u64::MAX,
+        lost,
+        "it holds no decimal number below 2^64",
+    )?;
+    Ok(number.map(|number| Incarnation::new(number).unwrap_or(Incarnation::MAX)))
+}
+
+/// The number in a file, if there is one of at most `most`. An empty file is repaired: what of it is `lost`; any other that
+/// holds no such number is set aside: `why`.
+pub(super) fn read_number(
+    path: &Path,
+    most: u64,
+    lost: &str,
+    why: &'static str,
+) -> Result<Option<u64>, DiskError> {
     let bytes = match regular::read(path, MOST_BYTES) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -399,36 +417,34 @@ fn read_incarnation(path: &Path) -> Result<Option<Incarnation>, DiskError> {
     };
     let text = String::from_utf8_lossy(&bytes);
     let digits = text.trim_matches(is_blank);
-    // One beyond what members take is an older version's: with the highest, the member takes a new id.
-    let number = digits.parse::<u64>().ok();
-    match number.map(|number| Incarnation::new(number).unwrap_or(Incarnation::MAX)) {
-        Some(mark) => {
+    match digits.parse().ok().filter(|number| *number <= most) {
+        Some(number) => {
             if text.trim_end() != digits {
                 log::warn!(
-                    "repaired: {}: it held more than the number {mark}",
+                    "repaired: {}: it held more than the number {number}",
                     path.display()
                 );
             }
-            Ok(Some(mark))
+            Ok(Some(number))
         }
         None if bytes.is_empty() => {
             log::warn!("repaired: {}: it was empty, {lost}", path.display());
             Ok(None)
         }
         None => {
-            set_aside(path, "it holds no decimal number below 2^64")?;
+            set_aside(path, why)?;
             Ok(None)
         }
     }
 }
 
 /// What may stand around an id or a number that a person, or a crash, put there.
-pub(super) fn is_blank(char: char) -> bool {
+fn is_blank(char: char) -> bool {
     char.is_whitespace() || char == '\0' || char == '\u{feff}'
 }
 
 /// Moves a bad file out of the way, and says so.
-pub(super) fn set_aside(path: &Path, why: &'static str) -> Result<(), DiskError> {
+fn set_aside(path: &Path, why: &'static str) -> Result<(), DiskError> {
     match keep_aside(path) {
         Ok(kept) => {
             log::warn!(

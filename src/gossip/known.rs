@@ -43,7 +43,7 @@ impl Known {
         self.places.find(key, says).copied()
     }
 
-    /// What is held in this place is to be found.
+    /// The rumor in this place can be found from now on.
     pub fn insert(&mut self, entries: &Slab<Entry>, place: Place) {
         let Some(entry) = entries.get(place as usize) else {
             return;

@@ -292,7 +292,7 @@ mod tests {
 
     /// Too many worlds for every day: `.ci/full` goes through them.
     #[test]
-    #[ignore = "takes a minute"]
+    #[ignore = "too many worlds for every day: .ci/full"]
     fn who_lives_is_cleared_from_some_more_worlds() {
         let worlds = all_is_well(10, 0, 0, 2)
             + all_is_well(4, 0, 1, 0)

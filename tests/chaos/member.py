@@ -52,18 +52,18 @@ class Member:
 
     def start(self) -> None:
         environment = {name: value for name, value in os.environ.items() if name not in ("RUST_LOG", "TRACE_SWIM")}
-        if FAKETIME:
-            environment |= {
-                "LD_PRELOAD": FAKETIME,
-                "FAKETIME_TIMESTAMP_FILE": str(self.clock),
-                "FAKETIME_NO_CACHE": "1",
-                "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            }
-        words = [str(self.binary), "run", "--name", self.name, "--listen", f"{self.host.address}:9638"]
+        # Set by `env`, behind `ip`, which keeps the true time.
+        clock = [
+            f"LD_PRELOAD={FAKETIME}",
+            f"FAKETIME_TIMESTAMP_FILE={self.clock}",
+            "FAKETIME_NO_CACHE=1",
+            "FAKETIME_DONT_FAKE_MONOTONIC=1",
+        ]
+        words = ["env", *(clock if FAKETIME else []), str(self.binary), "run", "--name", self.name, "--listen", f"{self.host.address}:9638"]
         words += ["--data-dir", str(self.disk), *self.arguments]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                self.host.words("env", *(f"{name}={environment.pop(name)}" for name in list(environment) if "FAKE" in name or name == "LD_PRELOAD"), *words),
+                self.host.words(*words),
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log, env=environment,
             )
 
