@@ -4,7 +4,7 @@ mod node_support;
 
 use butterfly::Health;
 use butterfly::limits::{DATAGRAM_HEADERS, MAX_UNVOUCHED, STRANGER_AMPLIFICATION};
-use butterfly::wire::{MembershipRecord, feature};
+use butterfly::wire::{MembershipRecord, Message, feature};
 use node_support::*;
 
 /// A ring of this many that proved their addresses.
@@ -109,6 +109,42 @@ fn who_is_vouched_for_by_two_is_held() {
     assert_eq!(bench.health(&Peer::ours(900)), None);
     bench.feed(&all[1], all[1].ack(0), &record);
     assert_eq!(bench.health(&Peer::ours(900)), Some(Health::Alive));
+}
+
+#[test]
+fn whom_only_one_table_names_another_is_asked_about_soon() {
+    let all: Vec<_> = (1..=5).map(Peer::ours).collect();
+    let mut timing = plain();
+    timing.sync_max = secs(60.0);
+    let mut bench = Bench::timed(timing);
+    bench.meet(&all);
+    // By then it compares its table once in a minute.
+    bench.advance_with_living(secs(300.0), &all);
+    let table = |peer: &Peer| Message::Ack {
+        from: peer.from(),
+        forward_to: None,
+        probe: 0,
+        table: true,
+        rumors: 0,
+        reconcile: &[],
+        starting: false,
+    };
+    // More than are asked on the word of one.
+    let newcomers = made_up(MAX_UNVOUCHED as u32 + 10, Health::Alive);
+    for some in newcomers.chunks(20) {
+        bench.feed(&all[0], table(&all[0]), some);
+    }
+    let soon = bench.advance_with_living(secs(0.5), &all);
+    let asked: Vec<_> = pings(&soon)
+        .into_iter()
+        .filter(|ping| ping.digest != 0)
+        .collect();
+    assert_eq!(asked.len(), 1, "{asked:?}");
+    assert_ne!(asked[0].to, all[0].addr, "rather another");
+    for some in newcomers.chunks(20) {
+        bench.feed(&all[1], table(&all[1]), some);
+    }
+    assert_eq!(bench.node.members().count(), 6 + newcomers.len());
 }
 
 #[test]
@@ -256,6 +292,6 @@ fn who_did_not_answer_is_asked_again_some_periods_later() {
         sizes.find(|size| size.name == "unproved").unwrap().now
     };
     assert_eq!(unproved(&bench), 1);
-    bench.advance_with_living(secs(6.0), &all);
+    bench.advance_with_living(secs(10.0), &all);
     assert_eq!(unproved(&bench), 0);
 }

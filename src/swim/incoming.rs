@@ -41,6 +41,8 @@ pub(super) struct Incoming<'a> {
     pub overhead: usize,
     /// Members that it speaks of as if they had not left.
     pub left: Vec<RowKey>,
+    /// It is the first to vouch for some who were not asked: one more who does is enough.
+    pub waits: bool,
 }
 
 impl Incoming<'_> {
@@ -111,6 +113,7 @@ impl Incoming<'_> {
             reserved: 0,
             overhead: 0,
             left: Vec::new(),
+            waits: false,
         }
     }
 }
@@ -149,6 +152,7 @@ impl Swim {
             reserved: 0,
             overhead,
             left: Vec::new(),
+            waits: false,
         }
     }
 }

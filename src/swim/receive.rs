@@ -325,6 +325,9 @@ impl Swim {
         if newly {
             return true;
         }
+        if table && incoming.waits {
+            self.sync_sooner(env);
+        }
         self.take_in(env, incoming, ip, !was_forwarded);
         if ours && !was_forwarded {
             self.correct_name(incoming);

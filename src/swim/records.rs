@@ -134,7 +134,7 @@ impl Swim {
     fn is_to_be_believed(
         &mut self,
         env: &mut Env,
-        incoming: &Incoming<'_>,
+        incoming: &mut Incoming<'_>,
         known: Option<RowKey>,
         heard: State,
         record: &MembershipRecord<'_>,

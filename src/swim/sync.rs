@@ -31,6 +31,9 @@ const TELLERS: usize = 8;
 /// A newcomer's first pause is this part of a period.
 const EAGER: u32 = 16;
 
+/// The pause before a second opinion is this part of a period.
+const SECOND: u32 = 4;
+
 impl Sync {
     pub fn new() -> Self {
         Sync {
@@ -77,6 +80,21 @@ impl Swim {
         self.sync.pause = self.timing.sync_max;
         let next = env.now + self.sync.pause.mul_f64(env.rng.random::<f64>());
         self.sync.timer = Some(env.timers.insert(next, Timer::SyncDue));
+    }
+
+    /// A table named members that another has to name, too, before they are believed to be there: it is asked soon,
+    /// while it is remembered who named them first.
+    pub(super) fn sync_sooner(&mut self, env: &mut Env) {
+        let soon = env.now + jittered(self.timing.period / SECOND, &mut env.rng);
+        let Some(timer) = self
+            .sync
+            .timer
+            .filter(|timer| env.timers.deadline_of(*timer) > Some(soon))
+        else {
+            return;
+        };
+        env.timers.cancel(timer);
+        self.sync.timer = Some(env.timers.insert(soon, Timer::SyncDue));
     }
 
     fn sync_later(&mut self, env: &mut Env) {

@@ -25,7 +25,7 @@ use crate::member::{Health, MemberId};
 use crate::time::Time;
 use crate::wire::{Encoder, MemberRecord, Message, feature};
 
-/// Periods after which it is forgotten who spoke of whom.
+/// Periods of a turn. Who spoke of whom is remembered in this turn and the next.
 const TURN: u32 = 4;
 
 /// Members that ask one who is vouched for once, on average; in large rings it is a part of all, so that word of a
@@ -53,6 +53,8 @@ pub(super) enum Word {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Belief {
     Ignore,
+    /// One more who vouches is enough.
+    Wait,
     Ask,
     Believe,
 }
@@ -68,7 +70,9 @@ struct Spoken {
 pub(super) struct Unproved {
     /// By a number for the member and its address.
     spoken: BTreeMap<u64, Spoken>,
-    /// Members that were asked on the word of each informant, and neither answered nor were vouched for by another.
+    /// The same, in the turn before.
+    before: BTreeMap<u64, Spoken>,
+    /// Members that were asked in this turn on the word of each informant, and neither answered nor were vouched for by another.
     asked: BTreeMap<u64, usize>,
     /// When the present turn began.
     began: Time,
@@ -78,38 +82,47 @@ impl Unproved {
     pub fn new(now: Time) -> Self {
         Unproved {
             spoken: BTreeMap::new(),
+            before: BTreeMap::new(),
             asked: BTreeMap::new(),
             began: now,
         }
     }
 
-    /// Members that were spoken of in this turn.
+    /// Members that were spoken of in this turn and the one before.
     pub fn len(&self) -> usize {
-        self.spoken.len()
+        self.spoken.len() + self.before.len()
     }
 
-    /// A turn may be over: what was said in it is forgotten.
+    /// A turn may be over: what was said in the one before it is forgotten.
     pub fn forget(&mut self, now: Time, period: std::time::Duration) {
-        if now.since(self.began) >= period * TURN || self.spoken.len() >= MAX_SPOKEN_OF {
-            *self = Unproved::new(now);
+        let (age, turn) = (now.since(self.began), period * TURN);
+        if age < turn && self.spoken.len() < MAX_SPOKEN_OF / 2 {
+            return;
+        }
+        let spoken = std::mem::take(&mut self.spoken);
+        *self = Unproved::new(now);
+        if age < 2 * turn {
+            self.before = spoken;
         }
     }
 
     /// An informant vouches for a member; `lucky`: it is this member's turn to ask.
     fn vouch(&mut self, member: u64, by: u64, lucky: bool) -> Belief {
-        let asked = self.asked.get(&by).copied().unwrap_or(0);
-        let before = self.spoken.get(&member).copied();
-        if before.is_some_and(|before| before.by != by) {
+        let spoken = self.spoken.get(&member).copied();
+        let first = spoken.or_else(|| self.before.remove(&member));
+        if first.is_some_and(|first| first.by != by) {
             self.settle(member);
             return Belief::Believe;
         }
-        let asks = before.is_none_or(|before| !before.asked) && lucky && asked < MAX_UNVOUCHED;
-        if asks {
-            self.asked.insert(by, asked + 1);
-        }
-        let asked = asks || before.is_some_and(|before| before.asked);
+        let was_asked = spoken.is_some_and(|spoken| spoken.asked);
+        let asks = !was_asked && lucky && self.may_ask(by);
+        let asked = was_asked || asks;
         self.spoken.insert(member, Spoken { by, asked });
-        if asks { Belief::Ask } else { Belief::Ignore }
+        match spoken {
+            _ if asks => Belief::Ask,
+            None => Belief::Wait,
+            Some(_) => Belief::Ignore,
+        }
     }
 
     /// A peer that does not vouch speaks of a member. Whether to ask is decided once in a turn.
@@ -120,17 +133,24 @@ impl Unproved {
         if self.spoken.contains_key(&member) {
             return Belief::Ignore;
         }
-        let asked = self.asked.get(&by).copied().unwrap_or(0);
-        let asks = lucky && asked < MAX_UNVOUCHED;
-        if asks {
-            self.asked.insert(by, asked + 1);
-        }
+        let asks = lucky && self.may_ask(by);
         self.spoken.insert(member, Spoken { by, asked: asks });
         if asks { Belief::Ask } else { Belief::Ignore }
     }
 
+    /// Whether one more may be asked on this informant's word, which is then counted.
+    fn may_ask(&mut self, by: u64) -> bool {
+        let asked = self.asked.get(&by).copied().unwrap_or(0);
+        let may = asked < MAX_UNVOUCHED;
+        if may {
+            self.asked.insert(by, asked + 1);
+        }
+        may
+    }
+
     /// The member is known to be there.
     fn settle(&mut self, member: u64) {
+        self.before.remove(&member);
         let asked = self.spoken.remove(&member).filter(|spoken| spoken.asked);
         if let Some(Spoken { by, .. }) = asked
             && let Some(count) = self.asked.get_mut(&by)
@@ -153,7 +173,7 @@ impl Swim {
     pub(super) fn hear_of_unproved(
         &mut self,
         env: &mut Env,
-        incoming: &Incoming<'_>,
+        incoming: &mut Incoming<'_>,
         id: MemberId,
         addr: SocketAddr,
         health: Health,
@@ -184,6 +204,7 @@ impl Swim {
                 self.unproved.mention(member, by, lucky)
             }
         };
+        incoming.waits |= belief == Belief::Wait;
         if belief == Belief::Ask {
             self.question(addr, Some(id), self.bare_datagram(), false, false);
         }
