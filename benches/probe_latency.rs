@@ -145,8 +145,7 @@ fn apart(number: usize, members: usize, keys: &[RingKey], config: &mut Config) {
 fn embedded(keys: &[RingKey], to: SocketAddr) -> io::Result<Ring> {
     let mut ring = Ring::new(1)?;
     ring.add(|config| *config = probing(keys))?;
-    ring.members[0].join(to).map_err(io::Error::other)?;
-    ring.wake(0)?;
+    ring.member_mut(0).join(to).map_err(io::Error::other)?;
     ring.run_until(Duration::from_secs(10), |it| {
         it.node().counts().alive == 2 && it.node().news() == 0
     })?;
@@ -301,7 +300,7 @@ impl Bench {
             ring.run_until(Duration::from_secs(120), |it| it.node().news() == 0)?;
         }
         let stats = |ring: &Ring| {
-            let stats = ring.members.iter().map(|it| it.node().stats().clone());
+            let stats = ring.members().map(|it| it.node().stats().clone());
             stats.collect::<Vec<_>>()
         };
         let before = stats(&ring);
@@ -332,7 +331,7 @@ impl Bench {
     fn in_step(&self, mut ring: Ring, mut echoes: EchoRing) -> io::Result<(Times, Times)> {
         let start = Instant::now();
         echoes.times = Times::new();
-        ring.round_trips = Some(RoundTrips::of(ring.members.len()));
+        ring.round_trips = Some(RoundTrips::of(ring.len()));
         while start.elapsed() < self.time {
             echoes.burst(BURST)?;
             thread::sleep(STALL);

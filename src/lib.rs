@@ -109,7 +109,8 @@ pub use error::{CommandError, Reject};
 pub use event::{Cause, Event, SeedId};
 pub use member::{Health, Incarnation, Member, MemberId};
 pub use net::{
-    BindError, Butterfly, GossipStats, Handle, InjectError, Injector, Pinger, Pong, trim_memory,
+    BindError, Butterfly, Fleet, FleetKey, GossipStats, Handle, InjectError, Injector, Pinger,
+    Pong, trim_memory,
 };
 pub use node::Node;
 pub use ring_name::RingName;

@@ -9,6 +9,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 mod crowd;
 #[path = "embedding/drops.rs"]
 mod drops;
+#[path = "embedding/fleet.rs"]
+mod fleet;
 #[allow(dead_code)]
 mod harness;
 #[path = "embedding/process.rs"]

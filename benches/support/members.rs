@@ -123,11 +123,11 @@ impl Together {
 
 impl Members for Together {
     fn count(&self) -> usize {
-        self.ring.members.len()
+        self.ring.len()
     }
 
     fn who(&self, number: usize) -> (MemberId, SocketAddr) {
-        let member = &self.ring.members[number];
+        let member = self.ring.member(number);
         (member.node().id(), member.local_addr())
     }
 
@@ -139,8 +139,7 @@ impl Members for Together {
     fn order(&mut self, orders: &[(usize, Order)], until: &Until) -> io::Result<Vec<Duration>> {
         let start = Instant::now();
         for (number, order) in orders {
-            order.carry_out(&mut self.ring.members[*number])?;
-            self.ring.wake(*number)?;
+            order.carry_out(self.ring.member_mut(*number))?;
         }
         self.run_until(start, until)
     }
@@ -160,7 +159,7 @@ impl Members for Together {
             wakes: self.ring.wakes,
             ..Counts::default()
         };
-        for member in &self.ring.members {
+        for member in self.ring.members() {
             let stats = member.node().stats();
             counts.datagrams += stats.sent_total();
             counts.bytes += stats.bytes_sent;
@@ -171,7 +170,7 @@ impl Members for Together {
     }
 
     fn usage(&self) -> Usage {
-        let each = self.ring.members.len() as f64;
+        let each = self.ring.len() as f64;
         let grown = |now: u64, before: u64| now.saturating_sub(before) as f64 / each;
         Usage {
             cpu: machine::cpu_of_process("self"),

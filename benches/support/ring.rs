@@ -3,35 +3,25 @@
 // Each benchmark takes what it needs.
 #![allow(dead_code)]
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use butterfly::stats::MessageKind;
-use butterfly::{Butterfly, Config};
-use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token};
+use butterfly::{Butterfly, Config, Fleet, FleetKey};
 
 use super::echo::LOCAL;
 use super::times::Times;
 
-/// Members, and when each is due.
+/// Members, each with a number from 0 on.
 pub struct Ring {
-    pub members: Vec<Butterfly>,
+    fleet: Fleet,
+    /// By number.
+    keys: Vec<FleetKey>,
     /// Times that a member was woken.
     pub wakes: u64,
     /// Round trips of the members' pings, if they are wanted.
     pub round_trips: Option<RoundTrips>,
-    poll: Poll,
-    events: Events,
-    deadlines: Vec<Option<Instant>>,
-    /// The deadlines once more, and some that were.
-    due: BinaryHeap<Reverse<(Instant, usize)>>,
     woken: Vec<usize>,
-    /// Whose turn it is.
-    turn: Vec<usize>,
 }
 
 /// Round trips of pings, from the call in which one leaves to the end of that in which its Ack is heeded.
@@ -66,11 +56,12 @@ impl Ring {
         for number in 0..members {
             ring.add(|config| change(number, config))?;
             if number > 0 {
-                let first = ring.members[0].local_addr();
-                let joined = ring.members[number].join(first);
+                let first = ring.member(0).local_addr();
+                let joined = ring.member_mut(number).join(first);
                 joined.map_err(io::Error::other)?;
             }
-            ring.wake(number)?;
+            // Its first turn, even if there is no pause.
+            ring.step(Instant::now())?;
             ring.run_for(pause)?;
         }
         Ok(ring)
@@ -79,95 +70,78 @@ impl Ring {
     /// Nobody yet, with room for so many.
     pub fn new(members: usize) -> io::Result<Ring> {
         Ok(Ring {
-            members: Vec::with_capacity(members),
+            fleet: Fleet::new()?,
+            keys: Vec::with_capacity(members),
             wakes: 0,
             round_trips: None,
-            poll: Poll::new()?,
-            events: Events::with_capacity(members.max(16)),
-            deadlines: Vec::with_capacity(members),
-            due: BinaryHeap::new(),
             woken: Vec::new(),
-            turn: Vec::new(),
         })
     }
 
-    /// One more, which knows nobody and is not driven before it is woken.
+    /// One more, which knows nobody.
     pub fn add(&mut self, change: impl Fn(&mut Config)) -> io::Result<()> {
-        let number = self.members.len();
+        let number = self.keys.len();
         let mut config = Config::new(LOCAL);
         config.name = format!("m{number}");
         change(&mut config);
         let member = Butterfly::bind(config).map_err(io::Error::other)?;
-        self.poll.registry().register(
-            &mut SourceFd(&member.as_raw_fd()),
-            Token(number),
-            Interest::READABLE,
-        )?;
-        self.members.push(member);
-        self.deadlines.push(None);
+        self.keys.push(self.fleet.add(member)?);
         Ok(())
     }
 
     /// The last of them dies, without a word.
     pub fn kill_last(&mut self) {
-        self.members.pop();
-        self.deadlines.pop();
+        if let Some(key) = self.keys.pop() {
+            drop(self.fleet.remove(key));
+        }
     }
 
-    /// Has a member work at once, as it must after it was told something.
-    pub fn wake(&mut self, number: usize) -> io::Result<()> {
-        let Some(member) = self.members.get_mut(number) else {
-            return Ok(());
-        };
-        match &mut self.round_trips {
-            Some(round_trips) => round_trips.watch(number, member)?,
-            None => member.process()?,
-        }
-        while member.poll_event().is_some() {}
-        let deadline = member.deadline();
-        if deadline != self.deadlines[number] {
-            self.deadlines[number] = deadline;
-            self.due.extend(deadline.map(|due| Reverse((due, number))));
-        }
-        self.wakes += 1;
-        self.woken.push(number);
-        Ok(())
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.keys.len()
     }
 
-    /// The next deadline of all.
-    fn next(&mut self) -> Option<Instant> {
-        while let Some(Reverse((due, number))) = self.due.peek() {
-            if self.deadlines.get(*number) == Some(&Some(*due)) {
-                return Some(*due);
-            }
-            self.due.pop();
-        }
-        None
+    pub fn member(&self, number: usize) -> &Butterfly {
+        self.fleet
+            .get(self.keys[number])
+            .expect("it is in the fleet")
+    }
+
+    /// To be told something; its turn is the next.
+    pub fn member_mut(&mut self, number: usize) -> &mut Butterfly {
+        self.fleet
+            .get_mut(self.keys[number])
+            .expect("it is in the fleet")
+    }
+
+    pub fn members(&self) -> impl Iterator<Item = &Butterfly> {
+        (0..self.len()).map(|number| self.member(number))
     }
 
     /// Waits until something is to be done, but not beyond the end, and does it.
     fn step(&mut self, end: Instant) -> io::Result<()> {
         self.woken.clear();
-        let next = self.next().map_or(end, |next| next.min(end));
-        let timeout = next.saturating_duration_since(Instant::now());
-        match self.poll.poll(&mut self.events, Some(timeout)) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
-            result => result?,
-        }
-        let mut turn = std::mem::take(&mut self.turn);
-        turn.extend(self.events.iter().map(|event| event.token().0));
-        let now = Instant::now();
-        while self.next().is_some_and(|due| due <= now) {
-            if let Some(Reverse((_, number))) = self.due.pop() {
-                self.deadlines[number] = None;
-                turn.push(number);
+        let Ring {
+            fleet,
+            keys,
+            wakes,
+            round_trips,
+            woken,
+        } = self;
+        fleet.turn(Some(end), |key, member| {
+            // Members are added one after the other, and only the last is removed.
+            let Ok(number) = keys.binary_search(&key) else {
+                return Ok(());
+            };
+            match round_trips {
+                Some(round_trips) => round_trips.watch(number, member)?,
+                None => member.process()?,
             }
-        }
-        for number in turn.drain(..) {
-            self.wake(number)?;
-        }
-        self.turn = turn;
-        Ok(())
+            while member.poll_event().is_some() {}
+            *wakes += 1;
+            woken.push(number);
+            Ok(())
+        })
     }
 
     /// Runs for so long.
@@ -187,10 +161,10 @@ impl Ring {
     ) -> io::Result<Vec<Duration>> {
         let start = Instant::now();
         let end = start + patience;
-        let mut held: Vec<_> = self.members.iter().map(&holds).collect();
+        let mut held: Vec<_> = self.members().map(&holds).collect();
         let mut times = vec![Duration::ZERO; held.iter().filter(|held| **held).count()];
         loop {
-            if times.len() == held.len() && self.members.iter().all(&holds) {
+            if times.len() == held.len() && self.members().all(&holds) {
                 return Ok(times);
             }
             if Instant::now() >= end {
@@ -201,7 +175,7 @@ impl Ring {
             }
             self.step(end)?;
             for number in &self.woken {
-                if !held[*number] && holds(&self.members[*number]) {
+                if !held[*number] && holds(self.member(*number)) {
                     held[*number] = true;
                     times.push(start.elapsed());
                 }

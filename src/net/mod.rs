@@ -4,6 +4,7 @@ mod bind;
 mod butterfly;
 #[allow(unsafe_code)]
 mod ffi;
+mod fleet;
 mod gossip;
 mod handle;
 mod inbox;
@@ -19,6 +20,7 @@ mod wake_timer;
 pub use bind::BindError;
 pub use butterfly::Butterfly;
 pub use ffi::trim_memory;
+pub use fleet::{Fleet, FleetKey};
 pub use gossip::GossipStats;
 pub use handle::Handle;
 pub use injector::{InjectError, Injector};

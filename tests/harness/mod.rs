@@ -7,12 +7,13 @@ pub mod raw;
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
+use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::{Duration, Instant};
 
 use butterfly::trace::Trace;
-use butterfly::{Butterfly, Config, Event, Health, MemberId, Timing};
+use butterfly::{Butterfly, Config, Event, Fleet, FleetKey, Health, MemberId, Timing};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
@@ -25,15 +26,18 @@ pub const PERIOD: Duration = Duration::from_millis(100);
 const LOOK: Duration = Duration::from_millis(2);
 /// Traces kept of each member for when the test fails.
 const TRACES: usize = 200;
+const FLEET: Token = Token(0);
 /// The token of a descriptor that is no member's.
-const OUTSIDE: Token = Token(usize::MAX);
+const OUTSIDE: Token = Token(1);
 
 /// Members on one thread. Each is known by its place, from 0 on, which a restarted one keeps.
 pub struct Mesh {
     name: &'static str,
     began: Instant,
+    /// Over the fleet and whatever else a test watches.
     poll: Poll,
     ready: Events,
+    fleet: Fleet,
     seats: Vec<Seat>,
     looked: Instant,
 }
@@ -42,11 +46,11 @@ pub struct Mesh {
 struct Seat {
     name: String,
     config: Config,
-    butterfly: Option<Butterfly>,
+    /// Where it is in the fleet, while it runs.
+    key: Option<FleetKey>,
     id: MemberId,
     addr: SocketAddr,
     paused: bool,
-    ready: bool,
     /// Calls of `process`.
     wakes: u64,
     /// When it was started, by the mesh's clock.
@@ -62,14 +66,17 @@ pub struct Mark(Vec<usize>);
 impl Mesh {
     /// Without members yet; theirs will be called `NAME-0`, `NAME-1` and so on.
     pub fn new(name: &'static str) -> Self {
-        Mesh {
+        let mesh = Mesh {
             name,
             began: Instant::now(),
             poll: Poll::new().unwrap(),
-            ready: Events::with_capacity(256),
+            ready: Events::with_capacity(16),
+            fleet: Fleet::new().unwrap(),
             seats: Vec::new(),
             looked: Instant::now(),
-        }
+        };
+        mesh.watch_as(mesh.fleet.as_raw_fd(), FLEET);
+        mesh
     }
 
     /// That many members that know of nobody.
@@ -101,10 +108,9 @@ impl Mesh {
             name,
             addr: config.listen,
             config,
-            butterfly: None,
+            key: None,
             id: MemberId::OBSERVER,
             paused: false,
-            ready: false,
             wakes: 0,
             started: Duration::ZERO,
             events: Vec::new(),
@@ -121,10 +127,8 @@ impl Mesh {
         butterfly.set_tracing(true);
         seat.id = butterfly.node().id();
         seat.addr = butterfly.local_addr();
-        (seat.paused, seat.ready) = (false, false);
-        let fd = butterfly.as_raw_fd();
-        seat.butterfly = Some(butterfly);
-        self.watch_as(fd, Token(place));
+        seat.paused = false;
+        seat.key = Some(self.fleet.add(butterfly).unwrap());
     }
 
     fn watch_as(&self, fd: RawFd, token: Token) {
@@ -141,16 +145,14 @@ impl Mesh {
 
     /// Ends a member as a crash would: nobody is told.
     pub fn kill(&mut self, place: usize) {
-        let Some(butterfly) = self.seats[place].butterfly.take() else {
-            return;
-        };
-        let fd = butterfly.as_raw_fd();
-        self.poll.registry().deregister(&mut SourceFd(&fd)).unwrap();
+        if let Some(key) = self.seats[place].key.take() {
+            drop(self.fleet.remove(key));
+        }
     }
 
     /// Starts a member in the place of one that was killed, with this done to its configuration.
     pub fn restart(&mut self, place: usize, configure: impl FnOnce(&mut Config)) {
-        assert!(self.seats[place].butterfly.is_none(), "it was not killed");
+        assert!(self.seats[place].key.is_none(), "it was not killed");
         configure(&mut self.seats[place].config);
         self.bind(place);
     }
@@ -168,12 +170,17 @@ impl Mesh {
 
     /// A running member.
     pub fn get(&self, place: usize) -> &Butterfly {
-        self.seats[place].butterfly.as_ref().unwrap()
+        self.running_at(&self.seats[place]).unwrap()
     }
 
     /// A running member.
     pub fn get_mut(&mut self, place: usize) -> &mut Butterfly {
-        self.seats[place].butterfly.as_mut().unwrap()
+        let key = self.seats[place].key.unwrap();
+        self.fleet.get_mut(key).unwrap()
+    }
+
+    fn running_at(&self, seat: &Seat) -> Option<&Butterfly> {
+        self.fleet.get(seat.key?)
     }
 
     /// The places of the members that run and are not paused.
@@ -184,7 +191,7 @@ impl Mesh {
     }
 
     fn runs(&self, place: usize) -> bool {
-        self.seats[place].butterfly.is_some() && !self.seats[place].paused
+        self.seats[place].key.is_some() && !self.seats[place].paused
     }
 
     /// The running members apart from one.
@@ -264,10 +271,8 @@ impl Mesh {
     }
 
     pub fn set_tracing(&mut self, on: bool) {
-        for seat in &mut self.seats {
-            if let Some(butterfly) = &mut seat.butterfly {
-                butterfly.set_tracing(on);
-            }
+        for key in self.seats.iter().filter_map(|seat| seat.key) {
+            self.fleet.get_mut(key).unwrap().set_tracing(on);
         }
     }
 }
@@ -356,27 +361,20 @@ impl Mesh {
     /// Waits for something to do, no longer than this, and has it done.
     pub fn step(&mut self, longest: Duration) {
         let now = Instant::now();
-        let due = self
-            .seats
-            .iter()
-            .filter_map(|seat| seat.butterfly.as_ref()?.deadline())
-            .min();
+        let due = self.fleet.deadline();
         let wait = due.map_or(longest, |due| {
             due.saturating_duration_since(now).min(longest)
         });
         match self.poll.poll(&mut self.ready, Some(wait)) {
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             result => result.unwrap(),
         }
-        for event in &self.ready {
-            if event.token() != OUTSIDE {
-                self.seats[event.token().0].ready = true;
-            }
-        }
-        let now = Instant::now();
-        for seat in &mut self.seats {
-            seat.serve(now, self.began);
-        }
+        let (began, seats) = (self.began, &mut self.seats);
+        let turn = self.fleet.turn(Some(now), |key, butterfly| {
+            let seat = seats.iter_mut().find(|seat| seat.key == Some(key));
+            seat.unwrap().serve(butterfly, began)
+        });
+        turn.unwrap();
     }
 
     /// Drives the members until the condition holds: how long that took. Fails after `limit`.
@@ -480,16 +478,9 @@ impl Seat {
         self.started + Duration::from_micros(trace.time.as_micros())
     }
 
-    fn serve(&mut self, now: Instant, began: Instant) {
-        let Some(butterfly) = &mut self.butterfly else {
-            return;
-        };
-        if !self.ready && butterfly.deadline().is_none_or(|due| due > now) {
-            return;
-        }
-        self.ready = false;
+    fn serve(&mut self, butterfly: &mut Butterfly, began: Instant) -> io::Result<()> {
         self.wakes += 1;
-        butterfly.process().unwrap();
+        butterfly.process()?;
         while let Some(event) = butterfly.poll_event() {
             self.events.push((began.elapsed(), event));
         }
@@ -499,6 +490,7 @@ impl Seat {
             }
             self.traces.push_back(trace);
         }
+        Ok(())
     }
 }
 
@@ -527,7 +519,7 @@ impl Mesh {
             "--- {} {} at {}, started at {:?}",
             seat.name, seat.id, seat.addr, seat.started
         )?;
-        match &seat.butterfly {
+        match self.running_at(seat) {
             None => writeln!(out, "killed")?,
             Some(butterfly) => self.report_member(out, butterfly)?,
         }

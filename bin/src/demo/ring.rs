@@ -1,13 +1,10 @@
-//! Several members in one loop on one thread: each is one descriptor to watch and one deadline.
+//! Several members in one loop on one thread.
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
 use std::time::Instant;
 
-use butterfly::{Butterfly, Config, Event, Health, MemberId, Node, Timing};
-use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token};
+use butterfly::{Butterfly, Config, Event, Fleet, FleetKey, Health, MemberId, Node, Timing};
 
 use crate::failure::Failure;
 
@@ -25,12 +22,13 @@ pub struct Sighting {
 pub struct Seat {
     pub name: String,
     pub id: MemberId,
-    member: Option<Butterfly>,
+    /// Where its member is in the fleet, while it runs.
+    key: Option<FleetKey>,
 }
 
 /// The ring.
 pub struct Ring {
-    poll: Poll,
+    fleet: Fleet,
     timing: Timing,
     /// The port for gossip of the first place; those of the others follow.
     gossip_port: Option<u16>,
@@ -44,10 +42,10 @@ impl Ring {
         let seat = |name| Seat {
             name,
             id: MemberId::from_bytes(rand::random()),
-            member: None,
+            key: None,
         };
         Ok(Ring {
-            poll: Poll::new().map_err(failed)?,
+            fleet: Fleet::new().map_err(failed)?,
             timing,
             gossip_port: None,
             seats: names.into_iter().map(seat).collect(),
@@ -73,32 +71,28 @@ impl Ring {
         if let Some(peer) = peer {
             member.join(peer).map_err(Failure::failed)?;
         }
-        let fd = member.as_raw_fd();
-        let registered =
-            self.poll
-                .registry()
-                .register(&mut SourceFd(&fd), Token(place), Interest::READABLE);
-        registered.map_err(failed)?;
         let addr = member.local_addr();
-        seat.member = Some(member);
+        seat.key = Some(self.fleet.add(member).map_err(failed)?);
         Ok(addr)
     }
 
     /// Ends a member without a word.
     pub fn kill(&mut self, place: usize) {
-        self.seats[place].member = None;
+        if let Some(key) = self.seats[place].key.take() {
+            drop(self.fleet.remove(key));
+        }
     }
 
     /// Lets a member tell the others that it goes.
     pub fn leave(&mut self, place: usize) {
-        if let Some(member) = &mut self.seats[place].member {
+        if let Some(member) = self.member(place) {
             member.leave();
         }
     }
 
     /// The member of this place, to be told something.
     pub fn member(&mut self, place: usize) -> Option<&mut Butterfly> {
-        self.seats[place].member.as_mut()
+        self.fleet.get_mut(self.seats[place].key?)
     }
 
     /// Whether it is so at all that run.
@@ -113,16 +107,13 @@ impl Ring {
     /// The places whose members run.
     pub fn running(&self) -> impl Iterator<Item = (usize, &Butterfly)> {
         let members = self.seats.iter().enumerate();
-        members.filter_map(|(place, seat)| Some((place, seat.member.as_ref()?)))
+        members.filter_map(|(place, seat)| Some((place, self.fleet.get(seat.key?)?)))
     }
 
     /// What the member of one place holds of the member of another.
     pub fn health(&self, by: usize, of: usize) -> Option<Health> {
-        self.seats[by]
-            .member
-            .as_ref()?
-            .node()
-            .health_of(self.seats[of].id)
+        let member = self.fleet.get(self.seats[by].key?)?;
+        member.node().health_of(self.seats[of].id)
     }
 
     /// Whether all that run, `of` itself aside, hold it for so.
@@ -151,49 +142,21 @@ impl Ring {
 
     /// Lets all members work once; returns what they saw.
     pub fn turn(&mut self, until: Instant) -> Result<&[Sighting], Failure> {
-        let mut events = Events::with_capacity(128);
-        let next = self
-            .running()
-            .filter_map(|(_, member)| member.deadline())
-            .min();
-        let wake = next.map_or(until, |next| next.min(until));
-        match self.poll.poll(
-            &mut events,
-            Some(wake.saturating_duration_since(Instant::now())),
-        ) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(failed(error)),
-            _ => {}
-        }
         let seen_before = self.sightings.len();
-        let readable: Vec<usize> = events.iter().map(|event| event.token().0).collect();
-        for place in 0..self.seats.len() {
-            self.process(place, readable.contains(&place))?;
-        }
-        Ok(self.sightings.get(seen_before..).unwrap_or_default())
-    }
-
-    fn process(&mut self, place: usize, readable: bool) -> Result<(), Failure> {
-        let Some(member) = &mut self.seats[place].member else {
-            return Ok(());
-        };
-        let due = member
-            .deadline()
-            .is_some_and(|deadline| deadline <= Instant::now());
-        if !readable && !due {
-            return Ok(());
-        }
-        member.process().map_err(failed)?;
-        while let Some(event) = member.poll_event() {
-            if let Event::MemberChanged { id: of, to, .. } = event {
-                self.sightings.push(Sighting {
-                    at: Instant::now(),
-                    by: place,
-                    of,
-                    to,
-                });
+        let (seats, sightings) = (&self.seats, &mut self.sightings);
+        let turn = self.fleet.turn(Some(until), |key, member| {
+            member.process()?;
+            let place = seats.iter().position(|seat| seat.key == Some(key));
+            while let Some(event) = member.poll_event() {
+                if let (Event::MemberChanged { id: of, to, .. }, Some(by)) = (event, place) {
+                    let at = Instant::now();
+                    sightings.push(Sighting { at, by, of, to });
+                }
             }
-        }
-        Ok(())
+            Ok(())
+        });
+        turn.map_err(failed)?;
+        Ok(self.sightings.get(seen_before..).unwrap_or_default())
     }
 }
 
