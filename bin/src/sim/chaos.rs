@@ -22,6 +22,8 @@ struct Sum {
     simulated: Duration,
     messages: u64,
     slowest: Duration,
+    /// Stands for every message of every seed, whatever order the seeds end in.
+    traces: u64,
 }
 
 pub fn chaos(args: &ChaosArgs) -> Result<(), Failure> {
@@ -85,6 +87,10 @@ impl Sum {
         self.simulated += report.simulated;
         self.messages += report.messages;
         self.slowest = self.slowest.max(report.agreed_after.unwrap_or_default());
+        let odd = report.plan.seed.wrapping_mul(2) + 1;
+        self.traces = self
+            .traces
+            .wrapping_add(report.trace_hash.wrapping_mul(odd));
         if !report.passed() {
             self.failed.push(report.plan.seed);
             self.failed.sort_unstable();
@@ -94,13 +100,14 @@ impl Sum {
     fn text(&self, took: Duration) -> String {
         let mut text = format!(
             "{} seeds, {} failed; {:.1} h and {} messages simulated in {:.0} s; all agreed {:.0} s after the end of \
-             the trouble at the latest\n",
+             the trouble at the latest; traces {:016x}\n",
             self.runs,
             self.failed.len(),
             self.simulated.as_secs_f64() / 3600.0,
             self.messages,
             took.as_secs_f64(),
             self.slowest.as_secs_f64(),
+            self.traces,
         );
         for (fault, count) in self.faults.iter() {
             text += &format!("  {:<20} {count:>12}\n", fault.name());
