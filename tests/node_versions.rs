@@ -41,8 +41,8 @@ fn election(candidate: &Peer, term: u64, status: ElectionStatus) -> Election {
 
 /// The bytes of an Ack that says this of a member at this incarnation, which the types of the library do not let be.
 fn ack_saying(by: &Peer, of: &Peer, health: Health, incarnation: u64) -> Vec<u8> {
+    use butterfly_protocols::{common::Wire, swim};
     use protobuf::{EnumOrUnknown, Message, MessageField};
-    use wire::proto::{common::Wire, swim};
     let member = |peer: &Peer| {
         let mut member = swim::Member::new();
         member.set_id(peer.id.to_string());

@@ -321,7 +321,7 @@ fn halves_that_gave_each_other_up_heal_and_bury_nobody_that_lives() {
 
 /// The bytes of an Ack in which this member says of another that it is Suspect, at any incarnation.
 fn suspecting(by: &butterfly::Member, of: &butterfly::Member, incarnation: u64) -> Vec<u8> {
-    use butterfly::wire::proto::{common, swim};
+    use butterfly_protocols::{common, swim};
     use protobuf::{EnumOrUnknown, Message, MessageField};
     let record = |member: &butterfly::Member, incarnation: u64| {
         let mut record = swim::Member::new();

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use butterfly::error::Reject;
 use butterfly::limits::{MAX_ACCUSERS, MAX_NAME};
 use butterfly::member::{Health, Incarnation, MemberId};
-use butterfly::wire::proto::{common, swim as pb};
+use butterfly_protocols::{common, swim as pb};
 use butterfly::wire::{
     Accusers, Encoder, HEADROOM, MemberRecord, MembershipRecord, Message, RingKey, Swim, decode,
     membership_len, open, overhead, seal,

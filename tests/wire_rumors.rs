@@ -9,7 +9,7 @@ use butterfly::member::{Health, MemberId};
 use butterfly::rumor::{
     Election, ElectionStatus, Rumor, RumorKind, Service, ServiceConfig, ServiceFile,
 };
-use butterfly::wire::proto::newscast as pb;
+use butterfly_protocols::newscast as pb;
 use butterfly::wire::{
     RingKey, encode_member_rumor, encode_membership, encode_rumor, open, overhead, read_rumor,
     seal_into,

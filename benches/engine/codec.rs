@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use butterfly::wire::proto::swim as pb;
+use butterfly_protocols::swim as pb;
 use butterfly::wire::{self, Accusers, Encoder, HEADROOM, MemberRecord, MembershipRecord};
 use protobuf::Message as _;
 

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Instant;
 
 use butterfly::limits::DATAGRAMS_PER_WAKE;
-use butterfly::wire::proto::swim as pb;
+use butterfly_protocols::swim as pb;
 use butterfly::wire::{self, Message, feature};
 use butterfly::{Butterfly, Config, Event, Health, Member, MemberId, Pinger, Reject, Timing};
 use protobuf::{EnumOrUnknown, Message as _};
