@@ -72,13 +72,18 @@
 //!
 //! The protocol is in `docs/PROTOCOL.md` (cited as PROTOCOL.md).
 
+// What membership and the wire have for gossip alone goes unused without it.
+#![cfg_attr(not(feature = "gossip"), allow(dead_code))]
+
 pub mod config;
+#[cfg(feature = "disk")]
 pub mod disk;
 mod env;
 pub mod error;
 pub mod event;
 #[cfg(test)]
 mod explore;
+#[cfg(feature = "gossip")]
 mod gossip;
 mod growth;
 mod journal;
@@ -86,10 +91,15 @@ pub mod limits;
 mod lists;
 pub mod member;
 mod net;
+#[cfg(not(feature = "disk"))]
+mod no_disk;
+#[cfg(not(feature = "gossip"))]
+mod no_gossip;
 pub mod node;
 mod ring;
 pub mod ring_name;
 pub mod rumor;
+#[cfg(feature = "sim")]
 pub mod sim;
 pub mod stats;
 mod successor;
@@ -103,14 +113,20 @@ mod view;
 #[doc(hidden)] // For the program, the tests and the benchmarks: it changes as they need it.
 pub mod wire;
 
+#[cfg(not(feature = "disk"))]
+use no_disk as disk;
+#[cfg(not(feature = "gossip"))]
+use no_gossip as gossip;
+
 pub use config::{Config, Timing};
+#[cfg(feature = "disk")]
 pub use disk::DiskError;
 pub use error::{CommandError, Reject};
 pub use event::{Cause, Event, SeedId};
 pub use member::{Health, Incarnation, Member, MemberId};
-pub use net::{
-    BindError, Butterfly, GossipStats, Handle, InjectError, Injector, Pinger, Pong, trim_memory,
-};
+pub use net::{BindError, Butterfly, Handle, Pinger, Pong, trim_memory};
+#[cfg(feature = "gossip")]
+pub use net::{GossipStats, InjectError, Injector};
 pub use node::Node;
 pub use ring_name::RingName;
 pub use rumor::{

@@ -1,5 +1,7 @@
 //! A few hundred seeds of trouble; `butterfly sim chaos --seeds 5000` runs thousands.
 
+#![cfg(feature = "sim")]
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 

@@ -1,5 +1,7 @@
 //! Damaged files: each is noticed and kept aside, and nothing in them reaches a member that lives.
 
+#![cfg(all(feature = "disk", feature = "sim"))]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,7 @@
 //! The data directory: what is stored is found again, whatever the disk does.
 
+#![cfg(feature = "disk")]
+
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::{PermissionsExt, symlink};

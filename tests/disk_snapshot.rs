@@ -1,5 +1,7 @@
 //! The snapshot's bytes (PROTOCOL.md §4): what is written, what is read, and what is wrong with the rest.
 
+#![cfg(feature = "disk")]
+
 use std::fs::{self, File};
 use std::process::Command;
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! Elections in simulated rings: one leader for each group and term, whatever happens to messages and members.
 
+#![cfg(feature = "sim")]
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -1,6 +1,8 @@
 //! Rumors in simulated rings: how fast and at what cost they reach everybody, and what happens to those who
 //! were not there.
 
+#![cfg(feature = "sim")]
+
 use std::time::Duration;
 
 use butterfly::sim::{Index, Sim, SimConfig};

@@ -1,7 +1,10 @@
 //! Rings of real members on loopback that gossip: what one says, all hold, whatever happens on the way.
 
+#![cfg(feature = "gossip")]
+
 #[path = "meshes/crowd.rs"]
 mod crowd;
+#[cfg(feature = "disk")]
 #[path = "meshes/disk.rs"]
 mod disk;
 #[path = "meshes/elections.rs"]

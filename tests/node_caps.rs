@@ -1,5 +1,7 @@
 //! What is bounded stays bounded, and a replay does the same.
 
+#![cfg(feature = "gossip")]
+
 mod node_support;
 
 use std::net::SocketAddr;

@@ -1,6 +1,8 @@
 //! What a member does about records of itself, its incarnation and its address (PROTOCOL.md §2, "About
 //! myself", and §4).
 
+#![cfg(feature = "gossip")]
+
 mod node_support;
 
 use butterfly::stats::MessageKind;

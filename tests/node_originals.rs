@@ -1,6 +1,8 @@
 //! Services and elections at one node whose ring has members of the original's kind: they write what they relay
 //! anew, without fields that they do not know, and have election rules of their own (PROTOCOL.md §3).
 
+#![cfg(feature = "gossip")]
+
 mod node_support;
 
 use butterfly::rumor::{Election, ElectionStatus, Rumor, RumorId, RumorKind};

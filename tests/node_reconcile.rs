@@ -1,6 +1,8 @@
 //! Comparing stores: two nodes back to back end with the same, at a bounded cost, and nobody can have a node
 //! do more than its share.
 
+#![cfg(feature = "gossip")]
+
 mod node_support;
 
 use std::time::Duration;

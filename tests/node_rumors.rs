@@ -1,5 +1,7 @@
 //! Rumors at one node: what its user says, what it hears, what it pushes and to whom.
 
+#![cfg(feature = "gossip")]
+
 mod node_support;
 
 use butterfly::error::{CommandError, Reject};

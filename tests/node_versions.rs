@@ -1,6 +1,8 @@
 //! Versions, terms and incarnations at one node: which it takes from others and from its user, how what is stuck is
 //! set back, and what a removal is.
 
+#![cfg(feature = "gossip")]
+
 mod node_support;
 
 use butterfly::error::{CommandError, Reject};

@@ -1,5 +1,7 @@
 //! A member that gets no datagrams, though it sends them and its TCP works, disturbs nobody but itself.
 
+#![cfg(feature = "sim")]
+
 use std::time::Duration;
 
 use butterfly::sim::{Index, Sim, SimConfig, id_of};

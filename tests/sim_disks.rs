@@ -1,6 +1,8 @@
 //! What members find on their disks when they start, in simulated rings: it holds the ring's memory over a restart of
 //! all, and outdoes nobody's that was running.
 
+#![cfg(feature = "sim")]
+
 use std::time::Duration;
 
 use butterfly::rumor::{Rumor, RumorId, Service, ServiceConfig, ServiceFile, ServiceGroup};

@@ -1,6 +1,8 @@
 //! What can be made to go wrong in a simulated process does go wrong, is counted, and ends. (What happens to
 //! messages on their way is tested in `src/sim/way.rs`, one message at a time.)
 
+#![cfg(feature = "sim")]
+
 use std::time::Duration;
 
 use butterfly::sim::{Disk, Fault, Index, Sim, SimConfig, id_of};

@@ -1,6 +1,8 @@
 //! Members that are gone, in simulated rings: how soon another's presence at their address tells, who leads a group
 //! that nobody is in, and that services of members that departed long ago stay gone.
 
+#![cfg(feature = "sim")]
+
 use std::time::Duration;
 
 use butterfly::sim::{Disk, Index, Sim, SimConfig};

@@ -1,5 +1,7 @@
 //! An attacker that records all datagrams of a sealed ring, has no key, and sends them again.
 
+#![cfg(feature = "sim")]
+
 use std::net::SocketAddr;
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
 //! Two rings in one simulated network, whose members get each other's addresses: they never merge.
 
+#![cfg(feature = "sim")]
+
 use std::time::Duration;
 
 use butterfly::sim::{Disk, Index, Sim, SimConfig};

@@ -1,5 +1,7 @@
 //! What somebody can make a whole ring do who receives nothing at the addresses that it names.
 
+#![cfg(feature = "sim")]
+
 use std::net::SocketAddr;
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
 //! Rings of the same nodes as in production, on a virtual network and clock.
 
+#![cfg(feature = "sim")]
+
 use std::time::Duration;
 
 use butterfly::sim::{Fault, Sim, SimConfig};

@@ -598,6 +598,7 @@ impl Gossip {
     }
 }
 
+#[cfg(feature = "sim")]
 #[cfg(test)]
 mod tests {
     use crate::wire::encode_rumor;

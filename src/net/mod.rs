@@ -4,22 +4,34 @@ mod bind;
 mod butterfly;
 #[allow(unsafe_code)]
 mod ffi;
+#[cfg(feature = "gossip")]
 mod gossip;
 mod handle;
 mod inbox;
+#[cfg(feature = "gossip")]
 mod injector;
+#[cfg(feature = "disk")]
+mod kept;
+#[cfg(not(feature = "gossip"))]
+mod no_rumors;
 mod outbox;
 mod pinger;
+#[cfg(feature = "gossip")]
 mod rumors;
 mod snapshot;
 mod socket;
 mod trace_file;
 mod wake_timer;
 
+#[cfg(not(feature = "gossip"))]
+use no_rumors as rumors;
+
 pub use bind::BindError;
 pub use butterfly::Butterfly;
 pub use ffi::trim_memory;
+#[cfg(feature = "gossip")]
 pub use gossip::GossipStats;
 pub use handle::Handle;
+#[cfg(feature = "gossip")]
 pub use injector::{InjectError, Injector};
 pub use pinger::{Pinger, Pong};

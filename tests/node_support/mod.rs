@@ -4,7 +4,9 @@
 //! the incarnation in it lies below a mark that was announced before.
 #![allow(dead_code)] // Each test file uses its part.
 
+#[cfg(feature = "gossip")]
 pub mod pair;
+#[cfg(feature = "gossip")]
 pub mod rumors;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
