@@ -55,6 +55,11 @@
 //! Who has no loop calls [`Butterfly::run`]; who wants no I/O at all takes the state machine,
 //! [`node::Node`]; who wants to know what a ring of a thousand members would do asks [`sim::Sim`].
 //!
+//! # Cargo features
+//!
+//! `gossip`, on by default: rumors, over TCP; without it a member takes part in membership alone. `disk`: the module [`disk`]
+//! and `Config::data_dir`. `sim`: the module [`sim`]. `zmq`: ZeroMQ's own sockets carry gossip (`docs/embedding.md`).
+//!
 //! # Rooms
 //!
 //! | module | what is in it |

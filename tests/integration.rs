@@ -8,7 +8,9 @@ mod traces;
 
 use std::time::Duration;
 
-use butterfly::{Event, Health, Incarnation, Reject, RingKey, Stats};
+#[cfg(feature = "disk")]
+use butterfly::Incarnation;
+use butterfly::{Event, Health, Reject, RingKey, Stats};
 use harness::{Mesh, PERIOD};
 
 #[test]

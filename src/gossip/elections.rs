@@ -1,5 +1,4 @@
-//! Elections: what a member does when it hears of one, and when members or services change
-//! (PROTOCOL.md §3; the rules themselves are in `election`).
+//! Elections: what a member does when it hears of one, and when members or services change. The rules are in `election`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
