@@ -1,7 +1,10 @@
 //! What a member is told before it starts: who it is, where it listens, and how fast it goes.
 
+#[cfg(not(feature = "disk"))]
+use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+#[cfg(feature = "disk")]
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::limits::MAX_RUMOR_BYTES;
@@ -239,7 +242,7 @@ pub struct Config {
     /// The TCP port of its gossip; 0 lets the system choose; `None`: the same number as the UDP port.
     pub gossip_port: Option<u16>,
     /// Whether it gossips: without, it has no TCP sockets, tells others that its gossip port is 0, and knows
-    /// no rumors but its own.
+    /// no rumors but its own. Without the cargo feature `gossip` it cannot.
     pub gossip: bool,
     /// Its id; `None`: the one in `data_dir`, else a random one.
     pub id: Option<MemberId>,
@@ -256,6 +259,7 @@ pub struct Config {
     pub timing: Timing,
     /// Where it keeps its id, its incarnation and a snapshot of all members and rumors; `None`: nowhere, so
     /// each start is a new member.
+    #[cfg(feature = "disk")]
     pub data_dir: Option<PathBuf>,
     /// Bytes of rumors that it holds at most, and at most [`MAX_RUMOR_BYTES`], the default; the same at all members.
     pub store_limit: usize,
@@ -271,17 +275,28 @@ impl Config {
             listen,
             advertise: None,
             gossip_port: None,
-            gossip: true,
+            gossip: cfg!(feature = "gossip"),
             id: None,
             name: String::new(),
             persistent: false,
             ring_keys: Vec::new(),
             ring: None,
             timing: Timing::lan(),
+            #[cfg(feature = "disk")]
             data_dir: None,
             store_limit: MAX_RUMOR_BYTES,
             random_seed: None,
         }
+    }
+
+    #[cfg(feature = "disk")]
+    pub(crate) fn data_dir(&self) -> Option<&Path> {
+        self.data_dir.as_deref()
+    }
+
+    #[cfg(not(feature = "disk"))]
+    pub(crate) fn data_dir(&self) -> Option<Infallible> {
+        None
     }
 }
 

@@ -55,6 +55,11 @@
 //! Who has no loop calls [`Butterfly::run`]; who wants no I/O at all takes the state machine,
 //! [`node::Node`]; who wants to know what a ring of a thousand members would do asks [`sim::Sim`].
 //!
+//! # Cargo features
+//!
+//! `gossip`, on by default: rumors, over TCP; without it a member takes part in membership alone. `disk`: the module [`disk`]
+//! and `Config::data_dir`. `sim`: the module [`sim`]. `zmq`: ZeroMQ's own sockets carry gossip (`docs/embedding.md`).
+//!
 //! # Rooms
 //!
 //! | module | what is in it |
@@ -72,13 +77,18 @@
 //!
 //! The protocol is in `docs/PROTOCOL.md` (cited as PROTOCOL.md).
 
+// What membership and the wire have for gossip alone goes unused without it.
+#![cfg_attr(not(feature = "gossip"), allow(dead_code))]
+
 pub mod config;
+#[cfg(feature = "disk")]
 pub mod disk;
 mod env;
 pub mod error;
 pub mod event;
 #[cfg(test)]
 mod explore;
+#[cfg(feature = "gossip")]
 mod gossip;
 mod growth;
 mod journal;
@@ -86,10 +96,15 @@ pub mod limits;
 mod lists;
 pub mod member;
 mod net;
+#[cfg(not(feature = "disk"))]
+mod no_disk;
+#[cfg(not(feature = "gossip"))]
+mod no_gossip;
 pub mod node;
 mod ring;
 pub mod ring_name;
 pub mod rumor;
+#[cfg(feature = "sim")]
 pub mod sim;
 pub mod stats;
 mod successor;
@@ -103,15 +118,20 @@ mod view;
 #[doc(hidden)] // For the program, the tests and the benchmarks: it changes as they need it.
 pub mod wire;
 
+#[cfg(not(feature = "disk"))]
+use no_disk as disk;
+#[cfg(not(feature = "gossip"))]
+use no_gossip as gossip;
+
 pub use config::{Config, Timing};
+#[cfg(feature = "disk")]
 pub use disk::DiskError;
 pub use error::{CommandError, Reject};
 pub use event::{Cause, Event, SeedId};
 pub use member::{Health, Incarnation, Member, MemberId};
-pub use net::{
-    BindError, Butterfly, Fleet, FleetKey, GossipStats, Handle, InjectError, Injector, Pinger,
-    Pong, trim_memory,
-};
+pub use net::{BindError, Butterfly, Fleet, FleetKey, Handle, Pinger, Pong, trim_memory};
+#[cfg(feature = "gossip")]
+pub use net::{GossipStats, InjectError, Injector};
 pub use node::Node;
 pub use ring_name::RingName;
 pub use rumor::{

@@ -11,9 +11,14 @@
 //!
 //! Time and randomness are arguments: with the same seed, times and input a node does the same.
 
+#[cfg(not(feature = "gossip"))]
+mod alone;
 mod clock;
+#[cfg(feature = "gossip")]
 mod gossiping;
+#[cfg_attr(not(feature = "sim"), allow(dead_code))] // The simulator asks for most of it.
 mod inspecting;
+mod restoring;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -42,6 +47,7 @@ use crate::trace::Trace;
 use crate::view::{HealthCounts, MemberView, SuspicionView};
 use crate::wire::{self, HEADROOM, RingKey, STAMP_BYTES, Serial};
 use clock::Clock;
+#[cfg(feature = "gossip")]
 pub use gossiping::{Push, PushName};
 
 /// One member of a ring, without sockets or clocks.
@@ -109,11 +115,10 @@ impl Node {
             timers: TimerWheel::new(now),
             journal: Journal::default(),
         };
-        let mut swim = Swim::new(&config, &mut env);
+        let swim = Swim::new(&config, &mut env);
         let (gossips, store_limit) = (config.gossip_port != 0, config.store_limit);
         let seed = secret_of(&config.random_seed);
         let gossip = Gossip::new(&config.timing, gossips, store_limit, seed, &mut env);
-        swim.set_rumors(gossip.store().checksum(), gossip.is_starting());
         let is_used_up = config.incarnation == Incarnation::MAX;
         let mut node = Node {
             env,
@@ -126,6 +131,7 @@ impl Node {
             clock: Clock::default(),
             paused: false,
         };
+        node.tell_rumors();
         if is_used_up {
             node.swim.renew(&mut node.env, true);
             node.settle();

@@ -1,5 +1,7 @@
 //! In the steady state a member allocates nothing, however long it runs.
 
+#![cfg(feature = "gossip")]
+
 #[path = "../benches/support/counting.rs"]
 #[allow(dead_code)]
 mod counting;

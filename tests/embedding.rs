@@ -3,10 +3,13 @@
 //!
 //! Descriptors and threads are the whole process's, so these tests run one at a time.
 
+#![cfg(feature = "gossip")]
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 #[path = "embedding/crowd.rs"]
 mod crowd;
+#[cfg(feature = "disk")]
 #[path = "embedding/drops.rs"]
 mod drops;
 #[path = "embedding/fleet.rs"]

@@ -1,6 +1,8 @@
 //! What strangers can do to a member through its gossip port: it is a process of its own here, so that its memory and
 //! descriptors can be told from theirs.
 
+#![cfg(feature = "gossip")]
+
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{Child, ChildStdin, Command, Stdio};

@@ -8,7 +8,9 @@ mod traces;
 
 use std::time::Duration;
 
-use butterfly::{Event, Health, Incarnation, Reject, RingKey, Stats};
+#[cfg(feature = "disk")]
+use butterfly::Incarnation;
+use butterfly::{Event, Health, Reject, RingKey, Stats};
 use harness::{Mesh, PERIOD};
 
 #[test]
@@ -245,11 +247,13 @@ fn two_keys_rotate_without_anyone_dropping_out() {
 }
 
 /// The incarnation of a member, as another holds it.
+#[cfg(feature = "disk")]
 fn incarnation(mesh: &Mesh, by: usize, of: usize) -> Incarnation {
     let view = mesh.get(by).node().member(mesh.id(of)).unwrap();
     view.member.incarnation
 }
 
+#[cfg(feature = "disk")]
 #[test]
 fn restarted_member_with_its_data_directory_comes_back_under_its_id_with_a_higher_incarnation() {
     let dir = tempfile::tempdir().unwrap();
@@ -279,6 +283,7 @@ fn restarted_member_with_its_data_directory_comes_back_under_its_id_with_a_highe
     assert_eq!(mesh.id(3), id);
 }
 
+#[cfg(feature = "disk")]
 #[test]
 fn member_that_lost_its_disk_wins_back_its_id() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,5 +1,7 @@
 //! A member under a flood of rumors, with its ring around it.
 
+#![cfg(feature = "gossip")]
+
 #[allow(dead_code)]
 mod harness;
 #[allow(dead_code)]

@@ -2,8 +2,8 @@
 
 use std::hint::black_box;
 
-use butterfly::wire::proto::swim as pb;
 use butterfly::wire::{self, Accusers, Encoder, HEADROOM, MemberRecord, MembershipRecord};
+use butterfly_protocols::swim as pb;
 use protobuf::Message as _;
 
 use super::Bench;

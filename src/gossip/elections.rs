@@ -1,5 +1,4 @@
-//! Elections: what a member does when it hears of one, and when members or services change
-//! (PROTOCOL.md §3; the rules themselves are in `election`).
+//! Elections: what a member does when it hears of one, and when members or services change. The rules are in `election`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -598,6 +597,7 @@ impl Gossip {
     }
 }
 
+#[cfg(feature = "sim")]
 #[cfg(test)]
 mod tests {
     use crate::wire::encode_rumor;

@@ -57,6 +57,7 @@ use crate::rumor::{Rumor, RumorId, RumorKind, Service, ServiceGroup};
 use crate::successor::Successor;
 use crate::time::Time;
 
+#[cfg(feature = "sim")]
 pub(crate) use hot::tellings;
 pub(crate) use outbox::{PushId, What};
 use store::Place;

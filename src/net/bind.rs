@@ -166,6 +166,7 @@ pub(super) fn random_seed(asked: Option<u64>) -> io::Result<[u8; 32]> {
     }
 }
 
+#[cfg_attr(not(feature = "disk"), allow(unreachable_code))] // No directory is ever opened then.
 pub(super) fn identify(
     config: &Config,
     random_seed: &[u8; 32],
@@ -175,7 +176,7 @@ pub(super) fn identify(
     // Another stream than the node's own.
     seed[0] ^= 0xff;
     let fresh = MemberId::random(&mut StdRng::from_seed(seed));
-    let Some(dir) = &config.data_dir else {
+    let Some(dir) = config.data_dir() else {
         let id = config.id.unwrap_or(fresh);
         return Ok((
             None,

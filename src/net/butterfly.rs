@@ -13,6 +13,7 @@ use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::bind::{self, BindError};
+#[cfg(feature = "gossip")]
 use super::gossip::GossipStats;
 use super::handle::{Command, Handle};
 use super::inbox::{End, Inbox};
@@ -94,13 +95,8 @@ impl Butterfly {
             bind::node_config(&config, local_addr, gossip_port, identity, random_seed);
         let epoch = Instant::now();
         let mut node = Node::new(node_config, Time::ZERO);
-        if let Some(kept) = data_dir
-            .as_ref()
-            .map(DataDir::load_snapshot)
-            .transpose()?
-            .flatten()
-        {
-            snapshot::restore(&mut node, &kept);
+        if let Some(data_dir) = &data_dir {
+            data_dir.restore(&mut node)?;
         }
         if node.is_expelled() {
             return Err(BindError::Departed { id: node.id() });
@@ -152,6 +148,7 @@ impl Butterfly {
     }
 
     /// What its gossip sockets did, and what they hold; `None`: it does not gossip.
+    #[cfg(feature = "gossip")]
     pub fn gossip_stats(&self) -> Option<GossipStats> {
         self.gossip.as_ref().map(Rumors::stats)
     }

@@ -5,23 +5,35 @@ mod butterfly;
 #[allow(unsafe_code)]
 mod ffi;
 mod fleet;
+#[cfg(feature = "gossip")]
 mod gossip;
 mod handle;
 mod inbox;
+#[cfg(feature = "gossip")]
 mod injector;
+#[cfg(feature = "disk")]
+mod kept;
+#[cfg(not(feature = "gossip"))]
+mod no_rumors;
 mod outbox;
 mod pinger;
+#[cfg(feature = "gossip")]
 mod rumors;
 mod snapshot;
 mod socket;
 mod trace_file;
 mod wake_timer;
 
+#[cfg(not(feature = "gossip"))]
+use no_rumors as rumors;
+
 pub use bind::BindError;
 pub use butterfly::Butterfly;
 pub use ffi::trim_memory;
 pub use fleet::{Fleet, FleetKey};
+#[cfg(feature = "gossip")]
 pub use gossip::GossipStats;
 pub use handle::Handle;
+#[cfg(feature = "gossip")]
 pub use injector::{InjectError, Injector};
 pub use pinger::{Pinger, Pong};

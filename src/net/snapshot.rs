@@ -1,13 +1,11 @@
-//! What a member knows, kept on disk and taken up again (PROTOCOL.md §4), off the packet path.
+//! When what a member knows is kept on disk (PROTOCOL.md §4), off the packet path.
 
 use std::time::{Duration, Instant};
 
 use super::Butterfly;
-use crate::disk::{DiskError, Section, Snapshot};
-use crate::error::Reject;
+use crate::disk::DiskError;
 use crate::limits::SNAPSHOT_INTERVAL;
 use crate::node::Node;
-use crate::rumor::RumorKind;
 
 /// When the next snapshot is due, and what the last one held.
 #[derive(Default)]
@@ -20,61 +18,6 @@ pub(super) struct Schedule {
 impl Schedule {
     pub fn deadline(&self) -> Option<Instant> {
         self.due
-    }
-}
-
-fn section_of(kind: RumorKind) -> Section {
-    match kind {
-        RumorKind::Service => Section::Service,
-        RumorKind::ServiceConfig => Section::ServiceConfig,
-        RumorKind::ServiceFile => Section::ServiceFile,
-        RumorKind::Election => Section::Election,
-        RumorKind::ElectionUpdate => Section::ElectionUpdate,
-        RumorKind::Departure => Section::Departure,
-    }
-}
-
-/// All that a node knows, as it is kept.
-fn of(node: &Node) -> Snapshot {
-    let mut snapshot = Snapshot::new();
-    for membership in node.memberships() {
-        snapshot.push(Section::Member, membership);
-    }
-    for (kind, rumor) in node.encoded_rumors() {
-        snapshot.push(section_of(kind), rumor);
-    }
-    snapshot.stamp();
-    snapshot
-}
-
-/// Gives a node that starts what was kept; what is not taken is left out, and said once, by reason.
-pub(super) fn restore(node: &mut Node, snapshot: &Snapshot) {
-    let (mut unreadable, mut beyond, mut full) = (0, 0, 0);
-    for section in Section::ALL {
-        for message in snapshot.messages(section) {
-            let restored = match section {
-                Section::Member => node.restore_member(message),
-                _ => node.restore_rumor(message),
-            };
-            match restored {
-                Ok(()) => {}
-                Err(Reject::BadVersion | Reject::BadIncarnation) => beyond += 1,
-                Err(Reject::StoreFull | Reject::TableFull) => full += 1,
-                Err(_) => unreadable += 1,
-            }
-        }
-    }
-    for (entries, why) in [
-        (unreadable, "do not read"),
-        (
-            beyond,
-            "have a version, term or incarnation beyond what members take",
-        ),
-        (full, "do not fit, as the store is full (--store-limit)"),
-    ] {
-        if entries > 0 {
-            log::warn!("{entries} entries of the snapshot {why}, and are left out");
-        }
     }
 }
 
@@ -141,7 +84,7 @@ impl Butterfly {
             && changes != self.snapshots.changes
         {
             self.snapshots.changes = changes;
-            data_dir.store_snapshot(of(&self.node));
+            data_dir.store_state(&self.node);
         }
     }
 }

@@ -10,12 +10,12 @@ use crate::error::{CommandError, Reject};
 use crate::event::{Cause, Event};
 use crate::gossip::{Effect, Entry, PushId, What};
 use crate::limits::{MAX_GONE, MAX_RUMOR};
-use crate::member::{Health, Member, MemberId};
+use crate::member::{Health, MemberId};
 use crate::rumor::{Rumor, RumorId, RumorKind, Service, ServiceConfig, ServiceFile, ServiceGroup};
 use crate::swim::Notice;
 use crate::time::Time;
 use crate::view::{ElectionView, RumorView};
-use crate::wire::{self, HEADROOM, MembershipRecord, Serial};
+use crate::wire::{self, HEADROOM};
 
 /// A rumor to be pushed to a peer's PULL socket; its frame was written by [`Node::poll_push`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,25 +144,16 @@ impl Node {
     }
 
     /// All rumors in the bytes in which they are sent, shared and not copied: a picture for the disk.
+    #[cfg_attr(not(feature = "disk"), allow(dead_code))]
     pub(crate) fn encoded_rumors(&self) -> impl Iterator<Item = (RumorKind, Arc<[u8]>)> {
         let entries = self.gossip.store().iter();
         entries.map(|entry| (entry.id.kind, Arc::clone(&entry.bytes)))
-    }
-
-    /// The records of all members, as they are sent.
-    pub(crate) fn memberships(&self) -> impl Iterator<Item = Vec<u8>> {
-        self.swim.memberships()
     }
 
     /// A group's election of this kind.
     pub fn election(&self, kind: RumorKind, group: &ServiceGroup) -> Option<ElectionView> {
         let (election, is_hint) = self.gossip.election(kind, group)?;
         Some(ElectionView { election, is_hint })
-    }
-
-    /// Whether this member was told to depart for good.
-    pub fn is_expelled(&self) -> bool {
-        self.expelled
     }
 }
 
@@ -258,51 +249,21 @@ impl Node {
         restored
     }
 
-    /// A record of a member that was kept on disk: it is no news, but whoever it says is there is asked.
-    ///
-    /// # Errors
-    /// It does not read, or is not of a member that could be anywhere.
-    pub fn restore_member(&mut self, bytes: &[u8]) -> Result<(), Reject> {
-        let record = wire::read_membership(bytes)?;
-        let restored = self.swim.remember(&mut self.env, &record, false);
-        self.settle();
-        restored
-    }
-
-    /// Takes in a record of a member that is read already, as one that came with a rumor.
-    ///
-    /// # Errors
-    /// It is not of a member that could be anywhere.
-    #[doc(hidden)] // For the benchmarks: what taking it in costs, apart from reading it.
-    pub fn hear_membership(&mut self, record: &MembershipRecord<'_>) -> Result<(), Reject> {
-        self.swim.remember(&mut self.env, record, true)
-    }
-
-    /// A living member, as one of ours that was met long ago: for rings that are to be there at once. It is no
-    /// news and no event, and is neither asked nor greeted. One that is known stays as it is. This member counts as
-    /// one that was running before.
-    #[doc(hidden)] // For the simulator and the benchmarks.
-    pub fn know(&mut self, member: &Member, name: &str) {
-        self.swim.know(&mut self.env, member, name);
-        self.gossip.count_provisional();
-        self.settle();
-    }
-
-    /// On a sealed ring: of a member that is known, all datagrams up to this one were heard.
-    #[doc(hidden)] // For the simulator and the benchmarks.
-    pub fn heard(&mut self, id: MemberId, serial: Serial) {
-        self.swim.heard(&id, serial);
-    }
-
     /// Lets membership and gossip know what each has to know of the other.
     #[inline]
     pub(super) fn settle(&mut self) {
         if self.swim.has_notices() || self.gossip.has_effects() {
             self.exchange();
         }
+        self.tell_rumors();
+        self.swim.trim_outbox(&mut self.env);
+    }
+
+    /// Lets membership know what stands for the rumors, which its messages say.
+    #[inline]
+    pub(super) fn tell_rumors(&mut self) {
         let (checksum, starting) = (self.gossip.store().checksum(), self.gossip.is_starting());
         self.swim.set_rumors(checksum, starting);
-        self.swim.trim_outbox(&mut self.env);
     }
 
     fn exchange(&mut self) {

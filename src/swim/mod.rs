@@ -94,6 +94,7 @@ use news::{News, RowKey};
 use row::{NONE, flag};
 use table::Table;
 
+#[cfg(feature = "sim")]
 pub(crate) use push::enough as enough_pushes;
 pub(crate) use row::Row;
 

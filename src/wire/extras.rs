@@ -117,7 +117,7 @@ mod tests {
     use protobuf::Message as _;
 
     use super::*;
-    use crate::wire::{MemberRecord, Message, decode, decode_usual, proto, swim::Encoder};
+    use crate::wire::{MemberRecord, Message, decode, decode_usual, swim::Encoder};
 
     fn ping() -> Vec<u8> {
         let from = MemberRecord {
@@ -160,7 +160,7 @@ mod tests {
             assert_eq!(decode(&bytes).unwrap().extras, extras);
             let usual = decode_usual(&bytes, |_| false).map(|swim| swim.extras);
             assert_eq!(usual, (bits <= 1).then_some(extras), "{bits}");
-            let swim = proto::swim::Swim::parse_from_bytes(&bytes).unwrap();
+            let swim = butterfly_protocols::swim::Swim::parse_from_bytes(&bytes).unwrap();
             assert_eq!(swim.ring(), &extras.ring.to_le_bytes()[..4 * (bits & 1)]);
             assert_eq!(swim.ring_name().as_bytes(), extras.ring_name);
             assert_eq!(

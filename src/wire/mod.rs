@@ -5,8 +5,8 @@
 //! [`Encoder`] writes the message into the send buffer, [`HEADROOM`] bytes from its start, and [`seal`]
 //! puts the envelope around it, in place. None of it allocates.
 //!
-//! `protocols/*.proto` stay the source of truth: the generated types (`proto`) serve where speed does
-//! not matter, and the tests hold the hand-written code here to them.
+//! `protocols/*.proto` stay the source of truth: the tests hold the hand-written code here to the types that are
+//! generated from them (the crate `butterfly-protocols`).
 
 mod decode;
 mod encode;
@@ -35,10 +35,3 @@ pub use swim::{
     Accusers, EncodedMember, Encoder, MemberRecord, MembershipRecord, Memberships, Message, Swim,
     decode, decode_usual, encode_membership, feature, membership_len,
 };
-
-/// What `build.rs` makes of `protocols/*.proto`.
-#[doc(hidden)]
-#[allow(missing_docs, clippy::all)]
-pub mod proto {
-    include!(concat!(env!("OUT_DIR"), "/proto/mod.rs"));
-}

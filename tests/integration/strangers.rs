@@ -8,9 +8,9 @@ use std::thread;
 use std::time::Instant;
 
 use butterfly::limits::DATAGRAMS_PER_WAKE;
-use butterfly::wire::proto::swim as pb;
 use butterfly::wire::{self, Message, feature};
 use butterfly::{Butterfly, Config, Event, Health, Member, MemberId, Pinger, Reject, Timing};
+use butterfly_protocols::swim as pb;
 use protobuf::{EnumOrUnknown, Message as _};
 
 use crate::harness::raw::{Raw, datagram, plain};

@@ -137,6 +137,10 @@ fn check_file(path: &Path, member: &str) {
 /// `ruby bin/trace-sequence.rb`, and `plantuml`.
 fn draw(lines: Vec<u8>) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("bin/trace-sequence.rb");
+    if !script.exists() {
+        // It comes with the repository, and not with the published package.
+        return;
+    }
     let Some(sequence) = run(Command::new("ruby").arg(script), lines) else {
         return;
     };

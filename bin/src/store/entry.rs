@@ -3,11 +3,11 @@
 use std::fmt::Debug;
 
 use butterfly::disk::Section;
-use butterfly::wire::proto::newscast::rumor::Payload;
-use butterfly::wire::proto::newscast::{
+use butterfly_protocols::newscast::rumor::Payload;
+use butterfly_protocols::newscast::{
     Departure, Election, Rumor, Service, ServiceConfig, ServiceFile,
 };
-use butterfly::wire::proto::swim::Membership;
+use butterfly_protocols::swim::Membership;
 use protobuf::{Enum, EnumOrUnknown, Message};
 use serde_json::{Map, Value, json};
 

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
 use butterfly::disk::{Section, Snapshot};
-use butterfly::wire::proto::newscast::election::Status;
-use butterfly::wire::proto::newscast::rumor::Type;
-use butterfly::wire::proto::newscast::{
+use butterfly_protocols::newscast::election::Status;
+use butterfly_protocols::newscast::rumor::Type;
+use butterfly_protocols::newscast::{
     Departure, Election, Rumor, Service, ServiceConfig, ServiceFile,
 };
-use butterfly::wire::proto::swim::membership::Health;
-use butterfly::wire::proto::swim::{Member, Membership};
+use butterfly_protocols::swim::membership::Health;
+use butterfly_protocols::swim::{Member, Membership};
 use protobuf::{EnumOrUnknown, Message, MessageField};
 use serde_json::Value;
 

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use butterfly::MemberId;
 use butterfly::wire::feature;
-use butterfly::wire::proto::{newscast, swim};
+use butterfly_protocols::{newscast, swim};
 use protobuf::{EnumOrUnknown, Message, MessageField};
 
 use crate::input::Input;

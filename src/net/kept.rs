@@ -1,0 +1,76 @@
+//! What a member knows, as it is kept on disk and taken up again (PROTOCOL.md §4).
+
+use crate::disk::{DataDir, DiskError, Section, Snapshot};
+use crate::error::Reject;
+use crate::node::Node;
+use crate::rumor::RumorKind;
+
+impl DataDir {
+    /// Gives a node that starts what was kept.
+    pub(super) fn restore(&self, node: &mut Node) -> Result<(), DiskError> {
+        if let Some(snapshot) = self.load_snapshot()? {
+            restore(node, &snapshot);
+        }
+        Ok(())
+    }
+
+    /// Has all that a node knows stored.
+    pub(super) fn store_state(&mut self, node: &Node) {
+        self.store_snapshot(of(node));
+    }
+}
+
+fn section_of(kind: RumorKind) -> Section {
+    match kind {
+        RumorKind::Service => Section::Service,
+        RumorKind::ServiceConfig => Section::ServiceConfig,
+        RumorKind::ServiceFile => Section::ServiceFile,
+        RumorKind::Election => Section::Election,
+        RumorKind::ElectionUpdate => Section::ElectionUpdate,
+        RumorKind::Departure => Section::Departure,
+    }
+}
+
+/// All that a node knows, as it is kept.
+fn of(node: &Node) -> Snapshot {
+    let mut snapshot = Snapshot::new();
+    for membership in node.memberships() {
+        snapshot.push(Section::Member, membership);
+    }
+    for (kind, rumor) in node.encoded_rumors() {
+        snapshot.push(section_of(kind), rumor);
+    }
+    snapshot.stamp();
+    snapshot
+}
+
+/// Gives a node that starts what was kept; what is not taken is left out, and said once, by reason.
+fn restore(node: &mut Node, snapshot: &Snapshot) {
+    let (mut unreadable, mut beyond, mut full) = (0, 0, 0);
+    for section in Section::ALL {
+        for message in snapshot.messages(section) {
+            let restored = match section {
+                Section::Member => node.restore_member(message),
+                _ => node.restore_rumor(message),
+            };
+            match restored {
+                Ok(()) => {}
+                Err(Reject::BadVersion | Reject::BadIncarnation) => beyond += 1,
+                Err(Reject::StoreFull | Reject::TableFull) => full += 1,
+                Err(_) => unreadable += 1,
+            }
+        }
+    }
+    for (entries, why) in [
+        (unreadable, "do not read"),
+        (
+            beyond,
+            "have a version, term or incarnation beyond what members take",
+        ),
+        (full, "do not fit, as the store is full (--store-limit)"),
+    ] {
+        if entries > 0 {
+            log::warn!("{entries} entries of the snapshot {why}, and are left out");
+        }
+    }
+}

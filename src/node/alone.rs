@@ -1,0 +1,37 @@
+//! Stands in the place of `gossiping` without the feature `gossip`: nobody but membership is there to be told anything.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::Node;
+use crate::error::Reject;
+use crate::rumor::RumorKind;
+use crate::time::Time;
+
+impl Node {
+    #[inline]
+    pub(super) fn settle(&mut self) {
+        while self.swim.poll_notice().is_some() {}
+        self.swim.trim_outbox(&mut self.env);
+    }
+
+    /// It says of its rumors what a member says that has none.
+    pub(super) fn tell_rumors(&mut self) {
+        self.swim.set_rumors(0, false);
+    }
+
+    pub(super) fn next_talk(&mut self, _: &mut [u8], _: usize) -> Option<(SocketAddr, usize)> {
+        None
+    }
+
+    pub(crate) fn hurry_rumors(&mut self, _: Time) {}
+
+    pub(crate) fn encoded_rumors(&self) -> impl Iterator<Item = (RumorKind, Arc<[u8]>)> {
+        std::iter::empty()
+    }
+
+    /// What the disk holds of rumors is not taken up.
+    pub(crate) fn restore_rumor(&mut self, _: &[u8]) -> Result<(), Reject> {
+        Ok(())
+    }
+}

@@ -1,0 +1,28 @@
+//! The state machine by itself: bytes and deadlines in, bytes and events out.
+
+mod budgets;
+#[cfg(feature = "gossip")]
+mod caps;
+mod comeback;
+mod lifecycle;
+mod messages;
+#[cfg(feature = "gossip")]
+mod myself;
+#[cfg(feature = "gossip")]
+mod originals;
+mod probe;
+mod push;
+#[cfg(feature = "gossip")]
+mod reconcile;
+mod rejects;
+mod replay;
+mod rings;
+#[cfg(feature = "gossip")]
+mod rumors;
+mod strain;
+mod strangers;
+mod support;
+mod suspicion;
+mod unproved;
+#[cfg(feature = "gossip")]
+mod versions;

@@ -1,0 +1,15 @@
+//! Rings in the simulator.
+
+#![cfg(feature = "sim")]
+
+mod chaos;
+mod deaf;
+mod disks;
+mod elections;
+mod faults;
+mod ghosts;
+mod gossip;
+mod membership;
+mod replay;
+mod rings;
+mod strangers;
