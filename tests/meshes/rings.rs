@@ -9,7 +9,7 @@ use butterfly::{Event, Health, Reject, Rumor};
 use crate::harness::Mesh;
 use crate::support::*;
 
-/// With ZeroMQ's sockets, pushes are not kept apart: docs/gossip.md.
+/// With ZeroMQ's sockets, pushes are not kept apart: docs/explanation/gossip.md.
 #[cfg(not(feature = "zmq"))]
 #[test]
 fn a_member_of_another_ring_at_the_address_of_a_dead_one_gets_nothing_and_joins_nobody() {
