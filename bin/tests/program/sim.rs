@@ -24,8 +24,8 @@ fn json(options: &str) -> Value {
     serde_json::from_str(&sim(&format!("{options} -o json"))).unwrap()
 }
 
-/// What docs/guides/simulating.md says that a command prints: the same wherever it is built alike, so a change of the protocol
-/// shows there.
+/// docs/guides/simulating.md shows what a command prints: the same wherever it is built alike, so a change of the
+/// protocol shows there.
 #[test]
 fn the_documentation_shows_what_is_printed() {
     let page = fs::read_to_string("../docs/guides/simulating.md").unwrap();
