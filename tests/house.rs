@@ -38,17 +38,22 @@ const OUTSIDE: [&str; 24] = [
 /// Lines, its unit tests aside, that a file may have before it has to be asked whether it does one thing.
 const LONG: usize = 600;
 
-fn sources(dir: &Path) -> Vec<PathBuf> {
+/// The files with this extension in a folder and below, but for what was built there.
+fn files(dir: &Path, extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(sources(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+        if path.is_dir() && path.file_name().is_none_or(|name| name != "target") {
+            found.extend(files(&path, extension));
+        } else if path.extension().is_some_and(|there| there == extension) {
             found.push(path);
         }
     }
     found
+}
+
+fn sources(dir: &Path) -> Vec<PathBuf> {
+    files(dir, "rs")
 }
 
 fn root() -> &'static Path {
@@ -232,4 +237,136 @@ fn the_tests_that_security_md_names_are_there() {
         }
     }
     assert!(named > 20, "only {named} tests are named");
+}
+
+/// The book's pages, and the documents beside them.
+fn documents() -> Vec<PathBuf> {
+    let beside = [
+        "README.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "CHANGELOG.md",
+    ]
+    .map(|name| root().join(name));
+    let mut found = files(&root().join("docs"), "md");
+    found.extend(beside);
+    found
+}
+
+/// The lines of a document, without its code blocks.
+fn prose(path: &Path) -> Vec<String> {
+    let text = fs::read_to_string(path).unwrap();
+    let mut is_code = false;
+    let lines = text.lines().filter(|line| {
+        let fence = line.trim_start().starts_with("```");
+        is_code ^= fence;
+        !is_code && !fence
+    });
+    lines.map(str::to_owned).collect()
+}
+
+/// Where the links and images of a document lead, those to other sites aside.
+fn links(path: &Path) -> Vec<String> {
+    let text = prose(path).join("\n");
+    // Between two backticks there is code, and no link.
+    let text: String = text.split('`').step_by(2).collect();
+    let targets = text.split("](").skip(1);
+    targets
+        .filter_map(|rest| Some(rest.split_once(')')?.0.to_owned()))
+        .filter(|target| !target.contains("://"))
+        .collect()
+}
+
+/// The anchors of a document's headings, as GitHub and mdBook make them.
+fn anchors(path: &Path) -> Vec<String> {
+    let lines = prose(path);
+    let headings = lines.iter().filter(|line| line.starts_with('#'));
+    headings
+        .map(|line| {
+            let title = line.trim_start_matches('#').trim().to_lowercase();
+            let kept = title
+                .chars()
+                .filter(|char| char.is_alphanumeric() || " -_".contains(*char));
+            kept.map(|char| if char == ' ' { '-' } else { char })
+                .collect()
+        })
+        .collect()
+}
+
+#[test]
+fn every_relative_link_leads_to_a_file_and_a_heading() {
+    let (mut broken, mut followed, mut to_headings) = (Vec::new(), 0, 0);
+    for page in documents() {
+        for link in links(&page) {
+            followed += 1;
+            let (file, anchor) = link.split_once('#').unwrap_or((&link, ""));
+            let target = match file {
+                "" => page.clone(),
+                _ => page.parent().unwrap().join(file),
+            };
+            let is_there = target.exists()
+                && (anchor.is_empty() || anchors(&target).iter().any(|there| there == anchor));
+            to_headings += usize::from(!anchor.is_empty());
+            if !is_there {
+                broken.push(format!("{}: {link}", page.display()));
+            }
+        }
+    }
+    assert!(
+        broken.is_empty(),
+        "these lead nowhere:\n{}",
+        broken.join("\n")
+    );
+    assert!(
+        followed > 40 && to_headings > 1,
+        "only {followed} links, {to_headings} to headings: looked in the wrong place?"
+    );
+}
+
+#[test]
+fn the_summary_lists_every_page_of_the_book_once() {
+    let docs = root().join("docs");
+    let summary = docs.join("SUMMARY.md");
+    let mut listed: Vec<_> = links(&summary).iter().map(|link| docs.join(link)).collect();
+    listed.sort();
+    let mut pages = files(&docs, "md");
+    pages.retain(|page| *page != summary);
+    pages.sort();
+    assert_eq!(
+        listed, pages,
+        "what docs/SUMMARY.md lists, and what is there"
+    );
+}
+
+/// Comments and messages that name a page name one that exists.
+#[test]
+fn sources_name_pages_that_exist() {
+    let folders = ["src", "bin", "tests", "examples", "benches", "protocols"];
+    let mut named = 0;
+    for (folder, extension) in folders
+        .iter()
+        .flat_map(|folder| [(folder, "rs"), (folder, "proto")])
+    {
+        for path in files(&root().join(folder), extension) {
+            let text = fs::read_to_string(&path).unwrap();
+            for rest in text.split("docs/").skip(1) {
+                let is_part = |char: char| char.is_ascii_alphanumeric() || "/_-.".contains(char);
+                let end = rest.find(|char| !is_part(char)).unwrap_or(rest.len());
+                let page = rest[..end].trim_end_matches('.');
+                if !page.ends_with(".md") {
+                    continue;
+                }
+                named += 1;
+                assert!(
+                    root().join("docs").join(page).is_file(),
+                    "{} names docs/{page}",
+                    path.display()
+                );
+            }
+        }
+    }
+    assert!(
+        named > 5,
+        "only {named} are named: looked in the wrong place?"
+    );
 }

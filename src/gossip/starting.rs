@@ -1,6 +1,6 @@
-//! The time from a member's start until its disk's rumors count (docs/gossip.md, "On disk"). Until then they are
-//! *provisional*: this member acts on them, but neither tells nor compares them, and any copy of the ring's takes
-//! their place. A disk can be damaged or old; the ring's memory is neither.
+//! The time from a member's start until its disk's rumors count (docs/explanation/gossip.md, "On disk"). Until then
+//! they are *provisional*: this member acts on them, but neither sends nor compares them, and any copy that a peer holds
+//! takes their place. A disk can be damaged or old; the ring's memory is neither.
 
 use std::time::Duration;
 

@@ -235,7 +235,7 @@ impl Node {
     }
 
     /// A rumor that was kept on disk: it is held, but provisional until this member has compared its rumors with one
-    /// that was running before, or for some periods if there is none (docs/gossip.md, "On disk").
+    /// that was running before, or for some periods if there is none (docs/explanation/gossip.md, "On disk").
     ///
     /// # Errors
     /// It does not read, or there is no room.

@@ -24,15 +24,15 @@ fn json(options: &str) -> Value {
     serde_json::from_str(&sim(&format!("{options} -o json"))).unwrap()
 }
 
-/// What docs/simulator.md says that a command prints: the same wherever it is built alike, so a change of the protocol
-/// shows there.
+/// docs/guides/simulating.md shows what a command prints: the same wherever it is built alike, so a change of the
+/// protocol shows there.
 #[test]
 fn the_documentation_shows_what_is_printed() {
     if !fs::exists("../docs").unwrap() {
         // It comes with the repository, and not with the published package.
         return;
     }
-    let page = fs::read_to_string("../docs/simulator.md").unwrap();
+    let page = fs::read_to_string("../docs/guides/simulating.md").unwrap();
     let (_, sample) = page.split_once("```console\n$ butterfly sim ").unwrap();
     let (sample, _) = sample.split_once("```").unwrap();
     let (command, printed) = sample.split_once('\n').unwrap();
@@ -41,7 +41,7 @@ fn the_documentation_shows_what_is_printed() {
     let (first, last) = printed.split_once("[…]\n").unwrap();
     assert!(
         text.starts_with(first),
-        "docs/simulator.md shows\n{first}\nbut it is\n{text}"
+        "docs/guides/simulating.md shows\n{first}\nbut it is\n{text}"
     );
     for line in last.lines() {
         assert!(text.contains(line), "{line} is not in {text}");
