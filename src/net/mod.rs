@@ -9,6 +9,8 @@ mod handle;
 mod inbox;
 mod injector;
 mod outbox;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod packet_info;
 mod pinger;
 mod rumors;
 mod snapshot;

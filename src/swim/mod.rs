@@ -23,6 +23,7 @@
 //! | `suspicion` | who is suspected by whom, and until when |
 //! | `witness` | probing suspects out of turn |
 //! | `verdict` | checking the claim that a living member is dead |
+//! | `advertised` | members that are reached elsewhere than where their datagrams come from |
 //! | `comeback` | whether the dead that say they live do |
 //! | `graves` | what becomes of the dead, and asking them if they are back |
 //! | `seeds` | addresses asked for ever |
@@ -37,6 +38,7 @@
 //! | `local_health` | how far this member may trust itself |
 //! | `inspect` | how large everything is, and what stands for the state |
 
+mod advertised;
 mod astray;
 mod comeback;
 mod correct;
@@ -162,6 +164,7 @@ pub(crate) struct Swim {
     myself: Option<send::Myself>,
     meter: Meter,
     unproved: unproved::Unproved,
+    advertisers: advertised::Advertisers,
     /// The ring that it belongs to.
     home: astray::Home,
     echoes: Echoes,
@@ -209,7 +212,8 @@ pub(crate) struct Swim {
 impl Swim {
     pub fn new(config: &NodeConfig, env: &mut Env) -> Self {
         let timing = config.timing.clone();
-        let ip = config.ip.map(|ip| ip.to_canonical());
+        let advertised = usable(config.advertise);
+        let ip = advertised.or(usable(config.ip));
         let unspecified = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
         let me = Member {
             id: config.id,
@@ -251,7 +255,8 @@ impl Swim {
             myself: None,
             meter: Meter::new(&mut env.rng),
             unproved: unproved::Unproved::new(env.now),
-            home: astray::Home::new(config.ring.as_ref()),
+            advertisers: advertised::Advertisers::default(),
+            home: astray::Home::new(config.ring.as_ref(), advertised),
             echoes: Echoes::new(&mut env.rng),
             replay: replay::Replay::new(config.epoch),
             sealed: !config.ring_keys.is_empty(),
@@ -453,6 +458,7 @@ impl Swim {
         self.end_side(env, key);
         self.cool(key);
         self.table.remove(key);
+        self.advertisers.forget(key);
         self.replay.forget(key);
         // It may come back as it was.
         self.echoes.clear();
@@ -566,6 +572,12 @@ impl Swim {
     pub fn poll_reserve(&mut self) -> Option<Incarnation> {
         std::mem::take(&mut self.reserve_due).then_some(self.reserved)
     }
+}
+
+/// An address that is told others, if they can reach a host there.
+fn usable(ip: Option<IpAddr>) -> Option<IpAddr> {
+    let ip = ip.map(|ip| ip.to_canonical());
+    ip.filter(|ip| records::is_somewhere(*ip))
 }
 
 /// The longest start of a text that has no more bytes than this.

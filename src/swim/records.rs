@@ -255,6 +255,7 @@ impl Swim {
         if moved {
             self.table
                 .set_contact(key, ip, sender.swim_port, sender.gossip_port);
+            self.advertisers.forget(key);
         }
         if before != to {
             let from = before;
