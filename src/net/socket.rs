@@ -103,8 +103,10 @@ fn target(to: SocketAddr, socket_is_v6: bool) -> SocketAddr {
     }
 }
 
-#[cfg(all(test, any(target_os = "linux", target_os = "android")))]
+#[cfg(test)]
 mod tests {
+    #![cfg(any(target_os = "linux", target_os = "android"))]
+
     use std::net::UdpSocket as StdSocket;
     use std::time::{Duration, Instant};
 

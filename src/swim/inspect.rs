@@ -75,6 +75,7 @@ impl Swim {
         (self.filler, self.notices.len()).hash(hasher);
         self.unproved.hash(hasher);
         self.advertisers.hash(hasher);
+        self.whereabouts.hash(hasher);
         self.echoes.hash_state(hasher);
         self.replay.hash_state(hasher);
         self.turn().hash(hasher);

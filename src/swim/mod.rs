@@ -21,6 +21,7 @@
 //! | `news` | which records are news, the least told first |
 //! | `probe` | the probe cycle |
 //! | `suspicion` | who is suspected by whom, and until when |
+//! | `whereabouts` | where others hold this very member to be |
 //! | `witness` | probing suspects out of turn |
 //! | `verdict` | checking the claim that a living member is dead |
 //! | `advertised` | members that are reached elsewhere than where their datagrams come from |
@@ -71,6 +72,7 @@ mod table;
 mod transfer;
 mod unproved;
 mod verdict;
+mod whereabouts;
 mod witness;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -179,6 +181,7 @@ pub(crate) struct Swim {
     addressed: bool,
     /// Whether that address was given, so that nobody else's view of it counts.
     advertised: bool,
+    whereabouts: whereabouts::Whereabouts,
     /// No ProbePing raises the own incarnation before then.
     next_probe_ping: crate::time::Time,
     /// The mark that is on disk, or is to be: incarnations up to it are reserved.
@@ -265,6 +268,7 @@ impl Swim {
             leave: leave::Leave::Not,
             addressed: ip.is_some(),
             advertised: ip.is_some(),
+            whereabouts: whereabouts::Whereabouts::default(),
             next_probe_ping: env.now,
             reserved: config.reserved,
             stored: config.reserved,
