@@ -76,7 +76,7 @@ def until(what: str, true: Callable[[], bool], show: Callable[[], Any]) -> None:
         try:
             if true():
                 return
-        except (Wrong, OSError, ValueError):
+        except (Wrong, OSError, ValueError, KeyError):
             pass
         if time.monotonic() > end:
             raise Wrong(f"{what}: not within {PATIENCE:.0f} s: {show()}")
