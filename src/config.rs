@@ -317,8 +317,11 @@ pub struct NodeConfig {
     /// When it starts, in milliseconds since 1970, and later than it ever started before: on a sealed ring, others tell
     /// by it what it sent in an earlier life. From 1 to 2⁴⁸ − 1.
     pub epoch: u64,
-    /// The address at which others know it; `None`: it learns it from them.
+    /// The address at which others know it; `None`, or one at which nobody is: it learns it from them.
     pub ip: Option<IpAddr>,
+    /// The address at which others reach it, with `swim_port` and `gossip_port`, if its datagrams may come from another
+    /// one: each of its messages says so, and others use it once it answered there. `None`: they come from `ip`.
+    pub advertise: Option<IpAddr>,
     /// The UDP port that it tells others.
     pub swim_port: u16,
     /// The TCP port for gossip that it tells others; 0: it does not gossip.
@@ -350,6 +353,7 @@ impl NodeConfig {
             reserved: Incarnation::MAX,
             epoch: u64::from_be_bytes([0, 0, a, b, c, d, e, f]),
             ip: None,
+            advertise: None,
             swim_port: 0,
             gossip_port: 0,
             persistent: false,

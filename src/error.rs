@@ -99,6 +99,13 @@ pub enum Reject {
     /// On a sealed ring: it is for another member, at whose address this one is now, or to whom it was sent before.
     #[error("for another member: its sender knows that one at this address, or it was recorded")]
     OtherReceiver,
+    /// It came from a link-local address. Members cannot tell each other the interfaces that such an address needs, so
+    /// nobody could find its sender.
+    #[error(
+        "from a link-local address, which means nothing without its interface: members need global or unique-local \
+         (fd00::/8) addresses"
+    )]
+    LinkLocal,
 }
 
 impl Reject {
@@ -132,6 +139,7 @@ impl Reject {
         Reject::OtherRing,
         Reject::Replayed,
         Reject::OtherReceiver,
+        Reject::LinkLocal,
     ];
 
     /// Its name in counters: lowercase, words joined by `_`.
@@ -165,6 +173,7 @@ impl Reject {
             Reject::OtherRing => "other_ring",
             Reject::Replayed => "replayed",
             Reject::OtherReceiver => "other_receiver",
+            Reject::LinkLocal => "link_local",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What an embedder is told: transitions of members and whatever asks for its attention.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,6 +80,24 @@ pub enum Event {
         named: bool,
         /// The name of its ring, as it says it: text that others wrote. Empty: not in this message.
         theirs: String,
+    },
+    /// Others know this member at this address, which it was not given (it listens on all of them) and tells others from
+    /// now on.
+    #[non_exhaustive]
+    AddressLearned {
+        /// Where they knew it before, if anywhere.
+        before: Option<IpAddr>,
+        /// Where they know it.
+        ip: IpAddr,
+    },
+    /// Others go on holding this member to be elsewhere than where it was told to say that it is: two that proved where
+    /// they are, or the only one. At most one such event in [`crate::limits::ELSEWHERE_INTERVAL`].
+    #[non_exhaustive]
+    SeenElsewhere {
+        /// Where it says that it is.
+        told: SocketAddr,
+        /// Where they hold it to be.
+        seen: SocketAddr,
     },
     /// Another member uses this member's id: both will be refuted and raised for ever until one stops.
     IdConflict {

@@ -24,6 +24,9 @@ pub const MAX_RING_NAME: usize = 32;
 /// Sources of messages of other rings that were told of; then all are told of anew.
 pub const MAX_FOREIGNERS: usize = 1_024;
 
+/// While others hold a member to be elsewhere than where it says, its operator is told so this often.
+pub const ELSEWHERE_INTERVAL: Duration = Duration::from_secs(600);
+
 /// Ids on the block list.
 pub const MAX_BLOCKED: usize = 1_024;
 

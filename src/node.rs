@@ -288,7 +288,7 @@ impl Node {
             return self
                 .env
                 .journal
-                .rejected(self.env.now, Reject::BadAddress, from);
+                .rejected(self.env.now, Reject::LinkLocal, from);
         }
         if bytes > MAX_DATAGRAM_RECEIVED {
             return self

@@ -63,6 +63,7 @@ const REJECTED: [&str; Reject::ALL.len()] = [
     "rejected_other_ring",
     "rejected_replayed",
     "rejected_other_receiver",
+    "rejected_link_local",
 ];
 
 /// How large something is, and how large it may be.
@@ -112,6 +113,8 @@ pub struct Stats {
     pub records_sent: u64,
     /// Times this member refuted something said of it.
     pub refutations: u64,
+    /// Times that a member which proved its address said that this one is elsewhere than where it says itself.
+    pub seen_elsewhere: u64,
     /// Rumors received, the dropped ones too.
     pub rumors_received: u64,
     /// Bytes of all frames of rumors received.
@@ -200,6 +203,7 @@ impl Stats {
             ("records_adopted", self.records_adopted),
             ("records_sent", self.records_sent),
             ("refutations", self.refutations),
+            ("seen_elsewhere", self.seen_elsewhere),
             ("rumors_received", self.rumors_received),
             ("rumor_bytes_received", self.rumor_bytes_received),
             ("rumors_adopted", self.rumors_adopted),

@@ -27,6 +27,9 @@ pub fn gateway(text: &str) -> Result<SocketAddr, Failure> {
 }
 
 fn written(option: &str, text: &str, like: &str) -> Result<SocketAddr, Failure> {
+    if let Some(why) = with_interface(text) {
+        return Err(Failure::usage(format_args!("{option} {text}: {why}")));
+    }
     text.parse().map_err(|_| {
         Failure::usage(format_args!(
             "{option} {text}: not an address, write IP:PORT, like {like}"
@@ -34,8 +37,20 @@ fn written(option: &str, text: &str, like: &str) -> Result<SocketAddr, Failure> 
     })
 }
 
+/// Why an address with its interface, as in `[fe80::1%eth0]:9638`, is not taken.
+fn with_interface(text: &str) -> Option<&'static str> {
+    let is_one = text.starts_with('[') && text.contains('%');
+    is_one.then_some(
+        "link-local addresses need an interface, and members cannot tell each other theirs; give a global or unique-local \
+         (fd00::/8) address",
+    )
+}
+
 /// The `HOST:PORT` of a peer; the error says what is wrong with it.
 pub fn peer(text: &str) -> Result<Peer, String> {
+    if let Some(why) = with_interface(text) {
+        return Err(format!("{text}: {why}"));
+    }
     if let Ok(addr) = text.parse::<SocketAddr>() {
         return match addr.port() {
             0 => Err(format!("{text}: a peer needs a port, it cannot be 0")),
@@ -103,6 +118,15 @@ mod tests {
             "http://web:80",
         ] {
             assert!(peer(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_address_with_its_interface_is_refused_with_the_reason() {
+        for text in ["[fe80::1%eth0]:9638", "[fe80::1%2]:9638"] {
+            assert!(peer(text).unwrap_err().contains("link-local"));
+            let error = socket("--listen", text).unwrap_err();
+            assert!(format!("{error:?}").contains("link-local"));
         }
     }
 

@@ -19,6 +19,7 @@ use crate::output::{count, rumor, short_id, who};
 use crate::quiet::{Solitude, Throttle};
 use crate::ring_key::KeyFiles;
 use crate::seeds::{self, Seeds};
+use crate::sys_info;
 use crate::view::{Counts, Rumors, Status};
 
 /// How many changes of members are logged in a second.
@@ -191,6 +192,7 @@ impl Agent {
             ring: node.ring().map(ToString::to_string),
             address: me.member.swim_addr(),
             listening: self.member.local_addr(),
+            seen_at: node.seen_elsewhere(),
             incarnation: me.member.incarnation.get(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_ms: self.started.elapsed().as_millis() as u64,
@@ -254,6 +256,14 @@ impl Agent {
                 let who = self.who(id);
                 self.log_news(format_args!("{who} moved from {from} to {to}"));
             }
+            Event::AddressLearned { ip, .. } => {
+                self.log_news(format_args!("others know this member at {ip}"));
+                sys_info::renew(self);
+            }
+            Event::SeenElsewhere { told, seen, .. } => warn!(
+                "others see this member at {seen}, and it says that it is at {told}: give it the address at which they \
+                 reach it by --advertise, or see to it that {told} leads here, for UDP and TCP"
+            ),
             Event::SeedDue { seed } => self.seeds.due(seed),
             // Each source is told of once, by an event of its own.
             Event::Rejected {
@@ -299,7 +309,12 @@ impl Agent {
                 info!("left");
                 self.left = true;
             }
-            Event::RumorChanged(id) => self.log_rumor(&id),
+            Event::RumorChanged(id) => {
+                self.log_rumor(&id);
+                if id.kind == RumorKind::Service && *id.id == *self.member.node().id().to_string() {
+                    sys_info::renew(self);
+                }
+            }
             Event::RumorCorrected(id) => {
                 if let Some(more) = self.corrected.admit_with_count(Instant::now()) {
                     warn!(

@@ -24,6 +24,7 @@ use crate::logging::{self, Log};
 use crate::output;
 use crate::ring_key::{self, KeyFiles};
 use crate::seeds::Seeds;
+use crate::sys_info;
 use crate::timing;
 
 const SWIM: Token = Token(0);
@@ -46,6 +47,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     descriptors::raise_limit();
     let ended = Program::start(args, &log).and_then(|mut program| {
         program.agent.introduce();
+        sys_info::renew(&mut program.agent);
         program.announce(args)?;
         program.turn_until_left()
     });

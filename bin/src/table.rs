@@ -85,7 +85,11 @@ pub fn members(members: &[MemberRow], status: &Status, colours: bool) -> String 
         "ID", "NAME", "ADDRESS", "HEALTH", "INC", "RTT", "SINCE", "NOTE",
     ]);
     for row in &rows {
-        table.row(cells(row, members, blocked.contains(&row.id)));
+        let mut cells = cells(row, members, blocked.contains(&row.id));
+        if let (true, Some(seen), Some(note)) = (row.is_self, status.seen_at, cells.last_mut()) {
+            *note += &format!(", others see it at {seen}");
+        }
+        table.row(cells);
     }
     let mut text =
         table.render(
@@ -202,7 +206,13 @@ pub fn status(status: &Status, names: &HashMap<String, String>) -> String {
             "ring",
             status.ring.clone().unwrap_or_else(|| "no name".into()),
         ),
-        ("address", status.address.to_string()),
+        (
+            "address",
+            match status.seen_at {
+                Some(seen) => format!("{}, but others see it at {seen}", status.address),
+                None => status.address.to_string(),
+            },
+        ),
         ("listening", status.listening.to_string()),
         ("incarnation", status.incarnation.to_string()),
         ("version", status.version.clone()),
@@ -299,6 +309,7 @@ pub mod tests {
             ring: None,
             address: ([10, 0, 0, 2], 9638).into(),
             listening: ([10, 0, 0, 2], 9638).into(),
+            seen_at: None,
             incarnation: 3,
             version: "1".into(),
             uptime_ms: 0,
@@ -351,6 +362,26 @@ ID        NAME       ADDRESS        HEALTH   INC  RTT     SINCE  NOTE
 2 known: 1 alive, 1 suspect, 0 confirmed, 0 departed; local health 2 (0 best, 8 worst)
 "
         );
+    }
+
+    #[test]
+    fn the_tables_say_where_others_see_it() {
+        let asked = Status {
+            seen_at: Some(([10, 9, 9, 9], 9638).into()),
+            ..status_of(0)
+        };
+        let row = MemberRow {
+            is_self: true,
+            ..row(&"1a".repeat(16), "web", "alive")
+        };
+        let text = members(&[row], &asked, false);
+        assert!(
+            text.contains("this member, others see it at 10.9.9.9:9638\n"),
+            "{text}"
+        );
+        let text = status(&asked, &HashMap::new());
+        let line = "address       10.0.0.2:9638, but others see it at 10.9.9.9:9638\n";
+        assert!(text.contains(line), "{text}");
     }
 
     #[test]

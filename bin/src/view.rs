@@ -133,6 +133,9 @@ pub struct Status {
     pub address: SocketAddr,
     /// Where it listens.
     pub listening: SocketAddr,
+    /// Where others hold it to be, if not at its address.
+    #[serde(default)]
+    pub seen_at: Option<SocketAddr>,
     pub incarnation: u64,
     pub version: String,
     pub uptime_ms: u64,

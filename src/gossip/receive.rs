@@ -149,6 +149,7 @@ mod tests {
 
     fn node() -> Node {
         let config = NodeConfig {
+            advertise: None,
             id: MemberId::from_bytes([1; 16]),
             name: String::new(),
             incarnation: Incarnation::ZERO,

@@ -1,15 +1,14 @@
 //! What a member needs to start: its sockets, its identity, its randomness.
 
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use mio::Registry;
-use mio::net::UdpSocket;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
 use super::rumors::Rumors;
-use super::socket;
+use super::socket::Socket;
 use crate::config::Config;
 use crate::disk::{DataDir, DiskError, StoredIdentity, by_the_clock};
 use crate::member::{Incarnation, MemberId, unreachable_address};
@@ -114,7 +113,7 @@ pub(super) fn check_addresses(config: &Config) -> Result<(), BindError> {
 pub(super) fn both(
     config: &Config,
     registry: &Registry,
-) -> Result<(UdpSocket, SocketAddr, Option<Rumors>), BindError> {
+) -> Result<(Socket, Option<Rumors>), BindError> {
     let listen = |error| BindError::Listen {
         addr: config.listen,
         error,
@@ -126,20 +125,26 @@ pub(super) fn both(
         1
     };
     loop {
-        let socket = socket::bind(config.listen).map_err(listen)?;
-        let local_addr = socket.local_addr().map_err(listen)?;
+        let socket = Socket::bind(config.listen).map_err(listen)?;
         if !config.gossip {
-            return Ok((socket, local_addr, None));
+            return Ok((socket, None));
         }
+        let local_addr = socket.local_addr();
         let port = config.gossip_port.unwrap_or(local_addr.port());
         let addr = SocketAddr::new(local_addr.ip(), port);
         tries -= 1;
         match Rumors::bind(registry, addr, config.ring.as_ref()) {
-            Ok(gossip) => return Ok((socket, local_addr, Some(gossip))),
+            Ok(gossip) => return Ok((socket, Some(gossip))),
             Err(_) if tries > 0 => {}
             Err(error) => return Err(BindError::Gossip { addr, error }),
         }
     }
+}
+
+/// The address that others are told, if datagrams may come from another one.
+fn advertised_ip(config: &Config, local_addr: SocketAddr) -> Option<IpAddr> {
+    let ip = config.advertise?.ip().to_canonical();
+    Some(ip).filter(|ip| *ip != local_addr.ip().to_canonical())
 }
 
 /// The gossip port that others are told: the bound one, unless an address translation has another, which
@@ -212,6 +217,7 @@ pub(super) fn node_config(
         reserved: identity.mark,
         epoch: identity.epoch,
         ip: Some(told.ip().to_canonical()).filter(|ip| !ip.is_unspecified()),
+        advertise: advertised_ip(config, local_addr),
         swim_port,
         gossip_port: told_gossip_port(config, gossip_port, swim_port),
         persistent: config.persistent,

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
-use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::bind::{self, BindError};
@@ -19,8 +18,9 @@ use super::handle::{Command, Handle};
 use super::inbox::{End, Inbox};
 use super::outbox::{self, Outbox, Sent};
 use super::rumors::Rumors;
+use super::socket::Socket;
 use super::wake_timer::{Wait, WakeTimer};
-use super::{snapshot, socket, trace_file};
+use super::{snapshot, trace_file};
 use crate::config::Config;
 use crate::disk::DataDir;
 use crate::error::CommandError;
@@ -47,8 +47,7 @@ pub struct Butterfly {
     epoch: Instant,
     poll: Poll,
     ready: Events,
-    socket: UdpSocket,
-    local_addr: SocketAddr,
+    socket: Socket,
     /// The socket may have more to read.
     readable: bool,
     /// The socket takes datagrams again after it did not; only known while that is watched.
@@ -84,9 +83,10 @@ impl Butterfly {
     pub fn bind(config: Config) -> Result<Self, BindError> {
         bind::check_addresses(&config)?;
         let poll = Poll::new()?;
-        let (mut socket, local_addr, gossip) = bind::both(&config, poll.registry())?;
+        let (mut socket, gossip) = bind::both(&config, poll.registry())?;
+        let local_addr = socket.local_addr();
         poll.registry()
-            .register(&mut socket, UDP, Interest::READABLE)?;
+            .register(&mut socket.udp, UDP, Interest::READABLE)?;
         let (sender, commands) = mpsc::channel();
         let random_seed = bind::random_seed(config.random_seed)?;
         let (data_dir, identity) = bind::identify(&config, &random_seed)?;
@@ -114,7 +114,6 @@ impl Butterfly {
             poll,
             ready: Events::with_capacity(128),
             socket,
-            local_addr,
             readable: true,
             writable: false,
             gossip,
@@ -139,7 +138,7 @@ impl Butterfly {
 impl Butterfly {
     /// The address that it is bound to.
     pub fn local_addr(&self) -> SocketAddr {
-        self.local_addr
+        self.socket.local_addr()
     }
 
     /// The state machine, to look at.
@@ -436,9 +435,11 @@ impl Butterfly {
             return;
         }
         while !self.outbox.is_empty() || self.encode(heard) {
-            let (socket, is_v6) = (&self.socket, self.local_addr.is_ipv6());
-            let send = |datagram: &[u8], to| socket.send_to(datagram, socket::target(to, is_v6));
-            match self.outbox.send(send) {
+            let socket = &self.socket;
+            match self
+                .outbox
+                .send(|datagram, to, at| socket.send(datagram, to, at))
+            {
                 Sent::All => {}
                 Sent::Blocked => return self.watch_writable(true),
                 Sent::Failed(to) => self.node.handle_unreachable(self.clock(), to),
@@ -456,7 +457,12 @@ impl Butterfly {
             return false;
         }
         let now = heard.unwrap_or_else(|| self.clock());
-        self.outbox.fill(|room| self.node.poll_datagram(now, room));
+        let inbox = &self.inbox;
+        // Only an answer was asked for somewhere.
+        let answers = heard.is_some() && self.socket.says_where();
+        let at = |to| if answers { inbox.asked_at(to) } else { None };
+        self.outbox
+            .fill(|room| self.node.poll_datagram(now, room), at);
         !self.outbox.is_empty()
     }
 
@@ -471,7 +477,7 @@ impl Butterfly {
         if let Err(error) = self
             .poll
             .registry()
-            .reregister(&mut self.socket, UDP, interest)
+            .reregister(&mut self.socket.udp, UDP, interest)
         {
             log::error!("cannot watch the UDP socket: {error}");
         }
@@ -543,7 +549,7 @@ impl fmt::Debug for Butterfly {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Butterfly")
             .field("node", &self.node)
-            .field("local_addr", &self.local_addr)
+            .field("local_addr", &self.local_addr())
             .finish_non_exhaustive()
     }
 }

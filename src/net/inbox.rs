@@ -2,10 +2,10 @@
 //! their code and the kernel's in the caches. That saves a fifteenth of what an Ack costs under a flood.
 
 use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 
-use mio::net::UdpSocket;
+use super::socket::Socket;
 
 /// The most that are read before the first of them is answered.
 const BATCH: usize = 16;
@@ -17,9 +17,17 @@ const LARGEST: usize = 1 << 16;
 pub(super) struct Inbox {
     /// They lie there one behind the other; as long as there is room for the largest, there is for one more.
     room: Box<[u8]>,
-    held: Vec<(SocketAddr, Range<usize>)>,
+    held: Vec<Received>,
     /// So many are read in the next row.
     row: usize,
+}
+
+/// A datagram that was read.
+struct Received {
+    from: SocketAddr,
+    /// The address that it was sent to, if this socket listens on all.
+    at: Option<IpAddr>,
+    range: Range<usize>,
 }
 
 /// Why reading ended.
@@ -48,15 +56,16 @@ impl Inbox {
     }
 
     /// Reads a row of up to so many, in place of those it held.
-    pub fn fill(&mut self, socket: &UdpSocket, most: usize) -> End {
+    pub fn fill(&mut self, socket: &Socket, most: usize) -> End {
         self.held.clear();
         let most = most.min(self.row);
         self.row = BATCH.min(2 * self.row);
         let mut used = 0;
         while self.held.len() < most && used + LARGEST <= self.room.len() {
-            match socket.recv_from(&mut self.room[used..][..LARGEST]) {
-                Ok((len, from)) => {
-                    self.held.push((from, used..used + len));
+            match socket.receive(&mut self.room[used..][..LARGEST]) {
+                Ok((len, from, at)) => {
+                    let range = used..used + len;
+                    self.held.push(Received { from, at, range });
                     used += len;
                 }
                 Err(error) => match error.kind() {
@@ -75,8 +84,16 @@ impl Inbox {
 
     /// One of those that were read, in their order, and where it came from.
     pub fn datagram(&mut self, index: usize) -> Option<(SocketAddr, &mut [u8])> {
-        let (from, range) = self.held.get(index)?;
+        let Received { from, range, .. } = self.held.get(index)?;
         Some((*from, self.room.get_mut(range.clone())?))
+    }
+
+    /// At which address the last of those came that this peer sent, if the socket listens on all.
+    pub fn asked_at(&self, peer: SocketAddr) -> Option<IpAddr> {
+        let is_its = |it: &&Received| {
+            it.from.port() == peer.port() && it.from.ip().to_canonical() == peer.ip()
+        };
+        self.held.iter().rev().find(is_its)?.at
     }
 }
 
@@ -85,13 +102,12 @@ mod tests {
     use std::net::UdpSocket as StdSocket;
     use std::time::{Duration, Instant};
 
-    use super::super::socket;
     use super::*;
 
     /// A socket to read from, and two that send to it.
-    fn sockets() -> (UdpSocket, [StdSocket; 2]) {
-        let reader = socket::bind(([127, 0, 0, 1], 0).into()).unwrap();
-        let to = reader.local_addr().unwrap();
+    fn sockets() -> (Socket, [StdSocket; 2]) {
+        let reader = Socket::bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let to = reader.local_addr();
         let senders = [(); 2].map(|()| {
             let sender = StdSocket::bind("127.0.0.1:0").unwrap();
             sender.connect(to).unwrap();

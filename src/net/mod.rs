@@ -16,6 +16,8 @@ mod kept;
 #[cfg(not(feature = "gossip"))]
 mod no_rumors;
 mod outbox;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod packet_info;
 mod pinger;
 #[cfg(feature = "gossip")]
 mod rumors;

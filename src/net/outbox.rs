@@ -1,7 +1,8 @@
 //! Datagrams on their way into the socket: several are encoded, then all of them are sent, each stage in a row.
 
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 
 use crate::node::{SEND_BUFFER, Transmit};
 
@@ -12,9 +13,17 @@ pub(super) const BATCH: usize = 16;
 pub(super) struct Outbox {
     /// They lie there one behind the other.
     room: Box<[u8]>,
-    held: Vec<Transmit>,
+    held: Vec<Encoded>,
     /// The first that was not sent.
     next: usize,
+}
+
+/// A datagram that is to be sent.
+struct Encoded {
+    to: SocketAddr,
+    /// The address of this machine that it goes from; `None`: the system chooses.
+    at: Option<IpAddr>,
+    range: Range<usize>,
 }
 
 /// Why sending ended.
@@ -41,8 +50,13 @@ impl Outbox {
         self.next == self.held.len()
     }
 
-    /// Takes what there is to be sent, until it is full, in place of what it held.
-    pub fn fill(&mut self, mut encode: impl FnMut(&mut [u8]) -> Option<Transmit>) {
+    /// Takes what there is to be sent, until it is full, in place of what it held; `at` says from which address it goes
+    /// to a peer.
+    pub fn fill(
+        &mut self,
+        mut encode: impl FnMut(&mut [u8]) -> Option<Transmit>,
+        at: impl Fn(SocketAddr) -> Option<IpAddr>,
+    ) {
         self.held.clear();
         self.next = 0;
         let mut used = 0;
@@ -51,14 +65,18 @@ impl Outbox {
         {
             let range = used + range.start..used + range.end;
             used = range.end;
-            self.held.push(Transmit { to, range });
+            let at = at(to);
+            self.held.push(Encoded { to, at, range });
         }
     }
 
     /// Sends what it holds, in order.
-    pub fn send(&mut self, send: impl Fn(&[u8], SocketAddr) -> io::Result<usize>) -> Sent {
-        while let Some(Transmit { to, range }) = self.held.get(self.next) {
-            match send(&self.room[range.clone()], *to) {
+    pub fn send(
+        &mut self,
+        send: impl Fn(&[u8], SocketAddr, Option<IpAddr>) -> io::Result<usize>,
+    ) -> Sent {
+        while let Some(Encoded { to, at, range }) = self.held.get(self.next) {
+            match send(&self.room[range.clone()], *to, *at) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Sent::Blocked,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(_) => {
@@ -82,11 +100,17 @@ mod tests {
         ([127, 0, 0, 1], port).into()
     }
 
+    /// Datagrams to odd ports go from the address with that number.
+    fn address_for(peer: SocketAddr) -> Option<IpAddr> {
+        let odd = Some(peer.port()).filter(|port| port % 2 == 1)?;
+        Some([127, 0, 0, odd as u8].into())
+    }
+
     /// An outbox with datagrams to the ports from 1 on, whose bytes are their ports.
     fn holding(count: u16) -> Outbox {
         let mut outbox = Outbox::new();
         let mut ports = 1..=count;
-        outbox.fill(|room| {
+        let encode = |room: &mut [u8]| {
             let port = ports.next()?;
             // Somewhere behind the start, as a plain one is whose envelope is short.
             room[3..5].copy_from_slice(&port.to_be_bytes());
@@ -94,7 +118,8 @@ mod tests {
                 to: peer(port),
                 range: 3..5,
             })
-        });
+        };
+        outbox.fill(encode, address_for);
         outbox
     }
 
@@ -102,9 +127,10 @@ mod tests {
     fn system<'a>(
         sent: &'a RefCell<Vec<u16>>,
         answer: impl Fn(u16) -> io::Result<usize> + 'a,
-    ) -> impl Fn(&[u8], SocketAddr) -> io::Result<usize> + 'a {
-        move |datagram, to| {
+    ) -> impl Fn(&[u8], SocketAddr, Option<IpAddr>) -> io::Result<usize> + 'a {
+        move |datagram, to, at| {
             assert_eq!(datagram, to.port().to_be_bytes());
+            assert_eq!(at, address_for(to));
             answer(to.port()).inspect(|_| sent.borrow_mut().push(to.port()))
         }
     }
@@ -147,17 +173,18 @@ mod tests {
     fn it_holds_a_batch_of_the_largest() {
         let mut outbox = Outbox::new();
         let mut encoded = 0;
-        outbox.fill(|room| {
+        let encode = |room: &mut [u8]| {
             encoded += 1;
             room[..SEND_BUFFER].fill(1);
             Some(Transmit {
                 to: peer(1),
                 range: 0..SEND_BUFFER,
             })
-        });
+        };
+        outbox.fill(encode, |_| None);
         assert_eq!(encoded, BATCH);
         let sent = RefCell::new(0);
-        let count = |datagram: &[u8], _| {
+        let count = |datagram: &[u8], _, _| {
             *sent.borrow_mut() += 1;
             Ok(datagram.len())
         };

@@ -1,6 +1,7 @@
 //! Looking into a node: how large everything in it is, and what stands for its state.
 
 use std::hash::{Hash, Hasher};
+use std::net::SocketAddr;
 
 use super::Node;
 use crate::limits::{MAX_GONE, MAX_QUEUED_EVENTS, MAX_QUEUED_TRACES};
@@ -9,6 +10,12 @@ use crate::ring::Ring;
 use crate::stats::Gauge;
 
 impl Node {
+    /// Where others hold this member to be, if they go on holding it elsewhere than where it was told to say that it is
+    /// (see [`Event::SeenElsewhere`](crate::Event::SeenElsewhere)).
+    pub fn seen_elsewhere(&self) -> Option<SocketAddr> {
+        self.swim.seen_elsewhere(self.env.now)
+    }
+
     /// How large everything is that grows, with its cap (`limits`).
     pub fn sizes(&self) -> impl Iterator<Item = Gauge> {
         let (events, traces) = self.env.journal.queued();

@@ -288,6 +288,7 @@ impl Sim {
             String::new()
         };
         let config = NodeConfig {
+            advertise: None,
             id,
             name,
             incarnation,

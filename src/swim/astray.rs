@@ -2,7 +2,7 @@
 //! two rings must not merge because one now has an address of the other (PROTOCOL.md §2, "Rings have names").
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::Swim;
 use super::incoming::{Incoming, allowances};
@@ -26,15 +26,18 @@ pub(super) struct Home {
     foreigners: BTreeSet<SocketAddr>,
     /// The id that this member had before, for which others may look here.
     former: Option<MemberId>,
+    /// Where this member is reached, if its datagrams may come from elsewhere.
+    advertised: Option<IpAddr>,
 }
 
 impl Home {
-    pub fn new(name: Option<&RingName>) -> Self {
+    pub fn new(name: Option<&RingName>, advertised: Option<IpAddr>) -> Self {
         Home {
             name: name.cloned(),
             hash: name.map_or(0, RingName::hash),
             foreigners: BTreeSet::new(),
             former: None,
+            advertised,
         }
     }
 
@@ -56,6 +59,7 @@ impl Home {
     pub fn extras(&self) -> Extras<'static> {
         Extras {
             ring: self.hash,
+            advertised: self.advertised,
             ..Extras::default()
         }
     }
@@ -68,11 +72,9 @@ impl Home {
     /// The same, with the name.
     fn named_len(&self) -> usize {
         let ring_name = self.name.as_ref().map_or("", RingName::as_str).as_bytes();
-        let ring = self.hash;
         Extras {
-            ring,
             ring_name,
-            ..Extras::default()
+            ..self.extras()
         }
         .len()
     }
@@ -92,21 +94,22 @@ impl Swim {
             _ => None,
         };
         let astray = matches!(message.body, Body::Astray { .. });
-        if self.home.hash == 0 {
+        if self.home.hash == 0 && self.home.advertised.is_none() {
             return Extras {
                 to,
                 astray,
                 ..Extras::default()
             };
         }
-        self.named_extras(message, to, astray)
+        self.own_extras(message, to, astray)
     }
 
-    fn named_extras(&self, message: &Outgoing, to: Option<MemberId>, astray: bool) -> Extras<'_> {
-        // What is to be as short as can be goes to peers that know no extensions.
+    fn own_extras(&self, message: &Outgoing, to: Option<MemberId>, astray: bool) -> Extras<'_> {
+        // What is to be as short as can be goes to peers that know no extensions, and an Ack that is passed on is another's.
         if let Body::BriefAck { .. } | Body::Question { hides: true, .. } = message.body {
             return Extras::default();
         }
+        let is_mine = !matches!(message.body, Body::Forward(_));
         let name = self.home.name.as_ref().map_or("", RingName::as_str);
         let is_first = astray || message.id.is_none();
         Extras {
@@ -114,6 +117,7 @@ impl Swim {
             ring_name: if is_first { name.as_bytes() } else { b"" },
             to,
             astray,
+            advertised: self.home.advertised.filter(|_| is_mine),
         }
     }
 

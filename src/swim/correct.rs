@@ -65,7 +65,7 @@ impl Swim {
             _ => 0,
         };
         if incoming.proved || number != 0 && self.is_cookie(number, incoming.contact()) {
-            let addr = SocketAddr::new(incoming.from.ip(), incoming.sender.gossip_port);
+            let addr = SocketAddr::new(incoming.contact().ip(), incoming.sender.gossip_port);
             return self
                 .notices
                 .push_back(Notice::Exiled(incoming.sender.id, addr));
@@ -110,7 +110,7 @@ impl Swim {
         let Some(row) = self
             .table
             .get(key)
-            .filter(|row| self.table.is_at(row, incoming.from))
+            .filter(|row| self.is_home(incoming, row))
         else {
             return;
         };

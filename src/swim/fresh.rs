@@ -120,7 +120,7 @@ impl Swim {
         incoming.fresh = true;
         incoming.proved = incoming
             .row
-            .is_some_and(|key| self.is_proved_at(key, incoming.from));
+            .is_some_and(|key| self.is_proved_home(incoming, key));
         if incoming.proved {
             (incoming.allowance, incoming.on_the_wire) = (usize::MAX, usize::MAX);
         }

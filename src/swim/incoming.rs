@@ -13,6 +13,12 @@ use crate::wire::{MemberRecord, Serial, feature};
 pub(super) struct Incoming<'a> {
     pub from: SocketAddr,
     pub sender: &'a MemberRecord<'a>,
+    /// Where the sender is taken to be: at its datagram's source, but for the port, or where it says that it is reached.
+    pub place: SocketAddr,
+    /// Where it says that it is reached, if that is not where its datagrams come from.
+    pub advertised: Option<SocketAddr>,
+    /// Where a question to it goes.
+    pub ask_at: SocketAddr,
     /// The sender only looks.
     pub observer: bool,
     /// The sender's row, if it is known.
@@ -27,6 +33,8 @@ pub(super) struct Incoming<'a> {
     pub word: Word,
     /// It brings the number of a question that only its address was told.
     pub answers: bool,
+    /// That question went to its datagram's source, though the sender is held to be where it says that it is reached.
+    pub answers_at_source: bool,
     /// It brings the number of a question or of the probe under way.
     pub answers_probe: bool,
     /// Bytes of the datagram.
@@ -46,9 +54,9 @@ pub(super) struct Incoming<'a> {
 }
 
 impl Incoming<'_> {
-    /// Where the sender says it is: at its datagram's source, but for the port.
+    /// Where the sender is taken to be.
     pub fn contact(&self) -> SocketAddr {
-        SocketAddr::new(self.from.ip(), self.sender.swim_port)
+        self.place
     }
 
     /// Takes up to `bytes` from the allowance; 0: there is nothing left worth sending.
@@ -95,9 +103,13 @@ impl Incoming<'_> {
             ip if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
             ip => ip,
         };
+        let place = SocketAddr::new(ip, sender.swim_port);
         Incoming {
             from: SocketAddr::new(ip, from.port()),
             sender,
+            place,
+            advertised: None,
+            ask_at: place,
             observer: false,
             row: None,
             fresh: true,
@@ -105,6 +117,7 @@ impl Incoming<'_> {
             proved: false,
             word: Word::Nothing,
             answers: false,
+            answers_at_source: false,
             answers_probe: false,
             bytes,
             // As a stranger's datagram: so that a claimed death can be put on trial.
@@ -130,21 +143,26 @@ impl Swim {
     ) -> Incoming<'a> {
         let row = self.table.find(&sender.id);
         let proved = row.is_some_and(|key| self.is_proved_at(key, from));
+        let place = SocketAddr::new(from.ip(), sender.swim_port);
         let (allowance, on_the_wire) = if proved {
             (usize::MAX, usize::MAX)
         } else {
             allowances(bytes)
         };
-        Incoming {
+        let mut incoming = Incoming {
             from,
             sender,
+            place,
+            advertised: None,
+            ask_at: place,
             observer: is_observer(sender),
             row,
             fresh: true,
             serial: None,
             proved,
-            word: self.word_of(row, from, sender.features),
+            word: Word::Nothing,
             answers: false,
+            answers_at_source: false,
             answers_probe: false,
             bytes,
             allowance,
@@ -153,7 +171,9 @@ impl Swim {
             overhead,
             left: Vec::new(),
             waits: false,
-        }
+        };
+        incoming.word = self.word_of(&incoming);
+        incoming
     }
 }
 

@@ -12,10 +12,11 @@ use crate::stats::Gauge;
 
 impl Swim {
     /// Everything that grows, with its cap.
-    pub fn sizes(&self) -> [Gauge; 19] {
+    pub fn sizes(&self) -> [Gauge; 20] {
         [
             Gauge::new("members", self.table.len(), MAX_MEMBERS),
             Gauge::new("ipv6_addresses", self.table.ipv6_addresses(), MAX_MEMBERS),
+            Gauge::new("advertisers", self.advertisers.len(), MAX_MEMBERS),
             Gauge::new("replay_windows", self.replay.len(), MAX_MEMBERS),
             Gauge::new(
                 "first_contacts",
@@ -73,6 +74,8 @@ impl Swim {
         (self.stored, self.raise_due, self.last_heard).hash(hasher);
         (self.filler, self.notices.len()).hash(hasher);
         self.unproved.hash(hasher);
+        self.advertisers.hash(hasher);
+        self.whereabouts.hash(hasher);
         self.echoes.hash_state(hasher);
         self.replay.hash_state(hasher);
         self.turn().hash(hasher);
@@ -137,7 +140,7 @@ mod tests {
     #[test]
     fn what_changes_shows_in_what_stands_for_the_state() {
         type Change = (&'static str, fn(&mut Swim));
-        let changes: [Change; 27] = [
+        let changes: [Change; 28] = [
             ("no probe", |swim| swim.probe = None),
             ("news was told", |swim| {
                 let other = swim.table.find(&OTHER).unwrap();
@@ -158,6 +161,9 @@ mod tests {
             ("and by it", |swim| swim.told.push_back((Time::ZERO, OTHER))),
             ("a member came back", |swim| {
                 swim.came_back(Time::ZERO, OTHER)
+            }),
+            ("it answered at its source", |swim| {
+                swim.advertisers.note_source(1, ([10, 0, 0, 3], 1).into());
             }),
             ("it leaves", |swim| swim.leave = Leave::Telling),
             ("a last word was asked for", |swim| swim.last_words += 1),

@@ -21,8 +21,10 @@
 //! | `news` | which records are news, the least told first |
 //! | `probe` | the probe cycle |
 //! | `suspicion` | who is suspected by whom, and until when |
+//! | `whereabouts` | where others hold this very member to be |
 //! | `witness` | probing suspects out of turn |
 //! | `verdict` | checking the claim that a living member is dead |
+//! | `advertised` | members that are reached elsewhere than where their datagrams come from |
 //! | `comeback` | whether the dead that say they live do |
 //! | `graves` | what becomes of the dead, and asking them if they are back |
 //! | `seeds` | addresses asked for ever |
@@ -37,6 +39,7 @@
 //! | `local_health` | how far this member may trust itself |
 //! | `inspect` | how large everything is, and what stands for the state |
 
+mod advertised;
 mod astray;
 mod comeback;
 mod correct;
@@ -69,6 +72,7 @@ mod table;
 mod transfer;
 mod unproved;
 mod verdict;
+mod whereabouts;
 mod witness;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -163,6 +167,7 @@ pub(crate) struct Swim {
     myself: Option<send::Myself>,
     meter: Meter,
     unproved: unproved::Unproved,
+    advertisers: advertised::Advertisers,
     /// The ring that it belongs to.
     home: astray::Home,
     echoes: Echoes,
@@ -177,6 +182,7 @@ pub(crate) struct Swim {
     addressed: bool,
     /// Whether that address was given, so that nobody else's view of it counts.
     advertised: bool,
+    whereabouts: whereabouts::Whereabouts,
     /// No ProbePing raises the own incarnation before then.
     next_probe_ping: crate::time::Time,
     /// The mark that is on disk, or is to be: incarnations up to it are reserved.
@@ -210,7 +216,8 @@ pub(crate) struct Swim {
 impl Swim {
     pub fn new(config: &NodeConfig, env: &mut Env) -> Self {
         let timing = config.timing.clone();
-        let ip = config.ip.map(|ip| ip.to_canonical());
+        let advertised = usable(config.advertise);
+        let ip = advertised.or(usable(config.ip));
         let unspecified = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
         let me = Member {
             id: config.id,
@@ -252,7 +259,8 @@ impl Swim {
             myself: None,
             meter: Meter::new(&mut env.rng),
             unproved: unproved::Unproved::new(env.now),
-            home: astray::Home::new(config.ring.as_ref()),
+            advertisers: advertised::Advertisers::default(),
+            home: astray::Home::new(config.ring.as_ref(), advertised),
             echoes: Echoes::new(&mut env.rng),
             replay: replay::Replay::new(config.epoch),
             sealed: !config.ring_keys.is_empty(),
@@ -261,6 +269,7 @@ impl Swim {
             leave: leave::Leave::Not,
             addressed: ip.is_some(),
             advertised: ip.is_some(),
+            whereabouts: whereabouts::Whereabouts::default(),
             next_probe_ping: env.now,
             reserved: config.reserved,
             stored: config.reserved,
@@ -454,6 +463,7 @@ impl Swim {
         self.end_side(env, key);
         self.cool(key);
         self.table.remove(key);
+        self.advertisers.forget(key);
         self.replay.forget(key);
         // It may come back as it was.
         self.echoes.clear();
@@ -567,6 +577,12 @@ impl Swim {
     pub fn poll_reserve(&mut self) -> Option<Incarnation> {
         std::mem::take(&mut self.reserve_due).then_some(self.reserved)
     }
+}
+
+/// An address that is told others, if they can reach a host there.
+fn usable(ip: Option<IpAddr>) -> Option<IpAddr> {
+    let ip = ip.map(|ip| ip.to_canonical());
+    ip.filter(|ip| records::is_somewhere(*ip))
 }
 
 /// The longest start of a text that has no more bytes than this.

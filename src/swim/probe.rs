@@ -435,6 +435,8 @@ impl Swim {
             }
             self.change(env, key, suspect, Cause::ProbeFailed, true);
         }
+        self.advertisers.fell_silent(key);
+        self.ask_silent_at_source(key);
         if held.health <= Health::Suspect {
             let me = self.id();
             self.accuse(env, key, me);

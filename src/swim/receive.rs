@@ -72,6 +72,9 @@ impl Swim {
         env.journal
             .received(env.wall, kind, peer, || listed(&swim.memberships));
         let mut incoming = self.identify(from, bytes, overhead, swim.message.from());
+        if let Some(ip) = swim.extras.advertised {
+            self.note_advertised(env, &mut incoming, ip);
+        }
         // A copy of this ring under another name has the same ids.
         if incoming.sender.id == self.id() && !self.is_foreign(&incoming, &swim.extras) {
             return self.own_id_heard(env, from, serial.copied(), swim);
@@ -199,7 +202,7 @@ impl Swim {
         memberships: Memberships<'_>,
     ) {
         let observer = incoming.observer;
-        let asks = !incoming.proved && self.is_to_be_asked(incoming);
+        let asks = self.chooses_to_ask(env, incoming);
         let compares = digest != 0 && digest != self.table.digest();
         // The allowance is for one: to ask back, or to tell a sender what it has to outdo first.
         if (asks || digest != 0 && !observer) && !self.is_outdone(incoming) {
@@ -220,7 +223,7 @@ impl Swim {
         }
         if incoming.fresh {
             self.apply(env, incoming, memberships, true);
-            let ip = incoming.from.ip();
+            let ip = incoming.contact().ip();
             self.take_in(env, incoming, ip, true);
         }
         if asks {
@@ -263,7 +266,7 @@ impl Swim {
     }
 
     /// Whether the sender has to hear what is held of it first: it forgot its past, or has to refute what is said.
-    fn is_outdone(&self, incoming: &Incoming<'_>) -> bool {
+    pub(super) fn is_outdone(&self, incoming: &Incoming<'_>) -> bool {
         let held = incoming.row.and_then(|key| self.table.get(key));
         held.map(Row::state).is_some_and(|held| {
             let said = incoming.sender.incarnation;
@@ -291,9 +294,9 @@ impl Swim {
         let was_forwarded = forward_to.is_some() && !copied;
         // A relay filled in where the acker is; straight from it, the source says so.
         let relayed = incoming.sender.address.filter(|_| was_forwarded);
-        let ip = relayed.unwrap_or(incoming.from.ip());
         let straight = !was_forwarded && number != 0;
-        incoming.answers = straight && self.is_cookie(number, incoming.contact());
+        incoming.answers = straight && self.answers_question(incoming, number);
+        let ip = relayed.unwrap_or(incoming.contact().ip());
         if !self.is_fresh_ack(incoming, was_forwarded, number) {
             self.on_stale_ack(env, incoming, was_forwarded, number);
             return false;
@@ -319,7 +322,7 @@ impl Swim {
             // Then what it says counts.
             self.take_in(env, incoming, ip, true);
             self.prove(env, incoming, Swim::wanted_table(number));
-            incoming.word = self.word_of(incoming.row, incoming.from, incoming.sender.features);
+            incoming.word = self.word_of(incoming);
         }
         self.apply(env, incoming, memberships, !table);
         if newly {
@@ -337,7 +340,10 @@ impl Swim {
             let asked_for = incoming.serial.is_some() && incoming.answers;
             let wants_table = asked_for && Swim::wanted_table(number);
             self.prove(env, incoming, wants_table);
-        } else if !was_forwarded {
+        }
+        if !was_forwarded
+            && (incoming.advertised.is_some() || !straight || !ours && !incoming.answers)
+        {
             self.ask_sender_of_ack(env, incoming);
         }
         !was_forwarded
@@ -359,10 +365,7 @@ impl Swim {
         let Some(row) = incoming.row.and_then(|key| self.table.get(key)) else {
             return;
         };
-        if !row.has(flag::OURS)
-            || row.health > Health::Suspect
-            || !self.table.is_at(row, incoming.from)
-        {
+        if !row.has(flag::OURS) || row.health > Health::Suspect || !self.is_home(incoming, row) {
             return;
         }
         let (id, proved) = (row.id, row.has(flag::PROVED));
@@ -391,6 +394,11 @@ impl Swim {
         if !self.table.is_at(row, incoming.contact()) {
             return;
         }
+        if incoming.answers_at_source {
+            // That is where its datagrams come from, and not where it is.
+            return self.advertisers.note_source(key, incoming.from);
+        }
+        self.advertisers.answered(key);
         let waiting = row.has(flag::WANTS_TABLE) || wants_table;
         if let Some(row) = self.table.get_mut(key) {
             row.set(flag::PROVED, true);
@@ -403,7 +411,7 @@ impl Swim {
 
     fn on_ping_req(&mut self, incoming: &mut Incoming<'_>, target: &MemberRecord<'_>, number: u64) {
         let asker = MemberRecord {
-            address: Some(incoming.from.ip()),
+            address: Some(incoming.contact().ip()),
             ..incoming.sender.contact()
         };
         if target.id == self.id() {
@@ -450,14 +458,14 @@ impl Swim {
                 next => self.refute(env, next, Health::Confirmed, incoming.proved),
             }
         }
-        let asks = !incoming.proved && self.is_to_be_asked(incoming);
+        let asks = self.chooses_to_ask(env, incoming);
         if asks && !self.is_outdone(incoming) {
             self.reserve_question(incoming, None, 0, false);
         }
         let limit = incoming.spend(ORDINARY_DATAGRAM);
         self.answer(incoming, limit, None, 0, true);
         if incoming.fresh {
-            let ip = incoming.from.ip();
+            let ip = incoming.contact().ip();
             self.take_in(env, incoming, ip, true);
         }
         if asks {
@@ -480,7 +488,7 @@ impl Swim {
             && let Some(row) = self.table.get(key)
         {
             let state = row.state();
-            ages = self.table.is_at(row, incoming.from);
+            ages = self.is_home(incoming, row);
             let same = ages
                 && state.health == Health::Alive
                 && state.incarnation == incoming.sender.incarnation;

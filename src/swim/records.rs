@@ -255,6 +255,7 @@ impl Swim {
         if moved {
             self.table
                 .set_contact(key, ip, sender.swim_port, sender.gossip_port);
+            self.advertisers.forget(key);
         }
         if before != to {
             let from = before;
@@ -282,16 +283,14 @@ impl Swim {
         record: &MembershipRecord<'_>,
         heard: State,
     ) -> Worth {
-        if let Some(ip) = record.member.address {
-            self.learn_own_address(ip, incoming.proved);
-        }
+        self.hear_where_it_is(env, incoming, record);
         let mine = self.me();
         let own = merge::merge_own(mine.incarnation, self.is_leaving(), heard);
         if own == Own::Keep {
-            // Until the own address changes, if others may change it.
-            let told_before = record.member.address == Some(self.table.ip_of(mine));
-            let settled = self.advertised || self.addressed && told_before;
-            return if settled && heard.health == Health::Alive {
+            // That others hold it elsewhere is heard each time.
+            let at_home = record.member.address == Some(self.table.ip_of(mine))
+                && record.member.swim_port == mine.swim_port;
+            return if self.addressed && at_home && heard.health == Health::Alive {
                 Worth::Nothing
             } else {
                 Worth::Something
@@ -342,21 +341,6 @@ impl Swim {
                 incarnation,
             },
         );
-    }
-
-    /// Others know this member at this address.
-    fn learn_own_address(&mut self, ip: IpAddr, trusted: bool) {
-        if self.advertised || (self.addressed && !trusted) {
-            return;
-        }
-        self.addressed = true;
-        let (key, me) = (self.table.me(), self.me());
-        if self.table.ip_of(me) == ip {
-            return;
-        }
-        let (swim_port, gossip_port) = (me.swim_port, me.gossip_port);
-        self.table.set_contact(key, ip, swim_port, gossip_port);
-        self.echoes.clear();
     }
 }
 

@@ -257,7 +257,7 @@ impl Swim {
             return;
         }
         let row = incoming.row.and_then(|key| self.table.get(key));
-        if let Some(row) = row.filter(|row| self.table.is_at(row, incoming.from)) {
+        if let Some(row) = row.filter(|row| self.is_home(incoming, row)) {
             let (id, same) = (row.id, rumors == self.rumors);
             self.notices.push_back(Notice::Running { id, same });
         }

@@ -522,7 +522,7 @@ impl Swim {
             return;
         }
         let from = MemberRecord {
-            address: Some(incoming.from.ip()),
+            address: Some(incoming.contact().ip()),
             ..*incoming.sender
         };
         let forward = Forward {

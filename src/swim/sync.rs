@@ -143,5 +143,6 @@ impl Swim {
             ORDINARY_DATAGRAM,
             digest,
         );
+        self.ask_silent_at_source(key);
     }
 }

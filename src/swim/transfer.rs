@@ -33,13 +33,12 @@ impl Swim {
     /// The sender knows another set of living members. It is told the table, once it has proved its
     /// address: nobody can have it sent to somebody else.
     pub(super) fn wants_table(&mut self, env: &mut Env, incoming: &mut Incoming<'_>) {
-        let (id, to) = (incoming.sender.id, incoming.from);
+        let id = incoming.sender.id;
         let key = incoming.row;
         // What counts here is a fresher record of it at another address: it has yet to outdo that.
         let elsewhere = |key| {
-            self.table
-                .member(key)
-                .is_none_or(|member| member.swim_addr() != to)
+            let row = self.table.get(key);
+            row.is_none_or(|row| !self.is_home(incoming, row))
         };
         if key.is_none_or(elsewhere) {
             return;

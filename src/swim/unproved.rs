@@ -66,6 +66,12 @@ struct Spoken {
     asked: bool,
 }
 
+/// What a peer said that does not vouch is no reason to believe the next that does.
+const APART: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// A member that says of itself where it is reached is counted apart from those of whom others speak.
+const ADVERTISED: u64 = 0xc2b2_ae3d_27d4_eb4f;
+
 #[derive(Hash)]
 pub(super) struct Unproved {
     /// By a number for the member and its address.
@@ -127,8 +133,6 @@ impl Unproved {
 
     /// A peer that does not vouch speaks of a member. Whether to ask is decided once in a turn.
     fn mention(&mut self, member: u64, by: u64, lucky: bool) -> Belief {
-        /// What was said by such a peer is no reason to believe the next who vouches.
-        const APART: u64 = 0x9e37_79b9_7f4a_7c15;
         let member = member ^ APART;
         if self.spoken.contains_key(&member) {
             return Belief::Ignore;
@@ -146,6 +150,12 @@ impl Unproved {
             self.asked.insert(by, asked + 1);
         }
         may
+    }
+
+    /// A member says that it is reached somewhere else than where its datagrams come from: whether to ask there, once in
+    /// a turn.
+    fn advertise(&mut self, member: u64, by: u64) -> bool {
+        self.mention(member ^ ADVERTISED, by, true) == Belief::Ask
     }
 
     /// The member is known to be there.
@@ -236,6 +246,21 @@ impl Swim {
     pub(super) fn is_there(&mut self, id: &MemberId, addr: SocketAddr) {
         let member = self.place_of(id, addr);
         self.unproved.settle(member);
+        self.unproved.settle(member ^ APART ^ ADVERTISED);
+    }
+
+    /// Whether to ask the sender where it says that it is reached: once in a turn, and no more on the word of one address
+    /// than of others of whom it speaks.
+    pub(super) fn may_ask_advertiser(
+        &mut self,
+        env: &Env,
+        incoming: &Incoming<'_>,
+        there: SocketAddr,
+    ) -> bool {
+        self.unproved.forget(env.now, self.timing.period);
+        let member = self.place_of(&incoming.sender.id, there);
+        let by = self.informant(incoming.from);
+        self.unproved.advertise(member, by)
     }
 
     /// A number for a member at an address.
@@ -249,7 +274,7 @@ impl Swim {
 
     /// A number for whoever sends from there: an IPv4 address or an IPv6 network, as whoever has one may have many
     /// ids; on loopback, where all members have the same address, the port too.
-    fn informant(&self, addr: SocketAddr) -> u64 {
+    pub(super) fn informant(&self, addr: SocketAddr) -> u64 {
         let mut place = [0; 18];
         place[..16].copy_from_slice(&mapped(addr.ip()));
         if addr.ip().is_loopback() {
@@ -320,7 +345,7 @@ impl Swim {
     /// Asks the sender whether it is where its message says it is, out of what was put aside for that.
     pub(super) fn ask_sender(&mut self, incoming: &Incoming<'_>, wants_table: bool) {
         if incoming.reserved > 0 {
-            let (to, id) = (incoming.contact(), Some(incoming.sender.id));
+            let (to, id) = (incoming.ask_at, Some(incoming.sender.id));
             let hides = hides_number(incoming.sender);
             self.question(to, id, incoming.reserved, wants_table, hides);
         }
@@ -328,7 +353,7 @@ impl Swim {
 
     /// The same for a message that gets no answer beside it.
     pub(super) fn ask_sender_of_ack(&mut self, env: &mut Env, incoming: &mut Incoming<'_>) {
-        if self.is_to_be_asked(incoming) && self.may_provoke(env, incoming) {
+        if self.chooses_to_ask(env, incoming) && self.may_provoke(env, incoming) {
             let question = incoming.overhead + self.question_len(incoming, false);
             incoming.reserved = incoming.spend_all(question);
             self.ask_sender(incoming, false);
@@ -338,7 +363,7 @@ impl Swim {
     /// Bytes of a question to the sender, envelope aside.
     pub(super) fn question_len(&self, incoming: &Incoming<'_>, wants_table: bool) -> usize {
         let hides = hides_number(incoming.sender);
-        let number = self.question_number(incoming.contact(), wants_table);
+        let number = self.question_number(incoming.ask_at, wants_table);
         let question = self.question_message(number, wants_table, hides);
         if hides {
             brief_len(&question)
@@ -411,11 +436,11 @@ impl Swim {
     }
 
     /// What the sender's word is worth about members that are not known.
-    pub(super) fn word_of(&self, row: Option<RowKey>, from: SocketAddr, features: u32) -> Word {
-        let row = row.and_then(|key| self.table.get(key));
-        match row.filter(|row| row.health <= Health::Suspect && self.table.is_at(row, from)) {
+    pub(super) fn word_of(&self, incoming: &Incoming<'_>) -> Word {
+        let row = incoming.row.and_then(|key| self.table.get(key));
+        match row.filter(|row| row.health <= Health::Suspect && self.is_home(incoming, row)) {
             None => Word::Nothing,
-            Some(_) if features & feature::VOUCHES != 0 => Word::Vouch,
+            Some(_) if incoming.sender.features & feature::VOUCHES != 0 => Word::Vouch,
             Some(_) => Word::Hearsay,
         }
     }

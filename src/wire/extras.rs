@@ -1,5 +1,7 @@
 //! What may stand at the end of a SWIM message, behind its memberships: extensions that are about the whole message.
 
+use std::net::IpAddr;
+
 use super::field::Value;
 use crate::error::Reject;
 use crate::limits::MAX_RING_NAME;
@@ -10,12 +12,14 @@ const RING: [u8; 3] = [0xfa, 0x06, 4];
 const RING_NAME: [u8; 2] = [0x82, 0x07];
 const TO: [u8; 3] = [0x8a, 0x07, 16];
 const ASTRAY: [u8; 3] = [0x90, 0x07, 1];
+const ADVERTISED: [u8; 2] = [0xc2, 0x07];
 
 /// Their numbers.
 const RING_NUMBER: u32 = 111;
 const RING_NAME_NUMBER: u32 = 112;
 const TO_NUMBER: u32 = 113;
 const ASTRAY_NUMBER: u32 = 114;
+const ADVERTISED_NUMBER: u32 = 120;
 
 /// Extensions of a whole message; mostly there are none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,6 +32,8 @@ pub struct Extras<'a> {
     pub to: Option<MemberId>,
     /// It answers a message that was meant for another member, or came from another ring.
     pub astray: bool,
+    /// The sender is reached at this address, and its `swim_port`, though its datagrams may come from another one.
+    pub advertised: Option<IpAddr>,
 }
 
 impl<'a> Extras<'a> {
@@ -50,25 +56,26 @@ impl<'a> Extras<'a> {
                 self.to = Some(MemberId::from_bytes(id));
             }
             (ASTRAY_NUMBER, Value::Varint(number)) => self.astray = number != 0,
+            (ADVERTISED_NUMBER, Value::Bytes(ip)) => {
+                self.advertised = Some(ip_of(ip).ok_or(Reject::Malformed)?);
+            }
             _ => {}
         }
         Ok(())
     }
 
-    /// The ring's hash, if that is what these bytes begin with, and what follows.
+    /// The ring's hash and the advertised address, as far as these bytes begin with them, and what follows.
     #[inline]
-    pub(super) fn lone_ring(bytes: &'a [u8]) -> (Self, &'a [u8]) {
-        let hash = bytes
-            .strip_prefix(&RING)
-            .and_then(|rest| rest.split_first_chunk());
-        let Some((hash, rest)) = hash else {
-            return (Extras::default(), bytes);
-        };
-        let ring = u32::from_le_bytes(*hash);
-        let extras = Extras {
-            ring,
-            ..Extras::default()
-        };
+    pub(super) fn usual(bytes: &'a [u8]) -> (Self, &'a [u8]) {
+        let (mut extras, mut rest) = (Extras::default(), bytes);
+        if let Some((hash, behind)) = rest.strip_prefix(&RING).and_then(<[u8]>::split_first_chunk) {
+            (extras.ring, rest) = (u32::from_le_bytes(*hash), behind);
+        }
+        if let Some(field) = rest.strip_prefix(&ADVERTISED)
+            && let Some((ip, behind)) = lone_ip(field)
+        {
+            (extras.advertised, rest) = (Some(ip), behind);
+        }
         (extras, rest)
     }
 
@@ -81,7 +88,13 @@ impl<'a> Extras<'a> {
             len => RING_NAME.len() + 1 + len,
         };
         let to = self.to.map_or(0, |_| TO.len() + 16);
-        ring + name + to + if self.astray { ASTRAY.len() } else { 0 }
+        let astray = if self.astray { ASTRAY.len() } else { 0 };
+        let advertised = match self.advertised {
+            None => 0,
+            Some(IpAddr::V4(_)) => ADVERTISED.len() + 1 + 4,
+            Some(IpAddr::V6(_)) => ADVERTISED.len() + 1 + 16,
+        };
+        ring + name + to + astray + advertised
     }
 
     /// Whether there are none.
@@ -92,7 +105,8 @@ impl<'a> Extras<'a> {
     /// Writes them to the beginning of these bytes, which are as many as they take.
     pub fn write(&self, out: &mut [u8]) {
         let (ring, len) = (self.ring.to_le_bytes(), [self.ring_name.len() as u8]);
-        let mut parts: [&[u8]; 8] = [&[]; 8];
+        let (v4, v6);
+        let mut parts: [&[u8]; 11] = [&[]; 11];
         if self.ring != 0 {
             (parts[0], parts[1]) = (&RING, &ring);
         }
@@ -105,11 +119,38 @@ impl<'a> Extras<'a> {
         if self.astray {
             parts[7] = &ASTRAY;
         }
+        match self.advertised {
+            None => {}
+            Some(IpAddr::V4(ip)) => {
+                v4 = ip.octets();
+                (parts[8], parts[9], parts[10]) = (&ADVERTISED, &[4], &v4);
+            }
+            Some(IpAddr::V6(ip)) => {
+                v6 = ip.octets();
+                (parts[8], parts[9], parts[10]) = (&ADVERTISED, &[16], &v6);
+            }
+        }
         let bytes = parts.into_iter().flatten();
         for (place, byte) in out.iter_mut().zip(bytes) {
             *place = *byte;
         }
     }
+}
+
+/// An address in 4 or 16 bytes; an IPv4-mapped one is the IPv4 address that it stands for.
+fn ip_of(bytes: &[u8]) -> Option<IpAddr> {
+    if let Ok(v4) = <[u8; 4]>::try_from(bytes) {
+        return Some(v4.into());
+    }
+    let v6 = <[u8; 16]>::try_from(bytes).ok()?;
+    Some(IpAddr::from(v6).to_canonical())
+}
+
+/// The same with its length before it, and what follows.
+fn lone_ip(field: &[u8]) -> Option<(IpAddr, &[u8])> {
+    let (len, rest) = field.split_first()?;
+    let (ip, rest) = rest.split_at_checked((*len).into())?;
+    Some((ip_of(ip)?, rest))
 }
 
 #[cfg(test)]
@@ -146,12 +187,14 @@ mod tests {
     #[test]
     fn they_come_back_as_they_were_and_as_the_proto_file_says() {
         let to = Some(MemberId::from_bytes([3; 16]));
-        for bits in 0..16 {
+        let addresses = [None, "10.1.2.3".parse().ok(), "fd00::7".parse().ok()];
+        for (bits, advertised) in (0..16).flat_map(|bits| addresses.map(|ip| (bits, ip))) {
             let extras = Extras {
                 ring: if bits & 1 == 0 { 0 } else { 0x0403_0201 },
                 ring_name: if bits & 2 == 0 { b"" } else { b"production" },
                 to: to.filter(|_| bits & 4 != 0),
                 astray: bits & 8 != 0,
+                advertised,
             };
             let mut bytes = ping();
             let end = bytes.len();
@@ -169,6 +212,12 @@ mod tests {
                     .map_or(vec![], |id| id.as_bytes().to_vec())
             );
             assert_eq!(swim.astray(), extras.astray);
+            let octets = match advertised {
+                None => vec![],
+                Some(IpAddr::V4(ip)) => ip.octets().to_vec(),
+                Some(IpAddr::V6(ip)) => ip.octets().to_vec(),
+            };
+            assert_eq!(swim.advertised(), octets);
             assert!(swim.special_fields.unknown_fields().iter().next().is_none());
         }
     }
@@ -179,6 +228,8 @@ mod tests {
             &[0xfa, 0x06, 3, 1, 2, 3][..],
             &[0xfa, 0x06, 0],
             &[0x8a, 0x07, 1, 9],
+            &[0xc2, 0x07, 0],
+            &[0xc2, 0x07, 6, 1, 2, 3, 4, 5, 6],
         ] {
             let bytes = [&ping(), bad].concat();
             assert_eq!(decode(&bytes).unwrap_err(), Reject::Malformed);

@@ -1,5 +1,6 @@
 //! The state machine by itself: bytes and deadlines in, bytes and events out.
 
+mod advertised;
 mod budgets;
 #[cfg(feature = "gossip")]
 mod caps;
@@ -26,3 +27,4 @@ mod suspicion;
 mod unproved;
 #[cfg(feature = "gossip")]
 mod versions;
+mod whereabouts;

@@ -364,7 +364,7 @@ fn what_moved_it_once_moves_it_again() {
     bench.meet(&[peer]);
     bench.prove(&peer, &[]);
     for ip in ["198.51.100.44", "203.0.113.66", "198.51.100.44"] {
-        let own = known_at(&bench, ip, 3);
+        let own = known_at(&bench, ip, bench.me().incarnation);
         for _ in 0..3 {
             bench.feed(&peer, peer.ack(0), &[own]);
             assert_eq!(bench.node.me().member.ip.to_string(), ip);

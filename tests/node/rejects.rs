@@ -174,7 +174,7 @@ fn a_link_local_source_is_refused_as_no_answer_finds_its_way() {
     bench.feed(&newcomer, newcomer.ping(5), &[]);
     assert!(bench.sent().is_empty());
     assert_eq!(bench.health(&newcomer), None);
-    assert_eq!(bench.node.stats().rejected(Reject::BadAddress), 1);
+    assert_eq!(bench.node.stats().rejected(Reject::LinkLocal), 1);
 }
 
 #[test]
