@@ -186,7 +186,7 @@ mod tests {
 
     /// What one member does at its start, as traces.
     fn traces() -> impl Iterator<Item = Trace> {
-        let config = crate::config::NodeConfig::new(MemberId::from_bytes([1; 16]), [0; 32]);
+        let config = crate::config::NodeConfig::new(MemberId::from_bytes([1; 16]), 1, [0; 32]);
         let mut node = Node::new(config, crate::time::Time::ZERO);
         node.set_tracing(true);
         node.note("hello");

@@ -110,7 +110,7 @@ mod tests {
             timers: TimerWheel::new(Time::ZERO),
             journal: Journal::default(),
         };
-        let config = NodeConfig::new(MemberId::from_bytes([1; 16]), [0; 32]);
+        let config = NodeConfig::new(MemberId::from_bytes([1; 16]), 1, [0; 32]);
         let mut swim = Swim::new(&config, &mut env);
         let other = Member {
             id: OTHER,
