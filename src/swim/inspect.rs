@@ -4,15 +4,15 @@ use std::hash::{Hash, Hasher};
 
 use super::Swim;
 use crate::limits::{
-    MAX_BLOCKED, MAX_CORRECTED, MAX_EXILED, MAX_FIRST_CONTACTS, MAX_FOREIGNERS, MAX_MEMBERS,
-    MAX_QUEUED_DATAGRAMS, MAX_RETURNING, MAX_RETURNS, MAX_SEEDS, MAX_SPOKEN_OF, MAX_TRANSFERS,
-    MAX_VERDICTS,
+    MAX_BLOCKED, MAX_CORRECTED, MAX_EXILED, MAX_FIRST_CONTACTS, MAX_FOREIGNERS, MAX_LIFE_CHANGES,
+    MAX_MEMBERS, MAX_QUEUED_DATAGRAMS, MAX_RETURNING, MAX_RETURNS, MAX_SEEDS, MAX_SPOKEN_OF,
+    MAX_TRANSFERS, MAX_VERDICTS,
 };
 use crate::stats::Gauge;
 
 impl Swim {
     /// Everything that grows, with its cap.
-    pub fn sizes(&self) -> [Gauge; 19] {
+    pub fn sizes(&self) -> [Gauge; 20] {
         [
             Gauge::new("members", self.table.len(), MAX_MEMBERS),
             Gauge::new("ipv6_addresses", self.table.ipv6_addresses(), MAX_MEMBERS),
@@ -22,6 +22,7 @@ impl Swim {
                 self.replay.first_contacts(),
                 MAX_FIRST_CONTACTS,
             ),
+            Gauge::new("life_changes", self.lives.changes(), MAX_LIFE_CHANGES),
             Gauge::new("news", self.news.len(), MAX_MEMBERS),
             Gauge::new("suspicions", self.suspicions.len(), MAX_MEMBERS),
             Gauge::new("graves", self.graves.len(), MAX_MEMBERS),
@@ -75,6 +76,7 @@ impl Swim {
         self.unproved.hash(hasher);
         self.echoes.hash_state(hasher);
         self.replay.hash_state(hasher);
+        (&self.lives, self.former_ip).hash(hasher);
         self.turn().hash(hasher);
     }
 }

@@ -12,6 +12,7 @@
 //! | `receive` | what each message does |
 //! | `fresh` | telling what is new from what was recorded, on a sealed ring |
 //! | `replay` | serial numbers of datagrams, and which were heard |
+//! | `lives` | two processes with one id, told from one that started again |
 //! | `own_id` | messages that carry the own id |
 //! | `records` | what the memberships in a message do |
 //! | `unproved` | members that are spoken of and not known: whom to ask, whom to believe |
@@ -46,6 +47,7 @@ mod graves;
 mod incoming;
 mod inspect;
 mod leave;
+mod lives;
 mod local_health;
 pub mod merge;
 mod meter;
@@ -166,6 +168,7 @@ pub(crate) struct Swim {
     home: astray::Home,
     echoes: Echoes,
     replay: replay::Replay,
+    lives: lives::Lives,
     /// The ring has a key.
     sealed: bool,
     /// Periods since the start.
@@ -176,6 +179,8 @@ pub(crate) struct Swim {
     addressed: bool,
     /// Whether that address was given, so that nobody else's view of it counts.
     advertised: bool,
+    /// The one that it had before, as others had it.
+    former_ip: Option<IpAddr>,
     /// No ProbePing raises the own incarnation before then.
     next_probe_ping: crate::time::Time,
     /// The mark that is on disk, or is to be: incarnations up to it are reserved.
@@ -254,12 +259,14 @@ impl Swim {
             home: astray::Home::new(config.ring.as_ref()),
             echoes: Echoes::new(&mut env.rng),
             replay: replay::Replay::new(config.epoch),
+            lives: lives::Lives::new(),
             sealed: !config.ring_keys.is_empty(),
             periods: 0,
             blocked: BTreeSet::new(),
             leave: leave::Leave::Not,
             addressed: ip.is_some(),
             advertised: ip.is_some(),
+            former_ip: None,
             next_probe_ping: env.now,
             reserved: config.reserved,
             stored: config.reserved,
@@ -454,6 +461,7 @@ impl Swim {
         self.cool(key);
         self.table.remove(key);
         self.replay.forget(key);
+        self.lives.forget(key);
         // It may come back as it was.
         self.echoes.clear();
     }

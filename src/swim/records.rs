@@ -283,6 +283,10 @@ impl Swim {
         heard: State,
     ) -> Worth {
         if let Some(ip) = record.member.address {
+            let there = SocketAddr::new(ip, record.member.swim_port);
+            if incoming.proved && !self.table.is_at(self.me(), there) {
+                self.ask_namesake(env, there, self.bare_datagram());
+            }
             self.learn_own_address(ip, incoming.proved);
         }
         let mine = self.me();
@@ -344,6 +348,16 @@ impl Swim {
         );
     }
 
+    /// Where this member is, if another process with its id is there: others may know it at either address.
+    pub(super) fn own_address(&self, there: SocketAddr) -> SocketAddr {
+        let me = self.me();
+        let here = SocketAddr::new(self.table.ip_of(me), me.swim_port);
+        match self.former_ip {
+            Some(ip) if here == there => SocketAddr::new(ip, me.swim_port),
+            _ => here,
+        }
+    }
+
     /// Others know this member at this address.
     fn learn_own_address(&mut self, ip: IpAddr, trusted: bool) {
         if self.advertised || (self.addressed && !trusted) {
@@ -355,6 +369,7 @@ impl Swim {
             return;
         }
         let (swim_port, gossip_port) = (me.swim_port, me.gossip_port);
+        self.former_ip = Some(self.table.ip_of(me));
         self.table.set_contact(key, ip, swim_port, gossip_port);
         self.echoes.clear();
     }

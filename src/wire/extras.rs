@@ -1,6 +1,6 @@
 //! What may stand at the end of a SWIM message, behind its memberships: extensions that are about the whole message.
 
-use super::field::Value;
+use super::field::{Value, Writer};
 use crate::error::Reject;
 use crate::limits::MAX_RING_NAME;
 use crate::member::MemberId;
@@ -10,12 +10,17 @@ const RING: [u8; 3] = [0xfa, 0x06, 4];
 const RING_NAME: [u8; 2] = [0x82, 0x07];
 const TO: [u8; 3] = [0x8a, 0x07, 16];
 const ASTRAY: [u8; 3] = [0x90, 0x07, 1];
+const LIFE: [u8; 2] = [0x9d, 0x07];
 
 /// Their numbers.
 const RING_NUMBER: u32 = 111;
 const RING_NAME_NUMBER: u32 = 112;
 const TO_NUMBER: u32 = 113;
 const ASTRAY_NUMBER: u32 = 114;
+const LIFE_NUMBER: u32 = 115;
+
+/// Bytes of the one that stands in every plain message of ours.
+pub const LIFE_BYTES: usize = LIFE.len() + 4;
 
 /// Extensions of a whole message; mostly there are none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,6 +33,14 @@ pub struct Extras<'a> {
     pub to: Option<MemberId>,
     /// It answers a message that was meant for another member, or came from another ring.
     pub astray: bool,
+    /// Which of its sender's lives it is from; 0: it does not say.
+    pub life: u32,
+}
+
+/// What tells a life of a member from its others, by the epoch in which it began: never 0.
+#[inline]
+pub fn life_of(epoch: u64) -> u32 {
+    (epoch as u32).max(1)
 }
 
 impl<'a> Extras<'a> {
@@ -50,23 +63,20 @@ impl<'a> Extras<'a> {
                 self.to = Some(MemberId::from_bytes(id));
             }
             (ASTRAY_NUMBER, Value::Varint(number)) => self.astray = number != 0,
+            (LIFE_NUMBER, Value::Fixed32(life)) => self.life = life,
             _ => {}
         }
         Ok(())
     }
 
-    /// The ring's hash, if that is what these bytes begin with, and what follows.
+    /// The ring's hash and the life, as far as these bytes begin with them, and what follows.
     #[inline]
-    pub(super) fn lone_ring(bytes: &'a [u8]) -> (Self, &'a [u8]) {
-        let hash = bytes
-            .strip_prefix(&RING)
-            .and_then(|rest| rest.split_first_chunk());
-        let Some((hash, rest)) = hash else {
-            return (Extras::default(), bytes);
-        };
-        let ring = u32::from_le_bytes(*hash);
+    pub(super) fn usual(bytes: &'a [u8]) -> (Self, &'a [u8]) {
+        let (ring, rest) = number_behind(&RING, bytes);
+        let (life, rest) = number_behind(&LIFE, rest);
         let extras = Extras {
             ring,
+            life,
             ..Extras::default()
         };
         (extras, rest)
@@ -81,7 +91,9 @@ impl<'a> Extras<'a> {
             len => RING_NAME.len() + 1 + len,
         };
         let to = self.to.map_or(0, |_| TO.len() + 16);
-        ring + name + to + if self.astray { ASTRAY.len() } else { 0 }
+        let astray = if self.astray { ASTRAY.len() } else { 0 };
+        let life = if self.life == 0 { 0 } else { LIFE_BYTES };
+        ring + name + to + astray + life
     }
 
     /// Whether there are none.
@@ -91,25 +103,39 @@ impl<'a> Extras<'a> {
 
     /// Writes them to the beginning of these bytes, which are as many as they take.
     pub fn write(&self, out: &mut [u8]) {
-        let (ring, len) = (self.ring.to_le_bytes(), [self.ring_name.len() as u8]);
-        let mut parts: [&[u8]; 8] = [&[]; 8];
+        let mut out = Writer::new(out, 0);
         if self.ring != 0 {
-            (parts[0], parts[1]) = (&RING, &ring);
+            out.bytes(&RING);
+            out.bytes(&self.ring.to_le_bytes());
         }
         if !self.ring_name.is_empty() {
-            (parts[2], parts[3], parts[4]) = (&RING_NAME, &len, self.ring_name);
+            out.bytes(&RING_NAME);
+            out.byte(self.ring_name.len() as u8);
+            out.bytes(self.ring_name);
         }
         if let Some(to) = &self.to {
-            (parts[5], parts[6]) = (&TO, to.as_bytes());
+            out.bytes(&TO);
+            out.bytes(to.as_bytes());
         }
         if self.astray {
-            parts[7] = &ASTRAY;
+            out.bytes(&ASTRAY);
         }
-        let bytes = parts.into_iter().flatten();
-        for (place, byte) in out.iter_mut().zip(bytes) {
-            *place = *byte;
+        if self.life != 0 {
+            out.bytes(&LIFE);
+            out.bytes(&self.life.to_le_bytes());
         }
     }
+}
+
+/// The number behind this tag, if that is what these bytes begin with, else 0; and what follows.
+#[inline]
+fn number_behind<'a>(tag: &[u8], bytes: &'a [u8]) -> (u32, &'a [u8]) {
+    let number = bytes
+        .strip_prefix(tag)
+        .and_then(|rest| rest.split_first_chunk());
+    number.map_or((0, bytes), |(number, rest)| {
+        (u32::from_le_bytes(*number), rest)
+    })
 }
 
 #[cfg(test)]
@@ -146,12 +172,13 @@ mod tests {
     #[test]
     fn they_come_back_as_they_were_and_as_the_proto_file_says() {
         let to = Some(MemberId::from_bytes([3; 16]));
-        for bits in 0..16 {
+        for bits in 0..32 {
             let extras = Extras {
                 ring: if bits & 1 == 0 { 0 } else { 0x0403_0201 },
                 ring_name: if bits & 2 == 0 { b"" } else { b"production" },
                 to: to.filter(|_| bits & 4 != 0),
                 astray: bits & 8 != 0,
+                life: if bits & 16 == 0 { 0 } else { 0x89ab_cdef },
             };
             let mut bytes = ping();
             let end = bytes.len();
@@ -159,7 +186,7 @@ mod tests {
             extras.write(&mut bytes[end..]);
             assert_eq!(decode(&bytes).unwrap().extras, extras);
             let usual = decode_usual(&bytes, |_| false).map(|swim| swim.extras);
-            assert_eq!(usual, (bits <= 1).then_some(extras), "{bits}");
+            assert_eq!(usual, (bits & 14 == 0).then_some(extras), "{bits}");
             let swim = proto::swim::Swim::parse_from_bytes(&bytes).unwrap();
             assert_eq!(swim.ring(), &extras.ring.to_le_bytes()[..4 * (bits & 1)]);
             assert_eq!(swim.ring_name().as_bytes(), extras.ring_name);
@@ -169,6 +196,7 @@ mod tests {
                     .map_or(vec![], |id| id.as_bytes().to_vec())
             );
             assert_eq!(swim.astray(), extras.astray);
+            assert_eq!(swim.life(), extras.life);
             assert!(swim.special_fields.unknown_fields().iter().next().is_none());
         }
     }
