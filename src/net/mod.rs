@@ -8,6 +8,8 @@ mod gossip;
 mod handle;
 mod inbox;
 mod injector;
+#[cfg(test)]
+pub(crate) mod logged;
 mod outbox;
 mod pinger;
 mod rumors;
