@@ -213,7 +213,8 @@ fn a_crashed_leader_is_replaced() {
             assert_one_winner_each(&mut sim, members);
         }
         println!("{members} members: another leader at most {worst:.3} s after the crash");
-        assert!(worst < 10.0, "{worst}");
+        // Two periods for the probe, and a suspicion that nobody confirms lasts eight at most.
+        assert!(worst < 12.0, "{worst}");
     }
 }
 

@@ -103,8 +103,8 @@ impl Swim {
             Body::BriefAck { .. } | Body::Question { hides: true, .. } => {
                 return Extras::default();
             }
-            // It is another's.
-            Body::Forward(_) => extras.life = 0,
+            // It is another's; or it has to fit beside an Ack into three times the bytes of a stranger's ping.
+            Body::Forward(_) | Body::Question { .. } => extras.life = 0,
             Body::Astray { .. } => extras.astray = true,
             _ => {}
         }

@@ -235,6 +235,12 @@ impl Swim {
         self.queue_for_namesake(there, limit, body);
     }
 
+    /// Whether it is the number of that question: it came back, as this member has two addresses.
+    pub(super) fn asked_a_namesake(&self, number: u64) -> bool {
+        let asked = self.lives.asked;
+        asked.is_some_and(|(addr, _)| self.is_cookie(number, addr))
+    }
+
     pub(super) fn queue_for_namesake(&mut self, to: SocketAddr, limit: usize, body: Body) {
         self.queue(Outgoing {
             to,

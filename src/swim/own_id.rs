@@ -28,7 +28,10 @@ impl Swim {
         };
         let life = self.life_in(serial.filter(|_| swim.stamp.is_some()), swim.extras.life);
         let mine = life == self.own_life() && !passed_on(message)
-            || number != 0 && (self.is_cookie(number, from) || self.is_probe_number(number));
+            || number != 0
+                && (self.is_cookie(number, from)
+                    || self.is_probe_number(number)
+                    || self.asked_a_namesake(number));
         let is_seed = number != 0 && self.seed_is_myself(env, number);
         if mine || is_seed || self.is_from_my_address(from, message) {
             // All members may be given one list of peers, themselves among them: that is nothing to tell.

@@ -292,9 +292,13 @@ impl Swim {
         let mine = self.me();
         let own = merge::merge_own(mine.incarnation, self.is_leaving(), heard);
         if own == Own::Keep {
-            // Until the own address changes, if others may change it.
-            let told_before = record.member.address == Some(self.table.ip_of(mine));
-            let settled = self.advertised || self.addressed && told_before;
+            // Until the own address changes, if others may change it; and who says that it is elsewhere may be worth more
+            // the next time.
+            let is_here = |ip| {
+                self.table
+                    .is_at(mine, SocketAddr::new(ip, record.member.swim_port))
+            };
+            let settled = self.addressed && record.member.address.is_some_and(is_here);
             return if settled && heard.health == Health::Alive {
                 Worth::Nothing
             } else {

@@ -318,7 +318,7 @@ impl Swim {
         if hides {
             brief_len(&question)
         } else {
-            self.extras_len() + bare_len(&question)
+            self.home.len() + bare_len(&question)
         }
     }
 
