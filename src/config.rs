@@ -314,8 +314,10 @@ pub struct NodeConfig {
     /// [`poll_reserve`](crate::Node::poll_reserve) asks for more, and [`handle_stored`](crate::Node::handle_stored) grants
     /// it. [`Incarnation::MAX`]: there is no disk.
     pub reserved: Incarnation,
-    /// When it starts, in milliseconds since 1970, and later than it ever started before: on a sealed ring, others tell
-    /// by it what it sent in an earlier life. From 1 to 2⁴⁸ − 1.
+    /// When it starts, in milliseconds since 1970, and later than it ever started before, whatever the clock says: keep
+    /// the last one with the incarnation, and take one more if the clock was set back. On a sealed ring, others refuse
+    /// what it sent in an earlier life by it, and so all that it sends with an epoch that is not higher, for up to 32
+    /// periods; on any ring they tell by it two processes with one id from one that started again. From 1 to 2⁴⁸ − 1.
     pub epoch: u64,
     /// The address at which others know it; `None`, or one at which nobody is: it learns it from them.
     pub ip: Option<IpAddr>,
@@ -342,16 +344,15 @@ pub struct NodeConfig {
 
 impl NodeConfig {
     /// A node with this id that takes nothing up from a disk, has no name, no address, no ports and no keys,
-    /// and goes as fast as [`Timing::lan`]. The seed is from the system, but for tests; its first bytes are the epoch,
-    /// so that each life has another.
-    pub fn new(id: MemberId, random_seed: [u8; 32]) -> Self {
-        let [a, b, c, d, e, f, ..] = random_seed;
+    /// and goes as fast as [`Timing::lan`]. The [`epoch`](NodeConfig::epoch) has to ascend from start to start; the seed
+    /// is from the system, but for tests.
+    pub fn new(id: MemberId, epoch: u64, random_seed: [u8; 32]) -> Self {
         NodeConfig {
             id,
             name: String::new(),
             incarnation: Incarnation::ZERO,
             reserved: Incarnation::MAX,
-            epoch: u64::from_be_bytes([0, 0, a, b, c, d, e, f]),
+            epoch,
             ip: None,
             advertise: None,
             swim_port: 0,

@@ -99,10 +99,17 @@ pub enum Event {
         /// Where they hold it to be.
         seen: SocketAddr,
     },
-    /// Another member uses this member's id: both will be refuted and raised for ever until one stops.
+    /// Two processes use one id: each answered after the other had, so neither is the other's restart. They undo each
+    /// other's moves and refutations until one stops. Told once for each two, and at most once in
+    /// [`crate::limits::REJECT_LOG_INTERVAL`]; `stats()` counts all.
+    #[non_exhaustive]
     IdConflict {
-        /// Where the other one sends from.
-        addr: SocketAddr,
+        /// Their id; it may be this member's.
+        id: MemberId,
+        /// Where the one is; if it is this member's id, where this member is, as far as it knows.
+        one: SocketAddr,
+        /// Where the other is.
+        other: SocketAddr,
     },
     /// The loop was late by this much: that time does not count against other members.
     Lagged {

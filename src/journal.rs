@@ -262,12 +262,20 @@ impl Journal {
         }
     }
 
-    /// Somebody else uses this member's id: told once in a while.
-    pub fn id_conflict(&mut self, time: Time, addr: SocketAddr) {
-        if time >= self.next_conflict {
+    /// Two processes use one id: told once in a while. Whether it was.
+    pub fn id_conflict(
+        &mut self,
+        time: Time,
+        id: MemberId,
+        one: SocketAddr,
+        other: SocketAddr,
+    ) -> bool {
+        let opens = time >= self.next_conflict;
+        if opens {
             self.next_conflict = time + REJECT_LOG_INTERVAL;
-            self.event(Event::IdConflict { addr });
+            self.event(Event::IdConflict { id, one, other });
         }
+        opens
     }
 
     /// Something from `from` was dropped: counted always, told in a while.

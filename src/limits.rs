@@ -115,6 +115,9 @@ pub const PROBE_PING_INTERVAL: Duration = Duration::from_secs(1);
 /// The worst score of local health (Lifeguard's S, memberlist's default).
 pub const MAX_LOCAL_HEALTH: u8 = 8;
 
+/// Members of which more than one life answered, as far as that is remembered: then the eldest is forgotten.
+pub const MAX_LIFE_CHANGES: usize = 256;
+
 /// One log line at most in this time for each reason to drop a datagram.
 pub const REJECT_LOG_INTERVAL: Duration = Duration::from_secs(10);
 

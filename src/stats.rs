@@ -133,6 +133,8 @@ pub struct Stats {
     pub rumor_bytes_sent: u64,
     /// Times this member began to compare its rumors with another's.
     pub comparisons: u64,
+    /// Times that two processes with one id were seen: one of them answered after the other had.
+    pub id_conflicts: u64,
     /// Times the loop was late by more than its tolerance.
     pub lags: u64,
     /// Datagrams dropped before they were sent, because too many were waiting.
@@ -213,6 +215,7 @@ impl Stats {
             ("rumors_not_taken", self.rumors_not_taken),
             ("rumor_bytes_sent", self.rumor_bytes_sent),
             ("comparisons", self.comparisons),
+            ("id_conflicts", self.id_conflicts),
             ("lags", self.lags),
             ("datagrams_lost", self.datagrams_lost),
             ("events_lost", self.events_lost),

@@ -46,7 +46,7 @@ fn settled() -> Timing {
 /// A node with this number that knows nobody yet.
 pub fn node(number: u32, keys: &[RingKey], now: Time) -> Node {
     let member = record(number);
-    let mut config = NodeConfig::new(member.id, [number as u8; 32]);
+    let mut config = NodeConfig::new(member.id, EPOCH, [number as u8; 32]);
     config.name = member.name.to_owned();
     config.ip = member.address;
     config.swim_port = member.swim_port;

@@ -291,11 +291,7 @@ impl Agent {
                      is: it has left, and goes on as {id} (an --id has to go, or to be that one, when it starts again)"
                 );
             }
-            Event::IdConflict { addr } => {
-                error!(
-                    "another member, at {addr}, uses the id of this one: stop one of them, or give it another --id"
-                );
-            }
+            Event::IdConflict { id, one, other, .. } => self.log_id_conflict(id, one, other),
             Event::Lagged { by } => {
                 if let Some(more) = self.lagged.admit_with_count(Instant::now()) {
                     warn!(
@@ -358,6 +354,19 @@ impl Agent {
             }
             Event::Expelled => self.expelled = true,
             other => debug!("{other:?}"),
+        }
+    }
+
+    fn log_id_conflict(&self, id: MemberId, one: SocketAddr, other: SocketAddr) {
+        let help = "stop one of them and give it a --data-dir or an --id of its own: a copied data directory has the id \
+                    of the first";
+        if id == self.member.node().id() {
+            error!(
+                "another process, at {other}, uses the id of this member, which is at {one}: {help}"
+            );
+        } else {
+            let who = self.who(id);
+            warn!("two processes use the id of {who}, at {one} and at {other}: {help}");
         }
     }
 
@@ -593,6 +602,7 @@ fn and_more(unreported: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::logged;
 
     #[test]
     fn many_peers_are_told_in_short() {
@@ -601,6 +611,19 @@ mod tests {
         assert_eq!(some_of(["a:1"; 5].into_iter()), ["a:1"; 5].join(", "));
         let text = some_of(["a:1"; 8].into_iter());
         assert!(text.ends_with("a:1 and 3 more"), "{text}");
+    }
+
+    #[test]
+    fn changes_that_were_too_many_are_told_as_a_number() {
+        assert!(logged::by(|| log_more_changes(0)).is_empty());
+        assert_eq!(
+            logged::by(|| log_more_changes(1)),
+            ["WARN … and 1 more change"]
+        );
+        assert_eq!(
+            logged::by(|| log_more_changes(7)),
+            ["WARN … and 7 more changes"]
+        );
     }
 
     #[test]

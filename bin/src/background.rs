@@ -139,6 +139,7 @@ mod tests {
     use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
     use super::*;
+    use crate::logging::lines_lost;
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -158,8 +159,7 @@ mod tests {
 
     fn stalled() -> (Background, Receiver<Vec<u8>>) {
         let (stream, reader) = sync_channel(0);
-        let lost = |count| format!("{count} lost\n");
-        let background = Background::start("test", Stalled(stream), lost).unwrap();
+        let background = Background::start("test", Stalled(stream), lines_lost).unwrap();
         (background, reader)
     }
 
@@ -196,9 +196,14 @@ mod tests {
         let (mut got, mut reported) = (String::new(), 0);
         while reported < lost {
             got += &String::from_utf8(reader.recv_timeout(PATIENCE).unwrap()).unwrap();
-            let counts = got.lines().filter_map(|line| line.strip_suffix(" lost"));
-            reported = counts.map(|count| count.parse::<u64>().unwrap()).sum();
+            let count = |line: &str| {
+                let (_, line) = line.split_once("butterfly: ")?;
+                line.split_once(" log lines")
+                    .map(|(count, _)| count.parse::<u64>().unwrap())
+            };
+            reported = got.lines().filter_map(count).sum();
         }
+        assert!(got.contains(" log lines were lost here, as nobody read the log in time\n"));
         assert_eq!(reported, lost);
         background.hand_over(b"again\n");
         assert_eq!(reader.recv_timeout(PATIENCE).unwrap(), b"again\n");

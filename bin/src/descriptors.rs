@@ -103,7 +103,10 @@ mod tests {
         for part in [
             "RLIMIT_NOFILE",
             "1024",
-            &wanted().to_string(),
+            &format!(
+                "fewer than the {} that all its connections may take",
+                wanted()
+            ),
             "LimitNOFILE",
             "ulimit",
         ] {

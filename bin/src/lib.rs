@@ -15,6 +15,8 @@ pub mod fuzz;
 mod gateway;
 mod gossip;
 mod inject;
+#[cfg(test)]
+mod logged;
 mod logging;
 mod memory;
 mod output;

@@ -19,14 +19,17 @@ pub struct Log {
     background: Background,
 }
 
+/// The line that stands where others are missing.
+pub fn lines_lost(count: u64) -> String {
+    format!("butterfly: {count} log lines were lost here, as nobody read the log in time\n")
+}
+
 /// Starts it: everything from level info on, unless `RUST_LOG` says otherwise.
 ///
 /// # Errors
 /// The system gives no thread.
 pub fn start() -> io::Result<Log> {
-    let background = Background::start("log", io::stderr(), |lost| {
-        format!("butterfly: {lost} log lines were lost here, as nobody read the log in time\n")
-    })?;
+    let background = Background::start("log", io::stderr(), lines_lost)?;
     let mut builder = builder(Env::default());
     // Behind the thread the logger cannot see what standard error is.
     let style = std::env::var("RUST_LOG_STYLE");

@@ -106,7 +106,7 @@ mod tests {
         let waker = Arc::new(Waker::new(poll.registry(), Token(0)).unwrap());
         let mut resolver = Resolver::with(waker, lookup);
         let mut node = Node::new(
-            NodeConfig::new(MemberId::from_bytes([1; 16]), [0; 32]),
+            NodeConfig::new(MemberId::from_bytes([1; 16]), 1, [0; 32]),
             Time::ZERO,
         );
         let mut seed = || node.join_named(Time::ZERO).unwrap();

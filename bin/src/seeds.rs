@@ -142,6 +142,7 @@ fn usable(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::logged;
 
     #[test]
     fn a_member_asks_only_addresses_that_it_reaches() {
@@ -151,7 +152,16 @@ mod tests {
         assert_eq!(usable("x", Ok(vec![v6, v4]), v6), [v6]);
         let all = "[::]:1".parse().unwrap();
         assert_eq!(usable("x", Ok(vec![v6, v4]), all), [v6, v4]);
-        assert!(usable("x", Err(io::Error::other("no")), v4).is_empty());
+        let none = logged::by(|| assert!(usable("x", Ok(vec![v6]), v4).is_empty()));
+        assert_eq!(
+            none,
+            [
+                "WARN peer x: no address of it can be reached from 127.0.0.1:1; it will be tried again"
+            ]
+        );
+        let error = Err(io::Error::other("refused"));
+        let failed = logged::by(|| assert!(usable("x", error, v4).is_empty()));
+        assert_eq!(failed, ["WARN peer x: refused; it will be tried again"]);
     }
 
     #[test]

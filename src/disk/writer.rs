@@ -429,4 +429,23 @@ mod tests {
         );
         assert!(gate.opens(start + WRITE_LOG_INTERVAL));
     }
+
+    #[test]
+    fn a_new_id_that_is_not_stored_is_an_error_that_says_what_follows() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("MEMBER_ID");
+        std::fs::write(&path, "x").unwrap();
+        let new = NewId {
+            // It takes nothing.
+            file: File::open(&path).unwrap(),
+            path: path.clone(),
+            id: MemberId::from_bytes([1; 16]),
+            snapshot: path.clone(),
+            checksum: path,
+        };
+        let lines = crate::net::logged::by(|| new.write());
+        assert_eq!(lines.len(), 1);
+        assert!(lines[0].starts_with("ERROR cannot write 0101"), "{lines:?}");
+        assert!(lines[0].ends_with("; the member takes another new id when it starts again"));
+    }
 }

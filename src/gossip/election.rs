@@ -3,9 +3,12 @@
 //! What is held is one value for each group, and [`merge`] is its join: whatever the order in which members
 //! hear of each other's values, they end with the same one. What a member does of itself is [`next`].
 
+use std::time::Duration;
+
 use crate::limits::MAX_TERM;
 use crate::member::MemberId;
 use crate::rumor::{Election, ElectionStatus};
+use crate::time::Time;
 
 /// The suitability of who leads and has to be elected anew, so that it goes on leading.
 pub(super) const INCUMBENT: u64 = u64::MAX;
@@ -60,13 +63,45 @@ impl Outlook {
 
     /// "A new term is ignored unless it comes from the leader that I know": it is passed on, but has no vote
     /// while that leader lives, until the leader votes in it.
-    fn may_vote(&self, held: &Election) -> bool {
+    pub fn may_vote(&self, held: &Election) -> bool {
         match self.leader {
             Some((leader, Standing::Living)) if leader != self.me => {
                 held.candidate == leader || has_vote(held, leader)
             }
             _ => true,
         }
+    }
+}
+
+/// How long a member leaves its vote to the leader that it knows: that one may wait for its own.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Deference {
+    /// In which term it does, and since when.
+    since: Option<(u64, Time)>,
+}
+
+impl Deference {
+    /// Periods.
+    const MOST: u32 = 8;
+
+    /// If it `waits` for that vote: until when.
+    pub fn until(
+        &mut self,
+        waits: bool,
+        held: &Election,
+        now: Time,
+        period: Duration,
+    ) -> Option<Time> {
+        if !waits || is_finished(held) {
+            self.since = None;
+            return None;
+        }
+        let since = match self.since {
+            Some((term, since)) if term == held.term => since,
+            _ => now,
+        };
+        self.since = Some((held.term, since));
+        Some(since + period * Deference::MOST)
     }
 }
 

@@ -1,10 +1,11 @@
 //! Elections: what a member does when it hears of one, and when members or services change. The rules are in `election`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use super::election::{self, Next, Outlook, Role, Standing};
+use super::Gossip;
+use super::election::{self, Deference, Next, Outlook, Role, Standing};
 use super::store::{Place, Put};
-use super::{Effect, Gossip};
 use crate::env::{Env, Timer};
 use crate::error::{CommandError, Reject};
 use crate::event::Event;
@@ -48,6 +49,7 @@ struct Course {
     next_telling: Time,
     /// It will look at it then.
     due: Option<Time>,
+    deference: Deference,
     /// Since when the candidate is not vouched for, and this member is not of those that would begin a new term.
     orphaned: Option<Time>,
     /// What the disk held, until something is heard.
@@ -70,6 +72,7 @@ impl Course {
             next_restart: Time::ZERO,
             next_telling: Time::ZERO,
             due: None,
+            deference: Deference::default(),
             orphaned: None,
             hint: None,
             no_quorum: false,
@@ -147,6 +150,16 @@ impl Elections {
         std::mem::replace(&mut course.no_quorum, !has_quorum) == has_quorum
     }
 
+    /// Whether an election of this group is followed, and not only since just now.
+    pub fn is_settled(&self, now: Time, period: Duration, group: &ServiceGroup) -> bool {
+        let settled = |it: &Course| it.hint.is_none() && now.since(it.since) >= period;
+        let kinds = [RumorKind::Election, RumorKind::ElectionUpdate];
+        let mut courses = kinds
+            .iter()
+            .filter_map(|kind| self.courses.get(&(*kind, group.clone())));
+        courses.any(settled)
+    }
+
     fn next_due(&mut self, now: Time) -> Option<Key> {
         let (at, _) = self.due.first()?;
         if *at > now {
@@ -211,7 +224,7 @@ impl Gossip {
         }
         let (suitability, leader) = (course.suitability, course.leader);
         let leader = leader.filter(|_| incumbency).map(|(_, leader)| leader);
-        Outlook {
+        let mut outlook = Outlook {
             me: ring.me(),
             role: self.role(ring, group),
             electorate,
@@ -221,7 +234,15 @@ impl Gossip {
             candidate: self.doubt(env, key, held, candidate),
             leader: leader.map(|leader| (leader, self.standing(ring, group, leader))),
             incumbency,
+        };
+        let waits = outlook.role != Role::Outsider && !outlook.may_vote(held);
+        let deference = &mut self.elections.course(env, key).deference;
+        match deference.until(waits, held, env.now, self.timing.period) {
+            Some(over) if env.now >= over => outlook.leader = None,
+            Some(over) => self.elections.look_at(env, key, over),
+            None => {}
         }
+        outlook
     }
 
     /// Who is lost, or unknown, and never was seen alive as what it is, has some time to be.
@@ -565,43 +586,10 @@ impl Gossip {
     }
 }
 
-/// Members and services change.
-impl Gossip {
-    /// A member is new in a group. If the group has no quorum, the newcomer takes the place of a dead member:
-    /// the Confirmed one with the smallest id is given up (PROTOCOL.md §3, "New service member").
-    pub(super) fn joined_group(&mut self, env: &mut Env, ring: &impl Ring, group: &ServiceGroup) {
-        // To a member that is new itself, all are.
-        let settled = [RumorKind::Election, RumorKind::ElectionUpdate].map(|kind| {
-            let course = self.elections.courses.get(&(kind, group.clone()));
-            course.is_some_and(|it| {
-                it.hint.is_none() && env.now.since(it.since) >= self.timing.period
-            })
-        });
-        if !settled.contains(&true) || !self.in_group(ring, group) {
-            return;
-        }
-        let (mut alive, mut population, mut dead) = (0, 0, None);
-        for member in self.store.members_of(group) {
-            let health = ring.health(&member);
-            population += usize::from(health != Some(Health::Departed));
-            alive += usize::from(health == Some(Health::Alive));
-            if health == Some(Health::Confirmed) && dead.is_none() {
-                dead = Some(member);
-            }
-        }
-        if alive * 2 <= population
-            && let Some(dead) = dead
-        {
-            self.effects.push_back(Effect::GiveUp(dead));
-        }
-    }
-}
-
 #[cfg(feature = "sim")]
 #[cfg(test)]
 mod tests {
     use crate::wire::encode_rumor;
-    use std::time::Duration;
 
     use super::*;
     use crate::member::Incarnation;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::election::Standing;
 use super::elections::Key;
-use super::{Entry, Gossip, election};
+use super::{Effect, Entry, Gossip, election};
 use crate::env::Env;
 use crate::event::Event;
 use crate::member::{Health, MemberId};
@@ -116,6 +116,34 @@ impl Gossip {
         {
             let id = Arc::clone(&entry.id);
             env.journal.event(Event::RumorChanged(id));
+        }
+    }
+}
+
+/// Members and services change.
+impl Gossip {
+    /// A member is new in a group. If the group has no quorum, the newcomer takes the place of a dead member:
+    /// the Confirmed one with the smallest id is given up (PROTOCOL.md §3, "New service member").
+    pub(super) fn joined_group(&mut self, env: &mut Env, ring: &impl Ring, group: &ServiceGroup) {
+        // To a member that is new itself, all are.
+        let period = self.timing.period;
+        let settled = self.elections.is_settled(env.now, period, group);
+        if !settled || !self.in_group(ring, group) {
+            return;
+        }
+        let (mut alive, mut population, mut dead) = (0, 0, None);
+        for member in self.store.members_of(group) {
+            let health = ring.health(&member);
+            population += usize::from(health != Some(Health::Departed));
+            alive += usize::from(health == Some(Health::Alive));
+            if health == Some(Health::Confirmed) && dead.is_none() {
+                dead = Some(member);
+            }
+        }
+        if alive * 2 <= population
+            && let Some(dead) = dead
+        {
+            self.effects.push_back(Effect::GiveUp(dead));
         }
     }
 }

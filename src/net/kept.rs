@@ -74,3 +74,51 @@ fn restore(node: &mut Node, snapshot: &Snapshot) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::NodeConfig;
+    use crate::member::{Incarnation, MemberId};
+    use crate::net::logged;
+    use crate::rumor::{Rumor, ServiceConfig};
+    use crate::time::Time;
+    use crate::wire::encode_rumor;
+
+    #[test]
+    fn what_is_not_taken_is_counted_and_said_by_reason() {
+        let config = |incarnation, bytes| {
+            let rumor = Rumor::ServiceConfig(ServiceConfig {
+                group: "redis.default".parse().unwrap(),
+                incarnation,
+                encrypted: false,
+                config: vec![b'a'; bytes],
+            });
+            encode_rumor(&rumor, "nobody").bytes
+        };
+        let mut snapshot = Snapshot::new();
+        for message in [
+            config(1, 1),
+            config(1 << 62, 1),
+            config(2, 5_000),
+            vec![0xff; 9],
+        ] {
+            snapshot.push(Section::ServiceConfig, message);
+        }
+        let mut small = NodeConfig::new(MemberId::from_bytes([1; 16]), 1, [0; 32]);
+        small.gossip_port = 1;
+        small.store_limit = 2_000;
+        assert_eq!(small.incarnation, Incarnation::ZERO);
+        let mut node = Node::new(small, Time::ZERO);
+        let lines = logged::by(|| restore(&mut node, &snapshot));
+        let said = |why: &str| format!("WARN 1 entries of the snapshot {why}, and are left out");
+        assert_eq!(lines[0], said("do not read"));
+        assert_eq!(
+            lines[1..],
+            [
+                "WARN 1 entries of the snapshot have a version, term or incarnation beyond what members take, and are left out",
+                "WARN 1 entries of the snapshot do not fit, as the store is full (--store-limit), and are left out",
+            ]
+        );
+    }
+}

@@ -13,6 +13,8 @@ mod inbox;
 mod injector;
 #[cfg(feature = "disk")]
 mod kept;
+#[cfg(test)]
+pub(crate) mod logged;
 #[cfg(not(feature = "gossip"))]
 mod no_rumors;
 mod outbox;

@@ -103,10 +103,8 @@ fn target(to: SocketAddr, socket_is_v6: bool) -> SocketAddr {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, any(target_os = "linux", target_os = "android")))]
 mod tests {
-    #![cfg(any(target_os = "linux", target_os = "android"))]
-
     use std::net::UdpSocket as StdSocket;
     use std::time::{Duration, Instant};
 

@@ -51,6 +51,17 @@ impl Writer {
     ) -> Option<Self> {
         std::env::var_os(SWITCH)?;
         let dir = std::env::var_os(DIR).map_or_else(|| PathBuf::from(DEFAULT_DIR), PathBuf::from);
+        Writer::in_dir(dir, name, id, listening, elapsed)
+    }
+
+    /// The same in this directory; `None`: there it cannot be, which the log says.
+    fn in_dir(
+        dir: PathBuf,
+        name: &str,
+        id: MemberId,
+        listening: SocketAddr,
+        elapsed: Duration,
+    ) -> Option<Self> {
         match Writer::create(dir.clone(), name, id, listening, elapsed) {
             Ok(writer) => Some(writer),
             Err(error) => {
@@ -182,11 +193,12 @@ fn write_in_background(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::logged;
     use crate::node::Node;
 
     /// What one member does at its start, as traces.
     fn traces() -> impl Iterator<Item = Trace> {
-        let config = crate::config::NodeConfig::new(MemberId::from_bytes([1; 16]), [0; 32]);
+        let config = crate::config::NodeConfig::new(MemberId::from_bytes([1; 16]), 1, [0; 32]);
         let mut node = Node::new(config, crate::time::Time::ZERO);
         node.set_tracing(true);
         node.note("hello");
@@ -225,10 +237,17 @@ mod tests {
     fn a_disk_that_hangs_loses_traces_and_stops_nobody() {
         let (reader, pipe) = io::pipe().unwrap();
         let mut writer = writer(File::from(std::os::fd::OwnedFd::from(pipe)));
-        for _ in 0..MAX_BATCHES + 5_000 {
-            assert!(writer.append(traces()));
-        }
+        let lines = logged::by(|| {
+            for _ in 0..MAX_BATCHES + 5_000 {
+                assert!(writer.append(traces()));
+            }
+        });
         assert!(writer.lost > 0);
+        assert_eq!(
+            lines[0],
+            "WARN traces are lost: the disk of test does not keep up (1 batches so far)"
+        );
+        assert!(lines.len() < 20, "{}", lines.len());
         drop(writer);
         drop(reader);
     }
@@ -239,9 +258,31 @@ mod tests {
         drop(reader);
         let mut writer = writer(File::from(std::os::fd::OwnedFd::from(pipe)));
         let end = std::time::Instant::now() + Duration::from_secs(20);
-        while writer.append(traces()) {
-            assert!(std::time::Instant::now() < end, "it never noticed");
-            thread::yield_now();
-        }
+        let lines = logged::by(|| {
+            while writer.append(traces()) {
+                assert!(std::time::Instant::now() < end, "it never noticed");
+                thread::yield_now();
+            }
+        });
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].starts_with("WARN no more traces: cannot write test: "));
+    }
+
+    #[test]
+    fn a_directory_that_is_none_is_a_warning() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let dir = file.path().to_owned();
+        let mut made = None;
+        let lines = logged::by(|| {
+            let id = MemberId::from_bytes([1; 16]);
+            let listening = ([127, 0, 0, 1], 9_638).into();
+            made = Writer::in_dir(dir.clone(), "amber", id, listening, Duration::ZERO);
+        });
+        assert!(made.is_none());
+        assert_eq!(lines.len(), 1);
+        assert!(lines[0].starts_with(&format!(
+            "WARN no traces: cannot write to {}: ",
+            dir.display()
+        )));
     }
 }

@@ -81,44 +81,43 @@ impl Home {
 }
 
 impl Swim {
+    /// What stands in every message of this member.
+    #[inline]
+    pub(super) fn own_extras(&self) -> Extras<'static> {
+        Extras {
+            life: if self.sealed { 0 } else { self.own_life() },
+            ..self.home.extras()
+        }
+    }
+
     /// What is said of a whole message to this receiver.
     #[inline]
     pub(super) fn extras_of(&self, message: &Outgoing, receiver: Option<RowKey>) -> Extras<'_> {
-        let to = match message.body {
+        let mut extras = self.own_extras();
+        match message.body {
             Body::Ping { .. } | Body::ProbePing => {
                 let trial = matches!(message.body, Body::ProbePing);
                 let row = receiver.and_then(|key| self.table.get(key));
-                row.filter(|row| trial || row.health != Health::Alive)
-                    .map(|row| row.id)
+                let meant = row.filter(|row| trial || row.health != Health::Alive);
+                extras.to = meant.map(|row| row.id);
             }
-            _ => None,
-        };
-        let astray = matches!(message.body, Body::Astray { .. });
-        if self.home.hash == 0 && self.home.advertised.is_none() {
-            return Extras {
-                to,
-                astray,
-                ..Extras::default()
-            };
+            // What is to be as short as can be goes to peers that know no extensions.
+            Body::BriefAck { .. } | Body::Question { hides: true, .. } => {
+                return Extras::default();
+            }
+            // It is another's.
+            Body::Forward(_) => (extras.life, extras.advertised) = (0, None),
+            // It has to fit beside an Ack into three times the bytes of a stranger's ping.
+            Body::Question { .. } => extras.life = 0,
+            Body::Astray { .. } => extras.astray = true,
+            _ => {}
         }
-        self.own_extras(message, to, astray)
-    }
-
-    fn own_extras(&self, message: &Outgoing, to: Option<MemberId>, astray: bool) -> Extras<'_> {
-        // What is to be as short as can be goes to peers that know no extensions, and an Ack that is passed on is another's.
-        if let Body::BriefAck { .. } | Body::Question { hides: true, .. } = message.body {
-            return Extras::default();
+        if (extras.astray || message.id.is_none())
+            && let Some(name) = &self.home.name
+        {
+            extras.ring_name = name.as_str().as_bytes();
         }
-        let is_mine = !matches!(message.body, Body::Forward(_));
-        let name = self.home.name.as_ref().map_or("", RingName::as_str);
-        let is_first = astray || message.id.is_none();
-        Extras {
-            ring: self.home.hash,
-            ring_name: if is_first { name.as_bytes() } else { b"" },
-            to,
-            astray,
-            advertised: self.home.advertised.filter(|_| is_mine),
-        }
+        extras
     }
 
     /// Whether a message comes from another ring, or is about one that was meant for another member.

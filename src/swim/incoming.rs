@@ -27,6 +27,8 @@ pub(super) struct Incoming<'a> {
     pub fresh: bool,
     /// Which of its sender's datagrams it is; `None` on a plain ring.
     pub serial: Option<Serial>,
+    /// Which life of its sender it is from; 0: it does not say.
+    pub life: u32,
     /// The sender once answered at this address, so it is no spoofed one.
     pub proved: bool,
     /// What its word is worth about members that are not known.
@@ -114,6 +116,7 @@ impl Incoming<'_> {
             row: None,
             fresh: true,
             serial: None,
+            life: 0,
             proved: false,
             word: Word::Nothing,
             answers: false,
@@ -159,6 +162,7 @@ impl Swim {
             row,
             fresh: true,
             serial: None,
+            life: 0,
             proved,
             word: Word::Nothing,
             answers: false,

@@ -4,15 +4,15 @@ use std::hash::{Hash, Hasher};
 
 use super::Swim;
 use crate::limits::{
-    MAX_BLOCKED, MAX_CORRECTED, MAX_EXILED, MAX_FIRST_CONTACTS, MAX_FOREIGNERS, MAX_MEMBERS,
-    MAX_QUEUED_DATAGRAMS, MAX_RETURNING, MAX_RETURNS, MAX_SEEDS, MAX_SPOKEN_OF, MAX_TRANSFERS,
-    MAX_VERDICTS,
+    MAX_BLOCKED, MAX_CORRECTED, MAX_EXILED, MAX_FIRST_CONTACTS, MAX_FOREIGNERS, MAX_LIFE_CHANGES,
+    MAX_MEMBERS, MAX_QUEUED_DATAGRAMS, MAX_RETURNING, MAX_RETURNS, MAX_SEEDS, MAX_SPOKEN_OF,
+    MAX_TRANSFERS, MAX_VERDICTS,
 };
 use crate::stats::Gauge;
 
 impl Swim {
     /// Everything that grows, with its cap.
-    pub fn sizes(&self) -> [Gauge; 20] {
+    pub fn sizes(&self) -> [Gauge; 21] {
         [
             Gauge::new("members", self.table.len(), MAX_MEMBERS),
             Gauge::new("ipv6_addresses", self.table.ipv6_addresses(), MAX_MEMBERS),
@@ -23,6 +23,7 @@ impl Swim {
                 self.replay.first_contacts(),
                 MAX_FIRST_CONTACTS,
             ),
+            Gauge::new("life_changes", self.lives.changes(), MAX_LIFE_CHANGES),
             Gauge::new("news", self.news.len(), MAX_MEMBERS),
             Gauge::new("suspicions", self.suspicions.len(), MAX_MEMBERS),
             Gauge::new("graves", self.graves.len(), MAX_MEMBERS),
@@ -78,6 +79,7 @@ impl Swim {
         self.whereabouts.hash(hasher);
         self.echoes.hash_state(hasher);
         self.replay.hash_state(hasher);
+        self.lives.hash(hasher);
         self.turn().hash(hasher);
     }
 }
@@ -113,7 +115,7 @@ mod tests {
             timers: TimerWheel::new(Time::ZERO),
             journal: Journal::default(),
         };
-        let config = NodeConfig::new(MemberId::from_bytes([1; 16]), [0; 32]);
+        let config = NodeConfig::new(MemberId::from_bytes([1; 16]), 1, [0; 32]);
         let mut swim = Swim::new(&config, &mut env);
         let other = Member {
             id: OTHER,

@@ -12,6 +12,7 @@
 //! | `receive` | what each message does |
 //! | `fresh` | telling what is new from what was recorded, on a sealed ring |
 //! | `replay` | serial numbers of datagrams, and which were heard |
+//! | `lives` | two processes with one id, told from one that started again |
 //! | `own_id` | messages that carry the own id |
 //! | `records` | what the memberships in a message do |
 //! | `unproved` | members that are spoken of and not known: whom to ask, whom to believe |
@@ -49,6 +50,7 @@ mod graves;
 mod incoming;
 mod inspect;
 mod leave;
+mod lives;
 mod local_health;
 pub mod merge;
 mod meter;
@@ -172,6 +174,7 @@ pub(crate) struct Swim {
     home: astray::Home,
     echoes: Echoes,
     replay: replay::Replay,
+    lives: lives::Lives,
     /// The ring has a key.
     sealed: bool,
     /// Periods since the start.
@@ -263,6 +266,7 @@ impl Swim {
             home: astray::Home::new(config.ring.as_ref(), advertised),
             echoes: Echoes::new(&mut env.rng),
             replay: replay::Replay::new(config.epoch),
+            lives: lives::Lives::new(),
             sealed: !config.ring_keys.is_empty(),
             periods: 0,
             blocked: BTreeSet::new(),
@@ -465,6 +469,7 @@ impl Swim {
         self.table.remove(key);
         self.advertisers.forget(key);
         self.replay.forget(key);
+        self.lives.forget(key);
         // It may come back as it was.
         self.echoes.clear();
     }

@@ -26,7 +26,8 @@ impl NameRef {
     /// Whether it is this name, or one of those few that cannot be told from it here; `len`: its bytes.
     #[inline]
     pub fn may_be(self, len: u8, name: &str) -> bool {
-        usize::from(len) == name.len() && (len == 0 || self.0 >> Self::BITS == hash(name).into())
+        usize::from(len) == name.len()
+            && (len == 0 || self.0 >> Self::BITS == u32::from(hash(name)))
     }
 }
 

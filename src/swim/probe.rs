@@ -151,6 +151,12 @@ impl Swim {
             .is_some_and(|probe| probe.number == number)
     }
 
+    /// When the probe with this number began.
+    pub(super) fn probe_began(&self, number: u64) -> Option<Time> {
+        let probe = self.probe.as_ref()?;
+        (probe.number == number).then_some(probe.began)
+    }
+
     /// Whether this is the number of a probe of this member which has no answer yet.
     pub(super) fn answers_probe(&self, id: &MemberId, number: u64) -> bool {
         let waits = |probe: &Probe| probe.number == number && probe.target == *id;

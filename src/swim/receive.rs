@@ -77,7 +77,7 @@ impl Swim {
         }
         // A copy of this ring under another name has the same ids.
         if incoming.sender.id == self.id() && !self.is_foreign(&incoming, &swim.extras) {
-            return self.own_id_heard(env, from, serial.copied(), swim);
+            return self.own_id_heard(env, &mut incoming, serial.copied(), swim);
         }
         if self.is_astray(&incoming, &swim.extras) {
             return self.hear_astray(env, &mut incoming, swim);
@@ -87,6 +87,7 @@ impl Swim {
         {
             return env.journal.rejected(env.now, reason, from);
         }
+        incoming.life = self.life_in(incoming.serial, swim.extras.life);
         if let Err(reason) = self.admit(env, kind, &incoming, &swim.message) {
             return env.journal.rejected(env.now, reason, from);
         }
@@ -235,7 +236,7 @@ impl Swim {
 
     /// Puts aside what the question takes that has a stranger prove its address, if the answer to its
     /// ping fits beside it.
-    fn reserve_question(
+    pub(super) fn reserve_question(
         &self,
         incoming: &mut Incoming<'_>,
         forward_to: Option<&MemberRecord<'_>>,
@@ -246,7 +247,7 @@ impl Swim {
         let ack = if hides_number(incoming.sender) {
             brief_len(&self.brief_ack(forward_to))
         } else {
-            self.home.len()
+            self.extras_len()
                 + bare_len(&Message::Ack {
                     from: self.own_record(),
                     forward_to,
@@ -321,6 +322,7 @@ impl Swim {
         if newly {
             // Then what it says counts.
             self.take_in(env, incoming, ip, true);
+            self.note_life(env, incoming, number);
             self.prove(env, incoming, Swim::wanted_table(number));
             incoming.word = self.word_of(incoming);
         }
@@ -339,6 +341,7 @@ impl Swim {
             // On a plain ring, the row says so if it is known.
             let asked_for = incoming.serial.is_some() && incoming.answers;
             let wants_table = asked_for && Swim::wanted_table(number);
+            self.note_life(env, incoming, number);
             self.prove(env, incoming, wants_table);
         }
         if !was_forwarded

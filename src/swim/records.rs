@@ -283,14 +283,23 @@ impl Swim {
         record: &MembershipRecord<'_>,
         heard: State,
     ) -> Worth {
+        if let Some(ip) = record.member.address {
+            let there = SocketAddr::new(ip, record.member.swim_port);
+            if incoming.proved && !self.table.is_at(self.me(), there) {
+                self.ask_namesake(env, there, self.bare_datagram());
+            }
+        }
         self.hear_where_it_is(env, incoming, record);
         let mine = self.me();
         let own = merge::merge_own(mine.incarnation, self.is_leaving(), heard);
         if own == Own::Keep {
             // That others hold it elsewhere is heard each time.
-            let at_home = record.member.address == Some(self.table.ip_of(mine))
-                && record.member.swim_port == mine.swim_port;
-            return if self.addressed && at_home && heard.health == Health::Alive {
+            let is_here = |ip| {
+                self.table
+                    .is_at(mine, SocketAddr::new(ip, record.member.swim_port))
+            };
+            let settled = self.addressed && record.member.address.is_some_and(is_here);
+            return if settled && heard.health == Health::Alive {
                 Worth::Nothing
             } else {
                 Worth::Something

@@ -124,9 +124,9 @@ impl Replay {
         }
     }
 
-    /// Whether the datagram is one of this life of this member.
-    pub fn is_mine(&self, serial: Serial) -> bool {
-        serial.epoch == self.epoch
+    /// When this life of this member began.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     /// What a datagram of the member in this row is; `None`: of one that is not known.
@@ -417,7 +417,6 @@ mod tests {
         let mut replay = Replay::new(7);
         let (one, other) = (replay.next(), replay.next());
         assert!(one.epoch == 7 && one < other);
-        assert!(replay.is_mine(one) && !replay.is_mine(serial(6, 1)));
         assert_eq!(Replay::new(0).next().epoch, 1, "0 is none");
         assert_eq!(Replay::new(u64::MAX).next().epoch, Serial::MOST);
     }

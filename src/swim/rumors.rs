@@ -238,7 +238,7 @@ impl Swim {
         };
         let most = MAX_DATAGRAM_SENT.saturating_sub(overhead);
         let end = Encoder::new(buf, &ack)?.finish();
-        let extras = self.home.extras();
+        let extras = self.own_extras();
         let len = end + extras.len();
         if len > most {
             return None;

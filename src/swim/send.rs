@@ -340,7 +340,7 @@ impl Swim {
     /// The most that a datagram of this member takes without memberships and others' addresses, sealed.
     pub(super) fn bare_datagram(&self) -> usize {
         const WITHOUT_NAME: usize = 150;
-        WITHOUT_NAME + self.home.len() + self.stamp_bytes() + self.table.name_of(self.me()).len()
+        WITHOUT_NAME + self.extras_len() + self.stamp_bytes() + self.table.name_of(self.me()).len()
     }
 
     /// Peers that are not known to be ours die of IPv6 members, so they hear of none (PROTOCOL.md §2,

@@ -173,8 +173,7 @@ impl Unproved {
 /// Whether who is asked wanted to be told the table.
 const WANTS_TABLE: u64 = 1 << 48;
 
-/// On a sealed ring, whether the question was asked in a turn with an odd number. Below it is what only who is asked can
-/// know.
+/// Whether the question was asked in a turn with an odd number. Below it is what only who is asked can know.
 const ODD_TURN: u64 = 1 << 47;
 
 impl Swim {
@@ -293,8 +292,8 @@ impl Swim {
 
     /// A number for a ping to this address outside the probe cycle: only who gets the ping knows it, so
     /// an Ack with it proves the address. SipHash, as whoever has some numbers must not find the key, and
-    /// with it those of others. On a sealed ring it is good until the end of the turn after this one, so that an Ack
-    /// with it is no use to who recorded it.
+    /// with it those of others. It is good until the end of the turn after this one, so that an Ack with it is no use
+    /// to whoever recorded it.
     pub(super) fn cookie(&self, addr: SocketAddr) -> u64 {
         self.cookie_of(self.turn(), addr)
     }
@@ -303,9 +302,6 @@ impl Swim {
         let mut place = [0; 22];
         place[..16].copy_from_slice(&mapped(addr.ip()));
         place[16..18].copy_from_slice(&addr.port().to_be_bytes());
-        if !self.sealed {
-            return (self.keyed(&place[..18]) >> 16).max(1);
-        }
         place[18..].copy_from_slice(&turn.to_be_bytes());
         let odd = if turn & 1 == 0 { 0 } else { ODD_TURN };
         (self.keyed(&place) & (ODD_TURN - 1) | odd).max(1)

@@ -42,6 +42,8 @@ pub(super) struct Whereabouts {
     said: Option<Said>,
     /// Its address was learned from a member that proved its own.
     learned: bool,
+    /// Its address before this one, at which others may still hold it.
+    before: Option<IpAddr>,
     next_move: Time,
     next_told: Time,
 }
@@ -134,6 +136,16 @@ impl Swim {
             .map(|said| said.addr)
     }
 
+    /// Where this member is, if another process with its id is there: others may know it at either address.
+    pub(super) fn own_address(&self, there: SocketAddr) -> SocketAddr {
+        let me = self.me();
+        let here = SocketAddr::new(self.table.ip_of(me), me.swim_port);
+        match self.whereabouts.before {
+            Some(ip) if here == there => SocketAddr::new(ip, me.swim_port),
+            _ => here,
+        }
+    }
+
     /// Others know this member at this address.
     fn be_at(&mut self, env: &mut Env, ip: IpAddr) {
         self.addressed = true;
@@ -146,6 +158,7 @@ impl Swim {
         self.table.set_contact(key, ip, swim_port, gossip_port);
         self.echoes.clear();
         let before = Some(before).filter(|before| !before.is_unspecified());
+        self.whereabouts.before = before;
         env.journal.event(Event::AddressLearned { before, ip });
     }
 }

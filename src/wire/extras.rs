@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::field::Value;
+use super::field::{Value, Writer};
 use crate::error::Reject;
 use crate::limits::MAX_RING_NAME;
 use crate::member::MemberId;
@@ -12,6 +12,7 @@ const RING: [u8; 3] = [0xfa, 0x06, 4];
 const RING_NAME: [u8; 2] = [0x82, 0x07];
 const TO: [u8; 3] = [0x8a, 0x07, 16];
 const ASTRAY: [u8; 3] = [0x90, 0x07, 1];
+const LIFE: [u8; 2] = [0x9d, 0x07];
 const ADVERTISED: [u8; 2] = [0xc2, 0x07];
 
 /// Their numbers.
@@ -19,7 +20,11 @@ const RING_NUMBER: u32 = 111;
 const RING_NAME_NUMBER: u32 = 112;
 const TO_NUMBER: u32 = 113;
 const ASTRAY_NUMBER: u32 = 114;
+const LIFE_NUMBER: u32 = 115;
 const ADVERTISED_NUMBER: u32 = 120;
+
+/// Bytes of the one that stands in every plain message of ours.
+pub const LIFE_BYTES: usize = LIFE.len() + 4;
 
 /// Extensions of a whole message; mostly there are none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,6 +39,14 @@ pub struct Extras<'a> {
     pub astray: bool,
     /// The sender is reached at this address, and its `swim_port`, though its datagrams may come from another one.
     pub advertised: Option<IpAddr>,
+    /// Which of its sender's lives it is from; 0: it does not say.
+    pub life: u32,
+}
+
+/// What tells a life of a member from its others, by the epoch in which it began: never 0.
+#[inline]
+pub fn life_of(epoch: u64) -> u32 {
+    (epoch as u32).max(1)
 }
 
 impl<'a> Extras<'a> {
@@ -56,6 +69,7 @@ impl<'a> Extras<'a> {
                 self.to = Some(MemberId::from_bytes(id));
             }
             (ASTRAY_NUMBER, Value::Varint(number)) => self.astray = number != 0,
+            (LIFE_NUMBER, Value::Fixed32(life)) => self.life = life,
             (ADVERTISED_NUMBER, Value::Bytes(ip)) => {
                 self.advertised = Some(ip_of(ip).ok_or(Reject::Malformed)?);
             }
@@ -64,18 +78,23 @@ impl<'a> Extras<'a> {
         Ok(())
     }
 
-    /// The ring's hash and the advertised address, as far as these bytes begin with them, and what follows.
+    /// The ring's hash, the advertised address and the life, as far as these bytes begin with them, and what follows.
     #[inline]
     pub(super) fn usual(bytes: &'a [u8]) -> (Self, &'a [u8]) {
-        let (mut extras, mut rest) = (Extras::default(), bytes);
-        if let Some((hash, behind)) = rest.strip_prefix(&RING).and_then(<[u8]>::split_first_chunk) {
-            (extras.ring, rest) = (u32::from_le_bytes(*hash), behind);
-        }
+        let (ring, mut rest) = number_behind(&RING, bytes);
+        let mut advertised = None;
         if let Some(field) = rest.strip_prefix(&ADVERTISED)
             && let Some((ip, behind)) = lone_ip(field)
         {
-            (extras.advertised, rest) = (Some(ip), behind);
+            (advertised, rest) = (Some(ip), behind);
         }
+        let (life, rest) = number_behind(&LIFE, rest);
+        let extras = Extras {
+            ring,
+            advertised,
+            life,
+            ..Extras::default()
+        };
         (extras, rest)
     }
 
@@ -94,7 +113,8 @@ impl<'a> Extras<'a> {
             Some(IpAddr::V4(_)) => ADVERTISED.len() + 1 + 4,
             Some(IpAddr::V6(_)) => ADVERTISED.len() + 1 + 16,
         };
-        ring + name + to + astray + advertised
+        let life = if self.life == 0 { 0 } else { LIFE_BYTES };
+        ring + name + to + astray + advertised + life
     }
 
     /// Whether there are none.
@@ -104,35 +124,39 @@ impl<'a> Extras<'a> {
 
     /// Writes them to the beginning of these bytes, which are as many as they take.
     pub fn write(&self, out: &mut [u8]) {
-        let (ring, len) = (self.ring.to_le_bytes(), [self.ring_name.len() as u8]);
-        let (v4, v6);
-        let mut parts: [&[u8]; 11] = [&[]; 11];
+        let mut out = Writer::new(out, 0);
         if self.ring != 0 {
-            (parts[0], parts[1]) = (&RING, &ring);
+            out.bytes(&RING);
+            out.bytes(&self.ring.to_le_bytes());
         }
         if !self.ring_name.is_empty() {
-            (parts[2], parts[3], parts[4]) = (&RING_NAME, &len, self.ring_name);
+            out.bytes(&RING_NAME);
+            out.byte(self.ring_name.len() as u8);
+            out.bytes(self.ring_name);
         }
         if let Some(to) = &self.to {
-            (parts[5], parts[6]) = (&TO, to.as_bytes());
+            out.bytes(&TO);
+            out.bytes(to.as_bytes());
         }
         if self.astray {
-            parts[7] = &ASTRAY;
+            out.bytes(&ASTRAY);
         }
         match self.advertised {
             None => {}
             Some(IpAddr::V4(ip)) => {
-                v4 = ip.octets();
-                (parts[8], parts[9], parts[10]) = (&ADVERTISED, &[4], &v4);
+                out.bytes(&ADVERTISED);
+                out.byte(4);
+                out.bytes(&ip.octets());
             }
             Some(IpAddr::V6(ip)) => {
-                v6 = ip.octets();
-                (parts[8], parts[9], parts[10]) = (&ADVERTISED, &[16], &v6);
+                out.bytes(&ADVERTISED);
+                out.byte(16);
+                out.bytes(&ip.octets());
             }
         }
-        let bytes = parts.into_iter().flatten();
-        for (place, byte) in out.iter_mut().zip(bytes) {
-            *place = *byte;
+        if self.life != 0 {
+            out.bytes(&LIFE);
+            out.bytes(&self.life.to_le_bytes());
         }
     }
 }
@@ -151,6 +175,17 @@ fn lone_ip(field: &[u8]) -> Option<(IpAddr, &[u8])> {
     let (len, rest) = field.split_first()?;
     let (ip, rest) = rest.split_at_checked((*len).into())?;
     Some((ip_of(ip)?, rest))
+}
+
+/// The number behind this tag, if that is what these bytes begin with, else 0; and what follows.
+#[inline]
+fn number_behind<'a>(tag: &[u8], bytes: &'a [u8]) -> (u32, &'a [u8]) {
+    let number = bytes
+        .strip_prefix(tag)
+        .and_then(|rest| rest.split_first_chunk());
+    number.map_or((0, bytes), |(number, rest)| {
+        (u32::from_le_bytes(*number), rest)
+    })
 }
 
 #[cfg(test)]
@@ -188,12 +223,13 @@ mod tests {
     fn they_come_back_as_they_were_and_as_the_proto_file_says() {
         let to = Some(MemberId::from_bytes([3; 16]));
         let addresses = [None, "10.1.2.3".parse().ok(), "fd00::7".parse().ok()];
-        for (bits, advertised) in (0..16).flat_map(|bits| addresses.map(|ip| (bits, ip))) {
+        for (bits, advertised) in (0..32).flat_map(|bits| addresses.map(|ip| (bits, ip))) {
             let extras = Extras {
                 ring: if bits & 1 == 0 { 0 } else { 0x0403_0201 },
                 ring_name: if bits & 2 == 0 { b"" } else { b"production" },
                 to: to.filter(|_| bits & 4 != 0),
                 astray: bits & 8 != 0,
+                life: if bits & 16 == 0 { 0 } else { 0x89ab_cdef },
                 advertised,
             };
             let mut bytes = ping();
@@ -202,7 +238,7 @@ mod tests {
             extras.write(&mut bytes[end..]);
             assert_eq!(decode(&bytes).unwrap().extras, extras);
             let usual = decode_usual(&bytes, |_| false).map(|swim| swim.extras);
-            assert_eq!(usual, (bits <= 1).then_some(extras), "{bits}");
+            assert_eq!(usual, (bits & 14 == 0).then_some(extras), "{bits}");
             let swim = butterfly_protocols::swim::Swim::parse_from_bytes(&bytes).unwrap();
             assert_eq!(swim.ring(), &extras.ring.to_le_bytes()[..4 * (bits & 1)]);
             assert_eq!(swim.ring_name().as_bytes(), extras.ring_name);
@@ -218,6 +254,7 @@ mod tests {
                 Some(IpAddr::V6(ip)) => ip.octets().to_vec(),
             };
             assert_eq!(swim.advertised(), octets);
+            assert_eq!(swim.life(), extras.life);
             assert!(swim.special_fields.unknown_fields().iter().next().is_none());
         }
     }

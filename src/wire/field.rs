@@ -13,11 +13,12 @@ pub(super) const fn tag(number: u8, wire_type: u8) -> u8 {
     number << 3 | wire_type
 }
 
-/// One field's value. Fixed-size ones belong to no field of ours, so nothing of them is kept.
+/// One field's value. Those of 8 bytes belong to no field of ours, so nothing of them is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Value<'a> {
     Varint(u64),
     Bytes(&'a [u8]),
+    Fixed32(u32),
     Fixed,
 }
 
@@ -70,7 +71,12 @@ impl<'a> Fields<'a> {
     fn fixed(&mut self, wire_type: u32) -> Result<Value<'a>, Reject> {
         match wire_type {
             1 => self.take(8).map(|_| Value::Fixed),
-            5 => self.take(4).map(|_| Value::Fixed),
+            5 => {
+                let bytes = self.take(4)?.first_chunk().copied();
+                Ok(Value::Fixed32(u32::from_le_bytes(
+                    bytes.unwrap_or_default(),
+                )))
+            }
             _ => Err(Reject::Malformed),
         }
     }

@@ -27,7 +27,7 @@ pub mod zmtp;
 pub use decode::lone_membership as read_membership;
 pub(crate) use encode::Content;
 pub use envelope::{HEADROOM, open, open_sealed, overhead, seal, seal_into};
-pub use extras::Extras;
+pub use extras::{Extras, LIFE_BYTES, life_of};
 pub use ring_key::{RingKey, RingKeyError};
 pub use rumor::{CLIENT, EncodedRumor, RumorFrame, encode_member_rumor, encode_rumor, read_rumor};
 pub use stamp::{STAMP_BYTES, Serial, Stamp};

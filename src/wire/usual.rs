@@ -30,8 +30,8 @@ pub fn decode_usual<'a>(payload: &'a [u8], known: impl Fn(&'a [u8]) -> bool) -> 
     while !fields.rest.is_empty() {
         let here = fields.rest;
         let Some(membership) = fields.bytes(tag(5, BYTES)) else {
-            // After the memberships stand the ring, if it has a name, an advertised address, and then the stamp, if there
-            // are any.
+            // After the memberships stand the ring, if it has a name, an advertised address, and the life or, on a sealed
+            // ring, the stamp.
             (extras, fields.rest) = Extras::usual(here);
             if !fields.rest.is_empty() {
                 stamp = Some(fields.stamp()?);

@@ -189,7 +189,12 @@ fn a_full_disk_keeps_the_old_snapshot_whole_and_is_said_once() {
     assert_eq!(stored(&dir), Some(snapshot(3)));
     let lines = logged(&dir);
     assert_eq!(lines.len(), 2, "{lines:?}");
-    for part in ["ERROR", &format!("{ID}.rst"), "os error 28", "make room"] {
+    for part in [
+        "ERROR",
+        &format!("{ID}.rst"),
+        "os error 28",
+        "make room or mend the disk: it is tried again",
+    ] {
         assert!(lines[0].contains(part), "{part} is not in {lines:?}");
     }
     assert!(lines[1].ends_with("can be written again"), "{lines:?}");
@@ -402,7 +407,7 @@ fn a_snapshot_that_is_gone_is_missed_once() {
     }
     let lines = logged(&dir);
     assert!(
-        lines.len() == 1 && lines[0].contains("is gone"),
+        lines.len() == 1 && lines[0].ends_with("is gone, though its checksum is there"),
         "{lines:?}"
     );
 }
@@ -424,4 +429,68 @@ fn a_snapshot_that_cannot_be_put_in_place_leaves_the_old_one_verified() {
     drop(data);
     assert_eq!(fs::read(file(&dir, ".sum")).unwrap(), checksum);
     assert_eq!(open(&dir).load_snapshot().unwrap(), Some(stamped(1)));
+}
+
+/// What the log says of a directory in which these files stand when a member opens it, and of its end.
+fn said_of(files: &[(&str, &str)]) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(logged(&dir).is_empty());
+    for (name, content) in files {
+        fs::write(dir.path().join(name), content).unwrap();
+    }
+    open(&dir);
+    let lines = logged(&dir);
+    assert_eq!(lines.len(), 1, "{files:?}: {lines:?}");
+    lines[0].replace(dir.path().to_str().unwrap(), "DIR")
+}
+
+#[test]
+fn what_was_repaired_or_set_aside_is_said() {
+    assert_eq!(
+        said_of(&[("MEMBER_ID", &format!(" {ID}\n\n"))]),
+        format!("WARN repaired: DIR/MEMBER_ID: it held more than the id {ID}")
+    );
+    assert_eq!(
+        said_of(&[("MEMBER_ID", "")]),
+        format!("WARN repaired: DIR/MEMBER_ID: it held no member id; {ID}: it is a new one")
+    );
+    assert_eq!(
+        said_of(&[("MEMBER_ID", "nonsense")]),
+        format!(
+            "WARN repaired: DIR/MEMBER_ID: it held no member id, and is kept as DIR/MEMBER_ID.bad-1; {ID}: it is a new one"
+        )
+    );
+    assert_eq!(
+        said_of(&[("INCARNATION", " 7 \n\n")]),
+        "WARN repaired: DIR/INCARNATION: it held more than the number 7"
+    );
+    assert_eq!(
+        said_of(&[("INCARNATION", "")]),
+        "WARN repaired: DIR/INCARNATION: it was empty, so this member goes on above what others remember of it"
+    );
+    assert_eq!(
+        said_of(&[("INCARNATION", "ten")]),
+        "WARN going on without DIR/INCARNATION: it holds no decimal number below 2^64; it is kept as DIR/INCARNATION.bad-1"
+    );
+    assert_eq!(
+        said_of(&[("EPOCH", "")]),
+        "WARN repaired: DIR/EPOCH: it was empty, so the clock alone says when this member starts"
+    );
+}
+
+#[test]
+fn what_is_lost_at_the_end_is_an_error_however_lately_it_was_said() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(logged(&dir).is_empty());
+    let mut data = open(&dir);
+    symlink("/dev/full", file(&dir, ".tmp")).unwrap();
+    data.store_snapshot(snapshot(1));
+    drop(data);
+    let lines = logged(&dir);
+    let last = lines.last().unwrap();
+    assert!(last.starts_with("ERROR cannot write "), "{lines:?}");
+    assert!(
+        last.ends_with("; it ends, so the newest content is lost, and the one before stays"),
+        "{lines:?}"
+    );
 }

@@ -446,28 +446,74 @@ fn a_blocked_member_is_ignored_but_for_acks_that_are_passed_on() {
     assert_eq!(acks(&bench.sent()).len(), 1);
 }
 
+/// Anybody may send a message with another's id, so only one that answers from there is told of.
 #[test]
-fn somebody_with_the_own_id_is_told_of_once_in_a_while() {
+fn somebody_with_the_own_id_is_asked_and_told_of_once_it_answers() {
     let mut bench = Bench::new();
-    let twin = bench.me().at("203.0.113.9:9638");
+    let (me, twin) = (bench.me(), bench.me().at("203.0.113.9:9638"));
     let before = bench.fingerprint();
-    for _ in 0..5 {
-        bench.feed(&twin, twin.incarnated(90).ping(1), &[]);
-    }
-    assert_eq!(bench.sent(), []);
-    let conflict = Event::IdConflict { addr: twin.addr };
-    let told = |bench: &mut Bench| {
-        bench
-            .events()
-            .iter()
-            .filter(|event| **event == conflict)
-            .count()
+    let conflicts = |bench: &mut Bench| {
+        let told = bench.events().into_iter().filter_map(|event| match event {
+            Event::IdConflict { id, one, other, .. } => Some((id, one, other)),
+            _ => None,
+        });
+        told.collect::<Vec<_>>()
     };
-    assert_eq!(told(&mut bench), 1);
+    bench.feed(&twin, twin.incarnated(90).ping(1), &[]);
+    let sent = bench.sent();
+    assert_eq!(to(&twin, &sent).len(), 2, "so that it is told, too");
+    assert_eq!((acks(&sent)[0].probe, pings(&sent).len()), (1, 1));
+    let question = pings(&sent)[0].probe;
+    for _ in 0..5 {
+        bench.feed(&twin, twin.ping(2), &[]);
+        bench.feed(&twin, twin.ack(question + 1), &[]);
+    }
+    assert_eq!(pings(&bench.sent()), [], "once in a while");
+    assert_eq!(conflicts(&mut bench), []);
+    assert_eq!(bench.node.stats().id_conflicts, 0);
     assert_eq!(bench.fingerprint(), before);
-    bench.advance(secs(11.0));
-    bench.feed(&twin, twin.ack(1), &[]);
-    assert_eq!(told(&mut bench), 1);
+    // From elsewhere, the number proves nothing.
+    let elsewhere = twin.at("203.0.113.77:9638");
+    bench.feed(&elsewhere, twin.ack(question), &[]);
+    assert_eq!(conflicts(&mut bench), []);
+    for _ in 0..3 {
+        bench.feed(&twin, twin.ack(question), &[]);
+    }
+    assert_eq!(conflicts(&mut bench), [(me.id, me.addr, twin.addr)]);
+    assert_eq!(bench.node.stats().id_conflicts, 3);
+    assert_eq!(bench.fingerprint(), before);
+}
+
+/// A peer says that this member is where it is not: it asks who is there, at most once a period.
+#[test]
+fn a_member_that_is_said_to_be_elsewhere_asks_there() {
+    let mut bench = Bench::new();
+    let peer = Peer::ours(1);
+    bench.meet(&[peer]);
+    bench.prove(&peer, &[peer]);
+    let stranger = Peer::ours(2);
+    let (first, second) = (
+        bench.me().at("203.0.113.1:9638"),
+        bench.me().at("203.0.113.2:9638"),
+    );
+    bench.feed(&stranger, stranger.ping(0), &[first.said(Health::Alive, 3)]);
+    assert_eq!(
+        to(&first, &bench.sent()),
+        [],
+        "a stranger's word is not enough"
+    );
+    bench.feed(&peer, peer.ack(0), &[first.said(Health::Alive, 3)]);
+    let asked = to(&first, &bench.sent());
+    assert_eq!(asked.len(), 1);
+    bench.feed(&peer, peer.ack(0), &[second.said(Health::Alive, 3)]);
+    assert_eq!(to(&second, &bench.sent()), []);
+    bench.feed(&first, first.ack(asked[0].probe), &[]);
+    let told = bench.events();
+    assert!(
+        told.iter()
+            .any(|event| matches!(event, Event::IdConflict { other, .. } if *other == first.addr)),
+        "{told:?}"
+    );
 }
 
 /// Records that were heard before are not read again, and all else is as if they were.

@@ -13,3 +13,4 @@ mod membership;
 mod replay;
 mod rings;
 mod strangers;
+mod twins;

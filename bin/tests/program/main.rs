@@ -14,3 +14,4 @@ mod store;
 mod text;
 mod tools;
 mod versions;
+mod warnings;

@@ -61,7 +61,7 @@ impl Run {
             .and_then(Result::ok)
             .into_iter()
             .collect();
-        let mut config = NodeConfig::new(id(ME), [7; 32]);
+        let mut config = NodeConfig::new(id(ME), 1, [7; 32]);
         config.ip = (bits & 2 != 0).then(|| addr(ME).ip());
         config.swim_port = addr(ME).port();
         config.gossip_port = config.swim_port;

@@ -21,7 +21,7 @@ pub fn snapshot(data: &[u8]) {
         Ok(snapshot.len())
     );
 
-    let config = NodeConfig::new(MemberId::from_bytes([1; 16]), [7; 32]);
+    let config = NodeConfig::new(MemberId::from_bytes([1; 16]), 1, [7; 32]);
     let mut node = Node::new(config, Time::ZERO);
     for section in Section::ALL {
         for message in snapshot.messages(section) {

@@ -14,7 +14,7 @@ pub fn trace(data: &[u8]) {
     let mut input = Input::new(data);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (thread, server) = (text(input.bytes()), text(input.bytes()));
-    let mut node = Node::new(NodeConfig::new(id(ME), [7; 32]), Time::ZERO);
+    let mut node = Node::new(NodeConfig::new(id(ME), 1, [7; 32]), Time::ZERO);
     node.set_tracing(true);
     while !input.is_empty() {
         node.note(&text(input.bytes()));

@@ -160,12 +160,11 @@ impl Report {
         };
         *told = Some(Told { at: now, untold: 0 });
         let reason = why.reason();
-        match untold {
-            0 => log::warn!("closed the gossip connection with {peer}: {reason}"),
-            _ => log::warn!(
-                "closed the gossip connection with {peer}: {reason}; {untold} others went the same way since the last such line"
-            ),
-        }
+        let others = match untold {
+            0 => String::new(),
+            _ => format!("; {untold} others went the same way since the last such line"),
+        };
+        log::warn!("closed the gossip connection with {peer}: {reason}{others}");
     }
 }
 
@@ -175,6 +174,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::net::logged;
 
     #[test]
     fn each_kind_has_its_place_and_its_name() {
@@ -191,14 +191,29 @@ mod tests {
         let (start, peer) = (Instant::now(), ([127, 0, 0, 1], 1).into());
         let told =
             |report: &Report, cut: Cut| report.told[cut.index()].map(|it| (it.at, it.untold));
-        for millis in 0..100 {
-            report.cut(start + Duration::from_millis(millis), Cut::Surplus, peer);
-        }
+        let first = logged::by(|| {
+            for millis in 0..100 {
+                report.cut(start + Duration::from_millis(millis), Cut::Surplus, peer);
+            }
+        });
+        let reason = Cut::Surplus.reason();
+        assert_eq!(
+            first,
+            [format!(
+                "WARN closed the gossip connection with {peer}: {reason}"
+            )]
+        );
         assert_eq!(told(&report, Cut::Surplus), Some((start, 99)));
         assert_eq!(told(&report, Cut::Budget), None);
         let later = start + REJECT_LOG_INTERVAL;
         report.cut(later, Cut::Budget, peer);
-        report.cut(later, Cut::Surplus, peer);
+        let next = logged::by(|| report.cut(later, Cut::Surplus, peer));
+        let others = "; 99 others went the same way since the last such line";
+        assert_eq!(next, [first[0].clone() + others]);
+        let foreign = logged::by(|| report.cut(later, Cut::Fault(Fault::Ring), peer));
+        assert!(foreign[0].starts_with(&format!(
+            "WARN closed the gossip connection with {peer}: it belongs to another ring"
+        )));
         assert_eq!(told(&report, Cut::Surplus), Some((later, 0)));
         assert_eq!(report.counters.cut(Cut::Surplus), 101);
         assert_eq!(report.counters.cut(Cut::Budget), 1);

@@ -340,7 +340,7 @@ pub struct Bench {
 pub const ME: u32 = 1_000_000;
 
 pub fn config(timing: Timing) -> NodeConfig {
-    let mut config = NodeConfig::new(id(ME), [7; 32]);
+    let mut config = NodeConfig::new(id(ME), 1, [7; 32]);
     config.incarnation = incarnation(3);
     config.reserved = incarnation(10);
     config.ip = Some(Ipv4Addr::new(192, 0, 2, 1).into());
