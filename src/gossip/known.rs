@@ -12,25 +12,42 @@ use super::store::{Entry, Place};
 use crate::rumor::RumorKind;
 
 /// The places of rumors by what they say. It compares bytes, so who finds payloads of equal keys costs us a comparison
-/// each and is never taken for another; the keys depend on a seed that nobody else knows.
+/// each and is never taken for another; the keys depend on seeds that nobody else knows. None may be one of the hasher's
+/// fixed ones: with those, everybody can write what multiplies all before it with 0.
 pub(crate) struct Known {
-    seed: u64,
+    seeds: Seeds,
     places: HashTable<Place>,
+}
+
+/// What the keys depend on.
+struct Seeds {
+    start: u64,
+    /// What is multiplied with.
+    factors: SharedSeed,
+}
+
+impl Seeds {
+    fn key(&self, kind: RumorKind, payload: &[u8]) -> u64 {
+        let mut hasher = FoldHasher::with_seed(self.start, &self.factors);
+        hasher.write_u8(kind as u8);
+        hasher.write(payload);
+        hasher.finish()
+    }
+
+    fn key_of(&self, entry: &Entry) -> u64 {
+        self.key(entry.id.kind, entry.payload())
+    }
 }
 
 impl Known {
     pub fn new(seed: u64) -> Self {
         Known {
-            seed,
+            seeds: Seeds {
+                start: seed,
+                factors: SharedSeed::from_u64(seed),
+            },
             places: HashTable::new(),
         }
-    }
-
-    fn key(seed: u64, kind: RumorKind, payload: &[u8]) -> u64 {
-        let mut hasher = FoldHasher::with_seed(seed, SharedSeed::global_fixed());
-        hasher.write_u8(kind as u8);
-        hasher.write(payload);
-        hasher.finish()
     }
 
     /// Where the rumor of this kind and payload is held.
@@ -39,7 +56,7 @@ impl Known {
             let entry = entries.get(*place as usize);
             entry.is_some_and(|entry| entry.id.kind == kind && entry.payload() == payload)
         };
-        let key = Known::key(self.seed, kind, payload);
+        let key = self.seeds.key(kind, payload);
         self.places.find(key, says).copied()
     }
 
@@ -48,15 +65,15 @@ impl Known {
         let Some(entry) = entries.get(place as usize) else {
             return;
         };
-        let seed = self.seed;
-        let key = |entry: &Entry| Known::key(seed, entry.id.kind, entry.payload());
-        let rehash = |place: &Place| entries.get(*place as usize).map_or(0, key);
-        self.places.insert_unique(key(entry), place, rehash);
+        let seeds = &self.seeds;
+        let key_of = |entry: &Entry| seeds.key_of(entry);
+        let rehash = |place: &Place| entries.get(*place as usize).map_or(0, key_of);
+        self.places.insert_unique(key_of(entry), place, rehash);
     }
 
     /// What this entry says is not held in this place any more.
     pub fn remove(&mut self, entry: &Entry, place: Place) {
-        let key = Known::key(self.seed, entry.id.kind, entry.payload());
+        let key = self.seeds.key_of(entry);
         if let Ok(found) = self.places.find_entry(key, |at| *at == place) {
             found.remove();
         }

@@ -9,6 +9,7 @@ use rand::RngExt;
 use super::news::RowKey;
 use super::seeds::jittered;
 use super::transfer::AGAIN;
+use super::unproved::TURN;
 use super::{Row, Swim};
 use crate::env::{Env, Timer};
 use crate::limits::ORDINARY_DATAGRAM;
@@ -23,6 +24,8 @@ pub(super) struct Sync {
     pause: Duration,
     /// Who told its table here of late, and when: it will not so soon again.
     tellers: VecDeque<(Time, MemberId)>,
+    /// No table has another one asked for sooner before then.
+    next_sooner: Time,
 }
 
 /// Tellers that are remembered: more comparisons than a newcomer makes while they count.
@@ -40,6 +43,7 @@ impl Sync {
             timer: None,
             pause: Duration::ZERO,
             tellers: VecDeque::new(),
+            next_sooner: Time::ZERO,
         }
     }
 
@@ -83,8 +87,12 @@ impl Swim {
     }
 
     /// A table named members that another has to name, too, before they are believed to be there: it is asked soon,
-    /// while it is remembered who named them first.
+    /// while it is remembered who named them first. Once in a turn: who makes up members must not have all compare, and
+    /// tell each other their tables, all the time.
     pub(super) fn sync_sooner(&mut self, env: &mut Env) {
+        if env.now < self.sync.next_sooner {
+            return;
+        }
         let soon = env.now + jittered(self.timing.period / SECOND, &mut env.rng);
         let Some(timer) = self
             .sync
@@ -95,6 +103,7 @@ impl Swim {
         };
         env.timers.cancel(timer);
         self.sync.timer = Some(env.timers.insert(soon, Timer::SyncDue));
+        self.sync.next_sooner = env.now + self.timing.period * TURN;
     }
 
     fn sync_later(&mut self, env: &mut Env) {

@@ -26,7 +26,7 @@ use crate::time::Time;
 use crate::wire::{Encoder, MemberRecord, Message, feature};
 
 /// Periods of a turn. Who spoke of whom is remembered in this turn and the next.
-const TURN: u32 = 4;
+pub(super) const TURN: u32 = 4;
 
 /// Members that ask one who is vouched for once, on average; in large rings it is a part of all, so that word of a
 /// newcomer does not die out before two members vouch for it.

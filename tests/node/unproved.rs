@@ -145,6 +145,34 @@ fn whom_only_one_table_names_another_is_asked_about_soon() {
     assert_eq!(bench.node.members().count(), 6 + newcomers.len());
 }
 
+/// A comparison has whoever knows another set tell its table, which takes many times the bytes of what brought it about.
+#[test]
+fn nobody_has_others_compare_all_the_time_by_members_that_it_makes_up() {
+    let all: Vec<_> = (1..=5).map(Peer::ours).collect();
+    let mut timing = plain();
+    timing.sync_max = secs(60.0);
+    let mut bench = Bench::timed(timing);
+    bench.meet(&all);
+    bench.advance_with_living(secs(300.0), &all);
+    let table = Message::Ack {
+        from: all[0].from(),
+        forward_to: None,
+        probe: 0,
+        table: true,
+        rumors: 0,
+        reconcile: &[],
+        starting: false,
+    };
+    let mut compared = 0;
+    for some in made_up(6_000, Health::Alive).chunks(20) {
+        bench.feed(&all[0], table.clone(), some);
+        let sent = bench.advance_with_living(secs(0.1), &all);
+        compared += pings(&sent).iter().filter(|ping| ping.digest != 0).count();
+    }
+    // In 30 periods, one in four, and one of those that come of themselves.
+    assert!(compared <= 9, "{compared}");
+}
+
 #[test]
 fn two_that_speak_of_other_addresses_do_not_vouch_for_the_same() {
     let (mut bench, all) = ring(5);
