@@ -49,7 +49,7 @@
 //! # }
 //! ```
 //!
-//! The contract in full is in `docs/embedding.md`; `examples/` has a mio loop, a tokio task, a thread of its own,
+//! The contract in full is in `docs/guides/embedding.md`; `examples/` has a mio loop, a tokio task, a thread of its own,
 //! and a directory of services that follows events.
 //!
 //! Who has no loop calls [`Butterfly::run`]; who wants no I/O at all takes the state machine,
@@ -58,7 +58,7 @@
 //! # Cargo features
 //!
 //! `gossip`, on by default: rumors, over TCP; without it a member takes part in membership alone. `disk`: the module [`disk`]
-//! and `Config::data_dir`. `sim`: the module [`sim`]. `zmq`: ZeroMQ's own sockets carry gossip (`docs/embedding.md`).
+//! and `Config::data_dir`. `sim`: the module [`sim`]. `zmq`: ZeroMQ's own sockets carry gossip (`docs/guides/embedding.md`).
 //!
 //! # Rooms
 //!

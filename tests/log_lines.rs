@@ -1,5 +1,5 @@
 //! Every warning and error that a member logs is made by a test that asserts what it says, and so is every line that
-//! docs/operating.md quotes: a diagnostic that nothing ever made fire may never fire, or say something else.
+//! docs/guides/operating.md quotes: a diagnostic that nothing ever made fire may never fire, or say something else.
 //!
 //! `tests/tables/log_lines.txt` names the test of each line. What it says is held to the sources as Rust reads them, without
 //! comments: to the format strings of `warn!` and `error!`, and to what the tests assert.
@@ -457,10 +457,10 @@ fn every_warning_and_error_is_made_by_a_test_that_asserts_it() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// What stands in backticks in the first column of the tables of docs/operating.md, and has a gap or a blank, is what a
+/// What stands in backticks in the first column of the tables of docs/guides/operating.md, and has a gap or a blank, is what a
 /// line says: with … for what differs.
 fn quoted() -> Vec<String> {
-    let page = fs::read_to_string(root().join("docs/operating.md")).unwrap();
+    let page = fs::read_to_string(root().join("docs/guides/operating.md")).unwrap();
     let (_, page) = page.split_once("## When it hurts").unwrap();
     let (section, _) = page.split_once("\n## ").unwrap();
     let rows = section.lines().filter_map(|line| line.strip_prefix("| "));

@@ -11,7 +11,7 @@ mod disk;
 mod elections;
 #[allow(dead_code)]
 mod harness;
-#[cfg(not(feature = "zmq"))] // ZeroMQ's sockets do not keep pushes apart: docs/gossip.md.
+#[cfg(not(feature = "zmq"))] // ZeroMQ's sockets do not keep pushes apart: docs/explanation/gossip.md.
 #[path = "meshes/rings.rs"]
 mod rings;
 #[path = "meshes/spread.rs"]

@@ -7,15 +7,15 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use butterfly::{
-    Butterfly, Cause, CommandError, ElectionStatus, Event, Health, Incarnation, MemberId, Reject,
-    RingKey, Rumor, RumorId, RumorKind,
+    Butterfly, Cause, CommandError, Event, Health, Incarnation, MemberId, Reject, RingKey, RumorId,
+    RumorKind,
 };
 use log::{Level, debug, error, info, log, log_enabled, warn};
 
 use crate::address::Peer;
 use crate::logging::Log;
 use crate::memory::Memory;
-use crate::output::{count, rumor, short_id, who};
+use crate::output::{count, how_far, rumor, short_id, who};
 use crate::quiet::{Solitude, Throttle};
 use crate::ring_key::KeyFiles;
 use crate::seeds::{self, Seeds};
@@ -541,24 +541,6 @@ impl Agent {
                  member by --ring-key FILE"
             );
         }
-    }
-}
-
-/// How far an election is that nobody has won yet.
-fn how_far(rumor: &Rumor) -> Option<String> {
-    let (Rumor::Election(election) | Rumor::ElectionUpdate(election)) = rumor else {
-        return None;
-    };
-    let term = election.term;
-    match election.status {
-        ElectionStatus::Running => {
-            let votes = count(election.votes.len(), "vote");
-            Some(format!("{votes} in term {term}"))
-        }
-        ElectionStatus::NoQuorum => Some(format!(
-            "no quorum in term {term}: too few of the group are alive"
-        )),
-        _ => None,
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::time::Duration;
 
 use butterfly::text::{is_hidden, visible};
-use butterfly::{MemberId, RumorId, RumorKind};
+use butterfly::{ElectionStatus, MemberId, Rumor, RumorId, RumorKind};
 
 use crate::failure::Failure;
 
@@ -94,6 +94,24 @@ pub fn rumor(id: &RumorId) -> String {
         RumorKind::ServiceConfig => format!("configuration of {}", id.key),
         RumorKind::Election | RumorKind::ElectionUpdate => format!("{} of {}", id.kind, id.key),
         RumorKind::Departure => format!("departure for good of {:.8}", id.id),
+    }
+}
+
+/// How far an election is that nobody has won yet.
+pub fn how_far(rumor: &Rumor) -> Option<String> {
+    let (Rumor::Election(election) | Rumor::ElectionUpdate(election)) = rumor else {
+        return None;
+    };
+    let term = election.term;
+    match election.status {
+        ElectionStatus::Running => {
+            let votes = count(election.votes.len(), "vote");
+            Some(format!("{votes} in term {term}"))
+        }
+        ElectionStatus::NoQuorum => Some(format!(
+            "no quorum in term {term}: too few of the group are alive"
+        )),
+        _ => None,
     }
 }
 

@@ -103,7 +103,8 @@ fn target(to: SocketAddr, socket_is_v6: bool) -> SocketAddr {
     }
 }
 
-#[cfg(all(test, any(target_os = "linux", target_os = "android")))]
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(test)]
 mod tests {
     use std::net::UdpSocket as StdSocket;
     use std::time::{Duration, Instant};

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::incoming::Incoming;
 use super::merge;
-use super::records::is_somewhere;
+use super::records::{is_somewhere, listed};
 use super::row::{NONE, flag};
 use super::send::{Body, Outgoing};
 use super::unproved::{bare_len, brief_len, hides_number};
@@ -14,7 +14,7 @@ use crate::error::Reject;
 use crate::event::Cause;
 use crate::journal::Peer;
 use crate::limits::{DATAGRAM_HEADERS, ORDINARY_DATAGRAM, PROBE_PING_INTERVAL};
-use crate::member::{Health, Incarnation, MemberId};
+use crate::member::{Health, Incarnation};
 use crate::stats::MessageKind;
 use crate::wire::{self, MemberRecord, Memberships, Message, Serial, feature};
 
@@ -594,12 +594,4 @@ impl Swim {
             self.change(env, key, proof.state, cause, proof.rumor);
         }
     }
-}
-
-/// For a trace: what the memberships say.
-pub(super) fn listed(memberships: &Memberships<'_>) -> Vec<(MemberId, Incarnation, Health)> {
-    let records = memberships.clone().flatten();
-    records
-        .map(|record| (record.member.id, record.member.incarnation, record.health))
-        .collect()
 }

@@ -353,6 +353,14 @@ impl Swim {
     }
 }
 
+/// For a trace: what the memberships say.
+pub(super) fn listed(memberships: &Memberships<'_>) -> Vec<(MemberId, Incarnation, Health)> {
+    let records = memberships.clone().flatten();
+    records
+        .map(|record| (record.member.id, record.member.incarnation, record.health))
+        .collect()
+}
+
 /// Whether a record may move its member: who is dead is not elsewhere, and who moved says so at a higher incarnation.
 fn is_move(row: &Row, heard: State) -> bool {
     heard.health <= Health::Suspect && heard.incarnation > row.incarnation

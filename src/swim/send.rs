@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::merge::State;
 use super::news::{self, RowKey};
-use super::receive::listed;
 use super::records::is_somewhere;
+use super::records::listed;
 use super::row::{NONE, flag};
 use super::{Row, Swim};
 use crate::env::Env;

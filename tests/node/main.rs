@@ -5,6 +5,8 @@ mod budgets;
 #[cfg(feature = "gossip")]
 mod caps;
 mod comeback;
+#[cfg(feature = "gossip")]
+mod flood;
 mod lifecycle;
 mod messages;
 #[cfg(feature = "gossip")]

@@ -165,7 +165,7 @@ fn nobody_has_others_compare_all_the_time_by_members_that_it_makes_up() {
     };
     let mut compared = 0;
     for some in made_up(6_000, Health::Alive).chunks(20) {
-        bench.feed(&all[0], table.clone(), some);
+        bench.feed(&all[0], table, some);
         let sent = bench.advance_with_living(secs(0.1), &all);
         compared += pings(&sent).iter().filter(|ping| ping.digest != 0).count();
     }

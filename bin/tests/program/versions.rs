@@ -85,7 +85,7 @@ fn a_typo_is_refused_unless_it_is_forced() {
     assert!(said(&output).contains("--force"), "{output:?}");
 }
 
-/// As docs/operating.md says.
+/// As docs/guides/operating.md says.
 #[test]
 fn a_group_that_is_stuck_is_set_back_at_every_member() {
     let dir = tempfile::tempdir().unwrap();

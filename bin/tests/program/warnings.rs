@@ -200,3 +200,31 @@ fn a_disk_that_hangs_does_not_keep_a_member_from_refuting() {
     amber.says("the disk does not answer: going on with an incarnation that may be used again after a crash");
     amber.says("refuted with incarnation 1099511627777");
 }
+
+/// Datagrams come from where it listens, and nobody answers where it says that it is.
+#[test]
+fn a_member_that_nobody_finds_where_it_says_that_it_is_is_told_so() {
+    let (amber, birch) = pair();
+    let at = birch.swim;
+    drop(birch);
+    let (listen, port) = (at.to_string(), at.port());
+    let advertise = format!("127.0.0.9:{port}");
+    let peer = amber.swim.to_string();
+    let birch = Member::start_with(&[
+        "run",
+        "--listen",
+        &listen,
+        "--advertise",
+        &advertise,
+        "--http",
+        "127.0.0.1:0",
+        "--timing",
+        "local",
+        "--peer",
+        &peer,
+    ]);
+    birch.says(&format!(
+        "others see this member at {at}, and it says that it is at 127.0.0.9:{port}"
+    ));
+    assert_eq!(birch.json("status")["seen_at"], listen);
+}

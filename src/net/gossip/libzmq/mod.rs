@@ -42,7 +42,7 @@ const fn contains(text: &[u8], word: &[u8]) -> bool {
 
 const _: () = assert!(
     KNOWS_LINUX || !cfg!(target_os = "linux"),
-    "the feature `zmq`: set CXXFLAGS as docs/embedding.md has it (\"ZeroMQ's flags\"), or libzmq is built without eventfd, close-on-exec and TCP keepalive"
+    "the feature `zmq`: set CXXFLAGS as docs/guides/embedding.md has it (\"ZeroMQ's flags\"), or libzmq is built without eventfd, close-on-exec and TCP keepalive"
 );
 
 /// What sockets are opened with. Its last owner waits until they have lingered.

@@ -1,14 +1,12 @@
 //! Rumors that are made up to cost a member more time than others.
 
-mod node_support;
-
 use std::time::{Duration, Instant};
 
+use crate::support::rumors::group;
+use crate::support::*;
 use butterfly::Timing;
 use butterfly::rumor::{Rumor, ServiceFile};
 use butterfly::wire;
-use node_support::rumors::group;
-use node_support::*;
 
 /// A file whose payload has these bytes from its 48th to its 96th, the words that foldhash multiplies all before them
 /// with.
