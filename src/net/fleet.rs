@@ -23,7 +23,7 @@ pub struct FleetKey(usize);
 ///
 /// A fleet is to its members what a [`Butterfly`] is to its sockets: **one descriptor to watch** ([`AsFd`]), **one deadline to
 /// wait for** ([`deadline`](Fleet::deadline)), **one call to make** ([`turn`](Fleet::turn)). Deadlines lie in a heap, so a turn
-/// costs no more in a large fleet than in a small one, but for the members that have something to do.
+/// does not look at members that have nothing to do.
 ///
 /// ```
 /// use std::ops::ControlFlow;
@@ -92,7 +92,7 @@ impl Fleet {
         })
     }
 
-    /// Takes a member in; its turn is the next.
+    /// Adds a member. The next [`turn`](Fleet::turn) serves it.
     ///
     /// # Errors
     /// If the system's poll does not take its descriptor.
@@ -111,7 +111,7 @@ impl Fleet {
         Ok(FleetKey(key))
     }
 
-    /// Gives a member back, which is driven no more. To have it tell the others, call [`Butterfly::leave`] first and wait for
+    /// Removes a member and returns it; the fleet no longer drives it. To have it tell the others, call [`Butterfly::leave`] first and wait for
     /// [`Event::Left`].
     pub fn remove(&mut self, key: FleetKey) -> Option<Butterfly> {
         let member = self.seats.try_remove(key.0)?.member;
@@ -127,7 +127,7 @@ impl Fleet {
         self.seats.get(key.0).map(|seat| &seat.member)
     }
 
-    /// The member at this place, to be told something; its turn is the next.
+    /// The member at this place, for commands. The next [`turn`](Fleet::turn) serves it.
     pub fn get_mut(&mut self, key: FleetKey) -> Option<&mut Butterfly> {
         self.queue(key.0);
         self.seats.get_mut(key.0).map(|seat| &mut seat.member)
@@ -152,7 +152,7 @@ impl Fleet {
 
 /// The loop.
 impl Fleet {
-    /// When [`turn`](Fleet::turn) is to be called at the latest; a moment that has passed while a member has something to do.
+    /// The latest moment to call [`turn`](Fleet::turn); it has passed while a member has work.
     /// `None`: only when the descriptor is readable.
     pub fn deadline(&mut self) -> Option<Instant> {
         if !self.turn.is_empty() {
@@ -168,8 +168,8 @@ impl Fleet {
         None
     }
 
-    /// Waits until a member has something to do, but not beyond `until`, and calls `each` for every member that has. It is
-    /// expected to call [`Butterfly::process`] and to take the events. With `until` in the past it does not wait, for use in
+    /// Waits until a member has work, until `until` at the latest, and calls `each` for every member that has. `each` has to
+    /// call [`Butterfly::process`] and to take the events. With `until` in the past it does not wait, for use in
     /// another loop; with `None` it waits for as long as it takes.
     ///
     /// # Errors

@@ -14,6 +14,30 @@ fn ring(count: u32) -> (Bench, Vec<Peer>) {
     (bench, all)
 }
 
+/// A ring of six that compares its tables, by now once a minute.
+fn comparing_ring() -> (Bench, Vec<Peer>) {
+    let all: Vec<_> = (1..=5).map(Peer::ours).collect();
+    let mut timing = plain();
+    timing.sync_max = secs(60.0);
+    let mut bench = Bench::timed(timing);
+    bench.meet(&all);
+    bench.advance_with_living(secs(300.0), &all);
+    (bench, all)
+}
+
+/// The head of an Ack that brings a part of this peer's table.
+fn table(peer: &Peer) -> Message<'static> {
+    Message::Ack {
+        from: peer.from(),
+        forward_to: None,
+        probe: 0,
+        table: true,
+        rumors: 0,
+        reconcile: &[],
+        starting: false,
+    }
+}
+
 /// Members that nobody ever heard of, each at an address of its own.
 fn made_up(count: u32, health: Health) -> Vec<MembershipRecord<'static>> {
     let numbers = 5_000..5_000 + count;
@@ -111,22 +135,7 @@ fn who_is_vouched_for_by_two_is_held() {
 
 #[test]
 fn whom_only_one_table_names_another_is_asked_about_soon() {
-    let all: Vec<_> = (1..=5).map(Peer::ours).collect();
-    let mut timing = plain();
-    timing.sync_max = secs(60.0);
-    let mut bench = Bench::timed(timing);
-    bench.meet(&all);
-    // By then it compares its table once in a minute.
-    bench.advance_with_living(secs(300.0), &all);
-    let table = |peer: &Peer| Message::Ack {
-        from: peer.from(),
-        forward_to: None,
-        probe: 0,
-        table: true,
-        rumors: 0,
-        reconcile: &[],
-        starting: false,
-    };
+    let (mut bench, all) = comparing_ring();
     // More than are asked on the word of one.
     let newcomers = made_up(MAX_UNVOUCHED as u32 + 10, Health::Alive);
     for some in newcomers.chunks(20) {
@@ -148,24 +157,10 @@ fn whom_only_one_table_names_another_is_asked_about_soon() {
 /// A comparison has whoever knows another set tell its table, which takes many times the bytes of what brought it about.
 #[test]
 fn nobody_has_others_compare_all_the_time_by_members_that_it_makes_up() {
-    let all: Vec<_> = (1..=5).map(Peer::ours).collect();
-    let mut timing = plain();
-    timing.sync_max = secs(60.0);
-    let mut bench = Bench::timed(timing);
-    bench.meet(&all);
-    bench.advance_with_living(secs(300.0), &all);
-    let table = Message::Ack {
-        from: all[0].from(),
-        forward_to: None,
-        probe: 0,
-        table: true,
-        rumors: 0,
-        reconcile: &[],
-        starting: false,
-    };
+    let (mut bench, all) = comparing_ring();
     let mut compared = 0;
     for some in made_up(6_000, Health::Alive).chunks(20) {
-        bench.feed(&all[0], table, some);
+        bench.feed(&all[0], table(&all[0]), some);
         let sent = bench.advance_with_living(secs(0.1), &all);
         compared += pings(&sent).iter().filter(|ping| ping.digest != 0).count();
     }
