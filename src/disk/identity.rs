@@ -1,13 +1,14 @@
 //! A data directory, and the id and the incarnation of a member across restarts: `MEMBER_ID` and
 //! `INCARNATION`. (`EPOCH` is in `epoch.rs`.)
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::fs::{self, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::checksum::{self, Known, Sum};
 use super::epoch;
+use super::id_file::IdFile;
 use super::regular;
 use super::replace::{remove_unfinished, replace};
 use super::snapshot::Snapshot;
@@ -22,9 +23,6 @@ const MOST_BYTES: u64 = 4_096;
 /// A data directory in use: locked for this member, with a thread that writes to it. Dropped, it waits until
 /// what was to be stored is.
 pub struct DataDir {
-    /// Keeps the lock.
-    id_file: File,
-    id_path: PathBuf,
     snapshot: PathBuf,
     checksum: PathBuf,
     /// What the file of checksums said at the start.
@@ -117,7 +115,6 @@ impl DataDir {
         fresh: MemberId,
     ) -> Result<(Self, StoredIdentity), DiskError> {
         fs::create_dir_all(dir).map_err(at(dir))?;
-        let id_path = dir.join("MEMBER_ID");
         let (id_file, id) = open_id(dir, wanted, fresh)?;
         let path = dir.join("INCARNATION");
         let incarnation = match read_incarnation(&path)? {
@@ -141,11 +138,9 @@ impl DataDir {
             snapshot: snapshot.clone(),
             checksum: checksum.clone(),
         };
-        let writer = Writer::start(paths, in_place).map_err(at(&path))?;
+        let writer = Writer::start(id_file, paths, in_place).map_err(at(&path))?;
         Ok((
             DataDir {
-                id_file,
-                id_path,
                 snapshot,
                 checksum,
                 checksums,
@@ -234,16 +229,9 @@ impl DataDir {
 
     /// Stores another id, soon, off the caller's thread; the snapshot is named after it from then on.
     pub fn store_id(&mut self, id: MemberId) {
-        let path = self.id_path.clone();
-        let file = match self.id_file.try_clone() {
-            Ok(file) => file,
-            Err(error) => return log::error!("cannot write {id} to {}: {error}", path.display()),
-        };
         self.snapshot = self.snapshot.with_file_name(format!("{id}.rst"));
         self.checksum = checksum::path_of(&self.snapshot);
         self.writer.write_id(NewId {
-            file,
-            path,
             id,
             snapshot: self.snapshot.clone(),
             checksum: self.checksum.clone(),
@@ -301,7 +289,7 @@ fn open_id(
     dir: &Path,
     wanted: Option<MemberId>,
     fresh: MemberId,
-) -> Result<(File, MemberId), DiskError> {
+) -> Result<(IdFile, MemberId), DiskError> {
     let path = dir.join("MEMBER_ID");
     let was_there = path.exists();
     if was_there && !path.is_file() {
@@ -309,12 +297,12 @@ fn open_id(
     }
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
-    let mut file = options.open(&path).map_err(at(&path))?;
+    let file = options.open(&path).map_err(at(&path))?;
     if file.try_lock().is_err() {
         return Err(DiskError::InUse(dir.to_owned()));
     }
     let mut bytes = Vec::new();
-    let read = (&mut file).take(MOST_BYTES).read_to_end(&mut bytes);
+    let read = (&file).take(MOST_BYTES).read_to_end(&mut bytes);
     read.map_err(at(&path))?;
     let text = String::from_utf8_lossy(&bytes);
     let stored = text.trim_matches(is_blank).to_lowercase().parse().ok();
@@ -326,7 +314,9 @@ fn open_id(
                 asked,
             });
         }
-        (Some(id), _) if text.trim_end() == id.to_string() => return Ok((file, id)),
+        (Some(id), _) if text.trim_end() == id.to_string() => {
+            return Ok((IdFile::new(file, path), id));
+        }
         (Some(id), _) => {
             log::warn!(
                 "repaired: {}: it held more than the id {id}",
@@ -347,11 +337,8 @@ fn open_id(
             id
         }
     };
-    file.set_len(0)
-        .and_then(|()| file.seek(SeekFrom::Start(0)))
-        .and_then(|_| file.write_all(id.to_string().as_bytes()))
-        .and_then(|()| file.sync_all())
-        .map_err(at(&path))?;
+    let file = IdFile::new(file, path);
+    file.write(id).map_err(at(file.path()))?;
     Ok((file, id))
 }
 
@@ -619,6 +606,35 @@ mod tests {
             fs::create_dir(&path).unwrap();
             open(dir.path(), ONE);
             assert!(path.is_file() && dir.path().join(format!("{name}.bad-1")).is_dir());
+        }
+    }
+
+    /// A child holds the lock too from its fork to its exec.
+    #[test]
+    fn a_directory_is_free_when_its_member_is_gone_whoever_else_holds_the_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let (id_file, _) = open_id(dir.path(), None, ONE).unwrap();
+        let child = id_file.as_a_child_has_it();
+        assert!(open_id(dir.path(), None, ONE).is_err());
+        drop(id_file);
+        assert!(open_id(dir.path(), None, ONE).is_ok());
+        drop(child);
+    }
+
+    #[test]
+    fn a_directory_is_in_use_until_its_last_snapshot_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        for _ in 0..20 {
+            let (mut data, _) = DataDir::open(dir.path(), None, ONE).unwrap();
+            data.store_snapshot(Snapshot::new());
+            let (ends, ended) = std::sync::mpsc::channel();
+            let at = dir.path().to_owned();
+            data.tell(move || {
+                // The disk's thread is at work.
+                ends.send(DataDir::open(&at, None, ONE).is_err()).unwrap();
+            });
+            drop(data);
+            assert!(ended.into_iter().next().unwrap());
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod checksum;
 mod epoch;
+mod id_file;
 mod identity;
 mod regular;
 mod replace;

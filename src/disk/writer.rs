@@ -7,13 +7,13 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind, Write};
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::checksum::{self, Sum, Summing};
+use super::id_file::IdFile;
 use super::replace::{replace, replace_after};
 use super::snapshot::Snapshot;
 use crate::limits::{MAX_SNAPSHOT, WRITE_LOG_INTERVAL};
@@ -31,29 +31,20 @@ pub(super) struct Writer {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Another id of the member, and where it and the snapshots go from now on.
+/// Another id of the member, and where the snapshots go from now on.
 pub(super) struct NewId {
-    /// `MEMBER_ID`, which is locked and so cannot be replaced.
-    pub file: File,
-    pub path: PathBuf,
     pub id: MemberId,
     pub snapshot: PathBuf,
     pub checksum: PathBuf,
 }
 
 impl NewId {
-    /// Writes it in one go over the old one, which is as long.
-    fn write(&self) {
-        let written = self
-            .file
-            .write_all_at(&self.id.to_hex(), 0)
-            .and_then(|()| self.file.set_len(self.id.to_hex().len() as u64))
-            .and_then(|()| self.file.sync_all());
-        if let Err(error) = written {
+    fn write(&self, file: &IdFile) {
+        if let Err(error) = file.write(self.id) {
             log::error!(
                 "cannot write {} to {}: {error}; the member takes another new id when it starts again",
                 self.id,
-                self.path.display()
+                file.path().display()
             );
         }
     }
@@ -130,9 +121,9 @@ pub(super) struct Paths {
 }
 
 impl Writer {
-    /// Starts the thread, which writes to these files. The snapshot that is in place, if any, has one of these
-    /// checksums.
-    pub fn start(paths: Paths, in_place: Vec<Sum>) -> io::Result<Self> {
+    /// Starts the thread, which writes to these files, and keeps the directory locked until it has. The snapshot that is
+    /// in place, if any, has one of these checksums.
+    pub fn start(id_file: IdFile, paths: Paths, in_place: Vec<Sum>) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             wake: Condvar::new(),
@@ -150,7 +141,7 @@ impl Writer {
         };
         let thread = thread::Builder::new()
             .name("butterfly-disk".to_owned())
-            .spawn(move || work(&mut marks, &mut snapshots))?;
+            .spawn(move || work(id_file, &mut marks, &mut snapshots))?;
         Ok(Writer {
             shared,
             thread: Some(thread),
@@ -227,13 +218,13 @@ impl Drop for Writer {
 }
 
 /// What the thread does.
-fn work(marks: &mut Marks, snapshots: &mut Snapshots) {
+fn work(id_file: IdFile, marks: &mut Marks, snapshots: &mut Snapshots) {
     let shared = Arc::clone(&marks.shared);
     while shared.wait() {
         marks.write_waiting();
         let new_id = shared.state().new_id.take();
         if let Some(new) = new_id {
-            new.write();
+            new.write(&id_file);
             snapshots.rename(new);
         }
         let snapshot = shared.state().snapshot.take();
@@ -251,6 +242,7 @@ fn work(marks: &mut Marks, snapshots: &mut Snapshots) {
         // However lately the log was told.
         log::error!("{failed}; it ends, so the newest content is lost, and the one before stays");
     }
+    drop(id_file);
     shared.answer(|state| state.ended = true);
     shared.ended.notify_all();
 }
@@ -436,14 +428,13 @@ mod tests {
         let path = dir.path().join("MEMBER_ID");
         std::fs::write(&path, "x").unwrap();
         let new = NewId {
-            // It takes nothing.
-            file: File::open(&path).unwrap(),
-            path: path.clone(),
             id: MemberId::from_bytes([1; 16]),
             snapshot: path.clone(),
-            checksum: path,
+            checksum: path.clone(),
         };
-        let lines = crate::net::logged::by(|| new.write());
+        // It takes nothing.
+        let file = IdFile::new(File::open(&path).unwrap(), path);
+        let lines = crate::net::logged::by(|| new.write(&file));
         assert_eq!(lines.len(), 1);
         assert!(lines[0].starts_with("ERROR cannot write 0101"), "{lines:?}");
         assert!(lines[0].ends_with("; the member takes another new id when it starts again"));
