@@ -28,8 +28,8 @@ impl IdFile {
 
     /// The same open file, as a child of this process has it from its fork to its exec.
     #[cfg(test)]
-    pub fn as_a_child_has_it(&self) -> File {
-        self.file.try_clone().unwrap()
+    pub fn as_a_child_has_it(&self) -> io::Result<File> {
+        self.file.try_clone()
     }
 
     /// Where it is.

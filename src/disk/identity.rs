@@ -614,7 +614,7 @@ mod tests {
     fn a_directory_is_free_when_its_member_is_gone_whoever_else_holds_the_lock() {
         let dir = tempfile::tempdir().unwrap();
         let (id_file, _) = open_id(dir.path(), None, ONE).unwrap();
-        let child = id_file.as_a_child_has_it();
+        let child = id_file.as_a_child_has_it().unwrap();
         assert!(open_id(dir.path(), None, ONE).is_err());
         drop(id_file);
         assert!(open_id(dir.path(), None, ONE).is_ok());
