@@ -15,6 +15,10 @@ use crate::member::Health;
 use crate::timer::TimerKey;
 use crate::trace::TraceKind;
 
+/// The members of a ring together ask one of the dead at least so often, in periods: so soon it is noticed that a
+/// partition ended, however long it lasted.
+const RETRY_PERIODS: f64 = 1.5;
+
 /// When one of the dead is asked next.
 pub(super) struct Retry {
     timer: Option<TimerKey>,
@@ -120,8 +124,14 @@ impl Swim {
         else {
             return;
         };
-        self.retry.pause = (self.retry.pause * 2).min(self.timing.retry_max);
+        self.retry.pause = (self.retry.pause * 2).min(self.longest_retry());
         self.retry_later(env);
         self.ping_aside(key, true);
+    }
+
+    fn longest_retry(&self) -> Duration {
+        let (period, living) = (self.timing.period, self.table.living() as f64);
+        let together = period.mul_f64(RETRY_PERIODS * living.max(1.0));
+        together.min(self.timing.retry_max)
     }
 }

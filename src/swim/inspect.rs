@@ -12,7 +12,7 @@ use crate::stats::Gauge;
 
 impl Swim {
     /// Everything that grows, with its cap.
-    pub fn sizes(&self) -> [Gauge; 21] {
+    pub fn sizes(&self) -> [Gauge; 22] {
         [
             Gauge::new("members", self.table.len(), MAX_MEMBERS),
             Gauge::new("ipv6_addresses", self.table.ipv6_addresses(), MAX_MEMBERS),
@@ -29,6 +29,7 @@ impl Swim {
             Gauge::new("graves", self.graves.len(), MAX_MEMBERS),
             Gauge::new("verdicts", self.verdicts.len(), MAX_VERDICTS),
             Gauge::new("returning", self.comebacks.trials(), MAX_RETURNING),
+            Gauge::new("asked_back", self.healing.waiting(), MAX_MEMBERS),
             Gauge::new("returns", self.comebacks.past(), MAX_RETURNS),
             Gauge::new("seeds", self.seeds.len(), MAX_SEEDS),
             Gauge::new("unproved", self.unproved.len(), MAX_SPOKEN_OF),
@@ -60,7 +61,7 @@ impl Swim {
         (
             self.local_health.score(),
             self.pushing,
-            self.somebody_left,
+            self.somebody_went,
             self.rumors,
             self.starting,
         )
@@ -68,6 +69,7 @@ impl Swim {
         (self.witness.in_a_row(), self.witness.suspects()).hash(hasher);
         (&self.probe, &self.sync, self.leave, self.last_words).hash(hasher);
         self.comebacks.hash(hasher);
+        self.healing.hash(hasher);
         (&self.verdicts, &self.transfers, &self.told, &self.corrected).hash(hasher);
         (&self.blocked, &self.exiled).hash(hasher);
         (self.addressed, self.advertised, self.next_probe_ping).hash(hasher);

@@ -28,6 +28,7 @@
 //! | `advertised` | members that are reached elsewhere than where their datagrams come from |
 //! | `comeback` | whether the dead that say they live do |
 //! | `graves` | what becomes of the dead, and asking them if they are back |
+//! | `healing` | asking them at once, as one came back |
 //! | `seeds` | addresses asked for ever |
 //! | `push` | pushing news at once |
 //! | `sync` | comparing tables, ever more slowly |
@@ -47,6 +48,7 @@ mod correct;
 mod echoes;
 mod fresh;
 mod graves;
+mod healing;
 mod incoming;
 mod inspect;
 mod leave;
@@ -153,6 +155,7 @@ pub(crate) struct Swim {
     seeds: Slab<seeds::Seed>,
     comebacks: comeback::Comebacks,
     retry: graves::Retry,
+    healing: healing::Healing,
     transfers: VecDeque<transfer::Transfer>,
     /// Who was told the table of late, and when that began.
     told: VecDeque<(crate::time::Time, MemberId)>,
@@ -160,7 +163,7 @@ pub(crate) struct Swim {
     /// Who was told in this period of members that left, having spoken of them as living.
     corrected: Vec<RowKey>,
     /// A member left in this period: what was said of it before is worth reading again.
-    somebody_left: bool,
+    somebody_went: bool,
     /// Whether a push of news is due.
     pushing: bool,
     /// Who is told first what is new.
@@ -251,11 +254,12 @@ impl Swim {
             seeds: Slab::new(),
             comebacks: comeback::Comebacks::new(),
             retry: graves::Retry::new(timing.period),
+            healing: healing::Healing::default(),
             transfers: VecDeque::new(),
             told: VecDeque::new(),
             sync: sync::Sync::new(),
             corrected: Vec::new(),
-            somebody_left: false,
+            somebody_went: false,
             pushing: false,
             successor: Successor::new(),
             outbox: VecDeque::new(),
@@ -390,7 +394,8 @@ impl Swim {
         if state.health != before.health || afresh {
             self.end_side(env, key);
         }
-        self.somebody_left |= state.left && !before.left;
+        self.somebody_went |= (state.left && !before.left)
+            || (state.health >= Health::Confirmed && before.health <= Health::Suspect);
         self.table.set_state(key, state, env.now, &mut env.rng);
         if state.health != before.health || afresh {
             self.begin_side(env, key);
@@ -404,7 +409,7 @@ impl Swim {
             {
                 self.came_back(env.now, member.id);
             }
-            self.dead_or_back(env, before.health, state.health);
+            self.dead_or_back(env, before, state.health);
             self.notice_change(member.id, Some(before.health), state.health);
         }
         let lived = before.health <= Health::Suspect && state.health == Health::Alive;
@@ -506,9 +511,12 @@ impl Swim {
     }
 
     /// Someone died or came back: who is asked, and how soon, depends on it.
-    fn dead_or_back(&mut self, env: &mut Env, before: Health, now: Health) {
-        if now == Health::Alive && before >= Health::Confirmed {
+    fn dead_or_back(&mut self, env: &mut Env, before: State, now: Health) {
+        if now == Health::Alive && before.health >= Health::Confirmed {
             self.retry_soon(env);
+            if !before.left {
+                self.heal(env);
+            }
             self.alone_no_more(env, now);
         }
         if now >= Health::Confirmed && self.table.living() <= 1 {

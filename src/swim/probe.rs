@@ -73,9 +73,10 @@ impl Swim {
         self.corrected.clear();
         self.periods = self.periods.wrapping_add(1);
         self.unproved.forget(env.now, self.timing.period);
-        if std::mem::take(&mut self.somebody_left) {
+        if std::mem::take(&mut self.somebody_went) {
             self.echoes.clear();
         }
+        self.begin_healing_period(env);
     }
 
     /// Whether no Ack is being waited for.

@@ -9,6 +9,7 @@ mod elections;
 mod faults;
 mod ghosts;
 mod gossip;
+mod healing;
 mod membership;
 mod replay;
 mod rings;
