@@ -79,15 +79,15 @@ fn who_is_said_to_live_as_it_was_when_it_died_is_asked_once_a_period() {
     let peer = Peer::ours(2);
     let (mut bench, witness) = bench_with_dead(peer);
     let alive = peer.said(Health::Alive, 5);
-    bench.feed(&witness, witness.ping(0), &[alive.clone()]);
+    bench.feed(&witness, witness.ping(0), &[alive]);
     let asked = pings(&to(&peer, &bench.sent()));
     assert_eq!(asked.len(), 1);
     assert_eq!(asked[0].says_of(&peer), Some((Health::Confirmed, 5)));
-    bench.feed(&witness, witness.ping(0), &[alive.clone()]);
+    bench.feed(&witness, witness.ping(0), &[alive]);
     assert!(to(&peer, &bench.sent()).is_empty(), "once");
     // Such a record is not taken for one that was heard before and says nothing.
     bench.advance_with_living(secs(1.1), &[witness]);
-    bench.feed(&witness, witness.ping(0), &[alive.clone()]);
+    bench.feed(&witness, witness.ping(0), &[alive]);
     let sent = bench.sent();
     assert_eq!(pings(&to(&peer, &sent)).len(), 1);
     // It refutes what it hears.
