@@ -78,8 +78,8 @@ fn restore(node: &mut Node, snapshot: &Snapshot) {
 #[cfg(test)]
 mod tests {
     /// Without gossip nothing is taken, and nothing said.
-    #[test]
     #[cfg(feature = "gossip")]
+    #[test]
     fn what_is_not_taken_is_counted_and_said_by_reason() {
         use super::*;
         use crate::config::NodeConfig;

@@ -51,6 +51,20 @@ impl Swim {
         self.retry_begin(env);
     }
 
+    /// Someone died or came back: who is asked, and how soon, depends on it.
+    pub(super) fn dead_or_back(&mut self, env: &mut Env, before: State, now: Health) {
+        if now == Health::Alive && before.health >= Health::Confirmed {
+            self.retry_soon(env);
+            if !before.left {
+                self.heal(env);
+            }
+            self.alone_no_more(env, now);
+        }
+        if now >= Health::Confirmed && self.table.living() <= 1 {
+            self.ask_seeds_again(env);
+        }
+    }
+
     /// A Confirmed member is given up, a Departed one forgotten.
     pub(super) fn grave_due(&mut self, env: &mut Env, key: RowKey) {
         let (Some(row), Some(member)) = (self.table.get(key), self.table.member(key)) else {
@@ -101,7 +115,7 @@ impl Swim {
     }
 
     /// One of the dead came back, so others may: they are asked soon.
-    pub(super) fn retry_soon(&mut self, env: &mut Env) {
+    fn retry_soon(&mut self, env: &mut Env) {
         if let Some(timer) = self.retry.timer.take() {
             env.timers.cancel(timer);
         }

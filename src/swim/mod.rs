@@ -510,20 +510,6 @@ impl Swim {
         }
     }
 
-    /// Someone died or came back: who is asked, and how soon, depends on it.
-    fn dead_or_back(&mut self, env: &mut Env, before: State, now: Health) {
-        if now == Health::Alive && before.health >= Health::Confirmed {
-            self.retry_soon(env);
-            if !before.left {
-                self.heal(env);
-            }
-            self.alone_no_more(env, now);
-        }
-        if now >= Health::Confirmed && self.table.living() <= 1 {
-            self.ask_seeds_again(env);
-        }
-    }
-
     /// Somebody lives: if that is the first one, it is asked for everyone it knows.
     fn alone_no_more(&mut self, env: &mut Env, health: Health) {
         if health <= Health::Suspect && (self.table.living() == 2 || !self.sync.is_under_way()) {
