@@ -1,0 +1,1 @@
+//! Called as C calls it.
