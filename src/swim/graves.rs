@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
+use rand::RngExt;
+
 use super::Swim;
 use super::merge::State;
 use super::news::RowKey;
 use super::row::flag;
-use super::seeds::jittered;
 use crate::env::{Env, Timer};
 use crate::event::Cause;
 use crate::limits::MAX_MEMBERS;
@@ -17,7 +18,7 @@ use crate::trace::TraceKind;
 
 /// The members of a ring together ask one of the dead at least so often, in periods: so soon it is noticed that a
 /// partition ended, however long it lasted.
-const RETRY_PERIODS: f64 = 1.5;
+const RETRY_PERIODS: f64 = 2.0;
 
 /// When one of the dead is asked next.
 pub(super) struct Retry {
@@ -124,7 +125,9 @@ impl Swim {
     }
 
     fn retry_later(&mut self, env: &mut Env) {
-        let next = env.now + jittered(self.retry.pause, &mut env.rng);
+        // All began when the dead died, and are not to ask all at once for ever.
+        let pause = self.retry.pause.mul_f64(env.rng.random_range(0.5..1.5));
+        let next = env.now + pause;
         self.retry.timer = Some(env.timers.insert(next, Timer::RetryDead));
     }
 
@@ -143,9 +146,13 @@ impl Swim {
         self.ping_aside(key, true);
     }
 
+    /// Who hears nobody cannot be heard, or cannot hear: it asks as seldom as it asks seeds.
     fn longest_retry(&self) -> Duration {
-        let (period, living) = (self.timing.period, self.table.living() as f64);
-        let together = period.mul_f64(RETRY_PERIODS * living.max(1.0));
+        let living = self.table.living();
+        if living <= 1 {
+            return self.timing.retry_max;
+        }
+        let together = self.timing.period.mul_f64(RETRY_PERIODS * living as f64);
         together.min(self.timing.retry_max)
     }
 }

@@ -119,7 +119,9 @@ impl Swim {
                 let Some(held) = held.filter(|held| held.health >= Health::Confirmed) else {
                     return Worth::Nothing;
                 };
-                self.hear_of_life(incoming, key, held, heard);
+                if record.member.id != incoming.sender.id {
+                    self.hear_of_life(incoming, key, held, heard);
+                }
             }
             (Merge::Ignore, Some(key)) => self.confirm_suspicion(env, key, held, heard, record),
             (Merge::Ignore, None) => {}

@@ -189,13 +189,13 @@ fn unrest(storm: &mut Storm<'_>) -> Vec<String> {
 }
 
 /// What a member sends at most in a period when nothing happens: a ping and an Ack; a table is compared and the
-/// seeds are asked, once in each longest pause or a tenth earlier; and all members together ask one of the dead twice in
-/// three periods.
+/// seeds are asked, once in each longest pause or a tenth earlier; and all members together ask one of the dead once in two
+/// periods, or in half that time.
 fn steady(timing: &Timing, seeds: usize, members: f64) -> f64 {
-    let retry = timing.period.mul_f64(1.5 * members).min(timing.retry_max);
+    let retry = timing.period.mul_f64(2.0 * members).min(timing.retry_max);
     2.0 + 2.0 * in_pause(timing, timing.sync_max)
         + 2.0 * seeds as f64 * in_pause(timing, timing.retry_max)
-        + in_pause(timing, retry)
+        + in_pause(timing, retry / 2)
         + 0.02
 }
 
