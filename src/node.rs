@@ -337,6 +337,19 @@ impl Node {
             return;
         }
         self.advance(now);
+        // What the clock stood still for is counted already.
+        if let Some(due) = self
+            .env
+            .timers
+            .next_deadline()
+            .filter(|due| *due < self.env.now)
+        {
+            self.env
+                .journal
+                .stats
+                .loop_lag
+                .record(self.env.now.since(due));
+        }
         while let Some((_, timer)) = self.env.timers.pop(self.env.now) {
             self.swim.handle_timer(&mut self.env, timer);
             self.gossip.handle_timer(&mut self.env, &self.swim, timer);
@@ -388,6 +401,7 @@ impl Node {
             time = deadline;
             self.swim.lagged();
             self.env.journal.stats.lags += 1;
+            self.env.journal.stats.loop_lag.record(lag);
             self.env.journal.event(Event::Lagged { by: lag });
         }
         self.env.now = self.env.now.max(time);

@@ -96,6 +96,7 @@ use echoes::Echoes;
 use local_health::LocalHealth;
 use merge::State;
 use meter::Meter;
+use names::cut;
 use news::{News, RowKey};
 use row::{NONE, flag};
 use table::Table;
@@ -384,7 +385,7 @@ impl Swim {
         let Some(row) = self.table.get(key) else {
             return;
         };
-        let before = row.state();
+        let (before, lasted) = (row.state(), env.now.since(row.since));
         self.settle_trial(env, key, state);
         let afresh = state.health == Health::Suspect && state.incarnation != before.incarnation;
         if state.health != before.health || afresh {
@@ -398,8 +399,9 @@ impl Swim {
         if state.health != before.health
             && let Some(member) = self.table.member(key)
         {
+            let from = Some((before.health, lasted));
             env.journal
-                .member_changed(env.wall, &member, Some(before.health), state.health, cause);
+                .member_changed(env.wall, &member, from, state.health, cause);
             if before.health >= Health::Confirmed && !before.left && state.health <= Health::Suspect
             {
                 self.came_back(env.now, member.id);
@@ -588,13 +590,4 @@ impl Swim {
 fn usable(ip: Option<IpAddr>) -> Option<IpAddr> {
     let ip = ip.map(|ip| ip.to_canonical());
     ip.filter(|ip| records::is_somewhere(*ip))
-}
-
-/// The longest start of a text that has no more bytes than this.
-fn cut(text: &str, most: usize) -> &str {
-    let mut end = text.len().min(most);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
 }

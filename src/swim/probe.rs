@@ -366,11 +366,14 @@ impl Swim {
             return is_answer;
         }
         probe.answered = true;
+        env.journal.stats.count_answer(probe.asked > 0);
         if let Some(timer) = probe.late.take() {
             env.timers.cancel(timer);
         }
         if let Some(left) = probe.left.filter(|_| is_answer && !was_forwarded) {
-            row.rtt = u32::try_from(env.wall.since(left).as_micros()).unwrap_or(u32::MAX - 1);
+            let rtt = env.wall.since(left);
+            row.rtt = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX - 1);
+            env.journal.stats.probe_rtt.record(rtt);
         }
         self.local_health.improve();
         self.heard_somebody(env);
