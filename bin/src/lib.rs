@@ -19,6 +19,7 @@ mod inject;
 mod logged;
 mod logging;
 mod memory;
+mod metrics;
 mod output;
 mod ping;
 mod quiet;

@@ -261,6 +261,12 @@ pub struct RunArgs {
     /// The file with the bearer token that every request must carry; needed beyond loopback
     #[arg(long, value_name = "FILE")]
     pub http_token_file: Option<PathBuf>,
+    /// The file with another bearer token, which is good for reading (GET) only
+    #[arg(long, value_name = "FILE", requires = "http_token_file")]
+    pub http_read_token_file: Option<PathBuf>,
+    /// Also answers GET /metrics, /healthz and /readyz at this address, to anybody, without a token; port 0: the system chooses
+    #[arg(long, value_name = "IP:PORT")]
+    pub metrics: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -43,6 +43,11 @@ impl Answer {
         Answer::whole(200, "application/octet-stream", bytes)
     }
 
+    /// This text, with status 200.
+    pub fn text(content_type: &'static str, text: String) -> Self {
+        Answer::whole(200, content_type, text.into_bytes())
+    }
+
     /// JSON part by part, with status 200.
     pub fn parts(parts: Parts) -> Self {
         Answer {

@@ -148,7 +148,7 @@ impl Connection {
         let checked = guard.check(request);
         self.let_through = checked.is_ok();
         let answer = match checked {
-            Ok(()) => routes::answer(agent, request),
+            Ok(()) => routes::answer(agent, guard, request),
             Err(refusal) => refusal,
         };
         let framing = Framing::of(&answer, request.takes_chunks);

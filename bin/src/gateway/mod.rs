@@ -7,6 +7,7 @@ mod answer;
 mod connection;
 pub mod fuzz;
 mod guard;
+mod health;
 mod http;
 mod params;
 mod parts;
@@ -29,8 +30,7 @@ use crate::descriptors::{self, Spare};
 use crate::quiet::Throttle;
 use answer::Answer;
 use connection::{Connection, Step};
-use guard::Guard;
-pub use guard::Token;
+pub use guard::{Guard, Token};
 pub use slots::MAX_CONNECTIONS;
 use slots::Source;
 
@@ -71,19 +71,22 @@ pub struct Gateway {
 }
 
 impl Gateway {
+    /// How many of the poll's tokens it takes.
+    pub const TOKENS: usize = 1 + MAX_CONNECTIONS;
+
     /// Opens it at this address, with its tokens from `token` on.
     pub fn bind(
         registry: &Registry,
         token: Watched,
         addr: SocketAddr,
-        bearer: Option<Token>,
+        guard: Guard,
     ) -> io::Result<Self> {
         let mut listener = TcpListener::bind(addr)?;
         listener.register(registry, token, Interest::READABLE)?;
         Ok(Gateway {
             local_addr: listener.local_addr()?,
             listener,
-            guard: Guard::new(bearer),
+            guard,
             token,
             accepting: Accepting::Now,
             clients: (0..MAX_CONNECTIONS).map(|_| None).collect(),
@@ -97,11 +100,12 @@ impl Gateway {
         self.local_addr
     }
 
-    /// The loop was woken for this token.
+    /// The loop was woken for this token, which may be another's.
     pub fn woken(&mut self, token: Watched) {
-        match token.0.checked_sub(self.token.0 + 1) {
-            None => self.accepting = Accepting::Now,
-            Some(slot) => self.make_ready(slot),
+        match token.0.checked_sub(self.token.0) {
+            Some(0) => self.accepting = Accepting::Now,
+            Some(next) if next < Self::TOKENS => self.make_ready(next - 1),
+            _ => {}
         }
     }
 

@@ -2,10 +2,12 @@
 
 mod disks;
 mod endings;
+mod exposition;
 mod gateway;
 mod gossip;
 mod harness;
 mod membership;
+mod metrics;
 mod rumors;
 mod scorecard;
 mod sim;
