@@ -211,6 +211,7 @@ impl Agent {
             members: Counts::of(&self.member),
             rumors: Rumors::of(&self.member),
             local_health: node.local_health(),
+            isolated_ms: node.isolated_for().map(|it| it.as_millis() as u64),
             leaving: self.leaving,
             sealed: !self.key_names.is_empty(),
             ring_keys: self.key_names.clone(),
@@ -304,6 +305,14 @@ impl Agent {
                 );
             }
             Event::IdConflict { id, one, other, .. } => self.log_id_conflict(id, one, other),
+            Event::Isolated { silent, .. } => warn!(
+                "isolated: this member has heard no other for {silent:.1?}, and what it holds of them is as old: is its \
+                 network cut, or UDP to {} blocked?",
+                self.member.node().me().member.swim_addr()
+            ),
+            Event::IsolationEnded { lasted, .. } => {
+                info!("no longer isolated: that lasted {lasted:.1?}");
+            }
             Event::Lagged { by } => {
                 if let Some(more) = self.lagged.admit_with_count(Instant::now()) {
                     warn!(

@@ -38,6 +38,7 @@
 //! | `renew` | a new id, as the old one has no incarnation left |
 //! | `meter` | bounding what strangers can provoke |
 //! | `local_health` | how far this member may trust itself |
+//! | `isolation` | whether this member hears anybody |
 //! | `inspect` | how large everything is, and what stands for the state |
 
 mod advertised;
@@ -49,6 +50,7 @@ mod fresh;
 mod graves;
 mod incoming;
 mod inspect;
+mod isolation;
 mod leave;
 mod lives;
 mod local_health;
@@ -143,6 +145,8 @@ pub(crate) struct Swim {
     unread: bool,
     /// When the last message came from a member that is where it says it is.
     last_heard: crate::time::Time,
+    /// Since when it has heard nobody, once that is too long.
+    isolated: Option<crate::time::Time>,
     /// The end of the present period.
     next_period: TimerKey,
     witness: witness::Witness,
@@ -243,6 +247,7 @@ impl Swim {
             probe: None,
             unread: false,
             last_heard: env.now,
+            isolated: None,
             next_period,
             witness: witness::Witness::new(),
             suspicions: Slab::new(),

@@ -69,6 +69,7 @@ impl Swim {
         env.timers.cancel(self.next_period);
         let next = env.now + self.local_health.stretch(self.timing.period);
         self.next_period = env.timers.insert(next, Timer::ProbePeriod);
+        self.look_for_silence(env);
         self.last_words = 0;
         self.corrected.clear();
         self.periods = self.periods.wrapping_add(1);
@@ -188,6 +189,7 @@ impl Swim {
     /// No Ack in time: others are asked to ping the member too. If that does not help either, so they are
     /// again, and the member is.
     pub(super) fn ack_late(&mut self, env: &mut Env) {
+        self.look_for_silence(env);
         let hears = self.heard_of_late(env.now);
         let Some(probe) = &mut self.probe else { return };
         let Some(timer) = probe.late.take() else {

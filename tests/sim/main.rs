@@ -9,6 +9,7 @@ mod elections;
 mod faults;
 mod ghosts;
 mod gossip;
+mod isolation;
 mod membership;
 mod replay;
 mod rings;

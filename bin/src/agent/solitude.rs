@@ -17,6 +17,9 @@ impl Agent {
         if self.leaving || self.left || self.expelled {
             return Some("it is leaving".to_owned());
         }
+        if self.member.node().isolated_for().is_some() {
+            return Some("it is isolated: it hears no other member".to_owned());
+        }
         if self.is_alone() {
             return Some("it is alone: nobody that it knows or was told to ask answers".to_owned());
         }

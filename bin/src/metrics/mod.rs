@@ -47,6 +47,11 @@ fn membership(out: &mut Exposition, node: &Node, stats: &Stats) {
         "How far this member doubts itself: 0 is best, 8 worst.",
     )
     .is(node.local_health());
+    out.gauge(
+        "butterfly_isolated",
+        "1 while this member hears no other, though it knows some: what it says of them is old.",
+    )
+    .is(u8::from(node.isolated_for().is_some()));
     let mut transitions = out.counter(
         "butterfly_transitions_total",
         "Changes of members' health as this member sees it; from unknown: it learned of them.",

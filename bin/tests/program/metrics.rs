@@ -32,12 +32,13 @@ fn scrape(member: &Member) -> Scrape {
 }
 
 /// The names that are promised.
-const NAMES: [&str; 24] = [
+const NAMES: [&str; 25] = [
     "butterfly_build_info",
     "butterfly_detection_seconds",
     "butterfly_disk_writes_total",
     "butterfly_gossip_bytes_total",
     "butterfly_gossip_connections",
+    "butterfly_isolated",
     "butterfly_local_health",
     "butterfly_loop_lag_seconds",
     "butterfly_members",
