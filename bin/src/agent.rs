@@ -2,6 +2,7 @@
 //! files, and what the gateway says and does.
 
 mod solitude;
+mod telling;
 
 use std::fmt;
 use std::io;
@@ -12,9 +13,11 @@ use butterfly::{
     Butterfly, Cause, CommandError, Event, Health, Incarnation, MemberId, Reject, RingKey, RumorId,
     RumorKind,
 };
+use jiff::Timestamp;
 use log::{Level, debug, error, info, log, log_enabled, warn};
 
 use crate::address::Peer;
+use crate::events::Feed;
 use crate::logging::Log;
 use crate::memory::Memory;
 use crate::output::{count, how_far, rumor, short_id, who};
@@ -40,6 +43,8 @@ pub struct Agent {
     pub gateway: Option<SocketAddr>,
     /// Where its metrics are read by anybody.
     pub metrics: Option<SocketAddr>,
+    /// What happened lately, for those who follow it.
+    pub feed: Feed,
     seeds: Seeds,
     key_files: KeyFiles,
     key_names: Vec<String>,
@@ -71,6 +76,7 @@ impl Agent {
             member,
             gateway: None,
             metrics: None,
+            feed: Feed::new(Timestamp::now()),
             seeds,
             key_files,
             key_names: names(keys),
@@ -242,6 +248,7 @@ impl Agent {
 
     /// Logs what happened, and does what it asks for.
     fn handle(&mut self, event: Event) {
+        self.tell(&event);
         match event {
             Event::MemberChanged {
                 id,
@@ -431,15 +438,29 @@ impl Agent {
         if !log_enabled!(level) || !self.changes.admit(now) {
             return;
         }
+        log!(
+            level,
+            "{}",
+            self.change(id, addr, from, to, incarnation, cause)
+        );
+    }
+
+    /// A transition in words.
+    fn change(
+        &self,
+        id: MemberId,
+        addr: SocketAddr,
+        from: Option<Health>,
+        to: Health,
+        incarnation: Incarnation,
+        cause: Cause,
+    ) -> String {
         let change = match from {
             Some(from) => format!("{from} -> {to}"),
             None => format!("new, {to}"),
         };
         let (who, why) = (self.who(id), self.why(cause));
-        log!(
-            level,
-            "{who} {addr}: {change}, incarnation {incarnation}: {why}"
-        );
+        format!("{who} {addr}: {change}, incarnation {incarnation}: {why}")
     }
 
     /// One line for a rumor that is new or was changed.

@@ -185,6 +185,7 @@ mod tests {
             host: Some("127.0.0.1:9631".into()),
             bearer: None,
             has_origin: false,
+            last_event_id: None,
             content: Content::Json,
             keep_alive: true,
             takes_chunks: true,

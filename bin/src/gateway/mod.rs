@@ -14,6 +14,7 @@ mod parts;
 mod routes;
 mod rumor_routes;
 mod slots;
+mod stream;
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -68,6 +69,8 @@ pub struct Gateway {
     ready: VecDeque<usize>,
     spare: Spare,
     ran_out: Throttle,
+    /// The number of the event that its streams have not been told of.
+    next_event: u64,
 }
 
 impl Gateway {
@@ -93,6 +96,7 @@ impl Gateway {
             ready: VecDeque::new(),
             spare: Spare::new(HELD_BACK),
             ran_out: Throttle::new(1, SELDOM),
+            next_event: 0,
         })
     }
 
@@ -131,8 +135,9 @@ impl Gateway {
 
     /// A few small steps.
     pub fn turn(&mut self, registry: &Registry, agent: &mut Agent, now: Instant) {
-        self.expire(now);
+        self.expire(agent, now);
         self.accept(registry, now);
+        self.wake_streams(agent);
         for _ in 0..STEPS_PER_TURN {
             let Some(slot) = self.ready.pop_front() else {
                 break;
@@ -167,11 +172,24 @@ impl Gateway {
         }
     }
 
+    /// Something happened that those who follow events have to be told.
+    fn wake_streams(&mut self, agent: &Agent) {
+        let next = agent.feed.end();
+        if std::mem::replace(&mut self.next_event, next) == next {
+            return;
+        }
+        for slot in 0..self.clients.len() {
+            if matches!(self.clients.get(slot), Some(Some(client)) if client.is_streaming()) {
+                self.make_ready(slot);
+            }
+        }
+    }
+
     /// Ends the patience with clients whose time is up.
-    fn expire(&mut self, now: Instant) {
+    fn expire(&mut self, agent: &mut Agent, now: Instant) {
         for slot in 0..self.clients.len() {
             let step = match self.clients.get_mut(slot) {
-                Some(Some(client)) if client.deadline() <= now => client.expire(now),
+                Some(Some(client)) if client.deadline() <= now => client.expire(agent, now),
                 _ => continue,
             };
             self.after(slot, step);

@@ -12,6 +12,7 @@ use super::health;
 use super::http::{Content, Request};
 use super::parts::Parts;
 use super::rumor_routes as rumors;
+use super::stream;
 use crate::address::{self, Peer};
 use crate::agent::Agent;
 
@@ -48,7 +49,7 @@ impl How {
     }
 }
 
-const ROUTES: [Route; 22] = [
+const ROUTES: [Route; 23] = [
     get("/", "this list", list),
     get(
         "/butterfly",
@@ -57,6 +58,11 @@ const ROUTES: [Route; 22] = [
     ),
     get("/members", "the members that this one sees", members),
     get("/status", "how this member fares", status),
+    get(
+        "/v1/events",
+        "what happens, as server-sent events; ?since=10m begins with what happened then, ?kind=alive,suspect leaves out the rest",
+        stream::events,
+    ),
     public(
         "/metrics",
         "what this member counts, as Prometheus reads it",

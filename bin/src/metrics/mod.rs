@@ -198,6 +198,16 @@ fn own_loop(out: &mut Exposition, agent: &Agent, stats: &Stats) {
         .of("result", "failed", writes.failed)
         .end();
     }
+    out.gauge(
+        "butterfly_event_streams",
+        "Clients that follow this member's events.",
+    )
+    .is(agent.feed.readers());
+    out.counter(
+        "butterfly_event_streams_cut_total",
+        "Clients that followed this member's events and were cut off, as they took none.",
+    )
+    .is(agent.feed.cut());
     out.counter(
         "butterfly_log_lines_lost_total",
         "Lines of the log that nobody read in time.",

@@ -2,6 +2,7 @@
 
 mod disks;
 mod endings;
+mod events;
 mod exposition;
 mod gateway;
 mod gossip;
