@@ -11,6 +11,11 @@ use crate::events::{EventId, Kinds, Start};
 
 /// The handler. A browser that comes back says which event it has, whatever it asked for at first.
 pub fn events(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
+    // It could not read them, and would take the places of those that can.
+    if request.has_origin {
+        let message = "requests with an Origin header come from other web pages, and those may not follow events";
+        return Err(Answer::refusal(403, message.to_owned()));
+    }
     let params = Params::of(request, &["since", "kind"])?;
     let since: Option<Seconds> = params.get("since")?;
     let kinds: Option<Kinds> = params.get("kind")?;
