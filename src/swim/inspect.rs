@@ -74,7 +74,7 @@ impl Swim {
         (&self.blocked, &self.exiled).hash(hasher);
         (self.addressed, self.advertised, self.next_probe_ping).hash(hasher);
         (self.reserved, self.reserve_due, self.unread).hash(hasher);
-        (self.stored, self.raise_due, self.last_heard).hash(hasher);
+        (self.stored, self.raise_due, self.last_heard, self.isolated).hash(hasher);
         (self.filler, self.notices.len()).hash(hasher);
         self.unproved.hash(hasher);
         self.advertisers.hash(hasher);

@@ -39,6 +39,7 @@
 //! | `renew` | a new id, as the old one has no incarnation left |
 //! | `meter` | bounding what strangers can provoke |
 //! | `local_health` | how far this member may trust itself |
+//! | `isolation` | whether this member hears anybody |
 //! | `inspect` | how large everything is, and what stands for the state |
 
 mod advertised;
@@ -51,6 +52,7 @@ mod graves;
 mod healing;
 mod incoming;
 mod inspect;
+mod isolation;
 mod leave;
 mod lives;
 mod local_health;
@@ -98,6 +100,7 @@ use echoes::Echoes;
 use local_health::LocalHealth;
 use merge::State;
 use meter::Meter;
+use names::cut;
 use news::{News, RowKey};
 use row::{NONE, flag};
 use table::Table;
@@ -144,6 +147,8 @@ pub(crate) struct Swim {
     unread: bool,
     /// When the last message came from a member that is where it says it is.
     last_heard: crate::time::Time,
+    /// Since when it has heard nobody, once that is too long.
+    isolated: Option<crate::time::Time>,
     /// The end of the present period.
     next_period: TimerKey,
     witness: witness::Witness,
@@ -245,6 +250,7 @@ impl Swim {
             probe: None,
             unread: false,
             last_heard: env.now,
+            isolated: None,
             next_period,
             witness: witness::Witness::new(),
             suspicions: Slab::new(),
@@ -388,7 +394,7 @@ impl Swim {
         let Some(row) = self.table.get(key) else {
             return;
         };
-        let before = row.state();
+        let (before, lasted) = (row.state(), env.now.since(row.since));
         self.settle_trial(env, key, state);
         let afresh = state.health == Health::Suspect && state.incarnation != before.incarnation;
         if state.health != before.health || afresh {
@@ -403,8 +409,9 @@ impl Swim {
         if state.health != before.health
             && let Some(member) = self.table.member(key)
         {
+            let from = Some((before.health, lasted));
             env.journal
-                .member_changed(env.wall, &member, Some(before.health), state.health, cause);
+                .member_changed(env.wall, &member, from, state.health, cause);
             if before.health >= Health::Confirmed && !before.left && state.health <= Health::Suspect
             {
                 self.came_back(env.now, member.id);
@@ -582,13 +589,4 @@ impl Swim {
 fn usable(ip: Option<IpAddr>) -> Option<IpAddr> {
     let ip = ip.map(|ip| ip.to_canonical());
     ip.filter(|ip| records::is_somewhere(*ip))
-}
-
-/// The longest start of a text that has no more bytes than this.
-fn cut(text: &str, most: usize) -> &str {
-    let mut end = text.len().min(most);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
 }

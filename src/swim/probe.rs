@@ -69,6 +69,7 @@ impl Swim {
         env.timers.cancel(self.next_period);
         let next = env.now + self.local_health.stretch(self.timing.period);
         self.next_period = env.timers.insert(next, Timer::ProbePeriod);
+        self.look_for_silence(env);
         self.last_words = 0;
         self.corrected.clear();
         self.periods = self.periods.wrapping_add(1);
@@ -189,6 +190,7 @@ impl Swim {
     /// No Ack in time: others are asked to ping the member too. If that does not help either, so they are
     /// again, and the member is.
     pub(super) fn ack_late(&mut self, env: &mut Env) {
+        self.look_for_silence(env);
         let hears = self.heard_of_late(env.now);
         let Some(probe) = &mut self.probe else { return };
         let Some(timer) = probe.late.take() else {
@@ -367,11 +369,14 @@ impl Swim {
             return is_answer;
         }
         probe.answered = true;
+        env.journal.stats.count_answer(probe.asked > 0);
         if let Some(timer) = probe.late.take() {
             env.timers.cancel(timer);
         }
         if let Some(left) = probe.left.filter(|_| is_answer && !was_forwarded) {
-            row.rtt = u32::try_from(env.wall.since(left).as_micros()).unwrap_or(u32::MAX - 1);
+            let rtt = env.wall.since(left);
+            row.rtt = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX - 1);
+            env.journal.stats.probe_rtt.record(rtt);
         }
         self.local_health.improve();
         self.heard_somebody(env);

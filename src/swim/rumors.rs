@@ -54,6 +54,7 @@ impl Swim {
 
     /// It hears again: whom it accused or gave up meanwhile is news.
     fn speak_again(&mut self, env: &mut Env) {
+        self.end_isolation(env);
         let since = self.last_heard;
         let kept = |(_, row): &(RowKey, &Row)| row.is_accused() && row.since >= since;
         let rows: Vec<RowKey> = self.table.iter().filter(kept).map(|(key, _)| key).collect();
