@@ -87,6 +87,11 @@ typedef enum {
   BUTTERFLY_EXPELLED = 14,
   // Leaving is done: the member can be freed.
   BUTTERFLY_LEFT = 15,
+  // This member has heard no other for some periods, though it knows some: what it believes of them is old.
+  // `silent_us`: since when.
+  BUTTERFLY_ISOLATED = 16,
+  // It hears another one again, or knows none any more. `silent_us`: how long it heard nobody.
+  BUTTERFLY_ISOLATION_ENDED = 17,
 } butterfly_kind;
 
 // How a member fares, from best to worst.
@@ -212,6 +217,8 @@ typedef union {
   uint32_t seed;
   // Of BUTTERFLY_LAGGED: by how many microseconds.
   uint64_t lag_us;
+  // Of BUTTERFLY_ISOLATED and BUTTERFLY_ISOLATION_ENDED: how many microseconds.
+  uint64_t silent_us;
   // Of BUTTERFLY_NEW_ID and BUTTERFLY_ID_CONFLICT: 32 hexadecimal digits.
   char id[33];
   // Of BUTTERFLY_REJECTED and BUTTERFLY_OTHER_RING: where it came from, "IP:PORT".

@@ -62,6 +62,11 @@ pub enum butterfly_kind {
     BUTTERFLY_EXPELLED = 14,
     /// Leaving is done: the member can be freed.
     BUTTERFLY_LEFT = 15,
+    /// This member has heard no other for some periods, though it knows some: what it believes of them is old.
+    /// `silent_us`: since when.
+    BUTTERFLY_ISOLATED = 16,
+    /// It hears another one again, or knows none any more. `silent_us`: how long it heard nobody.
+    BUTTERFLY_ISOLATION_ENDED = 17,
 }
 
 use butterfly_kind::*;
@@ -136,6 +141,8 @@ pub union butterfly_told {
     pub seed: u32,
     /// Of BUTTERFLY_LAGGED: by how many microseconds.
     pub lag_us: u64,
+    /// Of BUTTERFLY_ISOLATED and BUTTERFLY_ISOLATION_ENDED: how many microseconds.
+    pub silent_us: u64,
     /// Of BUTTERFLY_NEW_ID and BUTTERFLY_ID_CONFLICT: 32 hexadecimal digits.
     pub id: [c_char; 33],
     /// Of BUTTERFLY_REJECTED and BUTTERFLY_OTHER_RING: where it came from, "IP:PORT".
@@ -255,6 +262,20 @@ fn tell(member: &mut butterfly, event: Event) -> butterfly_event {
             let lag_us = u64::try_from(by.as_micros()).unwrap_or(u64::MAX);
             let text = format!("the loop was late by {by:?}");
             (BUTTERFLY_LAGGED, text, butterfly_told { lag_us })
+        }
+        Event::Isolated { silent, .. } => {
+            let silent_us = u64::try_from(silent.as_micros()).unwrap_or(u64::MAX);
+            let text = format!("it has heard no other member for {silent:?}");
+            (BUTTERFLY_ISOLATED, text, butterfly_told { silent_us })
+        }
+        Event::IsolationEnded { lasted, .. } => {
+            let silent_us = u64::try_from(lasted.as_micros()).unwrap_or(u64::MAX);
+            let text = format!("it had heard no other member for {lasted:?}");
+            (
+                BUTTERFLY_ISOLATION_ENDED,
+                text,
+                butterfly_told { silent_us },
+            )
         }
         Event::RumorChanged(id) => (BUTTERFLY_RUMOR_CHANGED, id.to_string(), named(texts, &id)),
         Event::RumorGone(id) => (BUTTERFLY_RUMOR_GONE, id.to_string(), named(texts, &id)),

@@ -195,6 +195,24 @@ fn two_members_meet_tell_rumors_and_leave() {
 }
 
 #[test]
+fn who_hears_nobody_any_more_is_told_so() {
+    let (one, other) = (local(), local());
+    // SAFETY: as they ask.
+    unsafe {
+        assert_eq!(butterfly_join(other, addr(one).as_ptr()), BUTTERFLY_OK);
+        drive(&[one, other], |_, event| {
+            event.kind == butterfly_kind::BUTTERFLY_MEMBER_CHANGED
+        });
+        drive(&[other], |_, event| {
+            let told = event.kind == butterfly_kind::BUTTERFLY_ISOLATED;
+            told && event.told.silent_us >= 100_000
+        });
+        butterfly_free(one);
+        butterfly_free(other);
+    }
+}
+
+#[test]
 fn what_is_wrong_is_said() {
     let mut config = config();
     let mut member = null_mut();

@@ -87,6 +87,14 @@ pub fn told<'py>(
             fields.set_item("seconds", by.as_secs_f64())?;
             "Lagged"
         }
+        Event::Isolated { silent, .. } => {
+            fields.set_item("seconds", silent.as_secs_f64())?;
+            "Isolated"
+        }
+        Event::IsolationEnded { lasted, .. } => {
+            fields.set_item("seconds", lasted.as_secs_f64())?;
+            "IsolationEnded"
+        }
         Event::RumorChanged(id) => {
             rumor(&id)?;
             "RumorChanged"

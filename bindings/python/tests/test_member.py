@@ -55,6 +55,20 @@ def test_two_members_meet_and_one_leaves() -> None:
     asyncio.run(main())
 
 
+def test_who_hears_nobody_any_more_is_told_so() -> None:
+    async def main() -> None:
+        async with local() as one, local() as other:
+            await one.join(other.local_addr)
+            await soon(one.alive(2))
+            told = asyncio.ensure_future(first(one, butterfly.Isolated))
+            await asyncio.sleep(0)
+            other.close()
+            event = await soon(told)
+            assert isinstance(event, butterfly.Isolated) and event.seconds >= 0.1
+
+    asyncio.run(main())
+
+
 def test_rumors_reach_the_other() -> None:
     async def main() -> None:
         async with local() as one, local() as other:

@@ -128,6 +128,20 @@ class Expelled(Event):
 
 
 @dataclass(frozen=True)
+class Isolated(Event):
+    """This member has heard no other for so many seconds, though it knows some: what it believes of them is old."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class IsolationEnded(Event):
+    """It hears another one again, or knows none any more, after so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Left(Event):
     """Leaving is done."""
 
@@ -161,6 +175,8 @@ _KINDS = {
         RumorGone,
         RumorOverruled,
         LeaderElected,
+        Isolated,
+        IsolationEnded,
         Expelled,
         Left,
         Other,
