@@ -1,9 +1,10 @@
 //! `butterfly events`: follows what a running member sees.
 
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::thread;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, poll};
 use serde_json::Value;
 
 use super::EventRow;
@@ -25,6 +26,7 @@ pub fn events(args: &EventsArgs) -> Result<(), Failure> {
     );
     query.extend(args.kind.as_ref().map(|kinds| format!("kind={kinds}")));
     let path = format!("/v1/events?{}", query.join("&"));
+    thread::spawn(end_with_the_reader);
     let mut last = None;
     loop {
         let stream = match client.follow(&path, last.as_deref()) {
@@ -47,6 +49,20 @@ pub fn events(args: &EventsArgs) -> Result<(), Failure> {
         }
         last.get_or_insert_default();
         thread::sleep(PAUSE);
+    }
+}
+
+/// Ends the program when nobody reads any more what it prints, also while nothing happens: `butterfly events | head -1`.
+fn end_with_the_reader() {
+    let out = io::stdout();
+    let mut polled = [PollFd::new(&out, PollFlags::empty())];
+    // What is asked for is told of anyway: errors and hang-ups.
+    while poll(&mut polled, None).is_err_and(|error| error == rustix::io::Errno::INTR) {}
+    if polled[0]
+        .revents()
+        .intersects(PollFlags::ERR | PollFlags::HUP)
+    {
+        std::process::exit(0);
     }
 }
 

@@ -16,8 +16,12 @@ impl Params {
         for (name, value) in form_urlencoded::parse(request.query.as_bytes()) {
             if !known.contains(&&*name) {
                 let path = &request.path;
+                let known = match known {
+                    [] => "it has none".to_owned(),
+                    known => format!("it has {}", known.join(", ")),
+                };
                 return Err(refused(format_args!(
-                    "{path} has no parameter {name:?}; GET / says which it has"
+                    "{path} has no parameter {name:?}; {known}"
                 )));
             }
             if params.iter().any(|(known, _)| *known == name) {

@@ -228,3 +228,23 @@ fn the_command_follows_until_the_member_ends() {
     let output = butterfly(&["events", "--http", "127.0.0.1:1"]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
 }
+
+#[test]
+fn the_command_ends_with_who_reads_it_though_nothing_happens() {
+    let (member, _other) = pair();
+    let http = member.http.to_string();
+    let mut command = program(&["events", "--since", "10m", "-o", "ndjson", "--http", &http])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut out = BufReader::new(command.stdout.take().unwrap());
+    assert!(out.read_line(&mut line).unwrap() > 0);
+    drop(out);
+    let mut ended = None;
+    until("it ends", || {
+        ended = command.try_wait().unwrap();
+        ended.is_some()
+    });
+    assert!(ended.unwrap().success());
+}

@@ -163,7 +163,8 @@ pub unsafe fn ring_keys(
     let texts = unsafe { raw::items("ring_keys", texts, count) }?;
     let read = |text: &*const c_char| {
         let text = unsafe { raw::text("ring_keys", *text) }?;
-        RingKey::parse(text).map_err(|error| Failure::argument("ring_keys", error))
+        let why = "it is not the text of a ring key file (its path is not wanted here)";
+        RingKey::parse(text).map_err(|_| Failure::argument("ring_keys", why))
     };
     texts.iter().map(read).collect()
 }

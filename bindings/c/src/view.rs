@@ -301,7 +301,8 @@ unsafe fn content(
             _ => (Vec::new(), 0),
         };
         if content.is_empty() {
-            return Err(Failure(BUTTERFLY_NOT_FOUND, format!("there is no {id}")));
+            let what = format!("{} holds no {}", id.key, id.id);
+            return Err(Failure(BUTTERFLY_NOT_FOUND, what));
         }
         member.content = content;
         // SAFETY: the caller's.

@@ -150,8 +150,21 @@ def test_what_is_wrong_is_said() -> None:
                 member.announce("redis", "acme/redis/7/1")
             with pytest.raises(butterfly.RefusedError):
                 member.block(member.id)
+            with pytest.raises(butterfly.Error, match="thread"):
+                await asyncio.to_thread(member.counts)
+            with pytest.raises(ValueError, match="not the text of a ring key file"):
+                member.set_ring_keys(["ring.sym.key"])
+            with pytest.raises(TypeError, match="a list"):
+                member.set_ring_keys("SYM-SEC-1")
+            waits = asyncio.ensure_future(member.alive(2))
+            await asyncio.sleep(0)
+            member.close()
+            with pytest.raises(butterfly.ClosedError):
+                await soon(waits)
         with pytest.raises(butterfly.ClosedError):
             member.members()
+        with pytest.raises(butterfly.ClosedError):
+            await local().leave()
         member.close()
 
     asyncio.run(main())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import os
+import threading
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Optional, Union
 
 from . import _butterfly
-from ._butterfly import ClosedError, RefusedError, StartError
+from ._butterfly import ClosedError, Error, RefusedError, StartError
 from ._events import Event, Health, Left, Missed, _event
 
 _MOST_EVENTS = 10_000
@@ -115,7 +116,7 @@ class Member:
             "ring": ring,
             "timing": timing,
             "data_dir": data_dir,
-            "ring_keys": list(ring_keys),
+            "ring_keys": _keys(ring_keys),
             "gossip": gossip,
             "gossip_port": gossip_port,
             "persistent": persistent,
@@ -154,6 +155,7 @@ class Member:
         if self._native is not None:
             raise StartError("the member was started already")
         self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
         self._native = _butterfly.Member(self._listen, **self._config)
         self._loop.add_reader(self._native.fileno(), self._process)
         self._schedule()
@@ -173,6 +175,8 @@ class Member:
         native.close()
 
     def _open(self) -> _butterfly.Member:
+        if self._native is not None and threading.get_ident() != self._thread:
+            raise Error("a member belongs to the thread that started it: use its loop's call_soon_threadsafe")
         if self._native is None:
             raise ClosedError("the member is not started, or was closed")
         return self._native
@@ -259,11 +263,14 @@ class Member:
         try:
             while self.counts().alive < count:
                 await events.__anext__()
+        except StopAsyncIteration:
+            raise ClosedError("the member was closed") from None
         finally:
             await events.aclose()  # type: ignore[attr-defined]
 
     async def leave(self) -> None:
         """Leaves the ring: others are told, and it waits until that is done."""
+        self._open()
         if self._left:
             return
         events = self.events()
@@ -367,7 +374,13 @@ class Member:
 
     def set_ring_keys(self, keys: Sequence[str]) -> None:
         """Seals with the first of these keys and opens with any, from now on; none: everything is plain."""
-        self._open().set_ring_keys(list(keys))
+        self._open().set_ring_keys(_keys(keys))
+
+
+def _keys(keys: Sequence[str]) -> list[str]:
+    if isinstance(keys, (str, bytes)):
+        raise TypeError("ring_keys: give a list of the texts of key files")
+    return list(keys)
 
 
 def _addr(host: str, port: int) -> str:
