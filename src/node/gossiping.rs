@@ -212,9 +212,8 @@ impl Node {
                     return Err(Reject::Blocked);
                 }
                 let record = rumor.membership()?;
-                let from = SocketAddr::from(([127, 0, 0, 1], 0));
                 self.swim
-                    .handle_rumor(&mut self.env, from, sender, bytes, &record)
+                    .handle_rumor(&mut self.env, sender, bytes, &record)
             }
         }
     }

@@ -1,6 +1,7 @@
 //! How many answers a source may provoke that has not proved its address (PROTOCOL.md §2 lets anyone
 //! make a member send: this bounds what that is good for).
 
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -59,6 +60,11 @@ impl Meter {
         };
         super::table::mix(bits ^ self.key)
     }
+}
+
+/// It says who may provoke answers, and counts those that are rejected, too: it is no part of what a member holds.
+impl Hash for Meter {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
 }
 
 impl Bucket {

@@ -105,6 +105,15 @@ impl Names {
     }
 }
 
+/// The longest start of a text that has no more bytes than this.
+pub(super) fn cut(text: &str, most: usize) -> &str {
+    let mut end = text.len().min(most);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,19 +1,23 @@
 //! What each message does (PROTOCOL.md §2, the table of messages).
 
+use super::address::member_at;
+use super::news::RowKey;
+use super::numbers::wanted_table;
 use std::net::{IpAddr, SocketAddr};
 
+use super::address::is_somewhere;
 use super::incoming::Incoming;
 use super::merge;
-use super::records::{is_somewhere, listed};
+use super::outbox::{Body, Outgoing};
+use super::probe::Probe;
+use super::records::listed;
 use super::row::{NONE, flag};
-use super::send::{Body, Outgoing};
-use super::unproved::{bare_len, brief_len, hides_number};
 use super::{Notice, Row, Swim};
 use crate::env::Env;
 use crate::error::Reject;
 use crate::event::Cause;
 use crate::journal::Peer;
-use crate::limits::{DATAGRAM_HEADERS, ORDINARY_DATAGRAM, PROBE_PING_INTERVAL};
+use crate::limits::{ORDINARY_DATAGRAM, PROBE_PING_INTERVAL};
 use crate::member::{Health, Incarnation};
 use crate::stats::MessageKind;
 use crate::wire::{self, MemberRecord, Memberships, Message, Serial, feature};
@@ -91,7 +95,7 @@ impl Swim {
         if let Err(reason) = self.admit(env, kind, &incoming, &swim.message) {
             return env.journal.rejected(env.now, reason, from);
         }
-        if incoming.proved {
+        if incoming.speaker.proved {
             self.heard_somebody(env);
         }
         self.act(env, &mut incoming, swim, kind);
@@ -181,16 +185,10 @@ impl Swim {
         if self.is_blocked(&id) && !passed_on {
             return Err(Reject::Blocked);
         }
-        if kind != MessageKind::Ack && !self.may_provoke(env, incoming) {
+        if kind != MessageKind::Ack && !self.may_provoke(env, &incoming.speaker) {
             return Err(Reject::RateLimited);
         }
         Ok(())
-    }
-
-    /// Whether this source may provoke one more answer. Nobody outside can pretend to be on loopback.
-    pub(super) fn may_provoke(&mut self, env: &Env, incoming: &Incoming<'_>) -> bool {
-        let ip = incoming.from.ip();
-        incoming.proved || ip.is_loopback() || self.meter.allow(env.now, ip)
     }
 
     fn on_ping(
@@ -214,7 +212,7 @@ impl Swim {
         } else {
             ORDINARY_DATAGRAM
         };
-        let limit = incoming.spend(most);
+        let limit = incoming.speaker.budget.spend(most);
         // The answer shows what is held now, before this very ping counts as proof of life, so that the
         // sender hears what was said of it and can refute it.
         let forward_to = forward_to.map(|to| Box::new(to.contact()));
@@ -232,47 +230,6 @@ impl Swim {
         } else if incoming.fresh && digest != 0 && digest != self.table.digest() {
             self.wants_table(env, incoming);
         }
-    }
-
-    /// Puts aside what the question takes that has a stranger prove its address, if the answer to its
-    /// ping fits beside it.
-    pub(super) fn reserve_question(
-        &self,
-        incoming: &mut Incoming<'_>,
-        forward_to: Option<&MemberRecord<'_>>,
-        number: u64,
-        wants_table: bool,
-    ) {
-        let forward_to = forward_to.map(|to| to.contact());
-        let ack = if hides_number(incoming.sender) {
-            brief_len(&self.brief_ack(forward_to))
-        } else {
-            self.extras_len()
-                + bare_len(&Message::Ack {
-                    from: self.own_record(),
-                    forward_to,
-                    probe: number,
-                    table: false,
-                    rumors: self.rumors,
-                    reconcile: &[],
-                    starting: self.starting,
-                })
-        };
-        let ack = incoming.overhead + ack;
-        let question = incoming.overhead + self.question_len(incoming, wants_table);
-        let both = question + ack;
-        if both <= incoming.allowance && both + 2 * DATAGRAM_HEADERS <= incoming.on_the_wire {
-            incoming.reserved = incoming.spend(question);
-        }
-    }
-
-    /// Whether the sender has to hear what is held of it first: it forgot its past, or has to refute what is said.
-    pub(super) fn is_outdone(&self, incoming: &Incoming<'_>) -> bool {
-        let held = incoming.row.and_then(|key| self.table.get(key));
-        held.map(Row::state).is_some_and(|held| {
-            let said = incoming.sender.incarnation;
-            held.incarnation > said || held.incarnation == said && held.health != Health::Alive
-        })
     }
 
     fn on_ack(
@@ -296,56 +253,60 @@ impl Swim {
         // A relay filled in where the acker is; straight from it, the source says so.
         let relayed = incoming.sender.address.filter(|_| was_forwarded);
         let straight = !was_forwarded && number != 0;
-        incoming.answers = straight && self.answers_question(incoming, number);
+        incoming.answers.question = straight && self.answers_question(incoming, number);
         let ip = relayed.unwrap_or(incoming.contact().ip());
         if !self.is_fresh_ack(incoming, was_forwarded, number) {
             self.on_stale_ack(env, incoming, was_forwarded, number);
             return false;
         }
-        if incoming.answers {
-            self.seed_answered(incoming.contact());
+        if incoming.answers.question {
+            self.seeds.answered(incoming.contact());
         }
-        let waiting = self.is_probing();
+        let waiting = self.detector.probe.as_ref().is_some_and(Probe::is_waiting);
         let ours = self.end_probe(env, incoming, was_forwarded, number);
-        incoming.answers_probe = incoming.answers || ours && number != 0;
+        incoming.answers.probe = incoming.answers.question || ours && number != 0;
         if !was_forwarded {
-            self.note_help(incoming.sender.id, number);
+            if let Some(probe) = &mut self.detector.probe {
+                probe.note_help(&incoming.sender.id, number);
+            }
             self.note_tenant(env, incoming, number);
         }
         if let Some(ip) = relayed.filter(|_| ours && waiting) {
             self.ask_where_it_answered(incoming, ip);
         }
-        if table && incoming.proved {
-            self.sync.told_by(env.now, incoming.sender.id);
+        if table && incoming.speaker.proved {
+            self.tables.sync.told_by(env.now, incoming.sender.id);
         }
-        let newly = incoming.answers && self.is_to_be_asked(incoming);
+        let newly = incoming.answers.question && self.is_to_be_asked(incoming);
         if newly {
             // Then what it says counts.
             self.take_in(env, incoming, ip, true);
             self.note_life(env, incoming, number);
-            self.prove(env, incoming, Swim::wanted_table(number));
-            incoming.word = self.word_of(incoming);
+            self.prove(env, incoming, wanted_table(number));
+            incoming.speaker.word = self.word_of(incoming);
         }
         self.apply(env, incoming, memberships, !table);
         if newly {
             return true;
         }
-        if table && incoming.waits {
-            self.sync_sooner(env);
+        if table && incoming.speaker.waits {
+            self.tables.sync.sooner(env, &self.timing);
         }
         self.take_in(env, incoming, ip, !was_forwarded);
         if ours && !was_forwarded {
             self.correct_name(incoming);
         }
-        if straight && (ours || incoming.answers) {
+        if straight && (ours || incoming.answers.question) {
             // On a plain ring, the row says so if it is known.
-            let asked_for = incoming.serial.is_some() && incoming.answers;
-            let wants_table = asked_for && Swim::wanted_table(number);
+            let asked_for = incoming.serial.is_some() && incoming.answers.question;
+            let wants_table = asked_for && wanted_table(number);
             self.note_life(env, incoming, number);
             self.prove(env, incoming, wants_table);
         }
         if !was_forwarded
-            && (incoming.advertised.is_some() || !straight || !ours && !incoming.answers)
+            && (incoming.place.advertised.is_some()
+                || !straight
+                || !ours && !incoming.answers.question)
         {
             self.ask_sender_of_ack(env, incoming);
         }
@@ -354,7 +315,7 @@ impl Swim {
 
     /// Whether this is a number that the sender was told, hidden where it copied it from.
     fn is_hidden(&self, incoming: &Incoming<'_>, number: u64) -> bool {
-        self.is_probe_number(number) || self.is_cookie(number, incoming.contact())
+        self.probe_with(number).is_some() || self.is_question(number, incoming.contact())
     }
 
     /// A direct Ack says something of its sender's rumors, which counts from a proved address only.
@@ -374,15 +335,17 @@ impl Swim {
         let (id, proved) = (row.id, row.has(flag::PROVED));
         if !proved {
             // The answer to this shows that it holds something else, and that begins a comparison.
-            if !reconcile.is_empty() && self.may_provoke(env, incoming) {
-                let limit = incoming.spend(ORDINARY_DATAGRAM);
+            if !reconcile.is_empty() && self.may_provoke(env, &incoming.speaker) {
+                let limit = incoming.speaker.budget.spend(ORDINARY_DATAGRAM);
                 self.ask(incoming.from, Some(id), None, limit, false);
             }
         } else if !reconcile.is_empty() {
             let parts = reconcile.to_vec();
-            self.notices.push_back(Notice::Compared { id, parts });
-        } else if rumors != 0 && rumors != self.rumors {
-            self.notices.push_back(Notice::Mismatch(id));
+            self.gossip
+                .notices
+                .push_back(Notice::Compared { id, parts });
+        } else if rumors != 0 && rumors != self.gossip.rumors {
+            self.gossip.notices.push_back(Notice::Mismatch(id));
         }
     }
 
@@ -397,11 +360,11 @@ impl Swim {
         if !self.table.is_at(row, incoming.contact()) {
             return;
         }
-        if incoming.answers_at_source {
+        if incoming.answers.at_source {
             // That is where its datagrams come from, and not where it is.
-            return self.advertisers.note_source(key, incoming.from);
+            return self.trust.advertisers.note_source(key, incoming.from);
         }
-        self.advertisers.answered(key);
+        self.trust.advertisers.answered(key);
         let waiting = row.has(flag::WANTS_TABLE) || wants_table;
         if let Some(row) = self.table.get_mut(key) {
             row.set(flag::PROVED, true);
@@ -418,7 +381,7 @@ impl Swim {
             ..incoming.sender.contact()
         };
         if target.id == self.id() {
-            let limit = incoming.spend(self.bare_datagram());
+            let limit = incoming.speaker.budget.spend(self.bare_datagram());
             return self.answer(incoming, limit, None, number, false);
         }
         let Some(key) = self.table.find(&target.id) else {
@@ -428,7 +391,7 @@ impl Swim {
             return;
         };
         let told = Some(row.state());
-        let limit = incoming.spend(ORDINARY_DATAGRAM);
+        let limit = incoming.speaker.budget.spend(ORDINARY_DATAGRAM);
         let body = Body::Ping {
             forward_to: Some(Box::new(asker)),
             number,
@@ -446,26 +409,26 @@ impl Swim {
         });
         // So that the asker knows that it was heard, whatever comes of it.
         if incoming.sender.features & feature::EXTENSIONS != 0 {
-            let limit = incoming.spend(ORDINARY_DATAGRAM);
+            let limit = incoming.speaker.budget.spend(ORDINARY_DATAGRAM);
             self.answer(incoming, limit, None, number, true);
         }
     }
 
     fn on_probe_ping(&mut self, env: &mut Env, incoming: &mut Incoming<'_>) {
-        if incoming.fresh && env.now >= self.next_probe_ping && !self.is_leaving() {
-            self.next_probe_ping = env.now + PROBE_PING_INTERVAL;
+        if incoming.fresh && env.now >= self.identity.next_probe_ping && !self.is_leaving() {
+            self.identity.next_probe_ping = env.now + PROBE_PING_INTERVAL;
             match self.me().incarnation.next() {
                 Incarnation::MAX => {
                     self.renew(env, false);
                 }
-                next => self.refute(env, next, Health::Confirmed, incoming.proved),
+                next => self.refute(env, next, Health::Confirmed, incoming.speaker.proved),
             }
         }
         let asks = self.chooses_to_ask(env, incoming);
         if asks && !self.is_outdone(incoming) {
             self.reserve_question(incoming, None, 0, false);
         }
-        let limit = incoming.spend(ORDINARY_DATAGRAM);
+        let limit = incoming.speaker.budget.spend(ORDINARY_DATAGRAM);
         self.answer(incoming, limit, None, 0, true);
         if incoming.fresh {
             let ip = incoming.contact().ip();
@@ -497,7 +460,7 @@ impl Swim {
                 && state.incarnation == incoming.sender.incarnation;
             if !same || !row.has_all(flag::OURS | flag::TOLD) {
                 told = Some(state);
-                if incoming.proved && news {
+                if incoming.speaker.proved && news {
                     self.table.set_flag(key, flag::TOLD);
                 }
             }
@@ -548,7 +511,7 @@ impl Swim {
         let here = known
             .and_then(|key| self.table.get(key))
             .is_some_and(is_there);
-        if !here && direct && !incoming.answers {
+        if !here && direct && !incoming.answers.question {
             // It has yet to prove that it is there.
             return;
         }
@@ -557,7 +520,9 @@ impl Swim {
             // A relay's word is not enough.
             None if !direct => return,
             None if sender.departed => {
-                self.notices.push_back(Notice::StrangerGone(sender.id));
+                self.gossip
+                    .notices
+                    .push_back(Notice::StrangerGone(sender.id));
                 return;
             }
             None => {
@@ -570,7 +535,7 @@ impl Swim {
             }
         };
         incoming.row = Some(key);
-        self.end_trial(env, key);
+        self.checks.end(env, &mut self.table, key);
         let Some(held) = self.table.get(key).map(Row::state) else {
             return;
         };
@@ -593,5 +558,26 @@ impl Swim {
             };
             self.change(env, key, proof.state, cause, proof.rumor);
         }
+    }
+
+    /// A member that was not known proved that it is there.
+    pub(super) fn take_in_stranger(
+        &mut self,
+        env: &mut Env,
+        sender: &MemberRecord<'_>,
+        ip: IpAddr,
+    ) -> Option<RowKey> {
+        let member = member_at(sender, ip);
+        let key = self.learn(env, &member, Health::Alive, Cause::ProofOfLife, true)?;
+        self.is_there(&sender.id, member.swim_addr());
+        self.table.set_name(key, sender.name);
+        if let Some(row) = self.table.get_mut(key) {
+            let ours = sender.features & feature::EXTENSIONS != 0;
+            row.set(flag::OURS, ours);
+            // A peer that cannot ask for the member table wants it all the same.
+            row.set(flag::WANTS_TABLE, !ours);
+        }
+        self.suspect_former(env, key, member.swim_addr());
+        Some(key)
     }
 }

@@ -1,6 +1,7 @@
 //! The member table: rows in a slab, found by id, with the round of those to be probed and the list of the
 //! dead beside them.
 
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use hashbrown::HashTable;
@@ -13,7 +14,9 @@ use super::names::{NameRef, Names};
 use super::news::{COLD, RowKey};
 use super::row::{NONE, Row, flag};
 use crate::growth;
+use crate::limits::MAX_MEMBERS;
 use crate::member::{Health, Incarnation, Member, MemberId};
+use crate::stats::Gauge;
 use crate::text;
 use crate::time::Time;
 
@@ -88,8 +91,11 @@ impl Table {
         self.rows.len()
     }
 
-    pub fn ipv6_addresses(&self) -> usize {
-        self.v6.len()
+    pub fn sizes(&self) -> [Gauge; 2] {
+        [
+            Gauge::new("members", self.rows.len(), MAX_MEMBERS),
+            Gauge::new("ipv6_addresses", self.v6.len(), MAX_MEMBERS),
+        ]
     }
 
     /// Those that are Alive or Suspect, this member included.
@@ -521,6 +527,18 @@ impl Table {
             .or_else(|| longest(&gone))
             .or_else(|| longest(&dead))
             .or_else(|| round.iter().find(is_silent).copied())
+    }
+}
+
+/// What is known of each member. Where they stand in the round shows in what they do.
+impl Hash for Table {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        for (key, row) in self.iter() {
+            (key, row.id, row.incarnation, row.health).hash(hasher);
+            (self.ip_of(row), row.swim_port, row.gossip_port).hash(hasher);
+            (row.flags, row.rtt, self.name_of(row)).hash(hasher);
+            (row.since, row.place, row.side).hash(hasher);
+        }
     }
 }
 

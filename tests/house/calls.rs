@@ -15,6 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 struct Folder {
     /// Where each function of each type is.
     methods: BTreeMap<(String, String), BTreeSet<String>>,
+    /// The same of traits, which count only where no type has a method of that name itself.
+    of_traits: BTreeMap<(String, String), BTreeSet<String>>,
     /// Functions without a type, by file.
     free: BTreeSet<(String, String)>,
     /// The type of each field of a struct.
@@ -41,7 +43,11 @@ pub fn calls(files: &[(String, String)]) -> Calls {
             let name = function.name.to_owned();
             match function.of {
                 Some(of) => {
-                    let places = folder.methods.entry((of.to_owned(), name)).or_default();
+                    let methods = match function.of_trait {
+                        true => &mut folder.of_traits,
+                        false => &mut folder.methods,
+                    };
+                    let places = methods.entry((of.to_owned(), name)).or_default();
                     places.insert((*file).to_owned());
                 }
                 None => _ = folder.free.insert(((*file).to_owned(), name)),
@@ -90,6 +96,8 @@ fn reached<'c>(calls: &'c Calls, from: &String) -> BTreeSet<&'c String> {
 /// A function's signature and body.
 struct Found<'t> {
     of: Option<&'t str>,
+    /// Whether its `impl` is of a trait.
+    of_trait: bool,
     name: &'t str,
     parameters: &'t [&'t str],
     body: &'t [&'t str],
@@ -105,23 +113,9 @@ impl Folder {
     }
 
     fn find_fields(&mut self, tokens: &[&str]) {
-        for (place, pair) in tokens.windows(2).enumerate() {
-            if pair[0] != "struct" {
-                continue;
-            }
-            let rest = &tokens[place + 2..];
-            let Some(open) = rest
-                .iter()
-                .position(|token| ["{", ";", "("].contains(token))
-            else {
-                continue;
-            };
-            if rest[open] != "{" {
-                continue;
-            }
-            let inside = balanced(&rest[open..]);
+        for (name, inside) in structs(tokens) {
             for (field, of) in self.typed(inside) {
-                self.fields.insert((pair[1].to_owned(), field), of);
+                self.fields.insert((name.to_owned(), field), of);
             }
         }
     }
@@ -204,7 +198,8 @@ impl Folder {
 
     fn methods_of(&self, of: &str, name: &str) -> BTreeSet<String> {
         let key = (of.to_owned(), name.to_owned());
-        self.methods.get(&key).cloned().unwrap_or_default()
+        let found = self.methods.get(&key).or(self.of_traits.get(&key));
+        found.cloned().unwrap_or_default()
     }
 
     fn free_in(&self, module: &str, name: &str) -> Option<String> {
@@ -251,6 +246,36 @@ impl Folder {
             }
         }
     }
+}
+
+/// The structs with named fields: each with what is between its braces.
+fn structs<'s, 't>(tokens: &'s [&'t str]) -> Vec<(&'t str, &'s [&'t str])> {
+    let mut found = Vec::new();
+    for (place, pair) in tokens.windows(2).enumerate() {
+        let rest = &tokens[place + 2..];
+        let is_end = |token: &&str| ["{", ";", "("].contains(token);
+        let open = rest.iter().position(is_end).filter(|_| pair[0] == "struct");
+        if let Some(open) = open.filter(|open| rest[*open] == "{") {
+            found.push((pair[1], balanced(&rest[open..])));
+        }
+    }
+    found
+}
+
+/// How many fields each struct of these files has.
+pub fn field_counts(files: &[(String, String)]) -> Vec<(String, usize)> {
+    let mut found = Vec::new();
+    for (_, text) in files {
+        let tokens = tokens(text);
+        for (name, inside) in structs(&tokens) {
+            let fields = split(inside)
+                .iter()
+                .filter(|part| part.contains(&":"))
+                .count();
+            found.push((name.to_owned(), fields));
+        }
+    }
+    found
 }
 
 /// Names that dots or double colons join.
@@ -303,10 +328,10 @@ fn imports<'t>(tokens: &[&'t str]) -> BTreeMap<&'t str, &'t str> {
 fn functions<'t>(tokens: &'t [&'t str]) -> Vec<Found<'t>> {
     let mut found = Vec::new();
     // The type of the `impl` under way, and where it ends.
-    let mut of: Option<(&str, usize)> = None;
+    let mut of: Option<(&str, bool, usize)> = None;
     let mut place = 0;
     while place + 1 < tokens.len() {
-        if of.is_some_and(|(_, end)| place >= end) {
+        if of.is_some_and(|(_, _, end)| place >= end) {
             of = None;
         }
         match tokens[place] {
@@ -317,8 +342,8 @@ fn functions<'t>(tokens: &'t [&'t str]) -> Vec<Found<'t>> {
                         .position(|token| *token == "{")
                         .unwrap_or(0);
                 let head = &tokens[place + 1..open];
-                of = type_of_impl(head)
-                    .map(|name| (name, open + balanced(&tokens[open..]).len() + 1));
+                let end = open + balanced(&tokens[open..]).len() + 1;
+                of = type_of_impl(head).map(|name| (name, head.contains(&"for"), end));
                 place = open;
             }
             "fn" if is_name(tokens[place + 1]) => {
@@ -339,9 +364,9 @@ fn functions<'t>(tokens: &'t [&'t str]) -> Vec<Found<'t>> {
                 } else {
                     &[]
                 };
-                let of = of.map(|(of, _)| of);
                 found.push(Found {
-                    of,
+                    of: of.map(|(of, ..)| of),
+                    of_trait: of.is_some_and(|(_, of_trait, _)| of_trait),
                     name,
                     parameters,
                     body,
