@@ -1,5 +1,6 @@
 //! Messages that are queued in many places: pings beside the probe cycle, and requests to ping.
 
+use super::outbox::Compare;
 use std::net::SocketAddr;
 
 use super::merge::State;
@@ -25,12 +26,12 @@ impl Swim {
         id: Option<MemberId>,
         told: Option<State>,
         limit: usize,
-        digest: bool,
+        compare: Compare,
     ) {
         let body = Body::Ping {
             forward_to: None,
             number: self.numbers.question(to),
-            digest,
+            compare,
             probe: false,
         };
         self.queue(Outgoing {
@@ -45,7 +46,7 @@ impl Swim {
     }
 
     /// Pings a member outside the probe cycle, with the digest of the table if they are to be compared.
-    pub(super) fn ping_aside(&mut self, key: RowKey, digest: bool) {
+    pub(super) fn ping_aside(&mut self, key: RowKey, compare: Compare) {
         let (Some(member), told) = (self.table.member(key), self.table.get(key).map(Row::state))
         else {
             return;
@@ -55,7 +56,7 @@ impl Swim {
             Some(member.id),
             told,
             ORDINARY_DATAGRAM,
-            digest,
+            compare,
         );
         self.ask_silent_at_source(key);
     }
@@ -69,7 +70,13 @@ impl Swim {
         };
         let contact = SocketAddr::new(source.ip(), row.swim_port);
         let (id, told) = (row.id, row.state());
-        self.ask(contact, Some(id), Some(told), ORDINARY_DATAGRAM, false);
+        self.ask(
+            contact,
+            Some(id),
+            Some(told),
+            ORDINARY_DATAGRAM,
+            Compare::Nothing,
+        );
     }
 
     /// Asks some Alive members to ping this one. How many of them are ours, and say so.
@@ -115,12 +122,12 @@ impl Swim {
         to: SocketAddr,
         id: Option<MemberId>,
         limit: usize,
-        wants_table: bool,
+        compare: Compare,
         hides: bool,
     ) {
         let body = Body::Question {
-            number: self.numbers.question_of(to, wants_table),
-            digest: wants_table,
+            number: self.numbers.question_of(to, compare),
+            compare,
             hides,
         };
         self.queue(Outgoing {

@@ -2,6 +2,8 @@
 //! one that hears nobody would be buried and revived for ever. So it has to answer: once, and the more often the more
 //! often it came back of late. Peers of the original live again by any message (PROTOCOL.md §2).
 
+use super::incoming::Way;
+use super::outbox::Compare;
 use super::row::is_dead;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -133,9 +135,9 @@ impl Swim {
         env: &mut Env,
         incoming: &Incoming<'_>,
         key: RowKey,
-        direct: bool,
+        way: Way,
     ) -> bool {
-        if !self.has_to_answer(incoming.speaker.features, key, direct) {
+        if !self.has_to_answer(incoming.speaker.features, key, way) {
             return false;
         }
         if !incoming.answers.probe {
@@ -147,12 +149,12 @@ impl Swim {
 
     /// Whether a member with these features is one of the dead, and has to answer before it counts as living. Who left
     /// comes back by a higher incarnation, and is no such member.
-    pub(super) fn has_to_answer(&self, features: u32, key: RowKey, direct: bool) -> bool {
+    pub(super) fn has_to_answer(&self, features: u32, key: RowKey, way: Way) -> bool {
         let Some(row) = self.table.get(key).filter(|row| is_dead(row)) else {
             return false;
         };
         // A relay may have left its features out.
-        let relayed = !direct && row.has(flag::OURS);
+        let relayed = way == Way::Relayed && row.has(flag::OURS);
         relayed || features & feature::EXTENSIONS != 0
     }
 
@@ -162,7 +164,7 @@ impl Swim {
         let may = incoming.speaker.proved && !self.is_leaving();
         if may && !self.dead.comebacks.is_asked(key) && self.dead.comebacks.has_room() {
             self.dead.comebacks.begin(env, &self.timing, key, 0);
-            self.ping_aside(key, false);
+            self.ping_aside(key, Compare::Nothing);
         }
     }
 
@@ -184,7 +186,7 @@ impl Swim {
         if self.is_leaving() {
             self.dead.comebacks.forget(key);
         } else if self.dead.comebacks.due(env, &self.timing, key) {
-            self.ping_aside(key, false);
+            self.ping_aside(key, Compare::Nothing);
         }
     }
 }

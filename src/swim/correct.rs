@@ -1,6 +1,7 @@
 //! Telling who speaks of a member as living that it left. No table says so and no probe finds it out, so whoever
 //! missed the news would go on, and compare tables with everyone in vain.
 
+use super::outbox::Compare;
 use super::speaker::Speaker;
 use std::net::SocketAddr;
 
@@ -93,9 +94,10 @@ impl Swim {
                 .push_back(Notice::Exiled(incoming.sender.id, addr));
         }
         if self.may_provoke(env, &incoming.speaker) {
-            let question = incoming.speaker.budget.overhead + self.question_len(incoming, false);
+            let question =
+                incoming.speaker.budget.overhead + self.question_len(incoming, Compare::Nothing);
             incoming.speaker.budget.reserve(question);
-            self.ask_sender(incoming, false);
+            self.ask_sender(incoming, Compare::Nothing);
         }
     }
 

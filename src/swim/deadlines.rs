@@ -1,5 +1,7 @@
 //! What follows when the time of a suspicion, of a death check or of a grave is over.
 
+use super::merge::Spread;
+use super::outbox::Compare;
 use std::net::SocketAddr;
 
 use super::merge::State;
@@ -63,7 +65,7 @@ impl Swim {
         if held.health == Health::Alive {
             let health = Health::Suspect;
             let suspect = State { health, ..held };
-            self.change(env, key, suspect, Cause::AddressTaken, true);
+            self.change(env, key, suspect, Cause::AddressTaken, Spread::News);
         }
         let me = self.id();
         self.accuse(env, key, me);
@@ -90,7 +92,7 @@ impl Swim {
         {
             Due::Nothing => {}
             Due::LastWord { number } => {
-                self.ping_aside(key, false);
+                self.ping_aside(key, Compare::Nothing);
                 if self.heard_of_late(env.now) && self.suspicions.may_ask_others() {
                     self.ask_others(env, id, number);
                 }
@@ -116,7 +118,7 @@ impl Swim {
                 Vec::new,
             );
         }
-        self.change(env, key, state, Cause::SuspicionTimeout, true);
+        self.change(env, key, state, Cause::SuspicionTimeout, Spread::News);
     }
 
     /// It did not answer for itself in time: the claim is believed.
@@ -131,7 +133,7 @@ impl Swim {
                 (&member).into(),
                 Vec::new,
             );
-            self.change(env, key, state, Cause::VerdictBelieved, true);
+            self.change(env, key, state, Cause::VerdictBelieved, Spread::News);
         }
     }
 
@@ -152,7 +154,7 @@ impl Swim {
                     (&member).into(),
                     Vec::new,
                 );
-                self.change(env, key, state, Cause::DeadTooLong, true);
+                self.change(env, key, state, Cause::DeadTooLong, Spread::News);
             }
             Health::Departed if row.has(flag::PERSISTENT) && !row.has(flag::LEFT) => {
                 self.end_side(env, key);

@@ -3,6 +3,7 @@
 use super::Swim;
 use super::merge::State;
 use super::news::RowKey;
+use super::outbox::Compare;
 use super::row::flag;
 use crate::member::Health;
 use crate::wire::{Accusers, Encoder, MemberRecord, MembershipRecord, Message, feature};
@@ -108,9 +109,22 @@ impl Swim {
         }
     }
 
+    /// The digest of the table, if tables are to be compared.
+    pub(super) fn digest_for(&self, compare: Compare) -> u32 {
+        match compare {
+            Compare::Tables => self.table.digest(),
+            Compare::Nothing => 0,
+        }
+    }
+
     /// A question: a ping that carries nothing but its number, not even a name, and the digest of the table to who wants to compare.
     /// A peer that knows no numbers copies whom it is to forward to, so there it is hidden.
-    pub(super) fn question_message(&self, number: u64, digest: bool, hides: bool) -> Message<'_> {
+    pub(super) fn question_message(
+        &self,
+        number: u64,
+        compare: Compare,
+        hides: bool,
+    ) -> Message<'_> {
         let from = MemberRecord {
             name: "",
             ..self.own_record()
@@ -121,7 +135,7 @@ impl Swim {
             from,
             forward_to: forward_to.map(|to| MemberRecord { incarnation, ..to }),
             probe: if hides { 0 } else { number },
-            digest: if digest { self.table.digest() } else { 0 },
+            digest: self.digest_for(compare),
         }
     }
 }

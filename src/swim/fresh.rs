@@ -6,6 +6,7 @@
 
 use super::Swim;
 use super::incoming::Incoming;
+use super::incoming::Way;
 use super::replay::Heard;
 use crate::env::Env;
 use crate::error::Reject;
@@ -60,13 +61,13 @@ impl Swim {
     pub(super) fn is_fresh_ack(
         &mut self,
         incoming: &mut Incoming<'_>,
-        passed_on: bool,
+        way: Way,
         number: u64,
     ) -> bool {
         let Some(serial) = incoming.serial else {
             return true;
         };
-        if passed_on {
+        if way == Way::Relayed {
             // The number in its nonce is the relay's.
             incoming.serial = None;
             incoming.fresh = self.is_awaited(incoming, number);
@@ -103,12 +104,12 @@ impl Swim {
         &mut self,
         env: &mut Env,
         incoming: &mut Incoming<'_>,
-        passed_on: bool,
+        way: Way,
         number: u64,
     ) {
-        if passed_on {
+        if way == Way::Relayed {
             if number == 0 {
-                self.end_probe(env, incoming, true, number);
+                self.end_probe(env, incoming, way, number);
             }
         } else if !incoming.answers.question {
             self.ask_sender_of_ack(env, incoming);

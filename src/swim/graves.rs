@@ -1,6 +1,7 @@
 //! What becomes of the dead: remembered, given up, forgotten; and asked now and then if they are back,
 //! so that every partition heals.
 
+use super::outbox::Compare;
 use std::time::Duration;
 
 use super::Swim;
@@ -106,7 +107,7 @@ impl Swim {
         let key = self.dead.retry_due(env, &self.table);
         if let Some(key) = key.filter(|_| !self.is_leaving()) {
             self.dead.go_on(env, &self.timing);
-            self.ping_aside(key, true);
+            self.ping_aside(key, Compare::Tables);
         }
     }
 }

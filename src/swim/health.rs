@@ -1,9 +1,11 @@
 //! A member gets another state, becomes known or is forgotten, and what follows from that.
 
+use super::merge::Spread;
 use super::merge::State;
 use super::names::cut;
 use super::news::RowKey;
 use super::row::{NONE, flag};
+use super::table::Newcomer;
 use super::{Notice, Row, Swim};
 use crate::env::Env;
 use crate::event::Cause;
@@ -19,7 +21,7 @@ impl Swim {
         key: RowKey,
         state: State,
         cause: Cause,
-        rumor: bool,
+        spread: Spread,
     ) {
         let Some(row) = self.table.get(key) else {
             return;
@@ -56,7 +58,7 @@ impl Swim {
         {
             self.gossip.notices.push_back(Notice::Raised(member.id));
         }
-        if rumor {
+        if spread == Spread::News {
             env.journal.stats.records_adopted += 1;
             self.heat(env, key);
         }
@@ -69,9 +71,13 @@ impl Swim {
         member: &Member,
         health: Health,
         cause: Cause,
-        rumor: bool,
+        spread: Spread,
     ) -> Option<RowKey> {
-        if !self.make_room(env, cause == Cause::ProofOfLife) {
+        let newcomer = match cause {
+            Cause::ProofOfLife => Newcomer::Answered,
+            _ => Newcomer::SpokenOf,
+        };
+        if !self.make_room(env, newcomer) {
             return None;
         }
         let key = self.table.insert(member, health, env.now);
@@ -82,7 +88,7 @@ impl Swim {
             .member_changed(env.wall, member, None, health, cause);
         env.journal.stats.records_adopted += 1;
         self.notice_change(member.id, None, health);
-        if rumor {
+        if spread == Spread::News {
             self.heat(env, key);
         }
         Some(key)
@@ -91,7 +97,7 @@ impl Swim {
     /// Adds a living member as if it had been in the ring for long: its address is proved, it is one of ours,
     /// and nobody is told, asked or greeted because of it.
     pub fn know(&mut self, env: &mut Env, member: &Member, name: &str) {
-        if self.table.find(&member.id).is_some() || !self.make_room(env, true) {
+        if self.table.find(&member.id).is_some() || !self.make_room(env, Newcomer::Answered) {
             return;
         }
         let key = self.table.insert(member, Health::Alive, env.now);
@@ -181,12 +187,12 @@ impl Swim {
     }
 
     /// Whether one more member fits in the table, if need be in the place of one long gone, or that never answered here.
-    /// One that lives makes room only for one that `answered`.
-    pub(super) fn make_room(&mut self, env: &mut Env, answered: bool) -> bool {
+    /// One that lives makes room only for one that answered.
+    pub(super) fn make_room(&mut self, env: &mut Env, newcomer: Newcomer) -> bool {
         if self.table.len() < MAX_MEMBERS {
             return true;
         }
-        let Some(key) = self.table.least_wanted(answered, &mut env.rng) else {
+        let Some(key) = self.table.least_wanted(newcomer, &mut env.rng) else {
             return false;
         };
         self.forget(env, key);

@@ -26,6 +26,15 @@ pub(super) struct Incoming<'a> {
     pub answers: Answers,
 }
 
+/// How a message came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// From its sender.
+    Straight,
+    /// Passed on by another, or read in another's.
+    Relayed,
+}
+
 /// Where the sender of a message is.
 #[derive(Clone, Copy)]
 pub(super) struct Place {

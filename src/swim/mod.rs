@@ -139,6 +139,7 @@ use verdict::DeathChecks;
 
 #[cfg(feature = "sim")]
 pub(crate) use push::enough as enough_pushes;
+pub(crate) use renew::Renewal;
 pub(crate) use row::Row;
 
 /// What gossip has to know of what happened.

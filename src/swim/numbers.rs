@@ -7,6 +7,7 @@ use dryoc::classic::crypto_shorthash::{Hash as ShortHash, crypto_shorthash};
 use rand::RngExt;
 use rand::rngs::StdRng;
 
+use super::outbox::Compare;
 use super::replay::Turn;
 use crate::member::MemberId;
 
@@ -50,9 +51,13 @@ impl Numbers {
         self.question_in(self.turn(), to)
     }
 
-    /// The same for one who `wants_table`, and so is told the table.
-    pub fn question_of(&self, to: SocketAddr, wants_table: bool) -> u64 {
-        self.question(to) | if wants_table { WANTS_TABLE } else { 0 }
+    /// The same for one who may want to be told the table.
+    pub fn question_of(&self, to: SocketAddr, compare: Compare) -> u64 {
+        let wants_table = match compare {
+            Compare::Tables => WANTS_TABLE,
+            Compare::Nothing => 0,
+        };
+        self.question(to) | wants_table
     }
 
     fn question_in(&self, turn: Turn, to: SocketAddr) -> u64 {
@@ -137,7 +142,10 @@ mod tests {
         let mut numbers = Numbers::new(&mut StdRng::seed_from_u64(1));
         let here = at("10.0.0.1:9638");
         for start in 0..40 {
-            let (number, table) = (numbers.question(here), numbers.question_of(here, true));
+            let (number, table) = (
+                numbers.question(here),
+                numbers.question_of(here, Compare::Tables),
+            );
             assert!(!wanted_table(number) && wanted_table(table));
             assert!(!numbers.is_question(number, at("10.0.0.1:9639")));
             assert!(!numbers.is_question(number, at("10.0.0.2:9638")));

@@ -29,13 +29,20 @@ pub(super) struct Outgoing {
     pub body: Body,
 }
 
+/// Whether a ping asks its receiver to compare tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Compare {
+    /// It carries the digest of the table: "tell me of those I don't know".
+    Tables,
+    Nothing,
+}
+
 /// What kind of message, with what only that kind has.
 pub(super) enum Body {
     Ping {
         forward_to: Option<Box<MemberRecord<'static>>>,
         number: u64,
-        /// Whether it carries the digest of the table: "tell me of those I don't know".
-        digest: bool,
+        compare: Compare,
         /// Whether it is the probe under way.
         probe: bool,
     },
@@ -48,7 +55,7 @@ pub(super) enum Body {
     /// A ping that has somebody prove its address, and carries nothing else.
     Question {
         number: u64,
-        digest: bool,
+        compare: Compare,
         /// The number hides where a peer that knows no numbers copies it from.
         hides: bool,
     },

@@ -1,6 +1,7 @@
 //! Messages that carry this member's own id: its own that came back, or those of another process that uses it.
 
 use super::address::is_somewhere;
+use super::outbox::Compare;
 use super::outbox::Outgoing;
 use super::row::NONE;
 use std::net::SocketAddr;
@@ -57,7 +58,7 @@ impl Swim {
         }
         if let Message::Ping { probe, .. } = message {
             // So that the other one knows, too.
-            self.reserve_question(incoming, None, *probe, false);
+            self.reserve_question(incoming, None, *probe, Compare::Nothing);
             let limit = incoming.speaker.budget.spend(self.bare_datagram());
             let body = Body::Ack {
                 forward_to: None,
@@ -66,7 +67,8 @@ impl Swim {
             };
             self.queue_for_namesake(from, limit, body);
         } else {
-            let question = incoming.speaker.budget.overhead + self.question_len(incoming, false);
+            let question =
+                incoming.speaker.budget.overhead + self.question_len(incoming, Compare::Nothing);
             incoming.speaker.budget.reserve(question);
         }
         self.ask_namesake(env, there, incoming.speaker.budget.reserved);
@@ -104,7 +106,7 @@ impl Swim {
         self.trust.lives.note_asked(there, now);
         let body = Body::Question {
             number: self.numbers.question(there),
-            digest: false,
+            compare: Compare::Nothing,
             hides: false,
         };
         self.queue_for_namesake(there, limit, body);

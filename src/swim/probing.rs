@@ -1,5 +1,8 @@
 //! The probe cycle: one member a period, directly and then through others (SWIM §3.1, PROTOCOL.md §2).
 
+use super::incoming::Way;
+use super::merge::Spread;
+use super::outbox::Compare;
 use std::net::{IpAddr, SocketAddr};
 
 use rand::RngExt;
@@ -19,6 +22,13 @@ use crate::limits::ORDINARY_DATAGRAM;
 use crate::member::{Health, Incarnation};
 use crate::trace::TraceKind;
 use crate::wire::{MemberRecord, feature};
+
+/// Which ping of a probe it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Attempt {
+    First,
+    Again,
+}
 
 impl Swim {
     /// A period ends, and with it its probe; the next begins.
@@ -57,11 +67,11 @@ impl Swim {
         env.journal.stats.probes += 1;
         env.journal
             .trace(env.wall, TraceKind::ProbeBegin, (&member).into(), Vec::new);
-        self.ping_probed(key, number, true);
+        self.ping_probed(key, number, Attempt::First);
     }
 
     /// Pings the member that is being probed, for the first time or again.
-    fn ping_probed(&mut self, key: RowKey, number: u64, first: bool) {
+    fn ping_probed(&mut self, key: RowKey, number: u64, attempt: Attempt) {
         let (Some(member), Some(row)) = (self.table.member(key), self.table.get(key)) else {
             return;
         };
@@ -69,8 +79,8 @@ impl Swim {
         let body = Body::Ping {
             forward_to: self.number_to_copy(row, number).map(Box::new),
             number,
-            digest: false,
-            probe: first,
+            compare: Compare::Nothing,
+            probe: attempt == Attempt::First,
         };
         let (to, id, limit) = (member.swim_addr(), Some(member.id), ORDINARY_DATAGRAM);
         self.queue(Outgoing {
@@ -122,7 +132,7 @@ impl Swim {
             Some(0) => env.journal.stats.probes_indirect += 1,
             Some(_) => {
                 if let Some(key) = self.table.find(&target) {
-                    self.ping_probed(key, number, false);
+                    self.ping_probed(key, number, Attempt::Again);
                 }
             }
         }
@@ -191,7 +201,13 @@ impl Swim {
             && !self.table.is_at(row, there)
         {
             let limit = incoming.speaker.budget.spend(self.bare_datagram());
-            self.ask(there, Some(incoming.sender.id), Some(held), limit, false);
+            self.ask(
+                there,
+                Some(incoming.sender.id),
+                Some(held),
+                limit,
+                Compare::Nothing,
+            );
         }
     }
 
@@ -202,9 +218,10 @@ impl Swim {
         &mut self,
         env: &mut Env,
         incoming: &Incoming<'_>,
-        was_forwarded: bool,
+        way: Way,
         number: u64,
     ) -> bool {
+        let was_forwarded = way == Way::Relayed;
         let row = incoming.row.and_then(|key| self.table.get_mut(key));
         let Some((probe, row)) = self.detector.probe.as_mut().zip(row) else {
             return false;
@@ -287,7 +304,7 @@ impl Swim {
             if failed.asked_since.is_some_and(is_deaf) {
                 self.detector.hearing.nobody(env.now, &self.timing);
             }
-            self.change(env, key, suspect, Cause::ProbeFailed, true);
+            self.change(env, key, suspect, Cause::ProbeFailed, Spread::News);
         }
         self.trust.advertisers.fell_silent(key);
         self.ask_silent_at_source(key);

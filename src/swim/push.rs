@@ -2,6 +2,7 @@
 //! each hop takes a round trip instead of half a period.
 
 use super::news::RowKey;
+use super::outbox::Compare;
 use super::row::flag;
 use super::{Row, Swim};
 use crate::env::{Env, Timer};
@@ -54,7 +55,7 @@ impl Swim {
                 self.tell(*key);
             } else if !row.has(flag::ASKED) {
                 row.set(flag::ASKED, true);
-                self.ping_aside(*key, false);
+                self.ping_aside(*key, Compare::Nothing);
             }
         }
         let count = chosen.len();

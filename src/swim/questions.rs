@@ -1,5 +1,6 @@
 //! Having a sender prove its address.
 
+use super::outbox::Compare;
 use std::net::SocketAddr;
 
 use super::Swim;
@@ -98,28 +99,29 @@ impl Swim {
     }
 
     /// Asks the sender whether it is where its message says it is, out of what was put aside for that.
-    pub(super) fn ask_sender(&mut self, incoming: &Incoming<'_>, wants_table: bool) {
+    pub(super) fn ask_sender(&mut self, incoming: &Incoming<'_>, compare: Compare) {
         if incoming.speaker.budget.reserved > 0 {
             let (to, id) = (incoming.place.ask_at, Some(incoming.sender.id));
             let hides = hides_number(incoming.sender);
-            self.question(to, id, incoming.speaker.budget.reserved, wants_table, hides);
+            self.question(to, id, incoming.speaker.budget.reserved, compare, hides);
         }
     }
 
     /// The same for a message that gets no answer beside it.
     pub(super) fn ask_sender_of_ack(&mut self, env: &mut Env, incoming: &mut Incoming<'_>) {
         if self.chooses_to_ask(env, incoming) && self.may_provoke(env, &incoming.speaker) {
-            let question = incoming.speaker.budget.overhead + self.question_len(incoming, false);
+            let question =
+                incoming.speaker.budget.overhead + self.question_len(incoming, Compare::Nothing);
             incoming.speaker.budget.reserve(question);
-            self.ask_sender(incoming, false);
+            self.ask_sender(incoming, Compare::Nothing);
         }
     }
 
     /// Bytes of a question to the sender, envelope aside.
-    pub(super) fn question_len(&self, incoming: &Incoming<'_>, wants_table: bool) -> usize {
+    pub(super) fn question_len(&self, incoming: &Incoming<'_>, compare: Compare) -> usize {
         let hides = hides_number(incoming.sender);
-        let number = self.numbers.question_of(incoming.place.ask_at, wants_table);
-        let question = self.question_message(number, wants_table, hides);
+        let number = self.numbers.question_of(incoming.place.ask_at, compare);
+        let question = self.question_message(number, compare, hides);
         if hides {
             brief_len(&question)
         } else {
@@ -139,7 +141,7 @@ impl Swim {
         incoming: &mut Incoming<'_>,
         forward_to: Option<&MemberRecord<'_>>,
         number: u64,
-        wants_table: bool,
+        compare: Compare,
     ) {
         let forward_to = forward_to.map(|to| to.contact());
         let ack = if hides_number(incoming.sender) {
@@ -157,7 +159,7 @@ impl Swim {
                 })
         };
         let ack = incoming.speaker.budget.overhead + ack;
-        let question = incoming.speaker.budget.overhead + self.question_len(incoming, wants_table);
+        let question = incoming.speaker.budget.overhead + self.question_len(incoming, compare);
         incoming.speaker.budget.reserve_beside(question, ack);
     }
 }

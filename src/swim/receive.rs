@@ -1,8 +1,12 @@
 //! What each message does (PROTOCOL.md §2, the table of messages).
 
 use super::address::member_at;
+use super::incoming::Way;
+use super::merge::Spread;
 use super::news::RowKey;
 use super::numbers::wanted_table;
+use super::outbox::Compare;
+use super::renew::Renewal;
 use std::net::{IpAddr, SocketAddr};
 
 use super::address::is_somewhere;
@@ -32,6 +36,14 @@ impl AckKind {
     fn new(probe: u64, table: bool) -> Self {
         AckKind { probe, table }
     }
+}
+
+/// What an answer carries.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Content {
+    News,
+    /// Nothing else.
+    Bare,
 }
 
 impl Swim {
@@ -202,10 +214,22 @@ impl Swim {
     ) {
         let observer = incoming.observer;
         let asks = self.chooses_to_ask(env, incoming);
-        let compares = digest != 0 && digest != self.table.digest();
+        let compare_if = |differs| match differs {
+            true => Compare::Tables,
+            false => Compare::Nothing,
+        };
+        let (compare, compares) = (
+            compare_if(digest != 0),
+            compare_if(digest != 0 && digest != self.table.digest()),
+        );
+        let content = if observer {
+            Content::Bare
+        } else {
+            Content::News
+        };
         // The allowance is for one: to ask back, or to tell a sender what it has to outdo first.
         if (asks || digest != 0 && !observer) && !self.is_outdone(incoming) {
-            self.reserve_question(incoming, forward_to, number, digest != 0);
+            self.reserve_question(incoming, forward_to, number, compare);
         }
         let most = if observer {
             self.bare_datagram()
@@ -216,14 +240,14 @@ impl Swim {
         // The answer shows what is held now, before this very ping counts as proof of life, so that the
         // sender hears what was said of it and can refute it.
         let forward_to = forward_to.map(|to| Box::new(to.contact()));
-        self.answer(incoming, limit, forward_to, number, !observer);
+        self.answer(incoming, limit, forward_to, number, content);
         if observer {
             return;
         }
         if incoming.fresh {
-            self.apply(env, incoming, memberships, true);
+            self.apply(env, incoming, memberships, Spread::News);
             let ip = incoming.contact().ip();
-            self.take_in(env, incoming, ip, true);
+            self.take_in(env, incoming, ip, Way::Straight);
         }
         if asks {
             self.ask_sender(incoming, compares);
@@ -250,20 +274,25 @@ impl Swim {
             number == 0 && incoming.sender.address.is_none() && self.is_hidden(incoming, hidden);
         let number = if copied { hidden } else { number };
         let was_forwarded = forward_to.is_some() && !copied;
+        let way = if was_forwarded {
+            Way::Relayed
+        } else {
+            Way::Straight
+        };
         // A relay filled in where the acker is; straight from it, the source says so.
         let relayed = incoming.sender.address.filter(|_| was_forwarded);
         let straight = !was_forwarded && number != 0;
         incoming.answers.question = straight && self.answers_question(incoming, number);
         let ip = relayed.unwrap_or(incoming.contact().ip());
-        if !self.is_fresh_ack(incoming, was_forwarded, number) {
-            self.on_stale_ack(env, incoming, was_forwarded, number);
+        if !self.is_fresh_ack(incoming, way, number) {
+            self.on_stale_ack(env, incoming, way, number);
             return false;
         }
         if incoming.answers.question {
             self.seeds.answered(incoming.contact());
         }
         let waiting = self.detector.probe.as_ref().is_some_and(Probe::is_waiting);
-        let ours = self.end_probe(env, incoming, was_forwarded, number);
+        let ours = self.end_probe(env, incoming, way, number);
         incoming.answers.probe = incoming.answers.question || ours && number != 0;
         if !was_forwarded {
             if let Some(probe) = &mut self.detector.probe {
@@ -280,19 +309,20 @@ impl Swim {
         let newly = incoming.answers.question && self.is_to_be_asked(incoming);
         if newly {
             // Then what it says counts.
-            self.take_in(env, incoming, ip, true);
+            self.take_in(env, incoming, ip, Way::Straight);
             self.note_life(env, incoming, number);
             self.prove(env, incoming, wanted_table(number));
             incoming.speaker.word = self.word_of(incoming);
         }
-        self.apply(env, incoming, memberships, !table);
+        let spread = if table { Spread::Quiet } else { Spread::News };
+        self.apply(env, incoming, memberships, spread);
         if newly {
             return true;
         }
         if table && incoming.speaker.waits {
             self.tables.sync.sooner(env, &self.timing);
         }
-        self.take_in(env, incoming, ip, !was_forwarded);
+        self.take_in(env, incoming, ip, way);
         if ours && !was_forwarded {
             self.correct_name(incoming);
         }
@@ -337,7 +367,7 @@ impl Swim {
             // The answer to this shows that it holds something else, and that begins a comparison.
             if !reconcile.is_empty() && self.may_provoke(env, &incoming.speaker) {
                 let limit = incoming.speaker.budget.spend(ORDINARY_DATAGRAM);
-                self.ask(incoming.from, Some(id), None, limit, false);
+                self.ask(incoming.from, Some(id), None, limit, Compare::Nothing);
             }
         } else if !reconcile.is_empty() {
             let parts = reconcile.to_vec();
@@ -382,7 +412,7 @@ impl Swim {
         };
         if target.id == self.id() {
             let limit = incoming.speaker.budget.spend(self.bare_datagram());
-            return self.answer(incoming, limit, None, number, false);
+            return self.answer(incoming, limit, None, number, Content::Bare);
         }
         let Some(key) = self.table.find(&target.id) else {
             return;
@@ -395,7 +425,7 @@ impl Swim {
         let body = Body::Ping {
             forward_to: Some(Box::new(asker)),
             number,
-            digest: false,
+            compare: Compare::Nothing,
             probe: false,
         };
         self.queue(Outgoing {
@@ -410,7 +440,7 @@ impl Swim {
         // So that the asker knows that it was heard, whatever comes of it.
         if incoming.sender.features & feature::EXTENSIONS != 0 {
             let limit = incoming.speaker.budget.spend(ORDINARY_DATAGRAM);
-            self.answer(incoming, limit, None, number, true);
+            self.answer(incoming, limit, None, number, Content::News);
         }
     }
 
@@ -419,23 +449,23 @@ impl Swim {
             self.identity.next_probe_ping = env.now + PROBE_PING_INTERVAL;
             match self.me().incarnation.next() {
                 Incarnation::MAX => {
-                    self.renew(env, false);
+                    self.renew(env, Renewal::WhenDue);
                 }
                 next => self.refute(env, next, Health::Confirmed, incoming.speaker.proved),
             }
         }
         let asks = self.chooses_to_ask(env, incoming);
         if asks && !self.is_outdone(incoming) {
-            self.reserve_question(incoming, None, 0, false);
+            self.reserve_question(incoming, None, 0, Compare::Nothing);
         }
         let limit = incoming.speaker.budget.spend(ORDINARY_DATAGRAM);
-        self.answer(incoming, limit, None, 0, true);
+        self.answer(incoming, limit, None, 0, Content::News);
         if incoming.fresh {
             let ip = incoming.contact().ip();
-            self.take_in(env, incoming, ip, true);
+            self.take_in(env, incoming, ip, Way::Straight);
         }
         if asks {
-            self.ask_sender(incoming, false);
+            self.ask_sender(incoming, Compare::Nothing);
         }
     }
 
@@ -447,7 +477,7 @@ impl Swim {
         limit: usize,
         forward_to: Option<Box<MemberRecord<'static>>>,
         number: u64,
-        news: bool,
+        content: Content,
     ) {
         let (mut told, mut ages) = (None, false);
         if let Some(key) = incoming.row
@@ -460,7 +490,7 @@ impl Swim {
                 && state.incarnation == incoming.sender.incarnation;
             if !same || !row.has_all(flag::OURS | flag::TOLD) {
                 told = Some(state);
-                if incoming.speaker.proved && news {
+                if incoming.speaker.proved && content == Content::News {
                     self.table.set_flag(key, flag::TOLD);
                 }
             }
@@ -471,7 +501,7 @@ impl Swim {
             Body::Ack {
                 forward_to,
                 number,
-                news,
+                news: content == Content::News,
             }
         };
         self.queue(Outgoing {
@@ -486,8 +516,9 @@ impl Swim {
     }
 
     /// A message straight from a member, or an Ack that was passed on, is proof that it lives.
-    fn take_in(&mut self, env: &mut Env, incoming: &mut Incoming<'_>, ip: IpAddr, direct: bool) {
+    fn take_in(&mut self, env: &mut Env, incoming: &mut Incoming<'_>, ip: IpAddr, way: Way) {
         let sender = incoming.sender;
+        let direct = way == Way::Straight;
         if incoming.observer {
             return;
         }
@@ -544,10 +575,10 @@ impl Swim {
         let fresh = sender.incarnation > held.incarnation
             || direct && sender.incarnation == held.incarnation;
         if fresh && (here || direct) {
-            self.note_contact(env, key, sender, ip, direct);
+            self.note_contact(env, key, sender, ip, way);
         }
         let lives = proof.is_some_and(|proof| proof.state.health == Health::Alive);
-        if lives && self.stays_dead(env, incoming, key, direct) {
+        if lives && self.stays_dead(env, incoming, key, way) {
             return;
         }
         if let Some(proof) = proof {
@@ -556,7 +587,7 @@ impl Swim {
             } else {
                 Cause::ProofOfLife
             };
-            self.change(env, key, proof.state, cause, proof.rumor);
+            self.change(env, key, proof.state, cause, proof.spread);
         }
     }
 
@@ -568,7 +599,13 @@ impl Swim {
         ip: IpAddr,
     ) -> Option<RowKey> {
         let member = member_at(sender, ip);
-        let key = self.learn(env, &member, Health::Alive, Cause::ProofOfLife, true)?;
+        let key = self.learn(
+            env,
+            &member,
+            Health::Alive,
+            Cause::ProofOfLife,
+            Spread::News,
+        )?;
         self.is_there(&sender.id, member.swim_addr());
         self.table.set_name(key, sender.name);
         if let Some(row) = self.table.get_mut(key) {

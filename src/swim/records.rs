@@ -2,6 +2,9 @@
 
 use super::address::is_somewhere;
 use super::address::member_at;
+use super::incoming::Way;
+use super::merge::Spread;
+use super::renew::Renewal;
 use super::speaker::Speaker;
 use std::net::{IpAddr, SocketAddr};
 
@@ -38,7 +41,7 @@ impl Swim {
         env: &mut Env,
         incoming: &mut Incoming<'_>,
         mut memberships: Memberships<'_>,
-        news: bool,
+        spread: Spread,
     ) {
         env.journal.stats.records_received += memberships.known() as u64;
         while let Some((bytes, record)) = memberships.next_with_bytes() {
@@ -51,7 +54,7 @@ impl Swim {
                 }
                 Ok(record) => {
                     env.journal.stats.records_received += 1;
-                    if self.apply_record(env, &mut incoming.speaker, &record, news)
+                    if self.apply_record(env, &mut incoming.speaker, &record, spread)
                         == Worth::Nothing
                     {
                         self.trust.echoes.add(bytes, self.table.len());
@@ -70,7 +73,7 @@ impl Swim {
         env: &mut Env,
         speaker: &mut Speaker,
         record: &MembershipRecord<'_>,
-        news: bool,
+        spread: Spread,
     ) -> Worth {
         let heard = State {
             incarnation: record.member.incarnation,
@@ -88,7 +91,7 @@ impl Swim {
             return Worth::Something;
         }
         let held = known.and_then(|key| self.table.get(key)).map(Row::state);
-        let merged = merge::merge(held, heard, news);
+        let merged = merge::merge(held, heard, spread);
         let unheard_of = known.is_none() && heard.health == Health::Departed;
         if (merged == Merge::Adopt || unheard_of)
             && !self.is_to_be_believed(env, speaker, known, heard, record)
@@ -109,8 +112,8 @@ impl Swim {
             (Merge::Adopt, Some(key))
                 if record.member.id == speaker.id
                     && heard.health <= Health::Suspect
-                    && self.has_to_answer(speaker.features, key, false) => {}
-            (Merge::Adopt, known) => self.adopt(env, speaker, known, heard, record, news),
+                    && self.has_to_answer(speaker.features, key, Way::Relayed) => {}
+            (Merge::Adopt, known) => self.adopt(env, speaker, known, heard, record, spread),
             (Merge::Check, Some(key)) => self.begin_trial(env, key, speaker, heard.incarnation),
             (Merge::Check, None) => {}
         }
@@ -144,7 +147,7 @@ impl Swim {
         known: Option<RowKey>,
         heard: State,
         record: &MembershipRecord<'_>,
-        news: bool,
+        spread: Spread,
     ) {
         let Some(ip) = record.member.address else {
             return;
@@ -160,9 +163,9 @@ impl Swim {
         let key = match known {
             Some(key) => {
                 if held.is_some_and(|row| is_move(row, heard)) {
-                    self.note_contact(env, key, &record.member, ip, false);
+                    self.note_contact(env, key, &record.member, ip, Way::Relayed);
                 }
-                self.change(env, key, heard, cause, news);
+                self.change(env, key, heard, cause, spread);
                 key
             }
             None => {
@@ -170,7 +173,7 @@ impl Swim {
                     departed: heard.left,
                     ..member_at(&record.member, ip)
                 };
-                let Some(key) = self.learn(env, &member, heard.health, cause, news) else {
+                let Some(key) = self.learn(env, &member, heard.health, cause, spread) else {
                     return self.refuse(env, speaker, Reject::TableFull);
                 };
                 self.table.set_name(key, record.member.name);
@@ -181,7 +184,7 @@ impl Swim {
             self.accuse(env, key, accuser);
         }
         // A stranger's word is not worth a probe, which would cost more than the word.
-        if heard.health == Health::Suspect && lived && news && speaker.proved {
+        if heard.health == Health::Suspect && lived && spread == Spread::News && speaker.proved {
             self.volunteer(env, key);
         }
     }
@@ -226,7 +229,7 @@ impl Swim {
         key: RowKey,
         sender: &MemberRecord<'_>,
         ip: IpAddr,
-        direct: bool,
+        way: Way,
     ) {
         let Some(row) = self.table.get(key) else {
             return;
@@ -254,7 +257,7 @@ impl Swim {
             if moved {
                 row.set(flag::PROVED | flag::ASKED | flag::TOLD, false);
             }
-            if direct {
+            if way == Way::Straight {
                 row.set(flag::OURS, sender.features & feature::EXTENSIONS != 0);
             }
         }
@@ -308,7 +311,7 @@ impl Swim {
             }
             Own::Raise(raised) => self.raise(env, raised),
             Own::Renew => {
-                self.renew(env, false);
+                self.renew(env, Renewal::WhenDue);
             }
         }
         Worth::Something

@@ -2,7 +2,9 @@
 //! highest incarnation there is, or just below: nothing can refute that, and a leave at that incarnation would be the
 //! last word on its id. So the old id leaves for good, and the member goes on as another, from incarnation 0.
 
+use super::merge::Spread;
 use super::merge::State;
+use super::table::Newcomer;
 use super::{Notice, Swim};
 use crate::env::Env;
 use crate::event::{Cause, Event};
@@ -10,11 +12,19 @@ use crate::limits::NEW_ID_INTERVAL;
 use crate::member::{Health, Incarnation, MemberId};
 use crate::successor::Successor;
 
+/// When a new id is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Renewal {
+    /// Not soon after the last one.
+    WhenDue,
+    AtOnce,
+}
+
 impl Swim {
-    /// Takes a new id, at most once in a while unless it has to be `at_once`; whether it did.
-    pub fn renew(&mut self, env: &mut Env, at_once: bool) -> bool {
-        let is_due = at_once || env.now >= self.identity.next_renewal;
-        if self.is_leaving() || !is_due || !self.make_room(env, true) {
+    /// Takes a new id, at most once in a while unless it has to be at once; whether it did.
+    pub fn renew(&mut self, env: &mut Env, renewal: Renewal) -> bool {
+        let is_due = renewal == Renewal::AtOnce || env.now >= self.identity.next_renewal;
+        if self.is_leaving() || !is_due || !self.make_room(env, Newcomer::Answered) {
             return false;
         }
         self.identity.next_renewal = env.now + NEW_ID_INTERVAL;
@@ -35,7 +45,12 @@ impl Swim {
             health: Health::Departed,
             left: true,
         };
-        self.change(env, old, left, Cause::ItsLeave, self.identity.addressed);
+        let spread = if self.identity.addressed {
+            Spread::News
+        } else {
+            Spread::Quiet
+        };
+        self.change(env, old, left, Cause::ItsLeave, spread);
         if !self.identity.addressed {
             // Nobody else knew it.
             self.forget(env, old);

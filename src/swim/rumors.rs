@@ -1,5 +1,7 @@
 //! What gossip sees of the membership, and has it do.
 
+use super::merge::Spread;
+use super::outbox::Compare;
 use super::speaker::Speaker;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -83,7 +85,12 @@ impl Swim {
             left: held.left || cause == Cause::Departure,
             ..held
         };
-        self.change(env, key, state, cause, cause != Cause::Departure);
+        // A departure rumor tells the others.
+        let spread = match cause {
+            Cause::Departure => Spread::Quiet,
+            _ => Spread::News,
+        };
+        self.change(env, key, state, cause, spread);
     }
 
     /// Pings a member, if it is known: its answer shows whether it compares stores.
@@ -95,7 +102,7 @@ impl Swim {
             let told = key.and_then(|key| self.table.get(key)).map(Row::state);
             // Little more than that, as the address may be made up.
             let limit = self.bare_datagram() + ITS_RECORD;
-            self.ask(member.swim_addr(), Some(*id), told, limit, false);
+            self.ask(member.swim_addr(), Some(*id), told, limit, Compare::Nothing);
         }
     }
 
@@ -112,7 +119,7 @@ impl Swim {
             None => Word::Nothing,
         };
         let mut speaker = Speaker::by_rumor(sender, bytes, word);
-        self.hear_record(env, &mut speaker, record, true)
+        self.hear_record(env, &mut speaker, record, Spread::News)
     }
 
     /// A record of a member that this member itself wrote down.
@@ -120,10 +127,10 @@ impl Swim {
         &mut self,
         env: &mut Env,
         record: &MembershipRecord<'_>,
-        news: bool,
+        spread: Spread,
     ) -> Result<(), Reject> {
         let mut speaker = Speaker::disk(self.id());
-        self.hear_record(env, &mut speaker, record, news)
+        self.hear_record(env, &mut speaker, record, spread)
     }
 
     fn hear_record(
@@ -131,7 +138,7 @@ impl Swim {
         env: &mut Env,
         speaker: &mut Speaker,
         record: &MembershipRecord<'_>,
-        news: bool,
+        spread: Spread,
     ) -> Result<(), Reject> {
         if record.member.id == MemberId::OBSERVER {
             return Err(Reject::BadId);
@@ -140,7 +147,7 @@ impl Swim {
             return Err(Reject::BadAddress);
         }
         env.journal.stats.records_received += 1;
-        self.apply_record(env, speaker, record, news);
+        self.apply_record(env, speaker, record, spread);
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! Addresses asked for ever, ever more slowly: how a member finds its ring, and finds it again.
 
+use super::outbox::Compare;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -160,7 +161,7 @@ impl Swim {
     }
 
     fn ping_seed(&mut self, to: SocketAddr) {
-        self.ask(to, None, None, ORDINARY_DATAGRAM, true);
+        self.ask(to, None, None, ORDINARY_DATAGRAM, Compare::Tables);
     }
 
     /// A ping with the own id and this number arrived: if it is one that went to a seed, that seed is

@@ -96,13 +96,13 @@ impl Swim {
             Body::Ping {
                 forward_to,
                 number,
-                digest,
+                compare,
                 probe,
             } => {
                 if *probe {
                     self.probe_leaves(env, *number);
                 }
-                let digest = if *digest { self.table.digest() } else { 0 };
+                let digest = self.digest_for(*compare);
                 let ping = Content::ping(forward_to.as_deref(), *number, digest);
                 let mut out = Encoder::from_sender(buf, self.outbox.encoded()?, &ping)
                     .filter(|out| out.len() <= soft)?;
@@ -134,10 +134,10 @@ impl Swim {
             }
             Body::Question {
                 number,
-                digest,
+                compare,
                 hides,
             } => {
-                let question = self.question_message(*number, *digest, *hides);
+                let question = self.question_message(*number, *compare, *hides);
                 let out = if *hides {
                     Encoder::briefly(buf, &question)
                 } else {

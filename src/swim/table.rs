@@ -20,6 +20,15 @@ use crate::stats::Gauge;
 use crate::text;
 use crate::time::Time;
 
+/// A member that wants to be in the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Newcomer {
+    /// It answered.
+    Answered,
+    /// Others speak of it.
+    SpokenOf,
+}
+
 pub(crate) struct Table {
     rows: Slab<Row>,
     index: HashTable<RowKey>,
@@ -233,7 +242,7 @@ impl Table {
             row.set(flag::PERSISTENT, member.persistent);
             row.set(flag::LEFT, member.departed);
         }
-        self.tally(member.id, member.incarnation, health, true);
+        self.add(member.id, member.incarnation, health);
         key
     }
 
@@ -255,7 +264,7 @@ impl Table {
         if v6 {
             self.v6.try_remove(ip as usize);
         }
-        self.tally(id, incarnation, health, false);
+        self.subtract(id, incarnation, health);
         self.rows.remove(key as usize);
     }
 
@@ -314,28 +323,25 @@ impl Table {
             row.since = now;
         }
         if before != state.health || older != state.incarnation {
-            self.tally(id, older, before, false);
-            self.tally(id, state.incarnation, state.health, true);
+            self.subtract(id, older, before);
+            self.add(id, state.incarnation, state.health);
         }
         self.settle(key, rng);
     }
 
-    fn tally(&mut self, id: MemberId, incarnation: Incarnation, health: Health, more: bool) {
+    /// Counts a member in.
+    fn add(&mut self, id: MemberId, incarnation: Incarnation, health: Health) {
+        self.counts[health as usize - 1] += 1;
+        let bits = bits_of(&id, incarnation, health);
+        self.digest = self.digest.wrapping_add(bits);
+    }
+
+    /// And out.
+    fn subtract(&mut self, id: MemberId, incarnation: Incarnation, health: Health) {
         let count = &mut self.counts[health as usize - 1];
-        *count = if more {
-            *count + 1
-        } else {
-            count.saturating_sub(1)
-        };
-        if health <= Health::Suspect {
-            let (low, high) = halves(&id);
-            let bits = mix(mix(mix(low) ^ high) ^ incarnation.get());
-            self.digest = if more {
-                self.digest.wrapping_add(bits)
-            } else {
-                self.digest.wrapping_sub(bits)
-            };
-        }
+        *count = count.saturating_sub(1);
+        let bits = bits_of(&id, incarnation, health);
+        self.digest = self.digest.wrapping_sub(bits);
     }
 
     /// Lists the member where it belongs.
@@ -502,14 +508,14 @@ impl Table {
     }
 
     /// Of a few random ones, the one to forget for another: one of the dead that never answered here, else the one longest
-    /// Departed, else, if `living` ones may be, one of those that never answered.
-    pub fn least_wanted(&self, living: bool, rng: &mut StdRng) -> Option<RowKey> {
+    /// Departed, else, for one that answered, a living one that never did.
+    pub fn least_wanted(&self, newcomer: Newcomer, rng: &mut StdRng) -> Option<RowKey> {
         const SAMPLE: usize = 16;
         let mut some = |list: &[RowKey]| -> Vec<RowKey> {
             (0..SAMPLE).filter_map(|_| random_of(list, rng)).collect()
         };
         let (dead, gone) = (some(&self.dead), some(&self.gone));
-        let round = if living {
+        let round = if newcomer == Newcomer::Answered {
             some(&self.round)
         } else {
             Vec::new()
@@ -540,6 +546,15 @@ impl Hash for Table {
             (row.since, row.place, row.side).hash(hasher);
         }
     }
+}
+
+/// What a member adds to the digest of those that live.
+fn bits_of(id: &MemberId, incarnation: Incarnation, health: Health) -> u64 {
+    if health > Health::Suspect {
+        return 0;
+    }
+    let (low, high) = halves(id);
+    mix(mix(mix(low) ^ high) ^ incarnation.get())
 }
 
 fn random_of(list: &[RowKey], rng: &mut StdRng) -> Option<RowKey> {

@@ -4,6 +4,7 @@ use super::Swim;
 use super::correct::Corrected;
 use super::incoming::Incoming;
 use super::leave::Leave;
+use super::outbox::Compare;
 use super::outbox::{Body, Outgoing};
 use super::row::flag;
 use super::sync::Sync;
@@ -44,7 +45,7 @@ impl Swim {
         }
         let chosen = &mut self.detector.helpers;
         if let Some(key) = sync.due(env, &self.table, &self.timing, chosen) {
-            self.ping_aside(key, true);
+            self.ping_aside(key, Compare::Tables);
         }
     }
 
@@ -68,7 +69,7 @@ impl Swim {
             return self.begin_transfer(env, id);
         }
         row.set(flag::WANTS_TABLE, true);
-        self.ask_sender(incoming, true);
+        self.ask_sender(incoming, Compare::Tables);
     }
 
     pub(super) fn begin_transfer(&mut self, env: &mut Env, to: MemberId) {

@@ -4,6 +4,7 @@
 //! gets into the table by answering a number that only its address was told, or on the word of two members that
 //! share no address. What is kept here is who spoke of whom, for a few periods.
 
+use super::outbox::Compare;
 use super::speaker::Speaker;
 use crate::stats::Gauge;
 use std::collections::BTreeMap;
@@ -16,7 +17,7 @@ use crate::env::Env;
 use crate::limits::{MAX_DATAGRAM_SENT, MAX_SPOKEN_OF, MAX_UNVOUCHED};
 use crate::member::{Health, MemberId};
 use crate::time::Time;
-use crate::wire::{Encoder, MemberRecord, Message, feature};
+use crate::wire::{Encoder, Message};
 
 /// Periods of a turn. Who spoke of whom is remembered in this turn and the next.
 pub(super) const TURN: u32 = 4;
@@ -148,7 +149,8 @@ impl Unproved {
     /// A member says that it is reached somewhere else than where its datagrams come from: whether to ask there, once in
     /// a turn.
     pub fn advertise(&mut self, member: u64, by: u64) -> bool {
-        self.mention(member ^ ADVERTISED, by, true) == Belief::Ask
+        let lucky = true;
+        self.mention(member ^ ADVERTISED, by, lucky) == Belief::Ask
     }
 
     /// The member is known to be there, whoever spoke of it.
@@ -207,7 +209,8 @@ impl Swim {
         };
         speaker.waits |= belief == Belief::Wait;
         if belief == Belief::Ask {
-            self.question(addr, Some(id), self.bare_datagram(), false, false);
+            let (limit, hides) = (self.bare_datagram(), false);
+            self.question(addr, Some(id), limit, Compare::Nothing, hides);
         }
         belief == Belief::Believe
     }
