@@ -1,44 +1,42 @@
 //! SWIM membership and failure detection (PROTOCOL.md §2), with Lifeguard's local health.
 //!
-//! A file a subject; each adds its methods to [`Swim`]:
+//! Each subject owns what it knows, in a struct with its own tests, and tells its caller what follows:
 //!
 //! | file | subject |
 //! |---|---|
-//! | `table` | who is known: rows in a slab, the round, the dead |
-//! | `row` | what is known of one member |
-//! | `names` | names for people, kept small |
+//! | `table`, `row`, `names`, `slots` | who is known: rows in a slab, the round, the dead |
 //! | `merge` | the rules by which a record changes a row |
-//! | `incoming` | a message on its way: who sent it, and what it may provoke |
-//! | `receive` | what each message does |
-//! | `fresh` | telling what is new from what was recorded, on a sealed ring |
-//! | `replay` | serial numbers of datagrams, and which were heard |
-//! | `lives` | two processes with one id, told from one that started again |
-//! | `own_id` | messages that carry the own id |
-//! | `records` | what the memberships in a message do |
-//! | `unproved` | members that are spoken of and not known: whom to ask, whom to believe |
-//! | `echoes` | records that were heard before and need not be read again |
-//! | `correct` | telling who does not know that a member left |
-//! | `send` | what waits to be sent, and how it becomes bytes |
-//! | `news` | which records are news, the least told first |
-//! | `probe` | the probe cycle |
-//! | `suspicion` | who is suspected by whom, and until when |
-//! | `whereabouts` | where others hold this very member to be |
-//! | `witness` | probing suspects out of turn |
-//! | `verdict` | checking the claim that a living member is dead |
-//! | `advertised` | members that are reached elsewhere than where their datagrams come from |
-//! | `comeback` | whether the dead that say they live do |
-//! | `graves` | what becomes of the dead, and asking them if they are back |
+//! | `identity`, `home`, `marks`, `address` | what this member is: its ring, its incarnations, its address |
+//! | `numbers` | numbers of questions, which prove an address |
+//! | `trust`: `meter`, `refused`, `unproved`, `advertised`, `echoes`, `replay`, `lives` | how far a message is trusted |
+//! | `incoming`, `speaker`, `budget` | a message on its way: who says it, and what it may provoke |
+//! | `outbox` | messages that wait to be sent |
+//! | `updates`, `news` | which records are news, the least told first |
+//! | `detector`, `probe`, `witness`, `hearing`, `local_health` | who does not answer, and whether that is this member's fault |
+//! | `suspicion`, `verdict` | suspicions and death checks, and until when |
+//! | `graves`, `comeback` | the dead, and whether those that say they live do |
 //! | `seeds` | addresses asked for ever |
-//! | `push` | pushing news at once |
-//! | `sync` | comparing tables, ever more slowly |
-//! | `transfer` | telling a newcomer the member table |
-//! | `rumors` | what gossip sees of all this, and has it do |
-//! | `leave` | leaving |
-//! | `astray` | messages of other rings, and such as were meant for another member |
-//! | `renew` | a new id, as the old one has no incarnation left |
-//! | `meter` | bounding what strangers can provoke |
-//! | `local_health` | how far this member may trust itself |
-//! | `inspect` | how large everything is, and what stands for the state |
+//! | `sync`, `transfer`, `correct` | what is compared with others and told them |
+//!
+//! The files above them have one subject do what follows from another. They are methods of [`Swim`], and call each other in
+//! no circle (`tests/house.rs`):
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `base` | answers what many ask: who this member is, who is refused, what was asked |
+//! | `describe` | what this member says of itself and of others |
+//! | `ask` | queues what many send: pings beside the probe cycle, requests to ping |
+//! | `health` | a member gets another state, becomes known or is forgotten, and all that follows |
+//! | `deadlines` | the time of a suspicion, a death check or a grave is over |
+//! | `claims` | a claim that a living member is dead begins to be checked |
+//! | `probing` | the probe cycle |
+//! | `tables`, `push`, `leave` | tables are compared, news is pushed, this member leaves |
+//! | `incarnation`, `renew`, `whereabouts` | this member's incarnation, id and address change |
+//! | `sender`, `questions`, `fresh` | who sent a message; having it prove its address; whether it was recorded |
+//! | `own_id`, `astray` | messages under this member's id, of other rings, or meant for others |
+//! | `records`, `receive` | what memberships do, and each message |
+//! | `send` | how a message becomes bytes |
+//! | `rumors`, `inspect` | what gossip and operators see of all this |
 
 mod address;
 mod advertised;
@@ -169,8 +167,7 @@ pub(crate) enum Notice {
     Exiled(MemberId, SocketAddr),
 }
 
-/// Membership and failure detection of one member. Each subject owns what it knows; what one has another do goes through
-/// the files above them (`base` says which those are).
+/// Membership and failure detection of one member.
 pub(crate) struct Swim {
     timing: Timing,
     table: Table,

@@ -150,7 +150,8 @@ impl Swim {
                 let ip = from.ip();
                 speaker.proved || ip.is_loopback() || self.trust.meter.allow(env.now, ip)
             }
-            Source::Rumor | Source::Disk => true,
+            Source::Rumor => self.trust.meter.allow_rumor(env.now),
+            Source::Disk => true,
         }
     }
 
