@@ -17,6 +17,7 @@ pub(super) struct Budget {
 
 impl Budget {
     /// That of a message of so many bytes whose source is not proved.
+    #[inline]
     pub fn of_stranger(bytes: usize, overhead: usize) -> Self {
         Budget {
             bytes,
@@ -27,7 +28,19 @@ impl Budget {
         }
     }
 
-    /// The source is proved: its answers may have any size.
+    /// That of a message whose source is proved: its answers may have any size.
+    #[inline]
+    pub fn unlimited(bytes: usize, overhead: usize) -> Self {
+        Budget {
+            bytes,
+            allowance: usize::MAX,
+            on_the_wire: usize::MAX,
+            reserved: 0,
+            overhead,
+        }
+    }
+
+    /// The source is proved.
     pub fn lift(&mut self) {
         (self.allowance, self.on_the_wire) = (usize::MAX, usize::MAX);
     }

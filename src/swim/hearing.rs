@@ -37,8 +37,9 @@ impl Hearing {
     /// A message came from a member that is where it says it is. `Some`: it was deaf since then.
     #[inline]
     pub fn somebody(&mut self, now: Time, timing: &Timing) -> Option<Time> {
-        let last = std::mem::replace(&mut self.last, now);
-        (now.since(last) >= timing.period * HEARING).then_some(last)
+        let last = (!self.of_late(now, timing)).then_some(self.last);
+        self.last = now;
+        last
     }
 
     /// A probe brought nothing from anybody, though others were asked for help.

@@ -93,3 +93,28 @@ impl Home {
         .len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_source_of_another_ring_is_told_of_once_and_not_too_many_are_kept() {
+        let mut home = Home::new(None, None);
+        let from = |port| SocketAddr::from(([10, 0, 0, 1], port));
+        assert!(home.is_new_foreigner(from(1)) && !home.is_new_foreigner(from(1)));
+        for port in 0..3 * MAX_FOREIGNERS as u16 {
+            home.is_new_foreigner(from(port));
+        }
+        assert!(home.foreigners.len() <= MAX_FOREIGNERS);
+    }
+
+    #[test]
+    fn the_id_before_the_last_renewal_is_its_own() {
+        let id = |number| MemberId::from_bytes([number; 16]);
+        let mut home = Home::new(None, None);
+        assert!(!home.was(&id(1)));
+        home.renewed(id(1));
+        assert!(home.was(&id(1)) && !home.was(&id(2)));
+    }
+}

@@ -34,12 +34,13 @@
 //! | `incarnation`, `renew`, `whereabouts` | this member's incarnation, id and address change |
 //! | `sender`, `questions`, `fresh` | who sent a message; having it prove its address; whether it was recorded |
 //! | `own_id`, `astray` | messages under this member's id, of other rings, or meant for others |
-//! | `records`, `receive` | what memberships do, and each message |
+//! | `records`, `arrivals`, `receive` | what memberships do, what a message says of its sender, and each message |
 //! | `send` | how a message becomes bytes |
 //! | `rumors`, `inspect` | what gossip and operators see of all this |
 
 mod address;
 mod advertised;
+mod arrivals;
 mod ask;
 mod astray;
 mod base;

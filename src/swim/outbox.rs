@@ -106,10 +106,12 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
+    #[inline]
     pub fn push(&mut self, message: Outgoing) {
         self.queue.push_back(message);
     }
 
+    #[inline(always)]
     pub fn pop(&mut self) -> Option<Outgoing> {
         let message = self.queue.pop_front()?;
         growth::slim(&mut self.queue);

@@ -32,7 +32,11 @@ impl Swim {
         let row = self.table.find(&sender.id);
         let proved = row.is_some_and(|key| self.is_proved_at(key, from));
         let at = SocketAddr::new(from.ip(), sender.swim_port);
-        let budget = Budget::of_stranger(bytes, overhead);
+        let budget = if proved {
+            Budget::unlimited(bytes, overhead)
+        } else {
+            Budget::of_stranger(bytes, overhead)
+        };
         let source = Source::Datagram(from);
         let mut incoming = Incoming {
             from,
@@ -51,9 +55,6 @@ impl Swim {
             answers: Answers::default(),
         };
         incoming.speaker.proved = proved;
-        if proved {
-            incoming.speaker.budget.lift();
-        }
         incoming.speaker.word = self.word_of(&incoming);
         incoming
     }

@@ -36,6 +36,7 @@ pub(super) struct Speaker {
 }
 
 impl Speaker {
+    #[inline]
     pub fn new(source: Source, id: MemberId, features: u32, budget: Budget) -> Self {
         Speaker {
             source,

@@ -232,3 +232,66 @@ pub(super) fn brief_len(message: &Message<'_>) -> usize {
     Encoder::briefly(&mut [0; MAX_DATAGRAM_SENT], message)
         .map_or(MAX_DATAGRAM_SENT, |out| out.len())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const PERIOD: Duration = Duration::from_secs(1);
+
+    fn at(periods: u32) -> Time {
+        Time::from_millis(1_000_000) + PERIOD * periods
+    }
+
+    #[test]
+    fn two_informants_are_enough_and_one_is_not() {
+        let mut unproved = Unproved::new(at(0));
+        assert_eq!(unproved.vouch(7, 1, false), Belief::Wait);
+        assert_eq!(
+            unproved.vouch(7, 1, false),
+            Belief::Ignore,
+            "the same again"
+        );
+        assert_eq!(unproved.vouch(7, 1, true), Belief::Ask);
+        assert_eq!(unproved.vouch(7, 1, true), Belief::Ignore, "it was asked");
+        unproved.forget(at(TURN), PERIOD);
+        assert_eq!(
+            unproved.vouch(7, 2, false),
+            Belief::Believe,
+            "in the next turn"
+        );
+        assert_eq!(unproved.vouch(7, 2, false), Belief::Wait, "it begins anew");
+        unproved.forget(at(3 * TURN), PERIOD);
+        assert_eq!(
+            unproved.vouch(7, 3, false),
+            Belief::Wait,
+            "that was long ago"
+        );
+    }
+
+    #[test]
+    fn hearsay_is_reason_to_ask_and_never_to_believe() {
+        let mut unproved = Unproved::new(at(0));
+        assert_eq!(unproved.mention(7, 1, true), Belief::Ask);
+        assert_eq!(
+            unproved.mention(7, 2, true),
+            Belief::Ignore,
+            "once in a turn"
+        );
+        assert_eq!(unproved.vouch(7, 3, false), Belief::Wait, "it counts apart");
+    }
+
+    #[test]
+    fn one_informant_has_so_many_asked_as_were_not_found() {
+        let mut unproved = Unproved::new(at(0));
+        let ask = |unproved: &mut Unproved, member| unproved.vouch(member, 1, true) == Belief::Ask;
+        let asked = (0..1_000)
+            .filter(|member| ask(&mut unproved, *member))
+            .count();
+        assert_eq!(asked, MAX_UNVOUCHED);
+        unproved.settle(0);
+        assert!(ask(&mut unproved, 2_000) && !ask(&mut unproved, 2_001));
+    }
+}

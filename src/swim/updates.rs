@@ -53,6 +53,7 @@ impl Updates {
     }
 
     /// The rows at these places were told once more, which is `enough` at some time.
+    #[inline]
     pub fn told(
         &mut self,
         table: &mut Table,
@@ -74,5 +75,32 @@ impl Updates {
 
     pub fn sizes(&self) -> [Gauge; 1] {
         [Gauge::new("news", self.news.len(), MAX_MEMBERS)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{env, id, ring_of};
+    use super::*;
+
+    #[test]
+    fn news_is_pushed_once_and_cold_when_it_was_told_often_enough() {
+        let (timing, mut env) = (Timing::lan(), env());
+        let mut table = ring_of(&mut env, 3);
+        let mut updates = Updates::new();
+        let keys = [2, 3].map(|number| table.find(&id(number)).unwrap());
+        for key in keys {
+            updates.heat(&mut env, &mut table, &timing, key);
+        }
+        assert_eq!(env.timers.live(), 1, "both are pushed together");
+        let place = |table: &Table, key| table.get(key).unwrap().news;
+        for left in [true, false] {
+            let told = [(place(&table, keys[0]), keys[0])].into_iter();
+            updates.told(&mut table, told, 2);
+            assert_eq!(place(&table, keys[0]) != COLD, left);
+        }
+        updates.cool(&mut table, keys[1]);
+        assert_eq!(place(&table, keys[1]), COLD);
+        assert_eq!(updates.news.len(), 0);
     }
 }

@@ -171,3 +171,34 @@ impl Swim {
         env.journal.event(Event::AddressLearned { before, ip });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MEMORY_OF: Duration = Duration::from_secs(32);
+
+    fn at(seconds: u64) -> Time {
+        Time::from_millis(1_000_000 + 1_000 * seconds)
+    }
+
+    fn addr(host: u8) -> SocketAddr {
+        SocketAddr::from(([10, 0, 0, host], 1))
+    }
+
+    #[test]
+    fn another_address_counts_when_two_say_so_or_the_only_one_there_is() {
+        let mut whereabouts = Whereabouts::default();
+        let mut hear = |second, host, by, sole| {
+            whereabouts
+                .hear(at(second), MEMORY_OF, addr(host), by, sole)
+                .agreed
+        };
+        assert!(!hear(0, 2, 1, false) && !hear(1, 2, 1, false), "one alone");
+        assert!(hear(2, 2, 7, false), "another one");
+        assert!(!hear(3, 3, 8, false), "what two say stays");
+        assert!(hear(4, 2, 1, false));
+        assert!(!hear(40, 3, 8, false), "they say so no more");
+        assert!(hear(41, 4, 8, true), "the only one");
+    }
+}
