@@ -111,6 +111,19 @@ pub enum Event {
         /// Where the other is.
         other: SocketAddr,
     },
+    /// This member has heard no other for four periods, though it knows some: the network is cut, or all the others are
+    /// gone. What it believes of them is old until [`IsolationEnded`](Event::IsolationEnded).
+    #[non_exhaustive]
+    Isolated {
+        /// How long it has heard nobody.
+        silent: Duration,
+    },
+    /// This member hears another one again, or knows none any more.
+    #[non_exhaustive]
+    IsolationEnded {
+        /// How long it heard nobody.
+        lasted: Duration,
+    },
     /// The loop was late by this much: that time does not count against other members.
     Lagged {
         /// From the missed deadline to the call that came late.

@@ -35,6 +35,13 @@ pub(crate) fn slim<T>(queue: &mut VecDeque<T>) {
     }
 }
 
+/// The same for a list.
+pub(crate) fn slim_list<T>(list: &mut Vec<T>) {
+    if list.is_empty() && list.capacity() > SMALL {
+        *list = Vec::new();
+    }
+}
+
 /// The same for a slab.
 pub(crate) fn slim_slab<T>(slab: &mut Slab<T>) {
     if slab.is_empty() && slab.capacity() > SMALL {

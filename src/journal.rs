@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::panic::Location;
+use std::time::Duration;
 
 use crate::error::Reject;
 use crate::event::{Cause, Event};
@@ -231,20 +232,22 @@ impl Journal {
         }
     }
 
+    /// A member became known, or another health took the place of the one that it had for so long.
     #[track_caller]
     pub fn member_changed(
         &mut self,
         time: Time,
         member: &Member,
-        from: Option<Health>,
+        from: Option<(Health, Duration)>,
         to: Health,
         cause: Cause,
     ) {
+        self.stats.count_transition(from, to);
         let (id, incarnation, addr) = (member.id, member.incarnation, member.swim_addr());
         self.event(Event::MemberChanged {
             id,
             addr,
-            from,
+            from: from.map(|(health, _)| health),
             to,
             incarnation,
             cause,

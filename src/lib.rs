@@ -138,7 +138,7 @@ pub use rumor::{
     Election, ElectionStatus, Rumor, RumorId, RumorKind, Service, ServiceConfig, ServiceFile,
     ServiceGroup, SysInfo,
 };
-pub use stats::{Gauge, Stats};
+pub use stats::{DiskWrites, Gauge, Histogram, Stats};
 pub use time::Time;
 pub use view::{ElectionView, HealthCounts, MemberView, RumorView, SuspicionView};
 pub use wire::{RingKey, RingKeyError};

@@ -337,6 +337,7 @@ impl Node {
             return;
         }
         self.advance(now);
+        self.note_lag();
         while let Some((_, timer)) = self.env.timers.pop(self.env.now) {
             self.swim.handle_timer(&mut self.env, timer);
             self.gossip.handle_timer(&mut self.env, &self.swim, timer);
@@ -369,28 +370,6 @@ impl Node {
         self.advance(now);
         self.env.journal.stats.receive_errors += 1;
         self.swim.missed_direct_ack(&mut self.env);
-    }
-
-    /// The time is `now`. What the loop slept through, from a deadline that it missed by more than the
-    /// tolerance, does not count: a member that was stopped for a while must not hold that against others.
-    fn advance(&mut self, now: Time) {
-        // A driver's clock that is set back stops nothing here: its time goes on from there.
-        if self.env.wall.since(now) > self.lag_tolerance {
-            self.clock.set(now, self.env.now);
-        }
-        self.env.wall = now;
-        let mut time = self.clock.node_time(now);
-        if let Some(deadline) = self.env.timers.next_deadline()
-            && time > deadline + self.lag_tolerance
-        {
-            let lag = time.since(deadline);
-            self.clock.stand_still(lag);
-            time = deadline;
-            self.swim.lagged();
-            self.env.journal.stats.lags += 1;
-            self.env.journal.event(Event::Lagged { by: lag });
-        }
-        self.env.now = self.env.now.max(time);
     }
 }
 

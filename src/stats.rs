@@ -1,6 +1,12 @@
 //! Counters: plain numbers that only grow, all of them readable by name.
 
+mod histogram;
+
+use std::time::Duration;
+
 use crate::error::Reject;
+use crate::member::Health;
+pub use histogram::Histogram;
 
 /// The kinds of SWIM messages, as counters and traces tell them apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,7 +25,31 @@ pub enum MessageKind {
     ForwardedAck,
 }
 
+impl MessageKind {
+    /// All of them.
+    pub const ALL: [MessageKind; KINDS] = [
+        MessageKind::Ping,
+        MessageKind::Ack,
+        MessageKind::PingReq,
+        MessageKind::ProbePing,
+        MessageKind::ForwardedAck,
+    ];
+
+    /// Its lowercase name, words joined by `_`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            MessageKind::Ping => "ping",
+            MessageKind::Ack => "ack",
+            MessageKind::PingReq => "ping_req",
+            MessageKind::ProbePing => "probe_ping",
+            MessageKind::ForwardedAck => "forwarded_ack",
+        }
+    }
+}
+
 const KINDS: usize = 5;
+/// Of a member: it was not known, or its health.
+const HEALTHS: usize = 1 + Health::ALL.len();
 const RECEIVED: [&str; KINDS] = [
     "received_ping",
     "received_ack",
@@ -88,6 +118,16 @@ impl Gauge {
     }
 }
 
+/// What became of what a member had its disk write since it started: marks and snapshots, each a file that is replaced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DiskWrites {
+    /// Those on disk.
+    pub done: u64,
+    /// Those that failed. What cannot be written is tried again.
+    pub failed: u64,
+}
+
 /// What a member did since it started.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -95,6 +135,7 @@ pub struct Stats {
     received: [u64; KINDS],
     sent: [u64; KINDS],
     rejected: [u64; Reject::ALL.len()],
+    transitions: [[u64; HEALTHS]; HEALTHS],
     /// Bytes of all datagrams received, the dropped ones too.
     pub bytes_received: u64,
     /// Bytes of all datagrams handed out.
@@ -103,6 +144,10 @@ pub struct Stats {
     pub probes: u64,
     /// Probes that were not answered in time by the member itself, so that others were asked.
     pub probes_indirect: u64,
+    /// Probes that were answered before others had to be asked.
+    pub probes_answered: u64,
+    /// Probes that were answered after others had been asked, by the member itself or through them.
+    pub probes_answered_late: u64,
     /// Probes that failed.
     pub probes_failed: u64,
     /// Memberships received.
@@ -147,6 +192,12 @@ pub struct Stats {
     pub send_errors: u64,
     /// Times that reading from the socket failed.
     pub receive_errors: u64,
+    /// Round trips of probes that were answered directly.
+    pub probe_rtt: Histogram,
+    /// For how long members were Suspect here that then became Confirmed: by this member's own time-out, or by others' word.
+    pub detection: Histogram,
+    /// How late timers were served, of those that were not on time: what the loop was busy with, or slept through.
+    pub loop_lag: Histogram,
 }
 
 impl Stats {
@@ -161,6 +212,29 @@ impl Stats {
 
     pub(crate) fn count_rejected(&mut self, reason: Reject) {
         self.rejected[reason as usize] += 1;
+    }
+
+    /// A probe was answered, after others had been asked or before.
+    pub(crate) fn count_answer(&mut self, late: bool) {
+        if late {
+            self.probes_answered_late += 1;
+        } else {
+            self.probes_answered += 1;
+        }
+    }
+
+    /// A member was learned of, or its health changed after so long.
+    pub(crate) fn count_transition(&mut self, from: Option<(Health, Duration)>, to: Health) {
+        let before = from.map_or(0, |(health, _)| health as usize);
+        self.transitions[before][to as usize] += 1;
+        if let (Some((Health::Suspect, suspected)), Health::Confirmed) = (from, to) {
+            self.detection.record(suspected);
+        }
+    }
+
+    /// How often members came from the one health to the other; from `None`: were learned of.
+    pub fn transitions(&self, from: Option<Health>, to: Health) -> u64 {
+        self.transitions[from.map_or(0, |health| health as usize)][to as usize]
     }
 
     /// Messages of this kind received and understood.
@@ -200,6 +274,8 @@ impl Stats {
             ("bytes_sent", self.bytes_sent),
             ("probes", self.probes),
             ("probes_indirect", self.probes_indirect),
+            ("probes_answered", self.probes_answered),
+            ("probes_answered_late", self.probes_answered_late),
             ("probes_failed", self.probes_failed),
             ("records_received", self.records_received),
             ("records_adopted", self.records_adopted),
@@ -253,5 +329,35 @@ mod tests {
                 [(format!("rejected_{}", reason.name()).as_str(), 1)]
             );
         }
+    }
+
+    #[test]
+    fn a_suspicion_that_ends_in_death_is_a_detection() {
+        let mut stats = Stats::default();
+        let second = Duration::from_secs(1);
+        let suspect = Some((Health::Suspect, second));
+        stats.count_transition(None, Health::Alive);
+        stats.count_transition(suspect, Health::Alive);
+        stats.count_transition(Some((Health::Alive, second)), Health::Confirmed);
+        assert_eq!(stats.detection.count(), 0);
+        stats.count_transition(suspect, Health::Confirmed);
+        assert_eq!(
+            (stats.detection.count(), stats.detection.sum()),
+            (1, second)
+        );
+        let healths = || Health::ALL.into_iter();
+        let all = healths().flat_map(|to| {
+            let from = healths().map(Some).chain([None]);
+            from.map(move |from| (from, to))
+        });
+        let counted = all
+            .map(|(from, to)| stats.transitions(from, to))
+            .sum::<u64>();
+        assert_eq!(counted, 4);
+        assert_eq!(stats.transitions(None, Health::Alive), 1);
+        assert_eq!(
+            stats.transitions(Some(Health::Suspect), Health::Confirmed),
+            1
+        );
     }
 }

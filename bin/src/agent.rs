@@ -1,6 +1,9 @@
 //! A running member with what the program adds to the library's: its log, its seeds' names, its key
 //! files, and what the gateway says and does.
 
+mod solitude;
+mod telling;
+
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -10,9 +13,11 @@ use butterfly::{
     Butterfly, Cause, CommandError, Event, Health, Incarnation, MemberId, Reject, RingKey, RumorId,
     RumorKind,
 };
+use jiff::Timestamp;
 use log::{Level, debug, error, info, log, log_enabled, warn};
 
 use crate::address::Peer;
+use crate::events::Feed;
 use crate::logging::Log;
 use crate::memory::Memory;
 use crate::output::{count, how_far, rumor, short_id, who};
@@ -30,14 +35,16 @@ const MOST_OVERRULED: u32 = 10;
 const MOST_FOREIGNERS: u32 = 10;
 /// The pause between two lines that say the same of this member.
 const SELDOM: Duration = Duration::from_secs(10);
-/// How many peers are named in one line.
-const MOST_PEERS: usize = 5;
 
 /// A running member.
 pub struct Agent {
     pub member: Butterfly,
     /// Where its gateway is.
     pub gateway: Option<SocketAddr>,
+    /// Where its metrics are read by anybody.
+    pub metrics: Option<SocketAddr>,
+    /// What happened lately, for those who follow it.
+    pub feed: Feed,
     seeds: Seeds,
     key_files: KeyFiles,
     key_names: Vec<String>,
@@ -68,6 +75,8 @@ impl Agent {
         Agent {
             member,
             gateway: None,
+            metrics: None,
+            feed: Feed::new(Timestamp::now()),
             seeds,
             key_files,
             key_names: names(keys),
@@ -182,6 +191,15 @@ impl Agent {
         }
     }
 
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Lines of the log that nobody read in time.
+    pub fn log_lines_lost(&self) -> u64 {
+        self.log.lost()
+    }
+
     /// How it fares.
     pub fn status(&self) -> Status {
         let node = self.member.node();
@@ -195,10 +213,11 @@ impl Agent {
             seen_at: node.seen_elsewhere(),
             incarnation: me.member.incarnation.get(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            uptime_ms: self.started.elapsed().as_millis() as u64,
+            uptime_ms: self.uptime().as_millis() as u64,
             members: Counts::of(&self.member),
             rumors: Rumors::of(&self.member),
             local_health: node.local_health(),
+            isolated_ms: node.isolated_for().map(|it| it.as_millis() as u64),
             leaving: self.leaving,
             sealed: !self.key_names.is_empty(),
             ring_keys: self.key_names.clone(),
@@ -207,7 +226,7 @@ impl Agent {
             counters: node
                 .stats()
                 .iter()
-                .chain([("log_lines_lost", self.log.lost())])
+                .chain([("log_lines_lost", self.log_lines_lost())])
                 .map(|(name, count)| (name.to_owned(), count))
                 .collect(),
         }
@@ -229,6 +248,7 @@ impl Agent {
 
     /// Logs what happened, and does what it asks for.
     fn handle(&mut self, event: Event) {
+        self.tell(&event);
         match event {
             Event::MemberChanged {
                 id,
@@ -292,6 +312,14 @@ impl Agent {
                 );
             }
             Event::IdConflict { id, one, other, .. } => self.log_id_conflict(id, one, other),
+            Event::Isolated { silent, .. } => warn!(
+                "isolated: this member has heard no other for {silent:.1?}, and what it holds of them is as old: is its \
+                 network cut, or UDP to {} blocked?",
+                self.member.node().me().member.swim_addr()
+            ),
+            Event::IsolationEnded { lasted, .. } => {
+                info!("no longer isolated: that lasted {lasted:.1?}");
+            }
             Event::Lagged { by } => {
                 if let Some(more) = self.lagged.admit_with_count(Instant::now()) {
                     warn!(
@@ -410,15 +438,29 @@ impl Agent {
         if !log_enabled!(level) || !self.changes.admit(now) {
             return;
         }
+        log!(
+            level,
+            "{}",
+            self.change(id, addr, from, to, incarnation, cause)
+        );
+    }
+
+    /// A transition in words.
+    fn change(
+        &self,
+        id: MemberId,
+        addr: SocketAddr,
+        from: Option<Health>,
+        to: Health,
+        incarnation: Incarnation,
+        cause: Cause,
+    ) -> String {
         let change = match from {
             Some(from) => format!("{from} -> {to}"),
             None => format!("new, {to}"),
         };
         let (who, why) = (self.who(id), self.why(cause));
-        log!(
-            level,
-            "{who} {addr}: {change}, incarnation {incarnation}: {why}"
-        );
+        format!("{who} {addr}: {change}, incarnation {incarnation}: {why}")
     }
 
     /// One line for a rumor that is new or was changed.
@@ -455,45 +497,6 @@ impl Agent {
     /// One line for all changes that were too many.
     fn log_unshown_changes(&mut self, now: Instant) {
         log_more_changes(self.changes.turn(now));
-    }
-
-    /// A line now and then while no peer answers.
-    fn log_solitude(&mut self, now: Instant) {
-        let counts = self.member.node().counts();
-        let known = counts.suspect + counts.confirmed;
-        let alone = !self.leaving && counts.alive <= 1;
-        let asks = self.member.node().seeds() > 0 && self.asked().next().is_some();
-        let is_lonely = alone && (known > 0 || asks);
-        let Some(time) = self.solitude.turn(is_lonely, now) else {
-            return;
-        };
-        let seconds = time.as_secs();
-        if known > 0 {
-            let known = count(known, "member");
-            warn!("alone for {seconds} s: nobody that it knows answers ({known})");
-        } else if counts.departed > 0 {
-            warn!(
-                "alone for {seconds} s: all others have left, and nobody answers of {}",
-                some_of(self.asked())
-            );
-        } else {
-            warn!(
-                "alone: no peer has answered for {seconds} s (asked: {}): is a member there, and does it have \
-                 the same ring key, and an id of its own?",
-                some_of(self.asked())
-            );
-        }
-    }
-
-    /// The peers that it was told to ask, but for itself.
-    fn asked(&self) -> impl Iterator<Item = &str> {
-        let own = [
-            self.member.node().me().member.swim_addr(),
-            self.member.local_addr(),
-        ];
-        let is_own = move |peer: &str| peer.parse().is_ok_and(|addr| own.contains(&addr));
-        let listed = self.seeds.listed().iter().map(String::as_str);
-        listed.filter(move |peer| !is_own(peer))
     }
 
     fn who(&self, id: MemberId) -> String {
@@ -534,6 +537,9 @@ impl Agent {
             Some(gateway) => info!("its gateway is http://{gateway}"),
             None => info!("it has no gateway"),
         }
+        if let Some(metrics) = self.metrics {
+            info!("its metrics are at http://{metrics}/metrics");
+        }
         if self.key_names.is_empty() && !listening.ip().is_loopback() {
             warn!(
                 "{listening} is open to others and there is NO RING KEY: whoever can reach it can join, read \
@@ -555,17 +561,6 @@ fn names(keys: &[RingKey]) -> Vec<String> {
     names
 }
 
-/// The first ones, and how many there are besides.
-fn some_of<'a>(peers: impl Iterator<Item = &'a str>) -> String {
-    let peers: Vec<_> = peers.collect();
-    match peers.get(..MOST_PEERS) {
-        Some(first) if peers.len() > MOST_PEERS => {
-            format!("{} and {} more", first.join(", "), peers.len() - MOST_PEERS)
-        }
-        _ => peers.join(", "),
-    }
-}
-
 fn log_more_changes(unshown: u64) {
     match unshown {
         0 => {}
@@ -585,15 +580,6 @@ fn and_more(unreported: u64) -> String {
 mod tests {
     use super::*;
     use crate::logged;
-
-    #[test]
-    fn many_peers_are_told_in_short() {
-        let few = ["a:1", "b:1"];
-        assert_eq!(some_of(few.into_iter()), "a:1, b:1");
-        assert_eq!(some_of(["a:1"; 5].into_iter()), ["a:1"; 5].join(", "));
-        let text = some_of(["a:1"; 8].into_iter());
-        assert!(text.ends_with("a:1 and 3 more"), "{text}");
-    }
 
     #[test]
     fn changes_that_were_too_many_are_told_as_a_number() {

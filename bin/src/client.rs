@@ -1,6 +1,6 @@
 //! Asking a running member through its gateway.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -102,6 +102,32 @@ impl Client {
         self.understand(&self.get_text_within(path, patience_until(end))?)
     }
 
+    /// What the gateway has there, as it comes, behind the event of this id.
+    pub fn follow(
+        &self,
+        path: &str,
+        last: Option<&str>,
+    ) -> Result<impl io::Read + 'static, Trouble> {
+        let mut request = self.authorized(self.agent.get(self.url(path)));
+        if let Some(last) = last {
+            request = request.header("Last-Event-ID", last);
+        }
+        // It may be silent for as long as nothing happens.
+        let request = request
+            .config()
+            .timeout_recv_response(Some(PATIENCE))
+            .build();
+        let response = request
+            .call()
+            .map_err(|error| self.trouble(&error, PATIENCE))?;
+        if response.status().is_success() {
+            return Ok(response.into_body().into_reader());
+        }
+        // That is said at once.
+        self.read(Ok(response), PATIENCE)
+            .and_then(|_| Err(Trouble::Other(format!("{} says nothing", self.gateway))))
+    }
+
     /// Lets the gateway do something.
     pub fn post(&self, path: &str, body: &Value) -> Result<Value, Trouble> {
         self.post_within(path, JSON, body.to_string().as_bytes(), PATIENCE)
@@ -131,11 +157,16 @@ impl Client {
         self.understand(&self.text(bytes)?)
     }
 
-    fn prepare<B>(&self, mut request: RequestBuilder<B>, patience: Duration) -> RequestBuilder<B> {
-        if let Some(authorization) = &self.authorization {
-            request = request.header("Authorization", authorization);
-        }
+    fn prepare<B>(&self, request: RequestBuilder<B>, patience: Duration) -> RequestBuilder<B> {
+        let request = self.authorized(request);
         request.config().timeout_global(Some(patience)).build()
+    }
+
+    fn authorized<B>(&self, request: RequestBuilder<B>) -> RequestBuilder<B> {
+        match &self.authorization {
+            Some(authorization) => request.header("Authorization", authorization),
+            None => request,
+        }
     }
 
     fn url(&self, path: &str) -> String {

@@ -14,7 +14,7 @@ use crate::client::{Client, Trouble};
 use crate::failure::Failure;
 use crate::output;
 use crate::table;
-use crate::view::{Counts, MemberRow, Status};
+use crate::view::{MemberRow, Status};
 
 /// The pause between two looks at something that is waited for.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -69,10 +69,13 @@ fn wait_for(client: &Client, wait: Wait, timeout: Duration) -> Result<(), Failur
     let end = Instant::now() + timeout;
     loop {
         let seen = match client.get_until::<Status>("/status", end) {
-            Ok(status) if is_reached(wait, status.members) => return Ok(()),
+            Ok(status) if is_reached(wait, &status) => return Ok(()),
             Ok(status) => {
                 let (alive, members) = (status.members.alive, status.members.members());
-                format!("{alive} alive, {}", output::count(members, "member"))
+                let isolated =
+                    table::isolated(&status).map_or(String::new(), |it| format!("; it {it}"));
+                let members = output::count(members, "member");
+                format!("{alive} alive, {members}{isolated}")
             }
             // It may be about to start, or to go on.
             Err(Trouble::Nobody(message) | Trouble::Silent(message)) => message,
@@ -88,10 +91,12 @@ fn wait_for(client: &Client, wait: Wait, timeout: Duration) -> Result<(), Failur
     }
 }
 
-fn is_reached(wait: Wait, counts: Counts) -> bool {
+/// That others are alive is not believed of a member that hears none of them.
+fn is_reached(wait: Wait, status: &Status) -> bool {
     let count = match wait.what {
-        Waited::Members => counts.members(),
-        Waited::Alive => counts.alive,
+        Waited::Members => status.members.members(),
+        Waited::Alive if status.isolated_ms.is_some() && wait.count > 1 => return false,
+        Waited::Alive => status.members.alive,
     };
     count == wait.count || wait.or_more && count > wait.count
 }
@@ -208,6 +213,7 @@ fn pick(members: &[MemberRow], text: &str) -> Result<MemberId, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::view::Counts;
 
     fn row(id: &str, name: &str) -> MemberRow {
         table::tests::row(id, name, "alive")
@@ -244,13 +250,14 @@ mod tests {
 
     #[test]
     fn what_is_waited_for_is_reached_exactly_or_surpassed() {
-        let counts = Counts {
+        let mut status = table::tests::status_of(0);
+        status.members = Counts {
             alive: 3,
             suspect: 1,
             confirmed: 1,
             departed: 7,
         };
-        let reached = |text: &str| is_reached(text.parse().unwrap(), counts);
+        let reached = |text: &str| is_reached(text.parse().unwrap(), &status);
         assert!(
             reached("alive=3")
                 && reached("members=5")
@@ -263,5 +270,9 @@ mod tests {
                 && !reached("alive=4+")
                 && !reached("members=12")
         );
+        status.isolated_ms = Some(5_000);
+        let reached = |text: &str| is_reached(text.parse().unwrap(), &status);
+        assert!(!reached("alive=3") && !reached("alive=2+"));
+        assert!(reached("members=5") && reached("alive=1+"));
     }
 }

@@ -30,9 +30,9 @@ pub fn raise_limit() {
     }
 }
 
-/// What all our connections may take at the same time.
+/// What all our connections may take at the same time, those of two gateways among them.
 const fn wanted() -> u64 {
-    (MAX_GOSSIP_CONNECTIONS + MAX_PUSH_SOCKETS + MAX_CONNECTIONS) as u64 + OTHERS
+    (MAX_GOSSIP_CONNECTIONS + MAX_PUSH_SOCKETS + 2 * MAX_CONNECTIONS) as u64 + OTHERS
 }
 
 fn too_few(most: u64) -> Option<String> {

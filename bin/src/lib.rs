@@ -9,6 +9,7 @@ mod client;
 mod commands;
 mod demo;
 mod descriptors;
+mod events;
 mod failure;
 #[doc(hidden)]
 pub mod fuzz;
@@ -19,6 +20,7 @@ mod inject;
 mod logged;
 mod logging;
 mod memory;
+mod metrics;
 mod output;
 mod ping;
 mod quiet;
@@ -77,6 +79,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Run(args) => run::run(&args),
         Command::Members(args) => commands::members(&args),
         Command::Status(args) => commands::status(&args),
+        Command::Events(args) => events::events(&args),
         Command::Join(args) => commands::join(&args),
         Command::Leave(args) => commands::leave(&args),
         Command::Block(args) => commands::block(&args),

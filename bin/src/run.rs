@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,7 +20,7 @@ use crate::agent::Agent;
 use crate::cli::{DEFAULT_GATEWAY, RunArgs};
 use crate::descriptors;
 use crate::failure::Failure;
-use crate::gateway::{Gateway, Token as BearerToken};
+use crate::gateway::{Gateway, Guard, Token as BearerToken};
 use crate::logging::{self, Log};
 use crate::output;
 use crate::ring_key::{self, KeyFiles};
@@ -32,6 +33,8 @@ const SIGNALS: Token = Token(1);
 const RESOLVED: Token = Token(2);
 /// The gateway's tokens begin here.
 const GATEWAY: Token = Token(3);
+/// Those of the listener for metrics.
+const METRICS: Token = Token(GATEWAY.0 + Gateway::TOKENS);
 
 /// How long it may take at the end to tell others what they are still to be told.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -58,7 +61,8 @@ struct Program {
     poll: Poll,
     signals: Signals,
     agent: Agent,
-    gateway: Option<Gateway>,
+    /// Where it can be asked: for everything, and for metrics.
+    gateways: Vec<Gateway>,
     /// When the first signal to leave came.
     told_to_leave: Option<Instant>,
     /// Since when the disk has what is to be stored last.
@@ -77,6 +81,7 @@ impl Program {
         let config = config(args)?;
         let keys = config.ring_keys.clone();
         let gateway = gateway(args, &poll)?;
+        let metrics = metrics(args, &poll)?;
 
         let signals = signals(&poll).map_err(no_loop)?;
         let waker = Waker::new(poll.registry(), RESOLVED).map_err(no_loop)?;
@@ -97,6 +102,7 @@ impl Program {
 
         let mut agent = Agent::new(member, seeds, key_files, &keys, log.clone());
         agent.gateway = gateway.as_ref().map(Gateway::local_addr);
+        agent.metrics = metrics.as_ref().map(Gateway::local_addr);
         for peer in &peers {
             if let Some(why) = agent.unreachable(peer) {
                 warn!("{why}");
@@ -107,7 +113,7 @@ impl Program {
             poll,
             signals,
             agent,
-            gateway,
+            gateways: gateway.into_iter().chain(metrics).collect(),
             told_to_leave: None,
             finishing: None,
             is_told_of_disk: false,
@@ -118,13 +124,16 @@ impl Program {
     /// The chosen addresses, on standard output for scripts to read.
     fn announce(&self, args: &RunArgs) -> Result<(), Failure> {
         let mut lines = format!("swim {}\n", self.agent.member.local_addr());
-        if let Some(gateway) = &self.gateway {
-            lines += &format!("http {}\n", gateway.local_addr());
+        if let Some(gateway) = self.agent.gateway {
+            lines += &format!("http {gateway}\n");
         }
         if args.gossip_port.is_some() {
             let ip = self.agent.member.local_addr().ip();
             let port = self.agent.member.node().me().member.gossip_port;
             lines += &format!("gossip {}\n", SocketAddr::new(ip, port));
+        }
+        if let Some(metrics) = self.agent.metrics {
+            lines += &format!("metrics {metrics}\n");
         }
         // Whoever reads them may stall.
         let print = move || {
@@ -173,7 +182,7 @@ impl Program {
 
     /// Whether others are still to be told something before the end.
     fn has_last_words(&self) -> bool {
-        let unsent = self.gateway.as_ref().is_some_and(Gateway::has_unsent);
+        let unsent = self.gateways.iter().any(Gateway::has_unsent);
         // That it is gone for good may have been said to this member alone.
         let departing = self.agent.is_expelled() && self.agent.member.node().hot_rumors() > 0;
         unsent || departing
@@ -201,7 +210,7 @@ impl Program {
             self.agent.seeds_resolved();
             self.agent.keys_read();
         }
-        if let Some(gateway) = &mut self.gateway {
+        for gateway in &mut self.gateways {
             for event in events.iter().filter(|event| event.token() >= GATEWAY) {
                 gateway.woken(event.token());
             }
@@ -217,16 +226,12 @@ impl Program {
             Some(since) => Some(since + DISK_PATIENCE).filter(|_| !self.is_told_of_disk),
             None => end,
         };
-        let gateway = self.gateway.as_ref();
-        if gateway.is_some_and(Gateway::has_work) {
+        if self.gateways.iter().any(Gateway::has_work) {
             return Some(Duration::ZERO);
         }
-        let deadlines = [
-            self.agent.deadline(),
-            gateway.and_then(Gateway::deadline),
-            end,
-        ];
-        let next = deadlines.into_iter().flatten().min()?;
+        let gateways = self.gateways.iter().filter_map(Gateway::deadline);
+        let others = [self.agent.deadline(), end].into_iter().flatten();
+        let next = gateways.chain(others).min()?;
         Some(next.saturating_duration_since(Instant::now()))
     }
 
@@ -338,18 +343,28 @@ fn gateway(args: &RunArgs, poll: &Poll) -> Result<Option<Gateway>, Failure> {
         Some(asked) => address::gateway(asked)?,
         None => address::gateway(DEFAULT_GATEWAY)?,
     };
-    let token = args
-        .http_token_file
-        .as_deref()
-        .map(BearerToken::read)
-        .transpose()?;
+    let read = |file: &Option<PathBuf>| file.as_deref().map(BearerToken::read).transpose();
+    let (token, read_token) = (
+        read(&args.http_token_file)?,
+        read(&args.http_read_token_file)?,
+    );
+    if read_token.is_some() && token == read_token {
+        return Err(Failure::usage(
+            "--http-read-token-file has the token of --http-token-file, which is for more than reading: make another",
+        ));
+    }
     if token.is_none() && !addr.ip().is_loopback() {
         return Err(Failure::usage(format_args!(
             "--http {addr} is open to others: give it a --http-token-file FILE, whose token every request \
              must then carry"
         )));
     }
-    match Gateway::bind(poll.registry(), GATEWAY, addr, token) {
+    match Gateway::bind(
+        poll.registry(),
+        GATEWAY,
+        addr,
+        Guard::new(token, read_token),
+    ) {
         Ok(gateway) => Ok(Some(gateway)),
         Err(error) if error.kind() == ErrorKind::AddrInUse && args.http.is_none() => {
             warn!(
@@ -360,6 +375,20 @@ fn gateway(args: &RunArgs, poll: &Poll) -> Result<Option<Gateway>, Failure> {
         }
         Err(error) => Err(cannot_open(addr, &error)),
     }
+}
+
+/// The listener for metrics and health alone, if it is wanted.
+fn metrics(args: &RunArgs, poll: &Poll) -> Result<Option<Gateway>, Failure> {
+    let Some(asked) = &args.metrics else {
+        return Ok(None);
+    };
+    let addr = address::socket("--metrics", asked)?;
+    let opened = Gateway::bind(poll.registry(), METRICS, addr, Guard::Public);
+    opened.map(Some).map_err(|error| {
+        Failure::failed(format_args!(
+            "cannot open {addr} for metrics: {error} (--metrics IP:PORT for another)"
+        ))
+    })
 }
 
 fn cannot_open(addr: SocketAddr, error: &io::Error) -> Failure {

@@ -108,7 +108,18 @@ pub fn members(members: &[MemberRow], status: &Status, colours: bool) -> String 
         count("departed"),
         status.local_health,
     );
+    if let Some(isolated) = isolated(status) {
+        text += &format!("isolated: it {isolated}\n");
+    }
     text
+}
+
+/// What an isolated member has to say before anything else.
+pub fn isolated(status: &Status) -> Option<String> {
+    let age = age(Duration::from_millis(status.isolated_ms?));
+    Some(format!(
+        "has heard no other member for {age}, and what it says of them is as old"
+    ))
 }
 
 fn rank(health: &str) -> u8 {
@@ -235,6 +246,10 @@ pub fn status(status: &Status, names: &HashMap<String, String>) -> String {
             "local health",
             format!("{} (0 best, 8 worst)", status.local_health),
         ),
+        (
+            "isolated",
+            isolated(status).map_or("no".into(), |how| format!("yes: {how}")),
+        ),
         ("leaving", if status.leaving { "yes" } else { "no" }.into()),
         ("ring keys", keys),
         ("blocked", listed(&blocked)),
@@ -302,7 +317,7 @@ pub mod tests {
         }
     }
 
-    fn status_of(local_health: u8) -> Status {
+    pub fn status_of(local_health: u8) -> Status {
         Status {
             id: "1a".repeat(16),
             name: "web".into(),
@@ -316,6 +331,7 @@ pub mod tests {
             members: Counts::default(),
             rumors: Rumors::default(),
             local_health,
+            isolated_ms: None,
             leaving: false,
             sealed: false,
             ring_keys: Vec::new(),
@@ -382,6 +398,24 @@ ID        NAME       ADDRESS        HEALTH   INC  RTT     SINCE  NOTE
         let text = status(&asked, &HashMap::new());
         let line = "address       10.0.0.2:9638, but others see it at 10.9.9.9:9638\n";
         assert!(text.contains(line), "{text}");
+    }
+
+    #[test]
+    fn the_tables_say_that_an_isolated_member_believes_what_is_old() {
+        let asked = Status {
+            isolated_ms: Some(12_000),
+            ..status_of(0)
+        };
+        let how = "has heard no other member for 12s, and what it says of them is as old\n";
+        let text = members(&[row(&"1a".repeat(16), "web", "alive")], &asked, false);
+        assert!(text.ends_with(&format!("\nisolated: it {how}")), "{text}");
+        let text = status(&asked, &HashMap::new());
+        assert!(
+            text.contains(&format!("isolated      yes: {how}")),
+            "{text}"
+        );
+        let text = status(&status_of(0), &HashMap::new());
+        assert!(text.contains("isolated      no\n"), "{text}");
     }
 
     #[test]

@@ -143,6 +143,9 @@ pub struct Status {
     pub rumors: Rumors,
     /// 0 is best, 8 worst.
     pub local_health: u8,
+    /// For how many milliseconds it has heard no other member, if it is isolated: what it says of them is as old.
+    #[serde(default)]
+    pub isolated_ms: Option<u64>,
     /// It is telling the others, and will end.
     pub leaving: bool,
     /// Whether its ring is sealed with a key.

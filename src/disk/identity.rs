@@ -16,6 +16,7 @@ use super::snapshot_file::{SnapshotFileError, keep_aside, keep_copy};
 use super::writer::{NewId, Paths, Writer};
 use crate::limits::INCARNATION_RESERVE;
 use crate::member::{Incarnation, MemberId};
+use crate::stats::DiskWrites;
 
 /// More bytes than an id or a number has.
 const MOST_BYTES: u64 = 4_096;
@@ -246,6 +247,11 @@ impl DataDir {
     /// The newest mark for which the disk has answered: it is on disk, or it cannot be written, which the log says.
     pub fn answered_mark(&self) -> Option<Incarnation> {
         self.writer.answered_mark().and_then(Incarnation::new)
+    }
+
+    /// What became of all that was written so far.
+    pub fn writes(&self) -> DiskWrites {
+        self.writer.writes()
     }
 
     /// Nothing more will be stored. What was is written soon.

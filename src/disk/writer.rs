@@ -18,6 +18,7 @@ use super::replace::{replace, replace_after};
 use super::snapshot::Snapshot;
 use crate::limits::{MAX_SNAPSHOT, WRITE_LOG_INTERVAL};
 use crate::member::MemberId;
+use crate::stats::DiskWrites;
 
 /// Bytes of a snapshot that are written at a time.
 const CHUNK: usize = 1 << 18;
@@ -72,6 +73,7 @@ struct State {
     answered: Option<u64>,
     /// Why the newest content of a file is not on disk: of the mark's, and of the snapshot's.
     failed: [Option<String>; 2],
+    writes: DiskWrites,
     ended: bool,
     tell: Option<Arc<Tell>>,
 }
@@ -91,6 +93,15 @@ impl Shared {
         if let Some(tell) = tell {
             tell();
         }
+    }
+
+    /// Notes what became of a file's newest content: of the mark's, or of the snapshot's.
+    fn note(state: &mut State, file: usize, failed: Option<String>) {
+        match failed {
+            None => state.writes.done += 1,
+            Some(_) => state.writes.failed += 1,
+        }
+        state.failed[file] = failed;
     }
 
     fn take_mark(&self) -> Option<u64> {
@@ -164,6 +175,11 @@ impl Writer {
         self.shared.state().answered
     }
 
+    /// What became of all that was written so far.
+    pub fn writes(&self) -> DiskWrites {
+        self.shared.state().writes
+    }
+
     /// Has a new id written soon.
     pub fn write_id(&self, new: NewId) {
         self.shared.state().new_id = Some(new);
@@ -234,7 +250,7 @@ fn work(id_file: IdFile, marks: &mut Marks, snapshots: &mut Snapshots) {
                 snapshots.in_place = vec![sum];
             }
             let failed = snapshots.replace(&snapshot, marks).err();
-            shared.answer(|state| state.failed[1] = failed);
+            shared.answer(|state| Shared::note(state, 1, failed));
         }
     }
     marks.write_failed();
@@ -330,7 +346,7 @@ impl Marks {
         self.failed = failed.is_some().then_some(mark);
         self.shared.answer(|state| {
             state.answered = Some(mark);
-            state.failed[0] = failed;
+            Shared::note(state, 0, failed);
         });
     }
 

@@ -77,16 +77,18 @@ fn restore(node: &mut Node, snapshot: &Snapshot) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::config::NodeConfig;
-    use crate::member::{Incarnation, MemberId};
-    use crate::net::logged;
-    use crate::rumor::{Rumor, ServiceConfig};
-    use crate::time::Time;
-    use crate::wire::encode_rumor;
-
+    /// Without gossip nothing is taken, and nothing said.
+    #[cfg(feature = "gossip")]
     #[test]
     fn what_is_not_taken_is_counted_and_said_by_reason() {
+        use super::*;
+        use crate::config::NodeConfig;
+        use crate::member::{Incarnation, MemberId};
+        use crate::net::logged;
+        use crate::rumor::{Rumor, ServiceConfig};
+        use crate::time::Time;
+        use crate::wire::encode_rumor;
+
         let config = |incarnation, bytes| {
             let rumor = Rumor::ServiceConfig(ServiceConfig {
                 group: "redis.default".parse().unwrap(),

@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::Butterfly;
-use crate::disk::DiskError;
+use crate::disk::{DataDir, DiskError};
 use crate::limits::SNAPSHOT_INTERVAL;
 use crate::node::Node;
+use crate::stats::DiskWrites;
 
 /// When the next snapshot is due, and what the last one held.
 #[derive(Default)]
@@ -51,6 +52,11 @@ impl Butterfly {
             Some(data_dir) => data_dir.outcome(patience),
             None => Some(Ok(())),
         }
+    }
+
+    /// What became of what the data directory was given; `None`: there is no data directory.
+    pub fn disk_writes(&self) -> Option<DiskWrites> {
+        self.data_dir.as_ref().map(DataDir::writes)
     }
 
     /// What the disk has not taken yet is given up, so that dropping this waits for nothing.

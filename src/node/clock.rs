@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use super::Node;
+use crate::event::Event;
 use crate::time::Time;
 
 #[derive(Debug, Default)]
@@ -31,6 +33,39 @@ impl Clock {
     /// At this time of the driver's it is that of the node's.
     pub fn set(&mut self, driver: Time, node: Time) {
         self.ahead = driver.as_micros().wrapping_sub(node.as_micros()) as i64;
+    }
+}
+
+impl Node {
+    /// The time is `now`. What the loop slept through, from a deadline that it missed by more than the
+    /// tolerance, does not count: a member that was stopped for a while must not hold that against others.
+    pub(super) fn advance(&mut self, now: Time) {
+        // A driver's clock that is set back stops nothing here: its time goes on from there.
+        if self.env.wall.since(now) > self.lag_tolerance {
+            self.clock.set(now, self.env.now);
+        }
+        self.env.wall = now;
+        let mut time = self.clock.node_time(now);
+        if let Some(deadline) = self.env.timers.next_deadline()
+            && time > deadline + self.lag_tolerance
+        {
+            let lag = time.since(deadline);
+            self.clock.stand_still(lag);
+            time = deadline;
+            self.swim.lagged();
+            self.env.journal.stats.lags += 1;
+            self.env.journal.stats.loop_lag.record(lag);
+            self.env.journal.event(Event::Lagged { by: lag });
+        }
+        self.env.now = self.env.now.max(time);
+    }
+
+    /// How late the timers that are due are served; what the clock stood still for is counted already.
+    pub(super) fn note_lag(&mut self) {
+        let (now, due) = (self.env.now, self.env.timers.next_deadline());
+        if let Some(due) = due.filter(|due| *due < now) {
+            self.env.journal.stats.loop_lag.record(now.since(due));
+        }
     }
 }
 

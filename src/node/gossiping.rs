@@ -114,6 +114,11 @@ impl Node {
         self.gossip.store().len()
     }
 
+    /// How many rumors of each kind are held.
+    pub fn rumor_counts(&self) -> impl Iterator<Item = (RumorKind, usize)> {
+        self.gossip.store().of_kinds()
+    }
+
     /// Bytes of all rumors that are held.
     pub fn rumor_bytes(&self) -> usize {
         self.gossip.store().bytes()

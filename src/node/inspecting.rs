@@ -2,6 +2,7 @@
 
 use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::Node;
 use crate::limits::{MAX_GONE, MAX_QUEUED_EVENTS, MAX_QUEUED_TRACES};
@@ -14,6 +15,12 @@ impl Node {
     /// (see [`Event::SeenElsewhere`](crate::Event::SeenElsewhere)).
     pub fn seen_elsewhere(&self) -> Option<SocketAddr> {
         self.swim.seen_elsewhere(self.env.now)
+    }
+
+    /// For how long it has heard no other member, though it knows some, if that is longer than chance explains: what it
+    /// believes of the others is as old. See [`Event::Isolated`](crate::Event::Isolated).
+    pub fn isolated_for(&self) -> Option<Duration> {
+        self.swim.isolated_for(&self.env)
     }
 
     /// How large everything is that grows, with its cap (`limits`).

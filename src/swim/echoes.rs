@@ -19,7 +19,7 @@ pub(super) struct Echoes {
     buckets: Vec<[Tag; WAYS]>,
     /// What others send must not decide where it falls.
     key: (u64, u64),
-    /// A member left in this period.
+    /// A member left or died in this period.
     stale: bool,
 }
 
@@ -71,8 +71,8 @@ impl Echoes {
         self.buckets = Vec::new();
     }
 
-    /// A member left: what was said of it before is worth reading again, from the next period on.
-    pub fn somebody_left(&mut self) {
+    /// A member left, or died: what was said of it before is worth reading again, from the next period on.
+    pub fn somebody_went(&mut self) {
         self.stale = true;
     }
 

@@ -4,10 +4,12 @@
 use super::outbox::Compare;
 use std::time::Duration;
 
+use rand::RngExt;
+
 use super::Swim;
 use super::comeback::Comebacks;
+use super::healing::Healing;
 use super::news::RowKey;
-use super::seeds::jittered;
 use super::slots::Slots;
 use super::table::Table;
 use crate::config::Timing;
@@ -16,6 +18,10 @@ use crate::limits::MAX_MEMBERS;
 use crate::member::Health;
 use crate::stats::Gauge;
 use crate::timer::TimerKey;
+
+/// The members of a ring together ask one of the dead at least so often, in periods: so soon it is noticed that a
+/// partition ended, however long it lasted.
+const RETRY_PERIODS: f64 = 2.0;
 
 /// When one of the dead is asked next.
 #[derive(Hash)]
@@ -29,6 +35,7 @@ pub(super) struct Dead {
     graves: Slots<TimerKey>,
     retry: Retry,
     pub comebacks: Comebacks,
+    pub healing: Healing,
 }
 
 impl Dead {
@@ -40,6 +47,7 @@ impl Dead {
                 pause: timing.period,
             },
             comebacks: Comebacks::new(),
+            healing: Healing::default(),
         }
     }
 
@@ -79,7 +87,9 @@ impl Dead {
     }
 
     fn retry_later(&mut self, env: &mut Env) {
-        let next = env.now + jittered(self.retry.pause, &mut env.rng);
+        // All began when the dead died, and are not to ask all at once for ever.
+        let pause = self.retry.pause.mul_f64(env.rng.random_range(0.5..1.5));
+        let next = env.now + pause;
         self.retry.timer = Some(env.timers.insert(next, Timer::RetryDead));
     }
 
@@ -90,14 +100,16 @@ impl Dead {
     }
 
     /// One of the dead is asked: the next one later, and ever more seldom.
-    pub fn go_on(&mut self, env: &mut Env, timing: &Timing) {
-        self.retry.pause = (self.retry.pause * 2).min(timing.retry_max);
+    pub fn go_on(&mut self, env: &mut Env, table: &Table, timing: &Timing) {
+        let longest = longest_retry(timing, table.living());
+        self.retry.pause = (self.retry.pause * 2).min(longest);
         self.retry_later(env);
     }
 
     pub fn sizes(&self) -> impl Iterator<Item = Gauge> {
         let graves = Gauge::new("graves", self.graves.len(), MAX_MEMBERS);
-        [graves].into_iter().chain(self.comebacks.sizes())
+        let asked = Gauge::new("asked_back", self.healing.waiting(), MAX_MEMBERS);
+        [graves, asked].into_iter().chain(self.comebacks.sizes())
     }
 }
 
@@ -106,10 +118,19 @@ impl Swim {
     pub(super) fn retry_dead(&mut self, env: &mut Env) {
         let key = self.dead.retry_due(env, &self.table);
         if let Some(key) = key.filter(|_| !self.is_leaving()) {
-            self.dead.go_on(env, &self.timing);
+            self.dead.go_on(env, &self.table, &self.timing);
             self.ping_aside(key, Compare::Tables);
         }
     }
+}
+
+/// Who hears nobody cannot be heard, or cannot hear: it asks as seldom as it asks seeds.
+fn longest_retry(timing: &Timing, living: usize) -> Duration {
+    if living <= 1 {
+        return timing.retry_max;
+    }
+    let together = timing.period.mul_f64(RETRY_PERIODS * living as f64);
+    together.min(timing.retry_max)
 }
 
 #[cfg(test)]
@@ -141,17 +162,18 @@ mod tests {
                 .and_then(|timer| env.timers.deadline_of(timer));
             due.unwrap().since(env.now).as_secs_f64() / timing.period.as_secs_f64()
         };
-        for expected in [1.0, 2.0, 4.0, 8.0] {
+        // Two that live ask together once in two periods.
+        for expected in [1.0, 2.0, 4.0, 4.0] {
             let pause = pause(&dead, &env);
             assert!(
-                (expected * 0.89..expected * 1.11).contains(&pause),
+                (expected * 0.49..expected * 1.51).contains(&pause),
                 "{pause}"
             );
             assert_eq!(dead.retry_due(&mut env, &table), Some(key));
-            dead.go_on(&mut env, &timing);
+            dead.go_on(&mut env, &table, &timing);
         }
         dead.retry_soon(&mut env, &timing);
-        assert!(pause(&dead, &env) < 1.11);
+        assert!(pause(&dead, &env) < 1.51);
     }
 
     #[test]

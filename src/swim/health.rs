@@ -26,14 +26,15 @@ impl Swim {
         let Some(row) = self.table.get(key) else {
             return;
         };
-        let before = row.state();
+        let (before, lasted) = (row.state(), env.now.since(row.since));
         self.checks.settle(env, &mut self.table, key, state);
         let afresh = state.health == Health::Suspect && state.incarnation != before.incarnation;
         if state.health != before.health || afresh {
             self.end_side(env, key);
         }
-        if state.left && !before.left {
-            self.trust.echoes.somebody_left();
+        let died = state.health >= Health::Confirmed && before.health <= Health::Suspect;
+        if state.left && !before.left || died {
+            self.trust.echoes.somebody_went();
         }
         self.table.set_state(key, state, env.now, &mut env.rng);
         if state.health != before.health || afresh {
@@ -42,13 +43,18 @@ impl Swim {
         if state.health != before.health
             && let Some(member) = self.table.member(key)
         {
-            env.journal
-                .member_changed(env.wall, &member, Some(before.health), state.health, cause);
+            env.journal.member_changed(
+                env.wall,
+                &member,
+                Some((before.health, lasted)),
+                state.health,
+                cause,
+            );
             if before.health >= Health::Confirmed && !before.left && state.health <= Health::Suspect
             {
                 self.dead.comebacks.note(env.now, member.id);
             }
-            self.dead_or_back(env, before.health, state.health);
+            self.dead_or_back(env, before, state.health);
             self.notice_change(member.id, Some(before.health), state.health);
         }
         let lived = before.health <= Health::Suspect && state.health == Health::Alive;
@@ -168,9 +174,12 @@ impl Swim {
     }
 
     /// Someone died or came back: who is asked, and how soon, depends on it.
-    fn dead_or_back(&mut self, env: &mut Env, before: Health, now: Health) {
-        if now == Health::Alive && before >= Health::Confirmed {
+    fn dead_or_back(&mut self, env: &mut Env, before: State, now: Health) {
+        if now == Health::Alive && before.health >= Health::Confirmed {
             self.dead.retry_soon(env, &self.timing);
+            if !before.left {
+                self.heal(env);
+            }
             self.somebody_lives(env, now);
         }
         if now >= Health::Confirmed && self.table.living() <= 1 {
@@ -210,6 +219,7 @@ impl Swim {
     /// It hears again: whom it accused or gave up since then is news.
     #[cold]
     fn speak_again(&mut self, env: &mut Env, since: Time) {
+        self.end_isolation(env);
         let kept = |(_, row): &(RowKey, &Row)| row.is_accused() && row.since >= since;
         let rows: Vec<RowKey> = self.table.iter().filter(kept).map(|(key, _)| key).collect();
         env.journal.stats.records_adopted += rows.len() as u64;

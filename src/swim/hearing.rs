@@ -1,5 +1,7 @@
 //! Whether this member hears others. One that hears nobody tells nobody that others are dead.
 
+use std::time::Duration;
+
 use crate::config::Timing;
 use crate::time::Time;
 
@@ -13,6 +15,8 @@ pub(super) struct Hearing {
     last: Time,
     /// There is more to read than the driver reads at once, so that an Ack may lie unread.
     pub unread: bool,
+    /// Since when it has heard nobody, once that is too long.
+    pub isolated: Option<Time>,
 }
 
 impl Hearing {
@@ -20,6 +24,7 @@ impl Hearing {
         Hearing {
             last: now,
             unread: false,
+            isolated: None,
         }
     }
 
@@ -27,6 +32,11 @@ impl Hearing {
     #[inline]
     pub fn of_late(&self, now: Time, timing: &Timing) -> bool {
         now.since(self.last) < timing.period * HEARING
+    }
+
+    /// For how long no member was heard.
+    pub fn silence(&self, now: Time) -> Duration {
+        now.since(self.last)
     }
 
     /// Whether some member was heard since then.

@@ -12,9 +12,9 @@
 //! | `incoming`, `speaker`, `budget` | a message on its way: who says it, and what it may provoke |
 //! | `outbox` | messages that wait to be sent |
 //! | `updates`, `news` | which records are news, the least told first |
-//! | `detector`, `probe`, `witness`, `hearing`, `local_health` | who does not answer, and whether that is this member's fault |
+//! | `detector`, `probe`, `witness`, `hearing`, `isolation`, `local_health` | who does not answer, and whether that is this member's fault |
 //! | `suspicion`, `verdict` | suspicions and death checks, and until when |
-//! | `graves`, `comeback` | the dead, and whether those that say they live do |
+//! | `graves`, `comeback`, `healing` | the dead, when to ask them, and whether those that say they live do |
 //! | `seeds` | addresses asked for ever |
 //! | `sync`, `transfer`, `correct` | what is compared with others and told them |
 //!
@@ -54,6 +54,7 @@ mod detector;
 mod echoes;
 mod fresh;
 mod graves;
+mod healing;
 mod health;
 mod hearing;
 mod home;
@@ -61,6 +62,7 @@ mod identity;
 mod incarnation;
 mod incoming;
 mod inspect;
+mod isolation;
 mod leave;
 mod lives;
 mod local_health;

@@ -48,11 +48,13 @@ impl Swim {
 
     fn begin_period(&mut self, env: &mut Env) {
         self.detector.begin_period(env, &self.timing);
+        self.look_for_silence(env);
         self.suspicions.begin_period();
         self.tables.corrected.begin_period();
         self.numbers.begin_period();
         self.trust.unproved.forget(env.now, self.timing.period);
         self.trust.echoes.begin_period();
+        self.begin_healing_period(env);
     }
 
     fn begin_probe(&mut self, env: &mut Env, key: RowKey) {
@@ -116,6 +118,7 @@ impl Swim {
     /// No Ack in time: others are asked to ping the member too. If that does not help either, so they are
     /// again, and the member is.
     pub(super) fn ack_late(&mut self, env: &mut Env) {
+        self.look_for_silence(env);
         // Who hears nobody troubles others no more than it has to.
         let rounds = match self.heard_of_late(env.now) {
             true => self.timing.indirect_rounds,
@@ -235,8 +238,11 @@ impl Swim {
         if !probe.is_waiting() {
             return is_answer;
         }
+        env.journal.stats.count_answer(!probe.is_direct());
         if let Some(left) = probe.answer(env).filter(|_| is_answer && !was_forwarded) {
-            row.rtt = u32::try_from(env.wall.since(left).as_micros()).unwrap_or(u32::MAX - 1);
+            let rtt = env.wall.since(left);
+            row.rtt = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX - 1);
+            env.journal.stats.probe_rtt.record(rtt);
         }
         self.detector.local_health.improve();
         self.heard_somebody(env);

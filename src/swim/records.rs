@@ -105,7 +105,14 @@ impl Swim {
                 speaker.speaks_of_as_present(key);
             }
             // Incarnations never fall, so a member that is said to be Alive at this one is never again news.
-            (Merge::Ignore, Some(_)) if heard.health == Health::Alive => return Worth::Nothing,
+            (Merge::Ignore, Some(key)) if heard.health == Health::Alive => {
+                let Some(held) = held.filter(|held| held.health >= Health::Confirmed) else {
+                    return Worth::Nothing;
+                };
+                if record.member.id != speaker.id {
+                    self.hear_of_life(speaker, key, held, heard);
+                }
+            }
             (Merge::Ignore, Some(key)) => self.confirm_suspicion(env, key, held, heard, record),
             (Merge::Ignore, None) => {}
             // That it lives it has to show by an answer, and not to say.

@@ -502,6 +502,11 @@ impl Table {
         }
     }
 
+    /// The dead that are not in the round.
+    pub fn dead(&self) -> &[RowKey] {
+        &self.dead
+    }
+
     /// One of the dead.
     pub fn random_dead(&self, rng: &mut StdRng) -> Option<RowKey> {
         random_of(&self.dead, rng)

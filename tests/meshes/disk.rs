@@ -55,6 +55,34 @@ fn a_member_that_starts_again_has_its_rumors_before_it_hears_any() {
 }
 
 #[test]
+fn what_the_disk_takes_and_refuses_is_counted() {
+    let patience = std::time::Duration::from_secs(20);
+    let mut alone = Config::new("127.0.0.1:0".parse().unwrap());
+    assert!(
+        Butterfly::bind(alone.clone())
+            .unwrap()
+            .disk_writes()
+            .is_none()
+    );
+    for is_lost in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        alone.data_dir = Some(dir.path().join("data"));
+        let mut member = Butterfly::bind(alone.clone()).unwrap();
+        let before = member.disk_writes().unwrap();
+        member.apply_config(config(1)).unwrap();
+        if is_lost {
+            std::fs::remove_dir_all(dir.path().join("data")).unwrap();
+        }
+        member.finish();
+        let stored = member.stored(patience).unwrap();
+        assert_eq!(stored.is_err(), is_lost, "{stored:?}");
+        let after = member.disk_writes().unwrap();
+        assert_eq!(after.failed > before.failed, is_lost, "{after:?}");
+        assert_eq!(after.done > before.done, !is_lost, "{after:?}");
+    }
+}
+
+#[test]
 fn a_member_that_starts_again_finds_its_ring_by_what_it_kept() {
     let dir = tempfile::tempdir().unwrap();
     let mut mesh = Mesh::start("found", 2);

@@ -75,6 +75,78 @@ fn what_others_say_of_its_return_is_believed() {
 }
 
 #[test]
+fn who_is_said_to_live_as_it_was_when_it_died_is_asked_once_a_period() {
+    let peer = Peer::ours(2);
+    let (mut bench, witness) = bench_with_dead(peer);
+    let alive = peer.said(Health::Alive, 5);
+    bench.feed(&witness, witness.ping(0), &[alive]);
+    let asked = pings(&to(&peer, &bench.sent()));
+    assert_eq!(asked.len(), 1);
+    assert_eq!(asked[0].says_of(&peer), Some((Health::Confirmed, 5)));
+    bench.feed(&witness, witness.ping(0), &[alive]);
+    assert!(to(&peer, &bench.sent()).is_empty(), "once");
+    // Such a record is not taken for one that was heard before and says nothing.
+    bench.advance_with_living(secs(1.1), &[witness]);
+    bench.feed(&witness, witness.ping(0), &[alive]);
+    let sent = bench.sent();
+    assert_eq!(pings(&to(&peer, &sent)).len(), 1);
+    // It refutes what it hears.
+    bench.feed(
+        &peer,
+        peer.incarnated(6).answers(&pings(&to(&peer, &sent))[0]),
+        &[],
+    );
+    assert_eq!(bench.held(&peer), Some((Health::Alive, 6)));
+    // Neither a stranger nor one that knows less has it asked.
+    bury(&mut bench, &witness, &peer, 6);
+    bench.advance_with_living(secs(1.1), &[witness]);
+    bench.feed(&witness, witness.ping(0), &[alive]);
+    let stranger = Peer::ours(9);
+    bench.feed(&stranger, stranger.ping(0), &[peer.said(Health::Alive, 6)]);
+    assert!(to(&peer, &bench.sent()).is_empty());
+}
+
+#[test]
+fn when_one_comes_back_all_the_dead_are_asked_so_many_in_a_period() {
+    let dead: Vec<Peer> = (2..42).map(Peer::ours).collect();
+    let witness = Peer::ours(1);
+    let mut bench = Bench::timed(plain());
+    bench.meet(&[witness]);
+    bench.meet(&dead);
+    for some in dead.chunks(10) {
+        let said: Vec<_> = some
+            .iter()
+            .map(|peer| peer.said(Health::Confirmed, 5))
+            .collect();
+        bench.learn(&witness, &said);
+    }
+    bench.advance_with_living(secs(2.0), &[witness]);
+    let all_dead = |bench: &Bench| {
+        dead.iter()
+            .all(|peer| bench.health(peer) == Some(Health::Confirmed))
+    };
+    assert!(all_dead(&bench));
+    let asked = |sent: &[Sent]| {
+        dead.iter()
+            .filter(|peer| !pings(&to(peer, sent)).is_empty())
+            .count()
+    };
+    assert!(asked(&bench.advance_with_living(secs(1.1), &[witness])) <= 2);
+    bench.feed(&dead[0], dead[0].incarnated(6).ping(0), &[]);
+    let number = self::asked(&mut bench, &dead[0]);
+    bench.feed(&dead[0], dead[0].incarnated(6).ack(number), &[]);
+    assert_eq!(bench.health(&dead[0]), Some(Health::Alive));
+    assert_eq!(asked(&bench.sent()), 32);
+    let living = [witness, dead[0].incarnated(6)];
+    let rest = asked(&bench.advance_with_living(secs(1.1), &living));
+    assert!((7..=9).contains(&rest), "{rest}");
+    assert!(
+        asked(&bench.advance_with_living(secs(1.1), &living)) <= 2,
+        "once"
+    );
+}
+
+#[test]
 fn the_second_time_it_answers_two_probes_in_a_row() {
     let peer = Peer::ours(2);
     let (mut bench, witness) = bench_with_dead(peer);

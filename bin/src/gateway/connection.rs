@@ -5,6 +5,7 @@ use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
+use rustix::net::sockopt::set_socket_send_buffer_size;
 
 use super::answer::{Answer, Body};
 use super::guard::Guard;
@@ -13,6 +14,7 @@ use super::parts::Parts;
 use super::routes;
 use super::slots::{Holder, Source, Standing};
 use crate::agent::Agent;
+use crate::events::Reader;
 
 /// How long a connection may lie idle, or a client not take what it asked for.
 const IDLE: Duration = Duration::from_secs(30);
@@ -20,6 +22,12 @@ const IDLE: Duration = Duration::from_secs(30);
 const WHOLE_REQUEST: Duration = Duration::from_secs(10);
 /// How long a client has to take the last answer and close.
 const LINGER: Duration = Duration::from_secs(2);
+
+/// The longest silence of a stream: then a line without a meaning shows whether the client is still there.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// Bytes of a stream that the system holds for a client.
+const STREAM_BUFFER: usize = 64 << 10;
 
 /// What a step came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +46,8 @@ enum State {
     Serving,
     /// Write the rest of an answer in parts; then go on, or end.
     Writing(Parts, Framing, Then),
+    /// Write events as they happen, until the client closes.
+    Streaming(Reader, Framing),
     /// End as soon as all is sent.
     Ending,
     /// All is sent and said so; whatever still comes in is thrown away, so that the client gets to read it.
@@ -92,9 +102,20 @@ impl Connection {
         let step = self.try_step(agent, guard, now);
         match step {
             Ok(step) => step,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Step::Wait,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => self.blocked(agent),
             Err(error) if error.kind() == ErrorKind::Interrupted => Step::More,
             Err(_) => Step::Over,
+        }
+    }
+
+    /// The client has to do something first: to take what it is sent, before events that it needs are kept no more.
+    fn blocked(&mut self, agent: &mut Agent) -> Step {
+        match &self.state {
+            State::Streaming(reader, _) if self.has_unsent() && reader.is_behind(&agent.feed) => {
+                agent.feed.cut_off();
+                Step::Over
+            }
+            _ => Step::Wait,
         }
     }
 
@@ -133,6 +154,14 @@ impl Connection {
                     }
                 }
             }
+            State::Streaming(reader, framing) => match reader.next_portion(&agent.feed) {
+                Some(portion) => {
+                    http::write_part(&mut self.output, &portion, *framing);
+                    Ok(Step::More)
+                }
+                // It has no more to say than that it goes: what else it sends is no request.
+                None => self.stream.read(&mut [0; 1]).map(|_| Step::Over),
+            },
             State::Ending => {
                 self.stream.shutdown(Shutdown::Write)?;
                 self.state = State::Lingering;
@@ -148,15 +177,21 @@ impl Connection {
         let checked = guard.check(request);
         self.let_through = checked.is_ok();
         let answer = match checked {
-            Ok(()) => routes::answer(agent, request),
+            Ok(()) => routes::answer(agent, guard, request),
             Err(refusal) => refusal,
         };
         let framing = Framing::of(&answer, request.takes_chunks);
-        let keep_alive = request.keep_alive && framing != Framing::UntilClose;
+        let is_stream = matches!(answer.body, Body::Stream(_));
+        let keep_alive = request.keep_alive && framing != Framing::UntilClose && !is_stream;
         http::write_head(&mut self.output, &answer, framing, keep_alive);
         let then = if keep_alive { Then::GoOn } else { Then::End };
         self.state = match answer.body {
             _ if request.method == "HEAD" => then.into(),
+            Body::Stream(reader) => {
+                // The system would hold megabytes for one that takes nothing. Where it holds them, it is slower to notice.
+                let _ = set_socket_send_buffer_size(&self.stream, STREAM_BUFFER);
+                State::Streaming(reader, framing)
+            }
             Body::Parts(parts) => State::Writing(parts, framing, then),
             Body::Whole(body) => {
                 http::write_part(&mut self.output, &body, framing);
@@ -228,6 +263,11 @@ impl Connection {
         self.sent < self.output.len()
     }
 
+    /// It is told events as they happen.
+    pub fn is_streaming(&self) -> bool {
+        matches!(self.state, State::Streaming(..))
+    }
+
     /// A request of it is on its way, and nothing else.
     pub fn is_asking(&self) -> bool {
         self.owes_nothing() && self.request_began.is_some()
@@ -239,7 +279,8 @@ impl Connection {
 
     /// What it has done to deserve its place.
     pub fn holder(&self) -> Holder {
-        let is_sending = self.has_unsent() || matches!(self.state, State::Writing(..));
+        let is_sending =
+            self.has_unsent() || matches!(self.state, State::Writing(..) | State::Streaming(..));
         let standing = match self.has_token {
             true if self.owes_nothing() && self.request_began.is_none() => Standing::TokenIdle,
             true => Standing::TokenBusy,
@@ -261,13 +302,23 @@ impl Connection {
     pub fn deadline(&self) -> Instant {
         match (&self.state, self.request_began) {
             (State::Lingering, _) => self.progress + LINGER,
+            (State::Streaming(..), _) if !self.has_unsent() => self.progress + HEARTBEAT,
             (State::Serving, Some(began)) if !self.has_unsent() => began + WHOLE_REQUEST,
             _ => self.progress + IDLE,
         }
     }
 
     /// Patience with it has ended: a request that never became whole is told so.
-    pub fn expire(&mut self, now: Instant) -> Step {
+    pub fn expire(&mut self, agent: &mut Agent, now: Instant) -> Step {
+        if let State::Streaming(_, framing) = &self.state {
+            if self.has_unsent() {
+                agent.feed.cut_off();
+                return Step::Over;
+            }
+            http::write_part(&mut self.output, b":\n\n", *framing);
+            self.progress = now;
+            return Step::More;
+        }
         let waiting_for_rest = matches!(self.state, State::Serving) && self.request_began.is_some();
         if !waiting_for_rest || self.has_unsent() {
             return Step::Over;

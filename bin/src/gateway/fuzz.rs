@@ -5,10 +5,15 @@ use super::guard::{Guard, Token};
 use super::http::{self, Framing, Parsed};
 use super::routes;
 
-/// Reads one request after the other, as a connection does, with and without a token.
+/// Reads one request after the other, as a connection does, with and without tokens.
 pub fn requests(data: &[u8]) {
-    for token in [None, Some(Token::of("secret"))] {
-        let guard = Guard::new(token);
+    let (secret, look) = (|| Token::of("secret"), || Token::of("look"));
+    for guard in [
+        Guard::new(None, None),
+        Guard::new(Some(secret()), None),
+        Guard::new(Some(secret()), Some(look())),
+        Guard::Public,
+    ] {
         let mut rest = data;
         loop {
             let length = match http::parse(rest, |request| routes::room(&guard, request)) {
@@ -34,8 +39,9 @@ pub fn requests(data: &[u8]) {
                     if guard.has_proof(&request) {
                         assert!(guard.has_token());
                     }
-                    if let Err(refusal) =
-                        guard.check(&request).and_then(|()| routes::check(&request))
+                    if let Err(refusal) = guard
+                        .check(&request)
+                        .and_then(|()| routes::check(&guard, &request))
                     {
                         check(&refusal, request.keep_alive);
                     }

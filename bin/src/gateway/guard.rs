@@ -1,4 +1,5 @@
-//! Who may ask: whoever holds the token, or, without one, programs on this machine, but no web page.
+//! Who may ask: whoever holds the token, or, without one, programs on this machine, but no web page. Anybody may ask for
+//! what says nothing of single members, where that has a listener of its own.
 //!
 //! A page that a browser on this machine shows can send requests to a loopback address. It cannot read the
 //! answers, nor send JSON or leave its `Origin` out, unless its own host's name is made to mean 127.0.0.1 (DNS
@@ -57,51 +58,78 @@ impl Token {
 }
 
 /// Lets requests through or not.
-pub struct Guard {
-    token: Option<Token>,
+pub enum Guard {
+    /// Programs on this machine may ask for everything.
+    Local,
+    /// Whoever has the token may ask for everything, and whoever has the other one may read.
+    Tokens { full: Token, read: Option<Token> },
+    /// Anybody may ask for what says nothing of single members, by whatever name.
+    Public,
 }
 
 impl Guard {
-    pub fn new(token: Option<Token>) -> Self {
-        Guard { token }
+    /// For who has the token, if there is one.
+    pub fn new(token: Option<Token>, read: Option<Token>) -> Self {
+        match token {
+            Some(full) => Guard::Tokens { full, read },
+            None => Guard::Local,
+        }
     }
 
     /// Whether there is a token, which tells its holders from others.
     pub fn has_token(&self) -> bool {
-        self.token.is_some()
+        matches!(self, Guard::Tokens { .. })
     }
 
-    /// Whether this request carries the token.
+    /// Whether this request carries a token.
     pub fn has_proof(&self, request: &Request) -> bool {
-        let bearer = request.bearer.as_deref();
-        let token = self.token.as_ref().zip(bearer);
-        token.is_some_and(|(token, bearer)| token.is(bearer))
+        let (Guard::Tokens { full, read }, Some(bearer)) = (self, &request.bearer) else {
+            return false;
+        };
+        full.is(bearer) || read.as_ref().is_some_and(|read| read.is(bearer))
+    }
+
+    /// Whether only what says nothing of single members can be asked.
+    pub fn is_public(&self) -> bool {
+        matches!(self, Guard::Public)
     }
 
     /// Whether this request may be answered; the refusal if not.
     pub fn check(&self, request: &Request) -> Result<(), Answer> {
-        match &self.token {
-            Some(token) => check_bearer(token, request)?,
-            None => check_host(request)?,
+        match self {
+            Guard::Local => check_host(request)?,
+            Guard::Tokens { full, .. } => self.check_bearer(full, request)?,
+            Guard::Public => {}
         }
         if request.method == "POST" {
             check_change(request)?;
         }
         Ok(())
     }
-}
 
-fn check_bearer(token: &Token, request: &Request) -> Result<(), Answer> {
-    let message = match &request.bearer {
-        Some(bearer) if token.is(bearer) => return Ok(()),
-        Some(_) => {
-            "that is not the token of this gateway: it has another one in its --http-token-file"
-        }
-        None => {
-            "this gateway wants its token: Authorization: Bearer TOKEN (--http-token-file FILE)"
-        }
-    };
-    Err(Answer::refusal(401, message.into()).with_header("WWW-Authenticate", "Bearer"))
+    fn check_bearer(&self, full: &Token, request: &Request) -> Result<(), Answer> {
+        let is_reading = matches!(request.method.as_str(), "GET" | "HEAD");
+        let (status, message) = match &request.bearer {
+            Some(bearer) if full.is(bearer) => return Ok(()),
+            Some(_) if self.has_proof(request) => {
+                if is_reading {
+                    return Ok(());
+                }
+                let message = "that token is for reading: what changes something needs the other one, of the member's \
+                               --http-token-file";
+                return Err(Answer::refusal(403, message.into()));
+            }
+            Some(_) => (
+                401,
+                "that is not the token of this gateway: it has another one in its --http-token-file",
+            ),
+            None => (
+                401,
+                "this gateway wants its token: Authorization: Bearer TOKEN (--http-token-file FILE)",
+            ),
+        };
+        Err(Answer::refusal(status, message.into()).with_header("WWW-Authenticate", "Bearer"))
+    }
 }
 
 fn check_host(request: &Request) -> Result<(), Answer> {
@@ -157,6 +185,7 @@ mod tests {
             host: Some("127.0.0.1:9631".into()),
             bearer: None,
             has_origin: false,
+            last_event_id: None,
             content: Content::Json,
             keep_alive: true,
             takes_chunks: true,
@@ -201,7 +230,7 @@ mod tests {
 
     #[test]
     fn no_web_page_changes_anything() {
-        let guard = Guard::new(None);
+        let guard = Guard::new(None, None);
         assert_eq!(status(&guard, &post()), 200);
         let host = Some("evil.example".into());
         assert_eq!(status(&guard, &Request { host, ..post() }), 403);
@@ -244,12 +273,12 @@ mod tests {
             host: Some("evil.example".into()),
             ..post()
         };
-        assert_eq!(status(&Guard::new(None), &get), 403);
+        assert_eq!(status(&Guard::new(None, None), &get), 403);
     }
 
     #[test]
     fn a_token_is_needed_where_there_is_one_and_makes_up_for_the_host() {
-        let guard = Guard::new(Some(Token("secret".into())));
+        let guard = Guard::new(Some(Token("secret".into())), None);
         let with = |bearer: &str, host: &str| Request {
             bearer: Some(bearer.into()),
             host: Some(host.into()),
@@ -269,6 +298,27 @@ mod tests {
             ),
             403
         );
+    }
+
+    #[test]
+    fn a_token_for_reading_changes_nothing() {
+        let (full, read) = (Token("secret".into()), Token("look".into()));
+        let guard = Guard::new(Some(full), Some(read));
+        let with = |bearer: &str, method: &str| Request {
+            bearer: Some(bearer.into()),
+            method: method.into(),
+            ..post()
+        };
+        for method in ["GET", "HEAD"] {
+            assert_eq!(status(&guard, &with("look", method)), 200);
+            assert_eq!(status(&guard, &with("secret", method)), 200);
+            assert_eq!(status(&guard, &with("loo", method)), 401);
+        }
+        for method in ["POST", "PUT", "DELETE"] {
+            assert_eq!(status(&guard, &with("look", method)), 403, "{method}");
+        }
+        assert_eq!(status(&guard, &with("secret", "POST")), 200);
+        assert!(guard.has_proof(&with("look", "GET")));
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub struct Request {
     pub bearer: Option<String>,
     /// A browser says on behalf of which page it asks.
     pub has_origin: bool,
+    /// The last event that it has of a stream.
+    pub last_event_id: Option<String>,
     /// What its body is said to be.
     pub content: Content,
     /// The connection is meant to stay open.
@@ -131,6 +133,7 @@ fn read_head(head: &httparse::Request<'_, '_>) -> Result<(Request, usize), Answe
         host: host.map(str::to_owned),
         bearer: only(head, "authorization")?.and_then(bearer),
         has_origin: values(head, "origin").next().is_some(),
+        last_event_id: only(head, "last-event-id")?.map(str::to_owned),
         content: only(head, "content-type")?.map_or(Content::Other, content),
         keep_alive: takes_chunks && !lists(connection, "close"),
         takes_chunks,
@@ -222,8 +225,8 @@ impl Framing {
     pub fn of(answer: &Answer, takes_chunks: bool) -> Self {
         match &answer.body {
             Body::Whole(bytes) => Framing::Length(bytes.len()),
-            Body::Parts(_) if takes_chunks => Framing::Chunked,
-            Body::Parts(_) => Framing::UntilClose,
+            Body::Parts(_) | Body::Stream(_) if takes_chunks => Framing::Chunked,
+            Body::Parts(_) | Body::Stream(_) => Framing::UntilClose,
         }
     }
 }

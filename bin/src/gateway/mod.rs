@@ -7,12 +7,14 @@ mod answer;
 mod connection;
 pub mod fuzz;
 mod guard;
+mod health;
 mod http;
 mod params;
 mod parts;
 mod routes;
 mod rumor_routes;
 mod slots;
+mod stream;
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -29,8 +31,7 @@ use crate::descriptors::{self, Spare};
 use crate::quiet::Throttle;
 use answer::Answer;
 use connection::{Connection, Step};
-use guard::Guard;
-pub use guard::Token;
+pub use guard::{Guard, Token};
 pub use slots::MAX_CONNECTIONS;
 use slots::Source;
 
@@ -68,28 +69,34 @@ pub struct Gateway {
     ready: VecDeque<usize>,
     spare: Spare,
     ran_out: Throttle,
+    /// The number of the event that its streams have not been told of.
+    next_event: u64,
 }
 
 impl Gateway {
+    /// How many of the poll's tokens it takes.
+    pub const TOKENS: usize = 1 + MAX_CONNECTIONS;
+
     /// Opens it at this address, with its tokens from `token` on.
     pub fn bind(
         registry: &Registry,
         token: Watched,
         addr: SocketAddr,
-        bearer: Option<Token>,
+        guard: Guard,
     ) -> io::Result<Self> {
         let mut listener = TcpListener::bind(addr)?;
         listener.register(registry, token, Interest::READABLE)?;
         Ok(Gateway {
             local_addr: listener.local_addr()?,
             listener,
-            guard: Guard::new(bearer),
+            guard,
             token,
             accepting: Accepting::Now,
             clients: (0..MAX_CONNECTIONS).map(|_| None).collect(),
             ready: VecDeque::new(),
             spare: Spare::new(HELD_BACK),
             ran_out: Throttle::new(1, SELDOM),
+            next_event: 0,
         })
     }
 
@@ -97,11 +104,12 @@ impl Gateway {
         self.local_addr
     }
 
-    /// The loop was woken for this token.
+    /// The loop was woken for this token, which may be another's.
     pub fn woken(&mut self, token: Watched) {
-        match token.0.checked_sub(self.token.0 + 1) {
-            None => self.accepting = Accepting::Now,
-            Some(slot) => self.make_ready(slot),
+        match token.0.checked_sub(self.token.0) {
+            Some(0) => self.accepting = Accepting::Now,
+            Some(next) if next < Self::TOKENS => self.make_ready(next - 1),
+            _ => {}
         }
     }
 
@@ -127,8 +135,9 @@ impl Gateway {
 
     /// A few small steps.
     pub fn turn(&mut self, registry: &Registry, agent: &mut Agent, now: Instant) {
-        self.expire(now);
+        self.expire(agent, now);
         self.accept(registry, now);
+        self.wake_streams(agent);
         for _ in 0..STEPS_PER_TURN {
             let Some(slot) = self.ready.pop_front() else {
                 break;
@@ -163,11 +172,24 @@ impl Gateway {
         }
     }
 
+    /// Something happened that those who follow events have to be told.
+    fn wake_streams(&mut self, agent: &Agent) {
+        let next = agent.feed.end();
+        if std::mem::replace(&mut self.next_event, next) == next {
+            return;
+        }
+        for slot in 0..self.clients.len() {
+            if matches!(self.clients.get(slot), Some(Some(client)) if client.is_streaming()) {
+                self.make_ready(slot);
+            }
+        }
+    }
+
     /// Ends the patience with clients whose time is up.
-    fn expire(&mut self, now: Instant) {
+    fn expire(&mut self, agent: &mut Agent, now: Instant) {
         for slot in 0..self.clients.len() {
             let step = match self.clients.get_mut(slot) {
-                Some(Some(client)) if client.deadline() <= now => client.expire(now),
+                Some(Some(client)) if client.deadline() <= now => client.expire(agent, now),
                 _ => continue,
             };
             self.after(slot, step);

@@ -8,9 +8,11 @@ use serde_json::json;
 
 use super::answer::Answer;
 use super::guard::Guard;
+use super::health;
 use super::http::{Content, Request};
 use super::parts::Parts;
 use super::rumor_routes as rumors;
+use super::stream;
 use crate::address::{self, Peer};
 use crate::agent::Agent;
 
@@ -25,6 +27,8 @@ struct Route {
     path: &'static str,
     about: &'static str,
     handler: Handler,
+    /// It says nothing of single members.
+    is_public: bool,
 }
 
 /// By which method, and with which body.
@@ -45,7 +49,7 @@ impl How {
     }
 }
 
-const ROUTES: [Route; 19] = [
+const ROUTES: [Route; 23] = [
     get("/", "this list", list),
     get(
         "/butterfly",
@@ -54,6 +58,22 @@ const ROUTES: [Route; 19] = [
     ),
     get("/members", "the members that this one sees", members),
     get("/status", "how this member fares", status),
+    get(
+        "/v1/events",
+        "what happens, as server-sent events; ?since=10m begins with what happened then, ?kind=alive,suspect leaves out the rest",
+        stream::events,
+    ),
+    public(
+        "/metrics",
+        "what this member counts, as Prometheus reads it",
+        health::metrics,
+    ),
+    public("/healthz", "200: its loop turns", health::healthz),
+    public(
+        "/readyz",
+        "200: it knows its ring, and ?alive=N or more members live; 503: it does not, or is isolated, or leaves",
+        health::readyz,
+    ),
     get(
         "/rumors",
         "the rumors that this member holds; those of ?kind=KIND&group=GROUP, or one of both",
@@ -137,12 +157,21 @@ const fn route(how: How, path: &'static str, about: &'static str, handler: Handl
         path,
         about,
         handler,
+        is_public: false,
+    }
+}
+
+const fn public(path: &'static str, about: &'static str, handler: Handler) -> Route {
+    let route = get(path, about, handler);
+    Route {
+        is_public: true,
+        ..route
     }
 }
 
 /// Answers a request that was let through.
-pub fn answer(agent: &mut Agent, request: &Request) -> Answer {
-    find(request)
+pub fn answer(agent: &mut Agent, guard: &Guard, request: &Request) -> Answer {
+    find(guard, request)
         .and_then(|route| (route.handler)(agent, request))
         .unwrap_or_else(|refusal| refusal)
 }
@@ -150,29 +179,35 @@ pub fn answer(agent: &mut Agent, request: &Request) -> Answer {
 /// How many bytes the body of this request may have, or why it is refused.
 pub fn room(guard: &Guard, request: &Request) -> Result<usize, Answer> {
     guard.check(request)?;
-    Ok(match find(request)?.how {
+    Ok(match find(guard, request)?.how {
         How::Get | How::PostJson => MAX_JSON,
         How::PostBytes => MAX_RUMOR,
     })
 }
 
 /// Whether this request is one that can be asked, by its method, path and body; the refusal if not.
-pub fn check(request: &Request) -> Result<(), Answer> {
-    find(request).map(drop)
+pub fn check(guard: &Guard, request: &Request) -> Result<(), Answer> {
+    find(guard, request).map(drop)
 }
 
-fn find(request: &Request) -> Result<&'static Route, Answer> {
-    let mut at_path = ROUTES.iter().filter(|route| route.path == request.path);
+fn find(guard: &Guard, request: &Request) -> Result<&'static Route, Answer> {
+    let is_there =
+        |route: &&Route| route.path == request.path && (route.is_public || !guard.is_public());
+    let mut at_path = ROUTES.iter().filter(is_there);
     let wanted = match request.method.as_str() {
         "HEAD" => "GET",
         method => method,
     };
     let Some(route) = at_path.clone().find(|route| route.how.method() == wanted) else {
         return Err(match (at_path.next(), at_path.next()) {
-            (None, _) => Answer::refusal(
-                404,
-                format!("there is no {}; GET / lists what there is", request.path),
-            ),
+            (None, _) => {
+                let what = if guard.is_public() {
+                    "/metrics, /healthz and /readyz are all that there is"
+                } else {
+                    "GET / lists what there is"
+                };
+                Answer::refusal(404, format!("there is no {}; {what}", request.path))
+            }
             (Some(only), None) => not_allowed(request, only.how.method()),
             (Some(_), Some(_)) => not_allowed(request, "GET, POST"),
         });

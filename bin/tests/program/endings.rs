@@ -267,6 +267,45 @@ fn who_outlives_all_it_knows_says_so() {
 }
 
 #[test]
+fn a_member_that_hears_nobody_says_so_everywhere_until_it_does() {
+    let (amber, birch) = pair();
+    let ready = || {
+        let get = "GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        amber.talk(get)
+    };
+    assert!(ready().starts_with("HTTP/1.1 200 "));
+    birch.signal("STOP");
+    amber.says("isolated: this member has heard no other for ");
+    amber.says(&format!("or UDP to {} blocked?", amber.swim));
+    assert!(amber.json("status")["isolated_ms"].as_u64() > Some(0));
+    let status = ready();
+    assert!(status.starts_with("HTTP/1.1 503 "), "{status}");
+    assert!(status.contains("it is isolated"), "{status}");
+    for command in ["status", "members"] {
+        let output = amber.ask(&[command]);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(text.contains("has heard no other member for"), "{text}");
+    }
+    let output = amber.ask(&["status", "--wait", "alive=2", "--timeout", "0.3"]);
+    assert_exit(&output, 3);
+    assert!(
+        said(&output).contains("has heard no other member for"),
+        "{output:?}"
+    );
+    birch.signal("CONT");
+    amber.says("no longer isolated: that lasted ");
+    amber.wait("alive=2");
+    assert!(amber.json("status")["isolated_ms"].is_null());
+    assert_eq!(
+        amber
+            .log()
+            .matches("isolated: this member has heard")
+            .count(),
+        1
+    );
+}
+
+#[test]
 fn a_member_that_is_stopped_is_not_waited_for_longer_than_asked() {
     let amber = Member::start(&[]);
     amber.signal("STOP");

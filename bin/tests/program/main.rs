@@ -2,10 +2,13 @@
 
 mod disks;
 mod endings;
+mod events;
+mod exposition;
 mod gateway;
 mod gossip;
 mod harness;
 mod membership;
+mod metrics;
 mod rumors;
 mod scorecard;
 mod sim;

@@ -172,7 +172,7 @@ fn unrest(storm: &mut Storm<'_>) -> Vec<String> {
     let each = (sim.datagrams - datagrams) as f64 / up / f64::from(WATCHED);
     let seeds = sim.up().map(|member| sim.node(member).seeds());
     let seeds = seeds.max().unwrap_or_default();
-    let mut most = steady(&storm.plan.timing(), seeds);
+    let mut most = steady(&storm.plan.timing(), seeds, up);
     if storm.plan.sealed {
         most += first_contacts(&storm.plan.timing(), seeds, up);
     }
@@ -188,11 +188,14 @@ fn unrest(storm: &mut Storm<'_>) -> Vec<String> {
     found
 }
 
-/// What a member sends at most in a period when nothing happens: a ping and an Ack; a table is compared, the
-/// seeds and one of the dead are asked, once in each longest pause or a tenth earlier.
-fn steady(timing: &Timing, seeds: usize) -> f64 {
+/// What a member sends at most in a period when nothing happens: a ping and an Ack; a table is compared and the
+/// seeds are asked, once in each longest pause or a tenth earlier; and all members together ask one of the dead once in two
+/// periods, or in half that time.
+fn steady(timing: &Timing, seeds: usize, members: f64) -> f64 {
+    let retry = timing.period.mul_f64(2.0 * members).min(timing.retry_max);
     2.0 + 2.0 * in_pause(timing, timing.sync_max)
-        + (2.0 * seeds as f64 + 1.0) * in_pause(timing, timing.retry_max)
+        + 2.0 * seeds as f64 * in_pause(timing, timing.retry_max)
+        + in_pause(timing, retry / 2)
         + 0.02
 }
 

@@ -73,6 +73,8 @@ impl Link {
     }
 
     /// Whether ZeroMQ took it. If not, the socket's state was read since, and an event follows.
+    // Our own connections take it away.
+    #[expect(clippy::ptr_arg)]
     pub(in crate::net::gossip) fn offer(
         &mut self,
         message: &mut Vec<u8>,

@@ -1,0 +1,173 @@
+//! What is told of an event to those who follow them.
+
+use butterfly::{Event, MemberId, RumorKind};
+use jiff::Timestamp;
+
+use super::Agent;
+use crate::events::Says;
+use crate::output::rumor;
+
+impl Agent {
+    /// Tells those who follow what happened.
+    pub(super) fn tell(&mut self, event: &Event) {
+        if let Some(says) = self.says(event) {
+            self.feed.push(Timestamp::now(), says);
+        }
+    }
+
+    fn says(&self, event: &Event) -> Option<Says> {
+        let own = self.member.node().id();
+        let says = match event {
+            Event::MemberChanged {
+                id,
+                addr,
+                from,
+                to,
+                incarnation,
+                cause,
+                ..
+            } => Says {
+                address: Some(*addr),
+                from: from.map(|from| from.to_string()),
+                incarnation: Some(incarnation.get()),
+                ..self.about(to.as_str(), *id, self.change(*id, *addr, *from, *to, *incarnation, *cause))
+            },
+            Event::MemberMoved { id, from, to, .. } => Says {
+                address: Some(*to),
+                ..self.about("moved", *id, format!("{} moved from {from} to {to}", self.who(*id)))
+            },
+            Event::IdConflict { id, one, other, .. } => self.about(
+                "conflict",
+                *id,
+                format!("two processes use the id of {}, at {one} and at {other}", self.who(*id)),
+            ),
+            Event::LeaderElected {
+                kind,
+                group,
+                leader,
+                term,
+                ..
+            } => Says {
+                group: Some(group.to_string()),
+                ..self.about(
+                    "leader",
+                    *leader,
+                    format!("{kind} of {group}: {} was elected, term {term}", self.who(*leader)),
+                )
+            },
+            Event::RumorChanged(id) => {
+                let held = self.member.node().rumor(id);
+                let version = held.as_ref().filter(|_| id.kind != RumorKind::Departure).map(|held| held.version);
+                let removed = held.is_some_and(|held| held.removed);
+                let what = match (version, removed) {
+                    (None, _) => rumor(id),
+                    (Some(version), _) if id.kind.is_election() => format!("{}: term {version}", rumor(id)),
+                    (Some(version), false) => format!("{}: incarnation {version}", rumor(id)),
+                    (Some(version), true) => format!("{}: removed, incarnation {version}", rumor(id)),
+                };
+                Says {
+                    incarnation: version.filter(|_| !id.kind.is_election()),
+                    ..self.about_rumor(kind_of(id.kind), id, what)
+                }
+            }
+            Event::RumorGone(id) => self.about_rumor("gone", id, format!("{}: gone", rumor(id))),
+            Event::RumorOverruled { id, version, .. } => Says {
+                incarnation: Some(*version),
+                ..self.about_rumor(
+                    "overruled",
+                    id,
+                    format!("{}: incarnation {version} that this member was given is lost", rumor(id)),
+                )
+            },
+            Event::Isolated { silent, .. } => {
+                self.about("isolated", own, format!("this member has heard no other for {silent:.1?}"))
+            }
+            Event::IsolationEnded { lasted, .. } => {
+                self.about("reconnected", own, format!("no longer isolated: that lasted {lasted:.1?}"))
+            }
+            Event::Refuted { claimed, incarnation } => Says {
+                incarnation: Some(incarnation.get()),
+                ..self.about(
+                    "refuted",
+                    own,
+                    format!("someone said that this member is {claimed}: refuted with incarnation {incarnation}"),
+                )
+            },
+            Event::Lagged { by } => self.about("lagged", own, format!("this member was late by {by:.1?}")),
+            Event::AddressLearned { ip, .. } => {
+                self.about("address", own, format!("others know this member at {ip}"))
+            }
+            Event::SeenElsewhere { told, seen, .. } => self.about(
+                "address",
+                own,
+                format!("others see this member at {seen}, and it says that it is at {told}"),
+            ),
+            Event::Rejected {
+                reason,
+                from,
+                unreported,
+            } => Says {
+                address: Some(*from),
+                ..nobody(
+                    "rejected",
+                    format!("dropped what came from {from}: {reason} ({unreported} more since the last)"),
+                )
+            },
+            Event::OtherRing { from, .. } => Says {
+                address: Some(*from),
+                ..nobody("other_ring", format!("the member at {from} belongs to another ring"))
+            },
+            Event::NewId { before, id } => {
+                self.about("new_id", *id, format!("member {before} has left, and goes on as {id}"))
+            }
+            Event::Expelled => self.about("expelled", own, "this member was told to depart for good".into()),
+            Event::Left => self.about("left", own, "this member has left".into()),
+            _ => return None,
+        };
+        Some(says)
+    }
+
+    fn about(&self, kind: &str, id: MemberId, text: String) -> Says {
+        let view = self.member.node().member(id);
+        let name = view.map(|view| view.name.to_owned());
+        Says {
+            member: Some(id.to_string()),
+            name: name.filter(|name| !name.is_empty()),
+            ..nobody(kind, text)
+        }
+    }
+
+    fn about_rumor(&self, kind: &str, id: &butterfly::RumorId, text: String) -> Says {
+        let (member, group) = match id.kind {
+            RumorKind::Service => (Some(&*id.id), Some(&*id.key)),
+            RumorKind::Departure => (Some(&*id.id), None),
+            _ => (None, Some(&*id.key)),
+        };
+        let about = match member.and_then(|member| member.parse().ok()) {
+            Some(member) => self.about(kind, member, text),
+            None => nobody(kind, text),
+        };
+        Says {
+            group: group.map(str::to_owned),
+            ..about
+        }
+    }
+}
+
+fn nobody(kind: &str, text: String) -> Says {
+    Says {
+        kind: kind.to_owned(),
+        text,
+        ..Says::default()
+    }
+}
+
+fn kind_of(kind: RumorKind) -> &'static str {
+    match kind {
+        RumorKind::Service => "service",
+        RumorKind::ServiceConfig => "config",
+        RumorKind::ServiceFile => "file",
+        RumorKind::Election | RumorKind::ElectionUpdate => "election",
+        RumorKind::Departure => "departure",
+    }
+}

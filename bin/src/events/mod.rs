@@ -1,0 +1,9 @@
+//! What happens to a member, for those who follow it.
+
+mod command;
+mod feed;
+mod row;
+
+pub use command::events;
+pub use feed::{EventId, Feed, Kinds, Reader, Start};
+pub use row::{EventRow, Says};

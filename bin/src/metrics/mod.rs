@@ -1,0 +1,216 @@
+//! What a monitoring system scrapes: a series for each state or kind, never one for each member, so that a large ring
+//! costs it no more than a small one.
+
+mod exposition;
+mod process;
+
+use butterfly::stats::MessageKind;
+use butterfly::{Butterfly, Health, Node, Reject, Stats};
+
+use crate::agent::Agent;
+pub use exposition::CONTENT_TYPE;
+use exposition::Exposition;
+
+/// All metrics of this member.
+pub fn text(agent: &Agent) -> String {
+    let mut out = Exposition::default();
+    let member = &agent.member;
+    let (node, stats) = (member.node(), member.node().stats());
+    out.gauge(
+        "butterfly_build_info",
+        "Always 1; its label is the version of the program.",
+    )
+    .of("version", env!("CARGO_PKG_VERSION"), 1)
+    .end();
+    membership(&mut out, node, stats);
+    messages(&mut out, stats);
+    probes(&mut out, stats);
+    gossip(&mut out, member);
+    own_loop(&mut out, agent, stats);
+    process::write(&mut out, agent.uptime());
+    out.into_text()
+}
+
+fn membership(out: &mut Exposition, node: &Node, stats: &Stats) {
+    let counts = node.counts();
+    out.gauge(
+        "butterfly_members",
+        "Members that this one knows, itself included, by their health as it sees it.",
+    )
+    .of("health", Health::Alive.as_str(), counts.alive)
+    .of("health", Health::Suspect.as_str(), counts.suspect)
+    .of("health", Health::Confirmed.as_str(), counts.confirmed)
+    .of("health", Health::Departed.as_str(), counts.departed)
+    .end();
+    out.gauge(
+        "butterfly_local_health",
+        "How far this member doubts itself: 0 is best, 8 worst.",
+    )
+    .is(node.local_health());
+    out.gauge(
+        "butterfly_isolated",
+        "1 while this member hears no other, though it knows some: what it says of them is old.",
+    )
+    .is(u8::from(node.isolated_for().is_some()));
+    let mut transitions = out.counter(
+        "butterfly_transitions_total",
+        "Changes of members' health as this member sees it; from unknown: it learned of them.",
+    );
+    let before = || [None].into_iter().chain(Health::ALL.map(Some));
+    for (from, to) in before().flat_map(|from| Health::ALL.map(|to| (from, to))) {
+        if from != Some(to) {
+            let name = from.map_or("unknown", Health::as_str);
+            let labels = [("from", name), ("to", to.as_str())];
+            transitions = transitions.of_two(labels, stats.transitions(from, to));
+        }
+    }
+    transitions.end();
+    out.histogram(
+        "butterfly_detection_seconds",
+        "For how long members were suspect, as this member sees it, that then became confirmed.",
+        &stats.detection,
+    );
+    out.counter(
+        "butterfly_refutations_total",
+        "How often this member refuted something untrue that was said of it.",
+    )
+    .is(stats.refutations);
+}
+
+fn messages(out: &mut Exposition, stats: &Stats) {
+    let mut messages = out.counter(
+        "butterfly_swim_messages_total",
+        "SWIM messages that this member received and understood, or sent.",
+    );
+    for kind in MessageKind::ALL {
+        let labels = |direction| [("direction", direction), ("type", kind.as_str())];
+        messages = messages
+            .of_two(labels("received"), stats.received(kind))
+            .of_two(labels("sent"), stats.sent(kind));
+    }
+    messages.end();
+    out.counter(
+        "butterfly_swim_bytes_total",
+        "Bytes of all SWIM datagrams, those that were dropped included.",
+    )
+    .of("direction", "received", stats.bytes_received)
+    .of("direction", "sent", stats.bytes_sent)
+    .end();
+    let mut rejected = out.counter(
+        "butterfly_rejected_total",
+        "Datagrams, memberships in them, and rumors that this member dropped, by reason.",
+    );
+    for reason in Reject::ALL {
+        rejected = rejected.of("reason", reason.name(), stats.rejected(*reason));
+    }
+    rejected.end();
+    out.counter(
+        "butterfly_send_errors_total",
+        "Datagrams that the system would not send, or that came back.",
+    )
+    .is(stats.send_errors);
+}
+
+fn probes(out: &mut Exposition, stats: &Stats) {
+    out.counter(
+        "butterfly_probes_total",
+        "Probes that ended: answered at once, answered after others were asked for help, or failed.",
+    )
+    .of("result", "answered", stats.probes_answered)
+    .of("result", "answered_late", stats.probes_answered_late)
+    .of("result", "failed", stats.probes_failed)
+    .end();
+    out.histogram(
+        "butterfly_probe_rtt_seconds",
+        "Round trips of probes that were answered directly.",
+        &stats.probe_rtt,
+    );
+}
+
+fn gossip(out: &mut Exposition, member: &Butterfly) {
+    let node = member.node();
+    let mut rumors = out.gauge(
+        "butterfly_rumors",
+        "Rumors that this member holds, by kind.",
+    );
+    for (kind, count) in node.rumor_counts() {
+        rumors = rumors.of("kind", kind.as_str(), count);
+    }
+    rumors.end();
+    out.gauge(
+        "butterfly_rumors_hot",
+        "Rumors that this member is still telling others.",
+    )
+    .is(node.hot_rumors());
+    out.gauge(
+        "butterfly_rumor_bytes",
+        "Bytes of all rumors that this member holds.",
+    )
+    .is(node.rumor_bytes());
+    out.gauge(
+        "butterfly_rumor_limit_bytes",
+        "Bytes of rumors that this member may hold (--store-limit).",
+    )
+    .is(node.rumor_limit());
+    let Some(stats) = member.gossip_stats() else {
+        return;
+    };
+    let counted = |name| {
+        stats
+            .iter()
+            .find(|(of, _)| *of == name)
+            .map_or(0, |(_, count)| count)
+    };
+    let held = |name| {
+        stats
+            .gauges()
+            .find(|gauge| gauge.name == name)
+            .map_or(0, |gauge| gauge.now)
+    };
+    out.counter(
+        "butterfly_gossip_bytes_total",
+        "Bytes of all rumors that came, or that a peer's connection took.",
+    )
+    .of("direction", "received", counted("frame_bytes_received"))
+    .of("direction", "sent", counted("frame_bytes_sent"))
+    .end();
+    out.gauge(
+        "butterfly_gossip_connections",
+        "Open connections for rumors, by who opened them.",
+    )
+    .of("direction", "incoming", held("connections"))
+    .of("direction", "outgoing", held("push_sockets"))
+    .end();
+}
+
+fn own_loop(out: &mut Exposition, agent: &Agent, stats: &Stats) {
+    out.histogram(
+        "butterfly_loop_lag_seconds",
+        "How late this member's own loop served its timers, of those that were not on time.",
+        &stats.loop_lag,
+    );
+    if let Some(writes) = agent.member.disk_writes() {
+        out.counter(
+            "butterfly_disk_writes_total",
+            "Files that were replaced in the data directory, or could not be.",
+        )
+        .of("result", "done", writes.done)
+        .of("result", "failed", writes.failed)
+        .end();
+    }
+    out.gauge(
+        "butterfly_event_streams",
+        "Clients that follow this member's events.",
+    )
+    .is(agent.feed.readers());
+    out.counter(
+        "butterfly_event_streams_cut_total",
+        "Clients that followed this member's events and were cut off, as they took none.",
+    )
+    .is(agent.feed.cut());
+    out.counter(
+        "butterfly_log_lines_lost_total",
+        "Lines of the log that nobody read in time.",
+    )
+    .is(agent.log_lines_lost());
+}

@@ -1,0 +1,352 @@
+//! What happened, as C reads it.
+
+use std::ffi::{CString, c_char};
+use std::net::SocketAddr;
+
+use engine::{Event, Health, MemberId, RumorId, RumorKind};
+
+use crate::member::{butterfly, owned, with};
+use crate::raw;
+use crate::status::{Failure, butterfly_status};
+use butterfly_status::{BUTTERFLY_NOT_FOUND, BUTTERFLY_OK};
+
+/// How a member fares, from best to worst.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum butterfly_health {
+    /// It is not known.
+    BUTTERFLY_UNKNOWN = 0,
+    /// It answers, or nobody has said otherwise.
+    BUTTERFLY_ALIVE = 1,
+    /// It did not answer a probe, and may still refute that.
+    BUTTERFLY_SUSPECT = 2,
+    /// Nobody vouched for it in time: it counts as dead.
+    BUTTERFLY_CONFIRMED = 3,
+    /// It left, or was dead for so long that it is given up.
+    BUTTERFLY_DEPARTED = 4,
+}
+
+/// What happened, and which member of the event's union tells of it. A later version may have more: pass over those.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum butterfly_kind {
+    /// Something that this version's structure has no place for; `text` has it in words.
+    BUTTERFLY_OTHER = 0,
+    /// A member became known, or its health changed: `member_changed`.
+    BUTTERFLY_MEMBER_CHANGED = 1,
+    /// A member is at another address than before: `moved`.
+    BUTTERFLY_MEMBER_MOVED = 2,
+    /// This member heard something untrue of itself, and refuted it. At most once a second.
+    BUTTERFLY_REFUTED = 3,
+    /// It is time to resolve the name of a seed: `seed`; see butterfly_join_named().
+    BUTTERFLY_SEED_DUE = 4,
+    /// Something that came was dropped; `text` says why, `from` whence.
+    BUTTERFLY_REJECTED = 5,
+    /// This member goes on under a new id: `id`.
+    BUTTERFLY_NEW_ID = 6,
+    /// A member of another ring sent a message; `text` is its ring's name, empty if it has none, `from` where it is.
+    BUTTERFLY_OTHER_RING = 7,
+    /// Two processes use one id: `id`.
+    BUTTERFLY_ID_CONFLICT = 8,
+    /// butterfly_process() was called late: `lag_us`.
+    BUTTERFLY_LAGGED = 9,
+    /// A rumor is new here, or says something else than before: `rumor`.
+    BUTTERFLY_RUMOR_CHANGED = 10,
+    /// A rumor is held no more: `rumor`.
+    BUTTERFLY_RUMOR_GONE = 11,
+    /// A configuration or file that was given here lost against another of the same version: `rumor`.
+    BUTTERFLY_RUMOR_OVERRULED = 12,
+    /// A group has a leader: `leader`.
+    BUTTERFLY_LEADER_ELECTED = 13,
+    /// This member was told to depart for good: it has to end, and its id cannot be used again.
+    BUTTERFLY_EXPELLED = 14,
+    /// Leaving is done: the member can be freed.
+    BUTTERFLY_LEFT = 15,
+    /// This member has heard no other for some periods, though it knows some: what it believes of them is old.
+    /// `silent_us`: since when.
+    BUTTERFLY_ISOLATED = 16,
+    /// It hears another one again, or knows none any more. `silent_us`: how long it heard nobody.
+    BUTTERFLY_ISOLATION_ENDED = 17,
+}
+
+use butterfly_kind::*;
+
+/// A member became known, or its health changed.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct butterfly_member_changed {
+    /// Who: 32 hexadecimal digits.
+    pub id: [c_char; 33],
+    /// Where it is, "IP:PORT".
+    pub addr: [c_char; 64],
+    /// Its health before.
+    pub from: butterfly_health,
+    /// Its health now.
+    pub to: butterfly_health,
+    /// The incarnation of the record that says so.
+    pub incarnation: u64,
+}
+
+/// A member is at another address than before.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct butterfly_moved {
+    /// Who: 32 hexadecimal digits.
+    pub id: [c_char; 33],
+    /// Where it was, "IP:PORT".
+    pub from: [c_char; 64],
+    /// Where it is, "IP:PORT".
+    pub to: [c_char; 64],
+}
+
+/// Which rumor it is.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct butterfly_rumor {
+    /// Its kind, as on the wire: 2 service, 3 election, 4 configuration, 5 file, 8 update election, 9 departure.
+    pub kind: i32,
+    /// The service group; of a departure, "departure". Valid until the next butterfly_next_event().
+    pub key: *const c_char,
+    /// The member's id, or the file's name, or a constant. Valid until the next butterfly_next_event().
+    pub id: *const c_char,
+}
+
+/// A group has a leader.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct butterfly_leader {
+    /// The kind of election: 3, or 8 for updates.
+    pub kind: i32,
+    /// The group. Valid until the next butterfly_next_event().
+    pub group: *const c_char,
+    /// Who leads: 32 hexadecimal digits.
+    pub leader: [c_char; 33],
+    /// The term of the election.
+    pub term: u64,
+}
+
+/// What an event tells beside its kind.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub union butterfly_told {
+    /// Of BUTTERFLY_MEMBER_CHANGED.
+    pub member_changed: butterfly_member_changed,
+    /// Of BUTTERFLY_MEMBER_MOVED.
+    pub moved: butterfly_moved,
+    /// Of BUTTERFLY_RUMOR_CHANGED, _GONE and _OVERRULED.
+    pub rumor: butterfly_rumor,
+    /// Of BUTTERFLY_LEADER_ELECTED.
+    pub leader: butterfly_leader,
+    /// Of BUTTERFLY_SEED_DUE: the number that butterfly_join_named() gave.
+    pub seed: u32,
+    /// Of BUTTERFLY_LAGGED: by how many microseconds.
+    pub lag_us: u64,
+    /// Of BUTTERFLY_ISOLATED and BUTTERFLY_ISOLATION_ENDED: how many microseconds.
+    pub silent_us: u64,
+    /// Of BUTTERFLY_NEW_ID and BUTTERFLY_ID_CONFLICT: 32 hexadecimal digits.
+    pub id: [c_char; 33],
+    /// Of BUTTERFLY_REJECTED and BUTTERFLY_OTHER_RING: where it came from, "IP:PORT".
+    pub from: [c_char; 64],
+}
+
+/// Something that happened.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct butterfly_event {
+    /// What.
+    pub kind: butterfly_kind,
+    /// In words: why a member's health changed, or what the kind says. Never NULL; valid until the next
+    /// butterfly_next_event() of this member, or until it is freed.
+    pub text: *const c_char,
+    /// The rest, by the kind.
+    pub told: butterfly_told,
+}
+
+/// What the last event's texts point to.
+#[derive(Default)]
+pub(crate) struct Texts {
+    text: CString,
+    key: CString,
+    id: CString,
+}
+
+/// The next event goes to `event`, of which the caller knows `size` bytes: sizeof(butterfly_event). Whether there was one.
+/// Take them all after each butterfly_process(). What they point to is the member's, and valid until the next call.
+///
+/// # Safety
+/// The member is NULL or valid, and nobody else uses it; so many bytes can be written to `event`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn butterfly_next_event(
+    member: *mut butterfly,
+    event: *mut butterfly_event,
+    size: usize,
+) -> bool {
+    let act = |member: &mut butterfly| {
+        let Some(happened) = member.member.poll_event() else {
+            return Err(Failure(BUTTERFLY_NOT_FOUND, "nothing happened".to_owned()));
+        };
+        let told = tell(member, happened);
+        // SAFETY: the caller's.
+        unsafe { raw::give("event", event, size, &told) }
+    };
+    // SAFETY: the caller's.
+    unsafe { with(member, act) == BUTTERFLY_OK }
+}
+
+fn tell(member: &mut butterfly, event: Event) -> butterfly_event {
+    let seed = match event {
+        Event::SeedDue { seed } => member.number_of(seed),
+        _ => 0,
+    };
+    let texts = &mut member.texts;
+    *texts = Texts::default();
+    let (kind, text, told) = match event {
+        Event::MemberChanged {
+            id,
+            addr,
+            from,
+            to,
+            incarnation,
+            cause,
+            ..
+        } => {
+            let member_changed = butterfly_member_changed {
+                id: hex(id),
+                addr: place(addr),
+                from: health(from),
+                to: health(Some(to)),
+                incarnation: incarnation.get(),
+            };
+            let told = butterfly_told { member_changed };
+            (BUTTERFLY_MEMBER_CHANGED, cause.to_string(), told)
+        }
+        Event::MemberMoved { id, from, to, .. } => {
+            let moved = butterfly_moved {
+                id: hex(id),
+                from: place(from),
+                to: place(to),
+            };
+            let text = format!("it is at {to} now, and was at {from}");
+            (BUTTERFLY_MEMBER_MOVED, text, butterfly_told { moved })
+        }
+        Event::Refuted {
+            claimed,
+            incarnation,
+        } => {
+            let text =
+                format!("refuted that this member is {claimed}, by incarnation {incarnation}");
+            (BUTTERFLY_REFUTED, text, butterfly_told { seed: 0 })
+        }
+        Event::SeedDue { .. } => {
+            let text = "resolve the name of this seed".to_owned();
+            (BUTTERFLY_SEED_DUE, text, butterfly_told { seed })
+        }
+        Event::Rejected { reason, from, .. } => {
+            let told = butterfly_told { from: place(from) };
+            (BUTTERFLY_REJECTED, reason.to_string(), told)
+        }
+        Event::NewId { before, id } => {
+            let text = format!("no incarnation was left for {before}");
+            (BUTTERFLY_NEW_ID, text, butterfly_told { id: hex(id) })
+        }
+        Event::OtherRing { from, theirs, .. } => (
+            BUTTERFLY_OTHER_RING,
+            theirs,
+            butterfly_told { from: place(from) },
+        ),
+        Event::IdConflict { id, one, other, .. } => {
+            let text = format!("two processes use this id, at {one} and at {other}");
+            (BUTTERFLY_ID_CONFLICT, text, butterfly_told { id: hex(id) })
+        }
+        Event::Lagged { by } => {
+            let lag_us = u64::try_from(by.as_micros()).unwrap_or(u64::MAX);
+            let text = format!("the loop was late by {by:?}");
+            (BUTTERFLY_LAGGED, text, butterfly_told { lag_us })
+        }
+        Event::Isolated { silent, .. } => {
+            let silent_us = u64::try_from(silent.as_micros()).unwrap_or(u64::MAX);
+            let text = format!("it has heard no other member for {silent:?}");
+            (BUTTERFLY_ISOLATED, text, butterfly_told { silent_us })
+        }
+        Event::IsolationEnded { lasted, .. } => {
+            let silent_us = u64::try_from(lasted.as_micros()).unwrap_or(u64::MAX);
+            let text = format!("it had heard no other member for {lasted:?}");
+            (
+                BUTTERFLY_ISOLATION_ENDED,
+                text,
+                butterfly_told { silent_us },
+            )
+        }
+        Event::RumorChanged(id) => (BUTTERFLY_RUMOR_CHANGED, id.to_string(), named(texts, &id)),
+        Event::RumorGone(id) => (BUTTERFLY_RUMOR_GONE, id.to_string(), named(texts, &id)),
+        Event::RumorOverruled { id, version, .. } => {
+            let text = format!("{id}: another one of version {version} is kept");
+            (BUTTERFLY_RUMOR_OVERRULED, text, named(texts, &id))
+        }
+        Event::LeaderElected {
+            kind,
+            group,
+            leader,
+            term,
+            ..
+        } => {
+            let text = format!("{leader} leads {group} in term {term}");
+            texts.key = owned(group.as_str());
+            let leader = butterfly_leader {
+                kind: kind as i32,
+                group: texts.key.as_ptr(),
+                leader: hex(leader),
+                term,
+            };
+            (BUTTERFLY_LEADER_ELECTED, text, butterfly_told { leader })
+        }
+        Event::Expelled => {
+            let text = "this member was told to depart for good".to_owned();
+            (BUTTERFLY_EXPELLED, text, butterfly_told { seed: 0 })
+        }
+        Event::Left => {
+            let text = "others were told that this member leaves".to_owned();
+            (BUTTERFLY_LEFT, text, butterfly_told { seed: 0 })
+        }
+        other => (
+            BUTTERFLY_OTHER,
+            format!("{other:?}"),
+            butterfly_told { seed: 0 },
+        ),
+    };
+    texts.text = owned(&text);
+    butterfly_event {
+        kind,
+        text: texts.text.as_ptr(),
+        told,
+    }
+}
+
+fn named(texts: &mut Texts, id: &RumorId) -> butterfly_told {
+    (texts.key, texts.id) = (owned(&id.key), owned(&id.id));
+    let kind: RumorKind = id.kind;
+    let rumor = butterfly_rumor {
+        kind: kind as i32,
+        key: texts.key.as_ptr(),
+        id: texts.id.as_ptr(),
+    };
+    butterfly_told { rumor }
+}
+
+pub(crate) fn health(health: Option<Health>) -> butterfly_health {
+    match health {
+        None => butterfly_health::BUTTERFLY_UNKNOWN,
+        Some(Health::Alive) => butterfly_health::BUTTERFLY_ALIVE,
+        Some(Health::Suspect) => butterfly_health::BUTTERFLY_SUSPECT,
+        Some(Health::Confirmed) => butterfly_health::BUTTERFLY_CONFIRMED,
+        Some(Health::Departed) => butterfly_health::BUTTERFLY_DEPARTED,
+    }
+}
+
+pub(crate) fn hex(id: MemberId) -> [c_char; 33] {
+    raw::fixed(&id.to_string())
+}
+
+pub(crate) fn place(addr: SocketAddr) -> [c_char; 64] {
+    raw::fixed(&addr.to_string())
+}

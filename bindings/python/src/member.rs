@@ -1,0 +1,359 @@
+//! A member without a loop.
+
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, RawFd};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Instant;
+
+use engine::{
+    Butterfly, Config, MemberId, RingKey, Rumor, RumorId, RumorKind, SeedId, Service,
+    ServiceConfig, ServiceFile, ServiceGroup, Timing,
+};
+use pyo3::exceptions::PyOSError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::errors::{ClosedError, StartError, bad, refused};
+use crate::events;
+
+/// A member of a ring. Watch `fileno()` for readability, wait no longer than `timeout()` seconds, then call `process()`
+/// and take the events of `next_event()`. Only the thread that made it may use it.
+#[pyclass(unsendable)]
+pub struct Member {
+    /// `None`: it was closed.
+    member: Option<Butterfly>,
+    /// Seeds that were given by name; Python knows them by their places.
+    seeds: Vec<SeedId>,
+}
+
+fn parsed<T: FromStr<Err: std::fmt::Display>>(name: &str, text: &str) -> PyResult<T> {
+    text.parse()
+        .map_err(|error| bad(name, format_args!("{text:?}: {error}")))
+}
+
+fn group(text: &str) -> PyResult<ServiceGroup> {
+    parsed("group", text)
+}
+
+fn ring_keys(texts: &[String]) -> PyResult<Vec<RingKey>> {
+    let read = |text: &String| RingKey::parse(text).map_err(|error| bad("ring_keys", error));
+    texts.iter().map(read).collect()
+}
+
+impl Member {
+    fn open(&mut self) -> PyResult<&mut Butterfly> {
+        self.member
+            .as_mut()
+            .ok_or_else(|| ClosedError::new_err("the member was closed"))
+    }
+
+    fn seen(&self) -> PyResult<&Butterfly> {
+        self.member
+            .as_ref()
+            .ok_or_else(|| ClosedError::new_err("the member was closed"))
+    }
+
+    fn version(&self, id: &RumorId, version: Option<u64>) -> PyResult<u64> {
+        match version {
+            Some(version) => Ok(version),
+            None => self
+                .seen()?
+                .node()
+                .next_version(id, 0, false)
+                .map_err(refused),
+        }
+    }
+
+    fn rumor(&self, id: &RumorId) -> PyResult<Option<Rumor>> {
+        Ok(self.seen()?.node().rumor(id).and_then(|held| held.rumor()))
+    }
+}
+
+#[pymethods]
+impl Member {
+    #[new]
+    #[pyo3(signature = (listen, *, advertise=None, name="", id=None, ring=None, timing="lan", data_dir=None,
+        ring_keys=Vec::new(), gossip=true, gossip_port=None, persistent=false, store_limit=None))]
+    #[allow(clippy::too_many_arguments)] // They have names in Python.
+    fn new(
+        listen: &str,
+        advertise: Option<&str>,
+        name: &str,
+        id: Option<&str>,
+        ring: Option<&str>,
+        timing: &str,
+        data_dir: Option<PathBuf>,
+        ring_keys: Vec<String>,
+        gossip: bool,
+        gossip_port: Option<u16>,
+        persistent: bool,
+        store_limit: Option<usize>,
+    ) -> PyResult<Self> {
+        let mut config = Config::new(parsed("listen", listen)?);
+        config.advertise = advertise
+            .map(|text| parsed("advertise", text))
+            .transpose()?;
+        config.name = name.to_owned();
+        config.id = id.map(|text| parsed("id", text)).transpose()?;
+        config.ring = ring.map(|text| parsed("ring", text)).transpose()?;
+        config.timing = Timing::preset(timing).ok_or_else(|| {
+            let known = Timing::PRESETS.join(", ");
+            bad("timing", format_args!("{timing:?} is none of {known}"))
+        })?;
+        config.data_dir = data_dir;
+        config.ring_keys = self::ring_keys(&ring_keys)?;
+        config.gossip = gossip;
+        config.gossip_port = gossip_port;
+        config.persistent = persistent;
+        if let Some(limit) = store_limit {
+            config.store_limit = limit;
+        }
+        let member =
+            Butterfly::bind(config).map_err(|error| StartError::new_err(error.to_string()))?;
+        Ok(Member {
+            member: Some(member),
+            seeds: Vec::new(),
+        })
+    }
+
+    /// Ends it without leaving the ring, once its data directory has what it is to keep. Again: nothing.
+    fn close(&mut self) {
+        self.member = None;
+    }
+
+    /// The descriptor to watch for readability.
+    fn fileno(&self) -> PyResult<RawFd> {
+        Ok(self.seen()?.as_raw_fd())
+    }
+
+    /// In how many seconds `process()` is to be called at the latest; None: only when the descriptor is readable.
+    fn timeout(&self) -> PyResult<Option<f64>> {
+        let deadline = self.seen()?.deadline();
+        Ok(deadline.map(|at| at.saturating_duration_since(Instant::now()).as_secs_f64()))
+    }
+
+    /// Does what there is to do, and never waits.
+    fn process(&mut self) -> PyResult<()> {
+        self.open()?
+            .process()
+            .map_err(|error| PyOSError::new_err(error.to_string()))
+    }
+
+    /// The next event's name and fields, or None.
+    fn next_event<'py>(
+        &mut self,
+        python: Python<'py>,
+    ) -> PyResult<Option<(&'static str, Bound<'py, PyDict>)>> {
+        let Some(event) = self.open()?.poll_event() else {
+            return Ok(None);
+        };
+        let number = |seed| {
+            self.seeds
+                .iter()
+                .position(|known| *known == seed)
+                .unwrap_or(usize::MAX)
+        };
+        events::told(python, event, number).map(Some)
+    }
+
+    #[getter]
+    fn local_addr(&self) -> PyResult<String> {
+        Ok(self.seen()?.local_addr().to_string())
+    }
+
+    #[getter]
+    fn id(&self) -> PyResult<String> {
+        Ok(self.seen()?.node().id().to_string())
+    }
+
+    /// How many members there are of each health.
+    fn counts(&self) -> PyResult<(usize, usize, usize, usize)> {
+        let counts = self.seen()?.node().counts();
+        Ok((
+            counts.alive,
+            counts.suspect,
+            counts.confirmed,
+            counts.departed,
+        ))
+    }
+
+    /// All members that it knows, itself included, as dictionaries.
+    fn members<'py>(&self, python: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        let row = |seen: engine::MemberView<'_>| {
+            let fields = PyDict::new(python);
+            fields.set_item("id", seen.member.id.to_string())?;
+            fields.set_item("name", seen.name)?;
+            fields.set_item("addr", seen.member.swim_addr().to_string())?;
+            fields.set_item("gossip_port", seen.member.gossip_port)?;
+            fields.set_item("health", seen.health.as_str())?;
+            fields.set_item("incarnation", seen.member.incarnation.get())?;
+            fields.set_item("is_self", seen.is_self)?;
+            fields.set_item("persistent", seen.member.persistent)?;
+            fields.set_item("rtt", seen.rtt.map(|rtt| rtt.as_secs_f64()))?;
+            Ok(fields)
+        };
+        self.seen()?.node().members().map(row).collect()
+    }
+
+    /// The services that members run, of a group or of all, as dictionaries.
+    #[pyo3(signature = (group=None))]
+    fn services<'py>(
+        &self,
+        python: Python<'py>,
+        group: Option<&str>,
+    ) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        let asked = group.map(self::group).transpose()?;
+        let node = self.seen()?.node();
+        let mut rows = Vec::new();
+        for seen in node.rumors_of(RumorKind::Service) {
+            let Some(Rumor::Service(service)) = seen.rumor() else {
+                continue;
+            };
+            if service.is_withdrawn() || asked.as_ref().is_some_and(|group| *group != service.group)
+            {
+                continue;
+            }
+            let fields = PyDict::new(python);
+            fields.set_item("member", service.member.to_string())?;
+            let health = node.health_of(service.member);
+            fields.set_item("health", health.map(|health| health.as_str()))?;
+            fields.set_item("group", service.group.as_str())?;
+            fields.set_item("package", &service.pkg)?;
+            fields.set_item("ip", &service.sys.ip)?;
+            fields.set_item("hostname", &service.sys.hostname)?;
+            fields.set_item("config", &service.cfg[..])?;
+            fields.set_item("incarnation", service.incarnation)?;
+            rows.push(fields);
+        }
+        Ok(rows)
+    }
+
+    fn join(&mut self, addr: &str) -> PyResult<()> {
+        let addr: SocketAddr = parsed("addr", addr)?;
+        self.open()?.join(addr).map(|_| ()).map_err(refused)
+    }
+
+    fn join_named(&mut self) -> PyResult<usize> {
+        let seed = self.open()?.join_named().map_err(refused)?;
+        self.seeds.push(seed);
+        Ok(self.seeds.len() - 1)
+    }
+
+    fn seed_resolved(&mut self, seed: usize, addrs: Vec<String>) -> PyResult<()> {
+        let addrs = addrs.iter().map(|text| parsed("addrs", text));
+        let addrs: Vec<SocketAddr> = addrs.collect::<PyResult<_>>()?;
+        let known = self.seeds.get(seed).copied();
+        let seed = known.ok_or_else(|| bad("seed", "there is no such seed"))?;
+        self.open()?.seed_resolved(seed, &addrs);
+        Ok(())
+    }
+
+    fn leave(&mut self) -> PyResult<()> {
+        self.open()?.leave();
+        Ok(())
+    }
+
+    fn set_ring_keys(&mut self, keys: Vec<String>) -> PyResult<()> {
+        let keys = ring_keys(&keys)?;
+        self.open()?.set_ring_keys(keys);
+        Ok(())
+    }
+
+    fn block(&mut self, id: &str) -> PyResult<()> {
+        let id: MemberId = parsed("id", id)?;
+        self.open()?.block(id).map_err(refused)
+    }
+
+    fn unblock(&mut self, id: &str) -> PyResult<bool> {
+        let id: MemberId = parsed("id", id)?;
+        Ok(self.open()?.unblock(id))
+    }
+
+    #[pyo3(signature = (group, package, config=None))]
+    fn announce(&mut self, group: &str, package: &str, config: Option<&[u8]>) -> PyResult<()> {
+        let mut service = Service::new(self::group(group)?, package);
+        service.cfg = config.unwrap_or_default().to_vec();
+        self.open()?.announce(service).map_err(refused)
+    }
+
+    fn withdraw(&mut self, group: &str) -> PyResult<bool> {
+        let group = self::group(group)?;
+        self.open()?.withdraw(&group).map_err(refused)
+    }
+
+    #[pyo3(signature = (group, config, version=None))]
+    fn apply_config(&mut self, group: &str, config: &[u8], version: Option<u64>) -> PyResult<()> {
+        let group = self::group(group)?;
+        let version = self.version(&RumorId::config(&group), version)?;
+        let config = ServiceConfig::new(group, version, config);
+        self.open()?.apply_config(config).map_err(refused)
+    }
+
+    fn remove_config(&mut self, group: &str) -> PyResult<bool> {
+        let group = self::group(group)?;
+        self.open()?.remove_config(&group).map_err(refused)
+    }
+
+    #[pyo3(signature = (group, filename, body, version=None))]
+    fn apply_file(
+        &mut self,
+        group: &str,
+        filename: &str,
+        body: &[u8],
+        version: Option<u64>,
+    ) -> PyResult<()> {
+        let group = self::group(group)?;
+        let version = self.version(&RumorId::file(&group, filename), version)?;
+        let file = ServiceFile::new(group, version, filename, body);
+        self.open()?.apply_file(file).map_err(refused)
+    }
+
+    fn remove_file(&mut self, group: &str, filename: &str) -> PyResult<bool> {
+        let group = self::group(group)?;
+        self.open()?.remove_file(&group, filename).map_err(refused)
+    }
+
+    /// A group's configuration and its version, or None.
+    fn config(&self, group: &str) -> PyResult<Option<(Vec<u8>, u64)>> {
+        match self.rumor(&RumorId::config(&self::group(group)?))? {
+            Some(Rumor::ServiceConfig(held)) if !held.config.is_empty() => {
+                Ok(Some((held.config, held.incarnation)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// A group's file and its version, or None.
+    fn file(&self, group: &str, filename: &str) -> PyResult<Option<(Vec<u8>, u64)>> {
+        match self.rumor(&RumorId::file(&self::group(group)?, filename))? {
+            Some(Rumor::ServiceFile(held)) if !held.body.is_empty() => {
+                Ok(Some((held.body, held.incarnation)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The id of who leads a group, or None.
+    fn leader(&self, group: &str) -> PyResult<Option<String>> {
+        let group = self::group(group)?;
+        let election = self.seen()?.node().election(RumorKind::Election, &group);
+        Ok(election
+            .and_then(|election| election.leader())
+            .map(|leader| leader.to_string()))
+    }
+
+    #[pyo3(signature = (group, suitability=0))]
+    fn start_election(&mut self, group: &str, suitability: u64) -> PyResult<()> {
+        let group = self::group(group)?;
+        let started = self
+            .open()?
+            .start_election(RumorKind::Election, &group, suitability);
+        started.map_err(refused)
+    }
+
+    fn depart(&mut self, id: &str) -> PyResult<()> {
+        let id: MemberId = parsed("id", id)?;
+        self.open()?.depart(id).map_err(refused)
+    }
+}

@@ -1,0 +1,221 @@
+"""Rings of members in Python, and with one in Rust: BUTTERFLY names the program."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import butterfly
+import pytest
+
+PATIENCE = 30.0
+GROUP = "redis.default"
+T = TypeVar("T")
+
+
+def local(**more: object) -> butterfly.Member:
+    return butterfly.Member("127.0.0.1:0", timing="local", **more)  # type: ignore[arg-type]
+
+
+async def soon(what: Awaitable[T]) -> T:
+    return await asyncio.wait_for(what, PATIENCE)
+
+
+async def first(member: butterfly.Member, kind: type[butterfly.Event], when=lambda event: True) -> butterfly.Event:  # type: ignore[no-untyped-def]
+    async for event in member.events():
+        if isinstance(event, kind) and when(event):
+            return event
+    raise AssertionError("the member was closed")
+
+
+def test_two_members_meet_and_one_leaves() -> None:
+    async def main() -> None:
+        async with local(name="one") as one:
+            async with local(name="other") as other:
+                await other.join(one.local_addr)
+                await soon(asyncio.gather(one.alive(2), other.alive(2)))
+                names = {member.name: member for member in one.members()}
+                assert set(names) == {"one", "other"}
+                assert names["other"].health == "alive" and names["one"].is_self
+                departs = asyncio.ensure_future(
+                    first(one, butterfly.MemberChanged, lambda event: event.health == "departed")
+                )
+                await asyncio.sleep(0)
+                gone = other.id
+            event = await soon(departs)
+            assert isinstance(event, butterfly.MemberChanged) and event.id == gone
+            assert event.before == "alive" and "leaves" in event.cause
+            assert one.counts().alive == 1
+
+    asyncio.run(main())
+
+
+def test_who_hears_nobody_any_more_is_told_so() -> None:
+    async def main() -> None:
+        async with local() as one, local() as other:
+            await one.join(other.local_addr)
+            await soon(one.alive(2))
+            told = asyncio.ensure_future(first(one, butterfly.Isolated))
+            await asyncio.sleep(0)
+            other.close()
+            event = await soon(told)
+            assert isinstance(event, butterfly.Isolated) and event.seconds >= 0.1
+
+    asyncio.run(main())
+
+
+def test_rumors_reach_the_other() -> None:
+    async def main() -> None:
+        async with local() as one, local() as other:
+            await one.join(other.local_addr)
+            await soon(one.alive(2))
+            seen = asyncio.ensure_future(first(other, butterfly.RumorChanged, lambda event: event.id == "a.txt"))
+            await asyncio.sleep(0)
+            one.announce(GROUP, "acme/redis/7/1", b"port = 1")
+            one.apply_config(GROUP, b"maxmemory = 1")
+            one.apply_file(GROUP, "a.txt", b"hello", 7)
+            event = await soon(seen)
+            assert isinstance(event, butterfly.RumorChanged) and event.key == GROUP
+            assert other.file(GROUP, "a.txt") == (b"hello", 7)
+            while not other.services(GROUP) or other.config(GROUP) is None:
+                await soon(first(other, butterfly.RumorChanged))
+            (service,) = other.services()
+            assert (service.member, service.health, service.config) == (one.id, "alive", b"port = 1")
+            assert other.config(GROUP) == (b"maxmemory = 1", 1)
+            assert one.withdraw(GROUP) and not one.withdraw("web.default")
+            assert one.services() == []
+
+    asyncio.run(main())
+
+
+def test_a_seed_is_found_by_its_name() -> None:
+    async def main() -> None:
+        async with local() as one, local() as other:
+            port = one.local_addr.rpartition(":")[2]
+            await other.join(f"localhost:{port}")
+            await soon(other.alive(2))
+
+    asyncio.run(main())
+
+
+def test_a_group_elects() -> None:
+    async def main() -> None:
+        async with local() as one, local() as two, local() as three:
+            members = [one, two, three]
+            for member in members[1:]:
+                await member.join(one.local_addr)
+            await soon(asyncio.gather(*(member.alive(3) for member in members)))
+            elected = [asyncio.ensure_future(first(member, butterfly.LeaderElected)) for member in members]
+            await asyncio.sleep(0)
+            for fitness, member in enumerate(members):
+                member.announce(GROUP, "acme/redis/7/1")
+                member.start_election(GROUP, fitness)
+            await soon(asyncio.gather(*elected))
+            leaders = {member.leader(GROUP) for member in members}
+            while len(leaders) != 1 or None in leaders:
+                await soon(first(one, butterfly.Event))
+                leaders = {member.leader(GROUP) for member in members}
+            assert leaders <= {member.id for member in members}
+
+    asyncio.run(main())
+
+
+def test_it_keeps_its_id_in_its_data_directory(tmp_path: Path) -> None:
+    async def once() -> str:
+        async with local(data_dir=tmp_path) as member:
+            with pytest.raises(butterfly.StartError, match="in use"):
+                local(data_dir=tmp_path).start()
+            return member.id
+
+    assert asyncio.run(once()) == asyncio.run(once())
+
+
+def test_what_is_wrong_is_said() -> None:
+    async def main() -> None:
+        with pytest.raises(ValueError, match='listen: "here": invalid socket address'):
+            butterfly.Member("here").start()
+        with pytest.raises(ValueError, match='timing: "fast" is none of lan, wan, habitat, local'):
+            butterfly.Member("127.0.0.1:0", timing="fast").start()
+        with pytest.raises(butterfly.StartError, match="192.0.2.1"):
+            butterfly.Member("192.0.2.1:9638").start()
+        async with local() as member:
+            with pytest.raises(ValueError, match="HOST:PORT"):
+                await member.join("nowhere")
+            with pytest.raises(ValueError, match="group"):
+                member.announce("redis", "acme/redis/7/1")
+            with pytest.raises(butterfly.RefusedError):
+                member.block(member.id)
+        with pytest.raises(butterfly.ClosedError):
+            member.members()
+        member.close()
+
+    asyncio.run(main())
+
+
+def test_an_iterator_that_is_not_read_tells_what_it_missed() -> None:
+    async def main() -> None:
+        async with local() as member:
+            events = member.events()
+            waiting = asyncio.ensure_future(events.__anext__())
+            await asyncio.sleep(0)
+            for number in range(10_005):
+                member._tell("Lagged", {"seconds": float(number)})
+            # The one that waits has the first; it takes what is left now.
+            got = [await soon(waiting)]
+            while len(got) < 3:
+                got.append(await soon(events.__anext__()))
+            missed, *rest = got
+            assert isinstance(missed, butterfly.Missed) and missed.count >= 5, got
+            assert isinstance(rest[0], butterfly.Lagged) and rest[0].seconds >= 5, got
+
+    asyncio.run(main())
+
+
+def test_the_callers_loop_is_not_held_up() -> None:
+    """A loop that serves a member and does something else is on time for both."""
+
+    async def main() -> None:
+        async with local() as one, local() as other:
+            await one.join(other.local_addr)
+            await soon(one.alive(2))
+            loop, late = asyncio.get_running_loop(), []
+            for _ in range(50):
+                due = loop.time() + 0.01
+                await asyncio.sleep(0.01)
+                late.append(loop.time() - due)
+            assert sorted(late)[25] < 0.01
+
+    asyncio.run(main())
+
+
+@contextmanager
+def in_rust() -> Iterator[str]:
+    program = os.environ.get("BUTTERFLY")
+    if not program:
+        pytest.skip("BUTTERFLY names no program")
+    words = [program, "run", "--listen", "127.0.0.1:0", "--http", "none", "--timing", "local"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield next(line.split()[1] for line in process.stdout if line.startswith("swim "))
+        finally:
+            process.terminate()
+
+
+def test_a_ring_with_a_member_in_rust() -> None:
+    async def main(addr: str) -> None:
+        async with local(name="snake") as one, local() as other:
+            await one.join(addr)
+            await other.join(addr)
+            await soon(asyncio.gather(one.alive(3), other.alive(3)))
+            one.apply_config(GROUP, b"a = 1")
+            while other.config(GROUP) is None:
+                await soon(first(other, butterfly.RumorChanged))
+
+    with in_rust() as addr:
+        asyncio.run(main(addr))
