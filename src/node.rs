@@ -40,7 +40,7 @@ use crate::limits::{MAX_BLOCKED, MAX_DATAGRAM_RECEIVED, MAX_DATAGRAM_SENT, MAX_S
 use crate::member::{Health, Incarnation, Member, MemberId, unreachable_address};
 use crate::ring_name::RingName;
 use crate::stats::Stats;
-use crate::swim::Swim;
+use crate::swim::{Renewal, Swim};
 use crate::time::Time;
 use crate::timer::TimerWheel;
 use crate::trace::Trace;
@@ -133,7 +133,7 @@ impl Node {
         };
         node.tell_rumors();
         if is_used_up {
-            node.swim.renew(&mut node.env, true);
+            node.swim.renew(&mut node.env, Renewal::AtOnce);
             node.settle();
         }
         node

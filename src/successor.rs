@@ -5,6 +5,7 @@
 
 use crate::member::MemberId;
 
+#[derive(Hash)]
 pub(crate) struct Successor {
     known: Option<MemberId>,
     /// Whether all were looked at; without a successor there is none until somebody comes.

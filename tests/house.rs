@@ -1,5 +1,9 @@
 //! Keeps the house in order: what may stand in which room.
 
+#[path = "house/calls.rs"]
+mod calls;
+
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -213,6 +217,100 @@ fn files_are_short() {
             "{} has {lines} lines: does it still do one thing?",
             path.display()
         );
+    }
+}
+
+/// Files that call each other in a circle, as far as that is allowed: only to be made smaller.
+const CIRCLES: [(&str, &[&str]); 2] = [("src/swim", &[]), ("src/gossip", &[GOSSIP])];
+
+const GOSSIP: &str = "apply arrears candidates departures deposed elections mod outbox push reconcile room \
+    starting voters";
+
+/// The most fields that a struct of the membership has.
+const MOST_FIELDS: usize = 14;
+
+/// A circle of so many files can be taken in at a glance.
+const SMALL_CIRCLE: usize = 2;
+
+/// The sources in a folder, by their names without extension.
+fn texts(folder: &str) -> Vec<(String, String)> {
+    let name = |path: &Path| path.file_stem().unwrap().to_str().unwrap().to_owned();
+    let files = sources(&root().join(folder));
+    let texts = files
+        .iter()
+        .map(|path| (name(path), fs::read_to_string(path).unwrap()));
+    texts.collect()
+}
+
+#[test]
+fn files_call_each_other_in_no_larger_circles_than_are_allowed() {
+    for (folder, allowed) in CIRCLES {
+        let files = texts(folder);
+        assert!(files.len() > 10, "{folder}: looked in the wrong place?");
+        let found = calls::cycles(&calls::calls(&files), SMALL_CIRCLE);
+        let set = |names: &&str| names.split(' ').map(str::to_owned).collect::<BTreeSet<_>>();
+        let allowed: BTreeSet<_> = allowed.iter().map(set).collect();
+        assert_eq!(found, allowed, "{folder}: circles found, and those allowed");
+    }
+}
+
+#[test]
+fn no_struct_of_the_membership_has_too_many_fields() {
+    let files = texts("src/swim");
+    let sizes = calls::field_counts(&files);
+    assert!(sizes.len() > 40, "only {} structs", sizes.len());
+    let large: Vec<_> = sizes
+        .iter()
+        .filter(|(_, fields)| *fields > MOST_FIELDS)
+        .collect();
+    assert!(
+        large.is_empty(),
+        "more than {MOST_FIELDS} fields: {large:?}"
+    );
+}
+
+#[test]
+fn a_planted_call_closes_a_circle() {
+    let chain = [
+        (
+            "probe",
+            "impl Engine { fn probe(&mut self) { self.push() } }\nfn again() {}",
+        ),
+        (
+            "push",
+            "impl Engine { fn push(&self) { let Engine { table, .. } = self; table.count() } }",
+        ),
+        (
+            "table",
+            "struct Engine { table: Table }\nstruct Table;\nimpl Table { fn count(&self) {} }",
+        ),
+    ];
+    let circles = |planted: &str| -> Vec<Vec<String>> {
+        let plant = |(name, text): (&str, &str)| (name.to_owned(), format!("{text}\n{planted}"));
+        let mut files: Vec<_> = chain.map(|(name, text)| plant((name, text))).into();
+        // Only the last of the chain has it.
+        (0..2).for_each(|place| files[place].1 = chain[place].1.to_owned());
+        let circles = calls::cycles(&calls::calls(&files), SMALL_CIRCLE);
+        circles
+            .into_iter()
+            .map(|circle| circle.into_iter().collect())
+            .collect()
+    };
+    for planted in [
+        "fn back(engine: &mut Engine) { engine.probe() }",
+        "impl Table { fn back() { Engine::probe(it) } }",
+        "impl Engine { fn back(&mut self) { self.probe() } }",
+        "use super::probe::again;\nfn back() { again() }",
+        "fn back() { probe::again() }",
+    ] {
+        assert_eq!(circles(planted), [["probe", "push", "table"]], "{planted}");
+    }
+    for harmless in [
+        "impl Table { fn probe(&self) { self.count() } }",
+        "fn back() { \"probe::again()\"; } // probe::again()",
+        "#[cfg(test)]\nmod tests { fn back() { probe::again() } }",
+    ] {
+        assert_eq!(circles(harmless), Vec::<Vec<String>>::new(), "{harmless}");
     }
 }
 

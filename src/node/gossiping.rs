@@ -12,7 +12,7 @@ use crate::gossip::{Effect, Entry, PushId, What};
 use crate::limits::{MAX_GONE, MAX_RUMOR};
 use crate::member::{Health, MemberId};
 use crate::rumor::{Rumor, RumorId, RumorKind, Service, ServiceConfig, ServiceFile, ServiceGroup};
-use crate::swim::Notice;
+use crate::swim::{Notice, Renewal};
 use crate::time::Time;
 use crate::view::{ElectionView, RumorView};
 use crate::wire::{self, HEADROOM};
@@ -217,9 +217,8 @@ impl Node {
                     return Err(Reject::Blocked);
                 }
                 let record = rumor.membership()?;
-                let from = SocketAddr::from(([127, 0, 0, 1], 0));
                 self.swim
-                    .handle_rumor(&mut self.env, from, sender, bytes, &record)
+                    .handle_rumor(&mut self.env, sender, bytes, &record)
             }
         }
     }
@@ -305,7 +304,12 @@ impl Node {
                     Effect::Pardon(id) => swim.pardon(env, &id),
                     Effect::Introduce(id) => swim.introduce(&id),
                     Effect::Renew { at_once } => {
-                        swim.renew(env, at_once);
+                        let renewal = if at_once {
+                            Renewal::AtOnce
+                        } else {
+                            Renewal::WhenDue
+                        };
+                        swim.renew(env, renewal);
                     }
                     Effect::Remind(id) => swim.remind(env, id),
                     Effect::GiveUp(id) => swim.depart(env, id, Cause::Replaced),

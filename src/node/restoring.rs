@@ -3,6 +3,7 @@
 use super::Node;
 use crate::error::Reject;
 use crate::member::{Member, MemberId};
+use crate::swim::merge::Spread;
 use crate::wire::{self, MembershipRecord, Serial};
 
 impl Node {
@@ -23,7 +24,7 @@ impl Node {
     /// It does not read, or is not of a member that could be anywhere.
     pub fn restore_member(&mut self, bytes: &[u8]) -> Result<(), Reject> {
         let record = wire::read_membership(bytes)?;
-        let restored = self.swim.remember(&mut self.env, &record, false);
+        let restored = self.swim.remember(&mut self.env, &record, Spread::Quiet);
         self.settle();
         restored
     }
@@ -34,7 +35,7 @@ impl Node {
     /// It is not of a member that could be anywhere.
     #[doc(hidden)] // For the benchmarks: what taking it in costs, apart from reading it.
     pub fn hear_membership(&mut self, record: &MembershipRecord<'_>) -> Result<(), Reject> {
-        self.swim.remember(&mut self.env, record, true)
+        self.swim.remember(&mut self.env, record, Spread::News)
     }
 
     /// A living member, as one of ours that was met long ago: for rings that are to be there at once. It is no

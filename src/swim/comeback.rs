@@ -2,15 +2,20 @@
 //! one that hears nobody would be buried and revived for ever. So it has to answer: once, and the more often the more
 //! often it came back of late. Peers of the original live again by any message (PROTOCOL.md §2).
 
+use super::incoming::Way;
+use super::outbox::Compare;
+use super::row::is_dead;
 use std::collections::{BTreeMap, VecDeque};
 
+use super::Swim;
 use super::incoming::Incoming;
 use super::news::RowKey;
 use super::row::flag;
-use super::{Row, Swim};
+use crate::config::Timing;
 use crate::env::{Env, Timer};
 use crate::limits::{MAX_ANSWERS, MAX_RETURNING, MAX_RETURNS, RETURN_MEMORY};
-use crate::member::{Health, MemberId};
+use crate::member::MemberId;
+use crate::stats::Gauge;
 use crate::time::Time;
 use crate::timer::TimerKey;
 use crate::wire::feature;
@@ -40,18 +45,72 @@ impl Comebacks {
         }
     }
 
-    /// Members that are being probed.
-    pub fn trials(&self) -> usize {
-        self.trials.len()
+    pub fn sizes(&self) -> [Gauge; 2] {
+        [
+            Gauge::new("returning", self.trials.len(), MAX_RETURNING),
+            Gauge::new("returns", self.past.len(), MAX_RETURNS),
+        ]
     }
 
-    /// Returns that are remembered.
-    pub fn past(&self) -> usize {
-        self.past.len()
+    /// Whether this member is being probed.
+    fn is_asked(&self, key: RowKey) -> bool {
+        self.trials.contains_key(&key)
+    }
+
+    /// A dead member answered a probe; whether that is enough for it to count as living. `None`: it is to be probed on.
+    fn answered(&mut self, now: Time, key: RowKey, id: &MemberId) -> Option<bool> {
+        let needed = self.answers_needed(now, id);
+        if needed <= 1 {
+            return Some(true);
+        }
+        let trial = self.trials.get_mut(&key)?;
+        trial.answers += u32::from(std::mem::take(&mut trial.waiting));
+        Some(trial.answers >= needed)
+    }
+
+    /// Whether there is room for one more that is to be probed.
+    fn has_room(&self) -> bool {
+        self.trials.len() < MAX_RETURNING
+    }
+
+    /// It is probed once a period from now on; whether it answered once, and so is probed from the next period on.
+    fn begin(&mut self, env: &mut Env, timing: &Timing, key: RowKey, answers: u32) {
+        let trial = Trial {
+            answers,
+            waiting: answers == 0,
+            timer: timer(env, timing, key),
+        };
+        self.trials.insert(key, trial);
+    }
+
+    /// A period is over: whether it answered, and is probed again. Who did not begins anew with its next message.
+    fn due(&mut self, env: &mut Env, timing: &Timing, key: RowKey) -> bool {
+        match self.trials.get_mut(&key) {
+            Some(trial) if !trial.waiting => {
+                (trial.waiting, trial.timer) = (true, timer(env, timing, key));
+                true
+            }
+            _ => {
+                self.forget(key);
+                false
+            }
+        }
+    }
+
+    /// Its timer is over.
+    fn forget(&mut self, key: RowKey) {
+        self.trials.remove(&key);
+    }
+
+    /// The member in this row is alive again, or forgotten.
+    pub fn end(&mut self, env: &mut Env, key: RowKey) {
+        if let Some(trial) = self.trials.remove(&key) {
+            env.timers.cancel(trial.timer);
+        }
     }
 
     /// This member came back.
-    fn note(&mut self, now: Time, id: MemberId) {
+    pub fn note(&mut self, now: Time, id: MemberId) {
         let is_old = |(time, _): &(Time, MemberId)| now.since(*time) >= RETURN_MEMORY;
         while self.past.front().is_some_and(is_old) || self.past.len() >= MAX_RETURNS {
             self.past.pop_front();
@@ -76,122 +135,72 @@ impl Swim {
         env: &mut Env,
         incoming: &Incoming<'_>,
         key: RowKey,
-        direct: bool,
+        way: Way,
     ) -> bool {
-        if !self.has_to_answer(incoming, key, direct) {
+        if !self.has_to_answer(incoming.speaker.features, key, way) {
             return false;
         }
-        if !incoming.answers_probe {
+        if !incoming.answers.probe {
             self.ask_if_back(env, incoming, key);
             return true;
         }
         !self.is_back(env, key)
     }
 
-    /// Whether the sender is one of the dead, and has to answer before it counts as living. Who left comes back by a
-    /// higher incarnation, and is no such member.
-    pub(super) fn has_to_answer(&self, incoming: &Incoming<'_>, key: RowKey, direct: bool) -> bool {
+    /// Whether a member with these features is one of the dead, and has to answer before it counts as living. Who left
+    /// comes back by a higher incarnation, and is no such member.
+    pub(super) fn has_to_answer(&self, features: u32, key: RowKey, way: Way) -> bool {
         let Some(row) = self.table.get(key).filter(|row| is_dead(row)) else {
             return false;
         };
         // A relay may have left its features out.
-        let relayed = !direct && row.has(flag::OURS);
-        relayed || incoming.sender.features & feature::EXTENSIONS != 0
+        let relayed = way == Way::Relayed && row.has(flag::OURS);
+        relayed || features & feature::EXTENSIONS != 0
     }
 
     /// One of the dead says that it lives: it is probed, if it is not yet. (One whose address is not proved is asked by
     /// a question, as any stranger.)
     fn ask_if_back(&mut self, env: &mut Env, incoming: &Incoming<'_>, key: RowKey) {
-        let is_asked = self.comebacks.trials.contains_key(&key);
-        if incoming.proved && !is_asked && !self.is_leaving() {
-            self.begin_comeback(env, key, 0);
+        let may = incoming.speaker.proved && !self.is_leaving();
+        if may && !self.dead.comebacks.is_asked(key) && self.dead.comebacks.has_room() {
+            self.dead.comebacks.begin(env, &self.timing, key, 0);
+            self.ping_aside(key, Compare::Nothing);
         }
     }
 
     /// One of the dead answered a probe: whether that is enough for it to count as living.
     fn is_back(&mut self, env: &mut Env, key: RowKey) -> bool {
-        let Some(id) = self.table.get(key).map(|row| row.id) else {
+        let Some(row) = self.table.get(key) else {
             return false;
         };
-        let needed = self.comebacks.answers_needed(env.now, &id);
-        if needed <= 1 {
-            return true;
+        let comebacks = &mut self.dead.comebacks;
+        let enough = comebacks.answered(env.now, key, &row.id);
+        if enough.is_none() && comebacks.has_room() {
+            comebacks.begin(env, &self.timing, key, 1);
         }
-        match self.comebacks.trials.get_mut(&key) {
-            Some(trial) => {
-                trial.answers += u32::from(std::mem::take(&mut trial.waiting));
-                trial.answers >= needed
-            }
-            None => {
-                self.begin_comeback(env, key, 1);
-                false
-            }
-        }
+        enough.unwrap_or(false)
     }
 
-    /// It is probed once a period from now on; `answers`: if it has answered once, from the next one on.
-    fn begin_comeback(&mut self, env: &mut Env, key: RowKey, answers: u32) {
-        if self.comebacks.trials.len() >= MAX_RETURNING {
-            return;
-        }
-        let timer = self.comeback_timer(env, key);
-        let waiting = answers == 0;
-        if waiting {
-            self.ping_aside(key, false);
-        }
-        let trial = Trial {
-            answers,
-            waiting,
-            timer,
-        };
-        self.comebacks.trials.insert(key, trial);
-    }
-
-    fn comeback_timer(&self, env: &mut Env, key: RowKey) -> TimerKey {
-        let next = env.now + self.timing.period;
-        env.timers.insert(next, Timer::ComebackDue(key))
-    }
-
-    /// A period is over: who answered is probed again, and who did not begins anew with its next message.
+    /// A period of one that is coming back is over.
     pub(super) fn comeback_due(&mut self, env: &mut Env, key: RowKey) {
-        let answered = self
-            .comebacks
-            .trials
-            .get(&key)
-            .is_some_and(|it| !it.waiting);
-        if !answered || self.is_leaving() {
-            self.comebacks.trials.remove(&key);
-            return;
+        if self.is_leaving() {
+            self.dead.comebacks.forget(key);
+        } else if self.dead.comebacks.due(env, &self.timing, key) {
+            self.ping_aside(key, Compare::Nothing);
         }
-        let timer = self.comeback_timer(env, key);
-        if let Some(trial) = self.comebacks.trials.get_mut(&key) {
-            (trial.waiting, trial.timer) = (true, timer);
-        }
-        self.ping_aside(key, false);
-    }
-
-    /// The member in this row is alive again, or forgotten.
-    pub(super) fn end_comeback(&mut self, env: &mut Env, key: RowKey) {
-        if let Some(trial) = self.comebacks.trials.remove(&key) {
-            env.timers.cancel(trial.timer);
-        }
-    }
-
-    /// A dead member lives again.
-    pub(super) fn came_back(&mut self, now: Time, id: MemberId) {
-        self.comebacks.note(now, id);
     }
 }
 
-/// Whether this member is dead, and did not leave.
-pub(super) fn is_dead(row: &Row) -> bool {
-    row.health >= Health::Confirmed && !row.has(flag::LEFT)
+fn timer(env: &mut Env, timing: &Timing, key: RowKey) -> TimerKey {
+    let next = env.now + timing.period;
+    env.timers.insert(next, Timer::ComebackDue(key))
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
+    use super::super::testing::env;
     use super::*;
 
     const ONE: MemberId = MemberId::from_bytes([1; 16]);
@@ -219,7 +228,26 @@ mod tests {
         assert_eq!(comebacks.answers_needed(at(599), &ONE), 4);
         assert_eq!(comebacks.answers_needed(at(600), &ONE), 2);
         comebacks.note(at(600), ONE);
-        assert_eq!(comebacks.past(), 2, "the first is forgotten");
+        assert_eq!(comebacks.past.len(), 2, "the first is forgotten");
+    }
+
+    #[test]
+    fn one_that_is_coming_back_has_to_answer_in_each_period() {
+        let (timing, mut env) = (Timing::lan(), env());
+        let mut comebacks = Comebacks::new();
+        comebacks.note(at(0), ONE);
+        assert_eq!(comebacks.answered(at(0), 7, &ONE), None);
+        comebacks.begin(&mut env, &timing, 7, 0);
+        assert_eq!(comebacks.answered(at(0), 7, &ONE), Some(false), "the first");
+        assert_eq!(
+            comebacks.answered(at(0), 7, &ONE),
+            Some(false),
+            "in one period"
+        );
+        assert!(comebacks.due(&mut env, &timing, 7), "it is probed again");
+        assert_eq!(comebacks.answered(at(0), 7, &ONE), Some(true));
+        assert!(comebacks.due(&mut env, &timing, 7) && !comebacks.due(&mut env, &timing, 7));
+        assert!(!comebacks.is_asked(7), "it did not answer");
     }
 
     #[test]
@@ -229,7 +257,7 @@ mod tests {
         for number in 0..MAX_RETURNS as u128 {
             comebacks.note(at(1), MemberId::from_bytes((number << 8).to_be_bytes()));
         }
-        assert_eq!(comebacks.past(), MAX_RETURNS);
+        assert_eq!(comebacks.past.len(), MAX_RETURNS);
         assert_eq!(comebacks.answers_needed(at(1), &ONE), 1);
     }
 }

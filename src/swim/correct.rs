@@ -1,23 +1,45 @@
 //! Telling who speaks of a member as living that it left. No table says so and no probe finds it out, so whoever
 //! missed the news would go on, and compare tables with everyone in vain.
 
+use super::outbox::Compare;
+use super::speaker::Speaker;
 use std::net::SocketAddr;
 
 use super::incoming::Incoming;
 use super::merge::State;
 use super::news::RowKey;
-use super::row::flag;
-use super::send::{Body, Outgoing};
-use super::{Notice, Row, Swim};
+use super::outbox::{Body, Outgoing};
+use super::{Notice, Swim};
 use crate::env::Env;
 use crate::limits::{MAX_CORRECTED, ORDINARY_DATAGRAM};
 use crate::member::{Health, MemberId};
-use crate::time::Time;
+use crate::stats::Gauge;
 use crate::wire::Message;
 
-/// Periods in which a departure rumor is left to spread by itself. Who hears of its own departure by a membership
-/// first refutes that.
-const RUMORS_TURN: u32 = 3;
+/// Who was told in this period of members that left, having spoken of them as living.
+#[derive(Default, Hash)]
+pub(super) struct Corrected {
+    rows: Vec<RowKey>,
+}
+
+impl Corrected {
+    /// Whether this one may be told now: once a period, and not too many.
+    fn may_be_told(&self, key: RowKey) -> bool {
+        self.rows.len() < MAX_CORRECTED && !self.rows.contains(&key)
+    }
+
+    fn note(&mut self, key: RowKey) {
+        self.rows.push(key);
+    }
+
+    pub fn begin_period(&mut self) {
+        self.rows.clear();
+    }
+
+    pub fn sizes(&self) -> [Gauge; 1] {
+        [Gauge::new("corrected", self.rows.len(), MAX_CORRECTED)]
+    }
+}
 
 impl Swim {
     /// Somebody doubts that a member lives which departed for good, and may have refuted that before it knew better.
@@ -26,7 +48,7 @@ impl Swim {
     pub(super) fn hear_of_exiled(
         &mut self,
         env: &mut Env,
-        incoming: &mut Incoming<'_>,
+        speaker: &mut Speaker,
         key: RowKey,
         heard: State,
     ) {
@@ -46,7 +68,7 @@ impl Swim {
             self.table.set_state(key, state, env.now, &mut env.rng);
         }
         if heard.health < Health::Departed && !spreads {
-            incoming.speaks_of_as_present(key);
+            speaker.speaks_of_as_present(key);
         }
     }
 
@@ -64,16 +86,18 @@ impl Swim {
             Message::Ack { probe, .. } => *probe,
             _ => 0,
         };
-        if incoming.proved || number != 0 && self.is_cookie(number, incoming.contact()) {
+        if incoming.speaker.proved || number != 0 && self.is_question(number, incoming.contact()) {
             let addr = SocketAddr::new(incoming.contact().ip(), incoming.sender.gossip_port);
             return self
+                .gossip
                 .notices
                 .push_back(Notice::Exiled(incoming.sender.id, addr));
         }
-        if self.may_provoke(env, incoming) {
-            let question = incoming.overhead + self.question_len(incoming, false);
-            incoming.reserved = incoming.spend_all(question);
-            self.ask_sender(incoming, false);
+        if self.may_provoke(env, &incoming.speaker) {
+            let question =
+                incoming.speaker.budget.overhead + self.question_len(incoming, Compare::Nothing);
+            incoming.speaker.budget.reserve(question);
+            self.ask_sender(incoming, Compare::Nothing);
         }
     }
 
@@ -91,20 +115,10 @@ impl Swim {
         }
     }
 
-    /// Whether this member departed for good so lately that the rumor is to tell it.
-    pub(super) fn is_rumors_turn(&self, now: Time, row: &Row) -> bool {
-        self.departed_for_good(row) && now.since(row.since) < self.timing.period * RUMORS_TURN
-    }
-
-    /// Whether a departure rumor says so. Its flag is looked at first, as it is at hand.
-    pub(super) fn departed_for_good(&self, row: &Row) -> bool {
-        row.has(flag::LEFT) && self.is_exiled(&row.id)
-    }
-
     /// Tells the sender who left of those it speaks of as living: to a proved address only, once a period, and only
     /// so many in a period, whatever comes in.
     pub(super) fn correct(&mut self, incoming: &mut Incoming<'_>) {
-        let Some(key) = incoming.row.filter(|_| incoming.proved) else {
+        let Some(key) = incoming.row.filter(|_| incoming.speaker.proved) else {
             return;
         };
         let Some(row) = self
@@ -114,12 +128,12 @@ impl Swim {
         else {
             return;
         };
-        if self.corrected.len() >= MAX_CORRECTED || self.corrected.contains(&key) {
+        if !self.tables.corrected.may_be_told(key) {
             return;
         }
         let (id, told) = (Some(row.id), Some(row.state()));
-        let left = std::mem::take(&mut incoming.left);
-        self.corrected.push(key);
+        let left = std::mem::take(&mut incoming.speaker.left);
+        self.tables.corrected.note(key);
         self.queue(Outgoing {
             to: incoming.from,
             id,
@@ -129,5 +143,24 @@ impl Swim {
             ages: false,
             body: Body::Left(left),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_is_told_once_a_period_and_not_too_many_are() {
+        let mut corrected = Corrected::default();
+        for _ in 0..2 {
+            for key in 0..MAX_CORRECTED as RowKey {
+                assert!(corrected.may_be_told(key));
+                corrected.note(key);
+                assert!(!corrected.may_be_told(key));
+            }
+            assert!(!corrected.may_be_told(RowKey::MAX), "too many");
+            corrected.begin_period();
+        }
     }
 }

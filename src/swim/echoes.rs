@@ -1,8 +1,6 @@
 //! Records that were heard before and say nothing new. Most are: each datagram brings some that its receiver
 //! has known for long. They are told by the hash of their bytes, and need not be read.
 
-use std::hash::{Hash, Hasher};
-
 use rand::RngExt;
 use rand::rngs::StdRng;
 
@@ -14,12 +12,15 @@ type Tag = u32;
 
 /// Hashes of records, about one for each member. One that was never heard is taken for known once in a
 /// thousand million times, and then it is as if its datagram had been lost.
+#[derive(Hash)]
 pub(super) struct Echoes {
     /// As many as a power of two, or none; in each the newest first. A record goes into the emptier of two, so
     /// hardly any overflow; if both do, the oldest of one makes room.
     buckets: Vec<[Tag; WAYS]>,
     /// What others send must not decide where it falls.
     key: (u64, u64),
+    /// A member left or died in this period.
+    stale: bool,
 }
 
 impl Echoes {
@@ -27,6 +28,7 @@ impl Echoes {
         Echoes {
             buckets: Vec::new(),
             key: (rng.random(), rng.random()),
+            stale: false,
         }
     }
 
@@ -69,9 +71,15 @@ impl Echoes {
         self.buckets = Vec::new();
     }
 
-    /// What it knows.
-    pub fn hash_state(&self, hasher: &mut impl Hasher) {
-        self.buckets.hash(hasher);
+    /// A member left, or died: what was said of it before is worth reading again, from the next period on.
+    pub fn somebody_went(&mut self) {
+        self.stale = true;
+    }
+
+    pub fn begin_period(&mut self) {
+        if std::mem::take(&mut self.stale) {
+            self.clear();
+        }
     }
 
     /// The two buckets it may be in.

@@ -4,45 +4,16 @@
 //! A message whose sender has yet to be heard in this life of its is answered, and its sender asked, as a stranger's
 //! would be; nothing else comes of it until the sender has answered a number that was made up just now.
 
-use std::net::SocketAddr;
-
-use super::incoming::{Incoming, allowances};
-use super::news::RowKey;
-use super::replay::{Heard, Turn};
-use super::row::flag;
-use super::{Row, Swim};
+use super::Swim;
+use super::incoming::Incoming;
+use super::incoming::Way;
+use super::replay::Heard;
 use crate::env::Env;
 use crate::error::Reject;
 use crate::member::MemberId;
-use crate::wire::{self, STAMP_BYTES, Serial, Stamp};
+use crate::wire::{self, Serial, Stamp};
 
 impl Swim {
-    /// Whether this member's datagrams are sealed from now on.
-    pub fn set_sealed(&mut self, sealed: bool) {
-        self.sealed = sealed;
-    }
-
-    /// Bytes of a datagram that its stamp takes.
-    pub(super) fn stamp_bytes(&self) -> usize {
-        if self.sealed { STAMP_BYTES } else { 0 }
-    }
-
-    /// The start of the next sealed datagram's nonce.
-    #[inline]
-    pub fn next_serial(&mut self) -> Serial {
-        self.replay.next()
-    }
-
-    /// Says in the message at the start of `buf` whom it is for, if it is to be sealed; its length.
-    #[inline]
-    pub(super) fn stamped(&self, receiver: Option<MemberId>, buf: &mut [u8], len: usize) -> usize {
-        if self.sealed {
-            Stamp::of(receiver).append(buf, len)
-        } else {
-            len
-        }
-    }
-
     /// Whether a sealed message is new: what may have been recorded comes from nobody known.
     ///
     /// # Errors
@@ -69,14 +40,14 @@ impl Swim {
         let heard = match swim.stamp {
             // Others may have got the same.
             Some(Stamp::Anyone) => Heard::Perhaps,
-            _ => self.replay.judge(incoming.row, serial),
+            _ => self.trust.replay.judge(incoming.row, serial),
         };
         match heard {
             Heard::Again => return Err(Reject::Replayed),
             Heard::First => {}
             Heard::Perhaps => {
-                (incoming.fresh, incoming.proved) = (false, false);
-                (incoming.allowance, incoming.on_the_wire) = allowances(incoming.bytes);
+                (incoming.fresh, incoming.speaker.proved) = (false, false);
+                incoming.speaker.budget.restrict();
             }
         }
         incoming.serial = Some(serial);
@@ -90,13 +61,13 @@ impl Swim {
     pub(super) fn is_fresh_ack(
         &mut self,
         incoming: &mut Incoming<'_>,
-        passed_on: bool,
+        way: Way,
         number: u64,
     ) -> bool {
         let Some(serial) = incoming.serial else {
             return true;
         };
-        if passed_on {
+        if way == Way::Relayed {
             // The number in its nonce is the relay's.
             incoming.serial = None;
             incoming.fresh = self.is_awaited(incoming, number);
@@ -105,24 +76,24 @@ impl Swim {
         if incoming.fresh {
             return true;
         }
-        let later = self.replay.is_later(incoming.row, serial);
+        let later = self.trust.replay.is_later(incoming.row, serial);
         // An earlier life cannot have answered a question that was asked after the later one began to be heard.
         let asked_since = || {
-            let turn = self.turn_of(number);
-            self.replay.began_before(incoming.row, turn)
+            let turn = self.numbers.turn_of(number);
+            self.trust.replay.began_before(incoming.row, turn)
         };
-        let answers = incoming.answers && (later || asked_since())
+        let answers = incoming.answers.question && (later || asked_since())
             || later && self.answers_probe(&incoming.sender.id, number);
         if !answers {
             return false;
         }
         // It counts as it would have from the start.
         incoming.fresh = true;
-        incoming.proved = incoming
+        incoming.speaker.proved = incoming
             .row
             .is_some_and(|key| self.is_proved_home(incoming, key));
-        if incoming.proved {
-            (incoming.allowance, incoming.on_the_wire) = (usize::MAX, usize::MAX);
+        if incoming.speaker.proved {
+            incoming.speaker.budget.lift();
         }
         true
     }
@@ -133,14 +104,14 @@ impl Swim {
         &mut self,
         env: &mut Env,
         incoming: &mut Incoming<'_>,
-        passed_on: bool,
+        way: Way,
         number: u64,
     ) {
-        if passed_on {
+        if way == Way::Relayed {
             if number == 0 {
-                self.end_probe(env, incoming, true, number);
+                self.end_probe(env, incoming, way, number);
             }
-        } else if !incoming.answers {
+        } else if !incoming.answers.question {
             self.ask_sender_of_ack(env, incoming);
         }
     }
@@ -152,7 +123,7 @@ impl Swim {
         };
         let asked_beside = || {
             let row = self.table.get(key)?;
-            let on_trial = self.verdicts.get(&key).map(|verdict| verdict.number());
+            let on_trial = self.checks.number(key);
             let last_word = self.suspicion(row).map(|suspicion| suspicion.number());
             Some(on_trial == Some(number) || last_word == Some(number))
         };
@@ -167,8 +138,8 @@ impl Swim {
         };
         let id = &incoming.sender.id;
         match incoming.row {
-            _ if !incoming.fresh => self.replay.note_early(id, serial),
-            Some(key) => self.replay.note(id, key, serial, self.turn()),
+            _ if !incoming.fresh => self.trust.replay.note_early(id, serial),
+            Some(key) => self.trust.replay.note(id, key, serial, self.numbers.turn()),
             None => {}
         }
     }
@@ -176,21 +147,7 @@ impl Swim {
     /// Of a member that is known, all datagrams up to this one were heard.
     pub fn heard(&mut self, id: &MemberId, serial: Serial) {
         if let Some(key) = self.table.find(id) {
-            self.replay.note(id, key, serial, self.turn());
+            self.trust.replay.note(id, key, serial, self.numbers.turn());
         }
-    }
-
-    /// Whether the member in this row once answered from there.
-    #[inline]
-    pub(super) fn is_proved_at(&self, key: RowKey, from: SocketAddr) -> bool {
-        let proved = |row: &Row| row.has(flag::PROVED) && self.table.is_at(row, from);
-        self.table.get(key).is_some_and(proved)
-    }
-
-    /// The stretch of time that this is: questions of the one before are still good.
-    pub(super) fn turn(&self) -> Turn {
-        /// Periods in it.
-        const PERIODS: u32 = 16;
-        self.periods / PERIODS
     }
 }

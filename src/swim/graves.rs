@@ -1,126 +1,88 @@
 //! What becomes of the dead: remembered, given up, forgotten; and asked now and then if they are back,
 //! so that every partition heals.
 
+use super::outbox::Compare;
 use std::time::Duration;
 
 use rand::RngExt;
 
 use super::Swim;
-use super::merge::State;
+use super::comeback::Comebacks;
+use super::healing::Healing;
 use super::news::RowKey;
-use super::row::flag;
+use super::slots::Slots;
+use super::table::Table;
+use crate::config::Timing;
 use crate::env::{Env, Timer};
-use crate::event::Cause;
 use crate::limits::MAX_MEMBERS;
 use crate::member::Health;
+use crate::stats::Gauge;
 use crate::timer::TimerKey;
-use crate::trace::TraceKind;
 
 /// The members of a ring together ask one of the dead at least so often, in periods: so soon it is noticed that a
 /// partition ended, however long it lasted.
 const RETRY_PERIODS: f64 = 2.0;
 
 /// When one of the dead is asked next.
-pub(super) struct Retry {
+#[derive(Hash)]
+struct Retry {
     timer: Option<TimerKey>,
     pause: Duration,
 }
 
-impl Retry {
-    pub fn new(first: Duration) -> Self {
-        Retry {
-            timer: None,
-            pause: first,
-        }
-    }
+#[derive(Hash)]
+pub(super) struct Dead {
+    graves: Slots<TimerKey>,
+    retry: Retry,
+    pub comebacks: Comebacks,
+    pub healing: Healing,
 }
 
-impl Swim {
+impl Dead {
+    pub fn new(timing: &Timing) -> Self {
+        Dead {
+            graves: Slots::new(),
+            retry: Retry {
+                timer: None,
+                pause: timing.period,
+            },
+            comebacks: Comebacks::new(),
+            healing: Healing::default(),
+        }
+    }
+
     /// The member is dead or gone: it is remembered for a while.
-    pub(super) fn bury(&mut self, env: &mut Env, key: RowKey) {
-        let Some(row) = self.table.get_mut(key) else {
+    pub fn bury(&mut self, env: &mut Env, table: &mut Table, timing: &Timing, key: RowKey) {
+        let Some(row) = table.get_mut(key) else {
             return;
         };
         let given_up = row.health == Health::Departed;
         let after = if given_up {
-            self.timing.forget_after
+            timing.forget_after
         } else {
-            self.timing.departed_after
+            timing.departed_after
         };
         let timer = env.timers.insert(env.now + after, Timer::GraveDue(key));
         row.side = self.graves.insert(timer) as u32;
-        self.retry_begin(env);
-    }
-
-    /// Someone died or came back: who is asked, and how soon, depends on it.
-    pub(super) fn dead_or_back(&mut self, env: &mut Env, before: State, now: Health) {
-        if now == Health::Alive && before.health >= Health::Confirmed {
-            self.retry_soon(env);
-            if !before.left {
-                self.heal(env);
-            }
-            self.alone_no_more(env, now);
-        }
-        if now >= Health::Confirmed && self.table.living() <= 1 {
-            self.ask_seeds_again(env);
-        }
-    }
-
-    /// A Confirmed member is given up, a Departed one forgotten.
-    pub(super) fn grave_due(&mut self, env: &mut Env, key: RowKey) {
-        let (Some(row), Some(member)) = (self.table.get(key), self.table.member(key)) else {
-            return;
-        };
-        match row.health {
-            Health::Confirmed => {
-                let state = State {
-                    health: Health::Departed,
-                    ..row.state()
-                };
-                env.journal.trace(
-                    env.wall,
-                    TraceKind::ProbeDeparted,
-                    (&member).into(),
-                    Vec::new,
-                );
-                self.change(env, key, state, Cause::DeadTooLong, true);
-            }
-            Health::Departed if row.has(flag::PERSISTENT) && !row.has(flag::LEFT) => {
-                self.end_side(env, key);
-                self.bury(env, key);
-            }
-            Health::Departed => self.forget(env, key),
-            Health::Alive | Health::Suspect => {}
-        }
-    }
-
-    /// Whether one more member fits in the table, if need be in the place of one long gone, or that never answered here.
-    /// One that lives makes room only for one that `answered`.
-    pub(super) fn make_room(&mut self, env: &mut Env, answered: bool) -> bool {
-        if self.table.len() < MAX_MEMBERS {
-            return true;
-        }
-        let Some(key) = self.table.least_wanted(answered, &mut env.rng) else {
-            return false;
-        };
-        self.forget(env, key);
-        true
-    }
-
-    /// There is someone dead: from now on the dead are asked.
-    fn retry_begin(&mut self, env: &mut Env) {
         if self.retry.timer.is_none() {
-            self.retry.pause = self.timing.period;
+            self.retry.pause = timing.period;
             self.retry_later(env);
         }
     }
 
+    /// The member of the grave in this place is back, or forgotten; its timer, which is still to be cancelled.
+    pub fn unbury(&mut self, side: u32) -> Option<TimerKey> {
+        let timer = self.graves.try_remove(side as usize);
+        crate::growth::slim_slab(&mut self.graves);
+        timer
+    }
+
     /// One of the dead came back, so others may: they are asked soon.
-    fn retry_soon(&mut self, env: &mut Env) {
+    pub fn retry_soon(&mut self, env: &mut Env, timing: &Timing) {
         if let Some(timer) = self.retry.timer.take() {
             env.timers.cancel(timer);
         }
-        self.retry.pause = self.timing.period;
+        self.retry.pause = timing.period;
         self.retry_later(env);
     }
 
@@ -131,28 +93,104 @@ impl Swim {
         self.retry.timer = Some(env.timers.insert(next, Timer::RetryDead));
     }
 
-    /// Pings one of the dead. It hears what is held of it, and if it lives refutes that.
-    pub(super) fn retry_dead(&mut self, env: &mut Env) {
+    /// Which of the dead is asked now, if there is one. This begins nothing: see [`Dead::go_on`].
+    pub fn retry_due(&mut self, env: &mut Env, table: &Table) -> Option<RowKey> {
         self.retry.timer = None;
-        let Some(key) = self
-            .table
-            .random_dead(&mut env.rng)
-            .filter(|_| !self.is_leaving())
-        else {
-            return;
-        };
-        self.retry.pause = (self.retry.pause * 2).min(self.longest_retry());
-        self.retry_later(env);
-        self.ping_aside(key, true);
+        table.random_dead(&mut env.rng)
     }
 
-    /// Who hears nobody cannot be heard, or cannot hear: it asks as seldom as it asks seeds.
-    fn longest_retry(&self) -> Duration {
-        let living = self.table.living();
-        if living <= 1 {
-            return self.timing.retry_max;
+    /// One of the dead is asked: the next one later, and ever more seldom.
+    pub fn go_on(&mut self, env: &mut Env, table: &Table, timing: &Timing) {
+        let longest = longest_retry(timing, table.living());
+        self.retry.pause = (self.retry.pause * 2).min(longest);
+        self.retry_later(env);
+    }
+
+    pub fn sizes(&self) -> impl Iterator<Item = Gauge> {
+        let graves = Gauge::new("graves", self.graves.len(), MAX_MEMBERS);
+        let asked = Gauge::new("asked_back", self.healing.waiting(), MAX_MEMBERS);
+        [graves, asked].into_iter().chain(self.comebacks.sizes())
+    }
+}
+
+impl Swim {
+    /// Pings one of the dead. It hears what is held of it, and if it lives refutes that.
+    pub(super) fn retry_dead(&mut self, env: &mut Env) {
+        let key = self.dead.retry_due(env, &self.table);
+        if let Some(key) = key.filter(|_| !self.is_leaving()) {
+            self.dead.go_on(env, &self.table, &self.timing);
+            self.ping_aside(key, Compare::Tables);
         }
-        let together = self.timing.period.mul_f64(RETRY_PERIODS * living as f64);
-        together.min(self.timing.retry_max)
+    }
+}
+
+/// Who hears nobody cannot be heard, or cannot hear: it asks as seldom as it asks seeds.
+fn longest_retry(timing: &Timing, living: usize) -> Duration {
+    if living <= 1 {
+        return timing.retry_max;
+    }
+    let together = timing.period.mul_f64(RETRY_PERIODS * living as f64);
+    together.min(timing.retry_max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::merge::State;
+    use super::super::testing::{env, id, ring_of};
+    use super::*;
+    use crate::member::Incarnation;
+
+    #[test]
+    fn the_dead_are_asked_ever_more_seldom_until_one_comes_back() {
+        let timing = Timing::lan();
+        let mut env = env();
+        let mut table = ring_of(&mut env, 3);
+        let mut dead = Dead::new(&timing);
+        assert_eq!(dead.retry_due(&mut env, &table), None);
+        let key = table.find(&id(3)).unwrap();
+        let state = State {
+            incarnation: Incarnation::ZERO,
+            health: Health::Confirmed,
+            left: false,
+        };
+        table.set_state(key, state, env.now, &mut env.rng);
+        dead.bury(&mut env, &mut table, &timing, key);
+        let pause = |dead: &Dead, env: &Env| {
+            let due = dead
+                .retry
+                .timer
+                .and_then(|timer| env.timers.deadline_of(timer));
+            due.unwrap().since(env.now).as_secs_f64() / timing.period.as_secs_f64()
+        };
+        // Two that live ask together once in two periods.
+        for expected in [1.0, 2.0, 4.0, 4.0] {
+            let pause = pause(&dead, &env);
+            assert!(
+                (expected * 0.49..expected * 1.51).contains(&pause),
+                "{pause}"
+            );
+            assert_eq!(dead.retry_due(&mut env, &table), Some(key));
+            dead.go_on(&mut env, &table, &timing);
+        }
+        dead.retry_soon(&mut env, &timing);
+        assert!(pause(&dead, &env) < 1.51);
+    }
+
+    #[test]
+    fn a_grave_has_a_timer_until_its_member_is_back() {
+        let timing = Timing::lan();
+        let mut env = env();
+        let mut table = ring_of(&mut env, 2);
+        let mut dead = Dead::new(&timing);
+        let key = table.find(&id(2)).unwrap();
+        table.get_mut(key).unwrap().health = Health::Departed;
+        dead.bury(&mut env, &mut table, &timing, key);
+        let side = table.get(key).unwrap().side;
+        let timer = dead.unbury(side).unwrap();
+        assert_eq!(
+            env.timers.deadline_of(timer),
+            Some(env.now + timing.forget_after)
+        );
+        assert_eq!(dead.unbury(side), None);
     }
 }

@@ -4,9 +4,10 @@
 use rand::RngExt;
 use rand::rngs::StdRng;
 
-use super::incoming::Incoming;
 use super::merge::State;
 use super::news::RowKey;
+use super::outbox::Compare;
+use super::speaker::Speaker;
 use super::{Row, Swim};
 use crate::env::Env;
 use crate::growth;
@@ -62,18 +63,18 @@ impl Healing {
 impl Swim {
     /// One of the dead came back, so all may: they are asked.
     pub(super) fn heal(&mut self, env: &mut Env) {
-        self.healing.ask(self.table.dead());
+        self.dead.healing.ask(self.table.dead());
         self.go_on_healing(env);
     }
 
     /// Another period: more may be asked.
     pub(super) fn begin_healing_period(&mut self, env: &mut Env) {
-        self.healing.begin_period();
+        self.dead.healing.begin_period();
         self.go_on_healing(env);
     }
 
     fn go_on_healing(&mut self, env: &mut Env) {
-        while let Some(key) = self.healing.next(&mut env.rng) {
+        while let Some(key) = self.dead.healing.next(&mut env.rng) {
             self.ask_back(key);
         }
     }
@@ -81,12 +82,12 @@ impl Swim {
     /// A member says that one lives that is held dead at the same incarnation: nobody's news, and it may be true.
     pub(super) fn hear_of_life(
         &mut self,
-        incoming: &Incoming<'_>,
+        speaker: &Speaker,
         key: RowKey,
         held: State,
         heard: State,
     ) {
-        if incoming.proved && heard.incarnation == held.incarnation {
+        if speaker.proved && heard.incarnation == held.incarnation {
             self.ask_back(key);
         }
     }
@@ -94,9 +95,11 @@ impl Swim {
     /// Pings one of the dead. It hears what is held of it, and if it lives refutes that.
     fn ask_back(&mut self, key: RowKey) {
         let is_dead = |row: &Row| row.health >= Health::Confirmed && !row.state().left;
-        if !self.is_leaving() && self.table.get(key).is_some_and(is_dead) && self.healing.takes(key)
+        if !self.is_leaving()
+            && self.table.get(key).is_some_and(is_dead)
+            && self.dead.healing.takes(key)
         {
-            self.ping_aside(key, false);
+            self.ping_aside(key, Compare::Nothing);
         }
     }
 }

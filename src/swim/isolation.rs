@@ -13,24 +13,29 @@ const SILENT: u32 = 4;
 impl Swim {
     /// How long it has heard nobody; `None`: it is not isolated.
     pub fn isolated_for(&self, env: &Env) -> Option<Duration> {
-        self.isolated.map(|since| env.now.since(since))
+        self.detector
+            .hearing
+            .isolated
+            .map(|since| env.now.since(since))
     }
 
     /// Looks whether it still hears others. Alone in its ring, it has none to hear.
     pub(super) fn look_for_silence(&mut self, env: &mut Env) {
         let others = self.table.living() + self.table.count(Health::Confirmed) > 1;
-        let silent = env.now.since(self.last_heard);
+        let silent = self.detector.hearing.silence(env.now);
         if !others || self.is_leaving() {
             self.end_isolation(env);
-        } else if self.isolated.is_none() && silent >= self.timing.period * SILENT {
-            self.isolated = Some(self.last_heard);
+        } else if self.detector.hearing.isolated.is_none() && silent >= self.timing.period * SILENT
+        {
+            let hearing = &mut self.detector.hearing;
+            hearing.isolated = Some(env.now - silent);
             env.journal.event(Event::Isolated { silent });
         }
     }
 
     /// It hears somebody again, or there is nobody to hear any more.
     pub(super) fn end_isolation(&mut self, env: &mut Env) {
-        if let Some(since) = self.isolated.take() {
+        if let Some(since) = self.detector.hearing.isolated.take() {
             let lasted = env.now.since(since);
             env.journal.event(Event::IsolationEnded { lasted });
         }

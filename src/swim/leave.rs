@@ -22,16 +22,12 @@ pub(super) enum Leave {
 }
 
 impl Swim {
-    pub fn is_leaving(&self) -> bool {
-        self.leave != Leave::Not
-    }
-
     /// Leaves the ring. [`Event::Left`] says when the others were told.
     pub fn leave(&mut self, env: &mut Env) {
         if self.is_leaving() {
             return;
         }
-        self.leave = Leave::Telling;
+        self.identity.leave = Leave::Telling;
         let incarnation = self.me().incarnation.next();
         let me = self.table.me();
         let state = State {
@@ -40,12 +36,12 @@ impl Swim {
             left: true,
         };
         self.table.set_state(me, state, env.now, &mut env.rng);
-        self.reserve(incarnation);
+        self.identity.marks.reserve(incarnation);
         self.heat(env, me);
         // Alone, it is done at the next call.
         let told = self.tell_leave(env) > 0;
         if !told {
-            self.leave = Leave::ToldAgain;
+            self.identity.leave = Leave::ToldAgain;
         }
         let grace = if told {
             self.timing.leave_grace
@@ -56,26 +52,26 @@ impl Swim {
     }
 
     pub(super) fn leave_step(&mut self, env: &mut Env) {
-        if self.leave == Leave::Telling {
-            self.leave = Leave::ToldAgain;
+        if self.identity.leave == Leave::Telling {
+            self.identity.leave = Leave::ToldAgain;
             self.tell_leave(env);
             env.timers
                 .insert(env.now + self.timing.leave_grace, Timer::LeaveStep);
         } else {
-            self.leave = Leave::Done;
+            self.identity.leave = Leave::Done;
             env.journal.event(Event::Left);
         }
     }
 
     fn tell_leave(&mut self, env: &mut Env) -> usize {
-        let mut chosen = std::mem::take(&mut self.helpers);
+        let mut chosen = std::mem::take(&mut self.detector.helpers);
         self.table
             .some_alive(LEAVE_FANOUT, |_| true, &mut env.rng, &mut chosen);
         for key in &chosen {
             self.tell(*key);
         }
         let count = chosen.len();
-        self.helpers = chosen;
+        self.detector.helpers = chosen;
         count
     }
 }

@@ -6,19 +6,18 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::Swim;
 use super::incoming::Incoming;
 use super::news::RowKey;
-use super::records::is_somewhere;
+use super::probe::Probe;
 use super::replay::Turn;
-use super::row::NONE;
-use super::send::{Body, Outgoing};
 use crate::env::Env;
 use crate::growth;
 use crate::limits::MAX_LIFE_CHANGES;
+use crate::stats::Gauge;
 use crate::time::Time;
-use crate::wire::{LIFE_BYTES, Serial, life_of};
 
 /// When the number of an answer was made up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,9 +88,9 @@ impl Lives {
         }
     }
 
-    /// Members of which more than one life answered, as far as that is remembered.
-    pub fn changes(&self) -> usize {
-        self.changes.len()
+    pub fn sizes(&self) -> [Gauge; 1] {
+        let (now, most) = (self.changes.len(), MAX_LIFE_CHANGES);
+        [Gauge::new("life_changes", now, most)]
     }
 
     /// This life of the member in this row answered at this address; `Some`: another one does, too.
@@ -162,6 +161,31 @@ impl Lives {
         }
     }
 
+    /// Whether this member asked there in this turn, or anywhere in this period, if somebody has its id.
+    pub fn asked_of_late(&self, there: SocketAddr, now: Moment, period: Duration) -> bool {
+        self.asked.is_some_and(|(addr, at)| {
+            addr == there && at.turn == now.turn || now.time.since(at.time) < period
+        })
+    }
+
+    pub fn note_asked(&mut self, there: SocketAddr, now: Moment) {
+        self.asked = Some((there, now));
+    }
+
+    /// Where this member last asked if somebody has its id.
+    pub fn asked_at(&self) -> Option<SocketAddr> {
+        self.asked.map(|(addr, _)| addr)
+    }
+
+    /// Whether this life of another process with this member's id was the last that was told of; 0: it does not say.
+    pub fn told_of(&self, life: u32) -> bool {
+        self.told == life.max(1)
+    }
+
+    pub fn was_told_of(&mut self, life: u32) {
+        self.told = life.max(1);
+    }
+
     /// The row is another member's from now on.
     pub fn forget(&mut self, key: RowKey) {
         if let Some(last) = self.last.get_mut(key as usize) {
@@ -172,26 +196,6 @@ impl Lives {
 }
 
 impl Swim {
-    fn moment(&self, env: &Env) -> Moment {
-        let (time, turn) = (env.now, self.turn());
-        Moment { time, turn }
-    }
-
-    /// Which life of its sender a message is from; 0: it does not say.
-    pub(super) fn life_in(&self, serial: Option<Serial>, said: u32) -> u32 {
-        match serial {
-            Some(Serial { epoch: 0, .. }) => 0,
-            Some(serial) => life_of(serial.epoch),
-            None if self.sealed => 0,
-            None => said,
-        }
-    }
-
-    /// This member's life.
-    pub(super) fn own_life(&self) -> u32 {
-        life_of(self.replay.epoch())
-    }
-
     /// The sender answered a number that only its address was told: which life of it does.
     pub(super) fn note_life(&mut self, env: &mut Env, incoming: &Incoming<'_>, number: u64) {
         let (Some(key), life) = (incoming.row, incoming.life) else {
@@ -200,71 +204,24 @@ impl Swim {
         if life == 0 || incoming.sender.departed {
             return;
         }
-        let asked = match self.probe_began(number) {
+        let asked = match self.probe_with(number).map(Probe::began) {
             Some(began) => Asked::At(began),
-            None => Asked::In(self.turn_of(number)),
+            None => Asked::In(self.numbers.turn_of(number)),
         };
         let (here, now) = (incoming.contact(), self.moment(env));
-        let Some(twin) = self.lives.answered(key, life, here, asked, now) else {
+        let Some(twin) = self.trust.lives.answered(key, life, here, asked, now) else {
             return;
         };
         env.journal.stats.id_conflicts += 1;
         let id = incoming.sender.id;
         if !twin.told && env.journal.id_conflict(env.now, id, here, twin.other) {
-            self.lives.was_told(key);
+            self.trust.lives.was_told(key);
         }
     }
 
-    /// Somebody may have this member's id there: whoever it is gets a question, and its answer proves it. At most one in
-    /// a period, and the same address once in a turn.
-    pub(super) fn ask_namesake(&mut self, env: &Env, there: SocketAddr, limit: usize) {
-        let now = self.moment(env);
-        let soon = self.lives.asked.is_some_and(|(addr, at)| {
-            addr == there && at.turn == now.turn || now.time.since(at.time) < self.timing.period
-        });
-        if limit == 0 || soon || !is_somewhere(there.ip()) || there.port() == 0 || self.is_leaving()
-        {
-            return;
-        }
-        self.lives.asked = Some((there, now));
-        let body = Body::Question {
-            number: self.cookie(there),
-            digest: false,
-            hides: false,
-        };
-        self.queue_for_namesake(there, limit, body);
-    }
-
-    /// Whether it is the number of that question: it came back, as this member has two addresses.
-    pub(super) fn asked_a_namesake(&self, number: u64) -> bool {
-        let asked = self.lives.asked;
-        asked.is_some_and(|(addr, _)| self.is_cookie(number, addr))
-    }
-
-    pub(super) fn queue_for_namesake(&mut self, to: SocketAddr, limit: usize, body: Body) {
-        self.queue(Outgoing {
-            to,
-            id: Some(self.id()),
-            row: NONE,
-            told: None,
-            limit,
-            ages: false,
-            body,
-        });
-    }
-
-    /// Another process with this member's id answered there.
-    pub(super) fn namesake_answered(&mut self, env: &mut Env, life: u32, there: SocketAddr) {
-        env.journal.stats.id_conflicts += 1;
-        let (id, here) = (self.id(), self.own_address(there));
-        if self.lives.told != life.max(1) && env.journal.id_conflict(env.now, id, here, there) {
-            self.lives.told = life.max(1);
-        }
-    }
-
-    /// Bytes that a message of this member ends with, whatever it says.
-    pub(super) fn extras_len(&self) -> usize {
-        self.home.len() + if self.sealed { 0 } else { LIFE_BYTES }
+    pub(super) fn moment(&self, env: &Env) -> Moment {
+        let (time, turn) = (env.now, self.numbers.turn());
+        Moment { time, turn }
     }
 }
 
@@ -313,7 +270,7 @@ mod tests {
         assert_eq!(answers(&mut lives, 7, 5, 130), None, "at one address");
         lives.forget(ROW);
         assert_eq!(answers(&mut lives, 8, 4, 140), None);
-        assert_eq!(lives.changes(), 0);
+        assert_eq!(lives.changes.len(), 0);
     }
 
     #[test]
@@ -365,7 +322,7 @@ mod tests {
                 assert_eq!(lives.answered(row, life, at(1), asked, now), None);
             }
         }
-        assert_eq!(lives.changes(), MAX_LIFE_CHANGES);
+        assert_eq!(lives.changes.len(), MAX_LIFE_CHANGES);
         let again = |lives: &mut Lives, row| {
             let now = moment(100_000);
             lives.answered(row, 5, at(2), Asked::At(now.time), now)

@@ -6,6 +6,7 @@ use crate::limits::MAX_LOCAL_HEALTH;
 
 /// A score from 0, healthy, to [`MAX_LOCAL_HEALTH`]: what goes wrong may be the own fault, so a bad
 /// score makes this member slower to probe and to give up on others.
+#[derive(Hash)]
 pub(crate) struct LocalHealth {
     score: u8,
     enabled: bool,

@@ -14,6 +14,15 @@ pub struct State {
     pub left: bool,
 }
 
+/// Whether what is heard is passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spread {
+    /// It is news, and told others.
+    News,
+    /// Nobody is told: it stood in somebody's table, or comes from the disk, or others hear it otherwise.
+    Quiet,
+}
+
 /// What to do about a record of another member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Merge {
@@ -30,7 +39,7 @@ pub enum Merge {
 /// Who is gone is not learned of, else every newcomer would be taught, and would teach, who left long ago.
 /// And an old table is no news of a death: two halves of a ring that meet again would otherwise put each
 /// other's members all on trial.
-pub fn merge(held: Option<State>, heard: State, news: bool) -> Merge {
+pub fn merge(held: Option<State>, heard: State, spread: Spread) -> Merge {
     let Some(held) = held else {
         return if heard.health == Health::Departed {
             Merge::Ignore
@@ -43,7 +52,10 @@ pub fn merge(held: Option<State>, heard: State, news: bool) -> Merge {
     }
     let says_dead = heard.health >= Health::Confirmed && !heard.left;
     if says_dead && held.health <= Health::Suspect {
-        return if news { Merge::Check } else { Merge::Ignore };
+        return match spread {
+            Spread::News => Merge::Check,
+            Spread::Quiet => Merge::Ignore,
+        };
     }
     if heard.incarnation > held.incarnation || heard.health > held.health {
         return Merge::Adopt;
@@ -97,7 +109,7 @@ pub struct Proof {
     /// What is held from now on.
     pub state: State,
     /// Whether others have to hear of it.
-    pub rumor: bool,
+    pub spread: Spread,
 }
 
 /// A message came straight from a member, which says it has this incarnation and whether it leaves.
@@ -115,7 +127,7 @@ pub fn proof_of_life(held: Option<State>, incarnation: Incarnation, left: bool) 
     let Some(held) = held else {
         return Some(Proof {
             state: said,
-            rumor: true,
+            spread: Spread::News,
         });
     };
     let fresher = incarnation > held.incarnation;
@@ -124,7 +136,7 @@ pub fn proof_of_life(held: Option<State>, incarnation: Incarnation, left: bool) 
         let news = incarnation >= held.incarnation && (fresher || !held.left);
         return news.then_some(Proof {
             state: said,
-            rumor: true,
+            spread: Spread::News,
         });
     }
     if held.left && !fresher {
@@ -136,7 +148,7 @@ pub fn proof_of_life(held: Option<State>, incarnation: Incarnation, left: bool) 
     };
     (state != held).then_some(Proof {
         state,
-        rumor: fresher,
+        spread: if fresher { Spread::News } else { Spread::Quiet },
     })
 }
 
@@ -200,19 +212,19 @@ mod tests {
     #[test]
     fn a_record_of_another_member() {
         let table = include_str!("../../tests/tables/record_of_another.txt");
-        records(table, true);
+        records(table, Spread::News);
     }
 
     #[test]
     fn a_record_of_another_member_in_a_table() {
         let table = include_str!("../../tests/tables/record_in_a_table.txt");
-        records(table, false);
+        records(table, Spread::Quiet);
     }
 
-    fn records(table: &str, news: bool) {
+    fn records(table: &str, spread: Spread) {
         check(table, 2, |cells| {
             let (held, heard) = (state(cells[0]), state(cells[1]).unwrap());
-            match merge(held, heard, news) {
+            match merge(held, heard, spread) {
                 Merge::Ignore => format!("{} no", held.map_or("unknown".to_owned(), cell)),
                 Merge::Adopt => format!("{} yes", cell(heard)),
                 Merge::Check => "ask no".to_owned(),
@@ -245,8 +257,12 @@ mod tests {
         check(table, 2, |cells| {
             let (held, says) = (state(cells[0]), state(cells[1]).unwrap());
             match proof_of_life(held, says.incarnation, says.left) {
-                Some(Proof { state, rumor }) => {
-                    format!("{} {}", cell(state), if rumor { "yes" } else { "no" })
+                Some(Proof { state, spread }) => {
+                    format!(
+                        "{} {}",
+                        cell(state),
+                        if spread == Spread::News { "yes" } else { "no" }
+                    )
                 }
                 None => format!("{} no", cell(held.unwrap())),
             }

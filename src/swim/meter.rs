@@ -1,6 +1,7 @@
 //! How many answers a source may provoke that has not proved its address (PROTOCOL.md §2 lets anyone
 //! make a member send: this bounds what that is good for).
 
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ struct Bucket {
 /// use, so memory stays bounded whoever knocks.
 pub(super) struct Meter {
     slots: Vec<Bucket>,
+    /// For all that comes by rumors: whoever sends them may say that it is anybody.
+    rumors: Bucket,
     key: u64,
 }
 
@@ -28,6 +31,10 @@ impl Meter {
     pub fn new(rng: &mut StdRng) -> Self {
         Meter {
             slots: Vec::new(),
+            rumors: Bucket {
+                tokens: STRANGER_BURST,
+                filled: Time::ZERO,
+            },
             key: rng.random(),
         }
     }
@@ -44,10 +51,13 @@ impl Meter {
         let source = self.network(source);
         let slot = source as usize % METER_SLOTS;
         let bucket = &mut self.slots[slot];
-        bucket.refill(now);
-        let allowed = bucket.tokens > 0;
-        bucket.tokens = bucket.tokens.saturating_sub(1);
-        allowed
+        bucket.take(now, 1)
+    }
+
+    /// Whether something that came by a rumor may provoke one more answer now. It takes as much as a datagram does, which
+    /// has to be allowed itself before what stands in it may provoke something.
+    pub fn allow_rumor(&mut self, now: Time) -> bool {
+        self.rumors.take(now, 2)
     }
 
     /// A keyed number for the source: an IPv4 address, or the /64 of an IPv6 address, of which whoever
@@ -61,7 +71,20 @@ impl Meter {
     }
 }
 
+/// It says who may provoke answers, and counts those that are rejected, too: it is no part of what a member holds.
+impl Hash for Meter {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
+}
+
 impl Bucket {
+    /// Takes so many tokens, if there are as many.
+    fn take(&mut self, now: Time, tokens: u32) -> bool {
+        self.refill(now);
+        let left = self.tokens.checked_sub(tokens);
+        self.tokens = left.unwrap_or(self.tokens);
+        left.is_some()
+    }
+
     fn refill(&mut self, now: Time) {
         let micros = now.since(self.filled).as_micros();
         let earned = micros * u128::from(STRANGER_RATE) / 1_000_000;
@@ -105,6 +128,16 @@ mod tests {
             (STRANGER_RATE * 9..=STRANGER_RATE * 10).contains(&later),
             "{later}"
         );
+    }
+
+    #[test]
+    fn rumors_together_provoke_half_as_much_as_one_source() {
+        let mut meter = Meter::new(&mut StdRng::seed_from_u64(1));
+        let start = Time::from_millis(5_000);
+        let mut provoked = |now| (0..1_000).filter(|_| meter.allow_rumor(now)).count();
+        assert_eq!(provoked(start) as u32, STRANGER_BURST / 2);
+        let later = provoked(start + Duration::from_millis(500));
+        assert_eq!(later as u32, STRANGER_RATE / 4);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Which members' records are news, and how often each was told: the least-told go first, as many as
 //! fit (PROTOCOL.md §2, "Piggyback").
 
+use std::hash::{Hash, Hasher};
+
 use crate::lists::Lists;
 
 /// A row of the member table.
@@ -66,11 +68,6 @@ impl News {
         Some(place)
     }
 
-    /// How often the news at this place was told; `None`: there is none.
-    pub fn tellings_of(&self, place: u32) -> Option<usize> {
-        self.levels.list_of(place)
-    }
-
     /// Gives back what a crowd of news took, now that most is cold. `moved` is told each row's new place.
     pub fn shrink(&mut self, mut moved: impl FnMut(RowKey, u32)) {
         if self.levels.is_sparse() {
@@ -120,6 +117,19 @@ impl News {
 
     fn newest(&self, level: usize) -> Option<u32> {
         self.levels.back(level)
+    }
+}
+
+/// Which rows are news, and how often each was told.
+impl Hash for News {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        let mut walk = Walk {
+            level: 0,
+            next: self.newest(0),
+        };
+        while let Some((_, row)) = self.step(&mut walk) {
+            (walk.level, row).hash(hasher);
+        }
     }
 }
 

@@ -2,11 +2,11 @@
 //! each hop takes a round trip instead of half a period.
 
 use super::news::RowKey;
+use super::outbox::Compare;
 use super::row::flag;
-use super::send::{Body, Outgoing};
 use super::{Row, Swim};
 use crate::env::{Env, Timer};
-use crate::limits::{MAX_CROWD_PUSHES, ORDINARY_DATAGRAM};
+use crate::limits::MAX_CROWD_PUSHES;
 use crate::member::{Health, MemberId};
 
 /// Records that fit in a push: with a name they have up to 110 bytes each, and as much is needed besides.
@@ -20,25 +20,21 @@ pub(crate) fn enough(least: usize, living: usize) -> usize {
 }
 
 impl Swim {
-    /// There is news: it is pushed soon, together with what comes until then.
-    pub(super) fn push_soon(&mut self, env: &mut Env) {
-        if !self.pushing && self.timing.push_fanout > 0 {
-            self.pushing = true;
-            env.timers.insert(env.now, Timer::PushDue);
-        }
-    }
-
     /// Pushes what was told to few, and goes on until it was told to some more. From then on it only
     /// rides on probes.
     pub(super) fn push_due(&mut self, env: &mut Env) {
-        self.pushing = false;
+        self.updates.pushing = false;
         let enough = enough(self.timing.push_tellings, self.table.living());
-        let fresh = self.news.least_told().is_some_and(|times| times < enough);
+        let fresh = self
+            .updates
+            .news
+            .least_told()
+            .is_some_and(|times| times < enough);
         // Who hears nobody waits until it does.
         if !fresh || !self.heard_of_late(env.now) || self.push(env, enough) == 0 {
             return;
         }
-        self.pushing = true;
+        self.updates.pushing = true;
         env.timers
             .insert(env.now + self.timing.push_interval, Timer::PushDue);
     }
@@ -47,7 +43,7 @@ impl Swim {
     /// prove it, and nothing more until it did: nobody can have pushes sent to somebody else.
     fn push(&mut self, env: &mut Env, enough: usize) -> usize {
         let most = self.fanout(enough);
-        let mut chosen = std::mem::take(&mut self.helpers);
+        let mut chosen = std::mem::take(&mut self.detector.helpers);
         let fits = |row: &Row| self.may_be_pushed(row);
         self.table.some_alive(most, fits, &mut env.rng, &mut chosen);
         self.successor_first(&mut chosen, most);
@@ -59,11 +55,11 @@ impl Swim {
                 self.tell(*key);
             } else if !row.has(flag::ASKED) {
                 row.set(flag::ASKED, true);
-                self.ping_aside(*key, false);
+                self.ping_aside(*key, Compare::Nothing);
             }
         }
         let count = chosen.len();
-        self.helpers = chosen;
+        self.detector.helpers = chosen;
         count
     }
 
@@ -74,7 +70,7 @@ impl Swim {
     /// What nobody was told yet goes to the successor, in as many of the datagrams as it takes, before it goes to
     /// those that were chosen at random.
     fn successor_first(&mut self, chosen: &mut Vec<RowKey>, most: usize) {
-        let fresh = self.news.told_less(1).take(RECORDS * most).count();
+        let fresh = self.updates.news.told_less(1).take(RECORDS * most).count();
         let Some(key) = self.successor().filter(|_| fresh > 0) else {
             return;
         };
@@ -90,9 +86,7 @@ impl Swim {
 
     /// The Alive member that comes next and may be pushed to.
     fn successor(&mut self) -> Option<RowKey> {
-        let Swim {
-            table, successor, ..
-        } = self;
+        let (table, successor) = (&self.table, &mut self.updates.successor);
         let me = table.get(table.me()).map(|row| row.id)?;
         let alive = |row: &Row| row.health == Health::Alive && row.id != me;
         let lives = |id: &MemberId| {
@@ -119,31 +113,12 @@ impl Swim {
             let row = self.table.get(*key);
             row.is_some_and(|row| row.has_all(flag::LEFT | flag::PROVED))
         };
-        let fresh = self.news.told_less(enough).take(RECORDS * MAX_CROWD_PUSHES);
+        let fresh = self
+            .updates
+            .news
+            .told_less(enough)
+            .take(RECORDS * MAX_CROWD_PUSHES);
         let crowd = fresh.filter(left).count();
         crowd.div_ceil(RECORDS).max(self.timing.push_fanout)
-    }
-
-    /// Tells a member the news, and what is held of it, by an Ack that it did not ask for.
-    pub(super) fn tell(&mut self, key: RowKey) {
-        let (Some(member), told) = (self.table.member(key), self.table.get(key).map(Row::state))
-        else {
-            return;
-        };
-        let body = Body::Ack {
-            forward_to: None,
-            number: 0,
-            news: true,
-        };
-        let (to, id, limit) = (member.swim_addr(), Some(member.id), ORDINARY_DATAGRAM);
-        self.queue(Outgoing {
-            to,
-            id,
-            row: key,
-            told,
-            limit,
-            ages: true,
-            body,
-        });
     }
 }

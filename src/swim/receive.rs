@@ -1,19 +1,22 @@
 //! What each message does (PROTOCOL.md §2, the table of messages).
 
-use std::net::{IpAddr, SocketAddr};
+use super::incoming::Way;
+use super::merge::Spread;
+use super::numbers::wanted_table;
+use super::outbox::Compare;
+use super::renew::Renewal;
+use std::net::SocketAddr;
 
 use super::incoming::Incoming;
-use super::merge;
-use super::records::{is_somewhere, listed};
+use super::outbox::{Body, Outgoing};
+use super::probe::Probe;
+use super::records::listed;
 use super::row::{NONE, flag};
-use super::send::{Body, Outgoing};
-use super::unproved::{bare_len, brief_len, hides_number};
-use super::{Notice, Row, Swim};
+use super::{Notice, Swim};
 use crate::env::Env;
 use crate::error::Reject;
-use crate::event::Cause;
 use crate::journal::Peer;
-use crate::limits::{DATAGRAM_HEADERS, ORDINARY_DATAGRAM, PROBE_PING_INTERVAL};
+use crate::limits::{ORDINARY_DATAGRAM, PROBE_PING_INTERVAL};
 use crate::member::{Health, Incarnation};
 use crate::stats::MessageKind;
 use crate::wire::{self, MemberRecord, Memberships, Message, Serial, feature};
@@ -28,6 +31,14 @@ impl AckKind {
     fn new(probe: u64, table: bool) -> Self {
         AckKind { probe, table }
     }
+}
+
+/// What an answer carries.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Content {
+    News,
+    /// Nothing else.
+    Bare,
 }
 
 impl Swim {
@@ -91,7 +102,7 @@ impl Swim {
         if let Err(reason) = self.admit(env, kind, &incoming, &swim.message) {
             return env.journal.rejected(env.now, reason, from);
         }
-        if incoming.proved {
+        if incoming.speaker.proved {
             self.heard_somebody(env);
         }
         self.act(env, &mut incoming, swim, kind);
@@ -181,16 +192,10 @@ impl Swim {
         if self.is_blocked(&id) && !passed_on {
             return Err(Reject::Blocked);
         }
-        if kind != MessageKind::Ack && !self.may_provoke(env, incoming) {
+        if kind != MessageKind::Ack && !self.may_provoke(env, &incoming.speaker) {
             return Err(Reject::RateLimited);
         }
         Ok(())
-    }
-
-    /// Whether this source may provoke one more answer. Nobody outside can pretend to be on loopback.
-    pub(super) fn may_provoke(&mut self, env: &Env, incoming: &Incoming<'_>) -> bool {
-        let ip = incoming.from.ip();
-        incoming.proved || ip.is_loopback() || self.meter.allow(env.now, ip)
     }
 
     fn on_ping(
@@ -204,75 +209,46 @@ impl Swim {
     ) {
         let observer = incoming.observer;
         let asks = self.chooses_to_ask(env, incoming);
-        let compares = digest != 0 && digest != self.table.digest();
+        let compare_if = |differs| match differs {
+            true => Compare::Tables,
+            false => Compare::Nothing,
+        };
+        let (compare, compares) = (
+            compare_if(digest != 0),
+            compare_if(digest != 0 && digest != self.table.digest()),
+        );
+        let content = if observer {
+            Content::Bare
+        } else {
+            Content::News
+        };
         // The allowance is for one: to ask back, or to tell a sender what it has to outdo first.
         if (asks || digest != 0 && !observer) && !self.is_outdone(incoming) {
-            self.reserve_question(incoming, forward_to, number, digest != 0);
+            self.reserve_question(incoming, forward_to, number, compare);
         }
         let most = if observer {
             self.bare_datagram()
         } else {
             ORDINARY_DATAGRAM
         };
-        let limit = incoming.spend(most);
+        let limit = incoming.speaker.budget.spend(most);
         // The answer shows what is held now, before this very ping counts as proof of life, so that the
         // sender hears what was said of it and can refute it.
         let forward_to = forward_to.map(|to| Box::new(to.contact()));
-        self.answer(incoming, limit, forward_to, number, !observer);
+        self.answer(incoming, limit, forward_to, number, content);
         if observer {
             return;
         }
         if incoming.fresh {
-            self.apply(env, incoming, memberships, true);
+            self.apply(env, incoming, memberships, Spread::News);
             let ip = incoming.contact().ip();
-            self.take_in(env, incoming, ip, true);
+            self.take_in(env, incoming, ip, Way::Straight);
         }
         if asks {
             self.ask_sender(incoming, compares);
         } else if incoming.fresh && digest != 0 && digest != self.table.digest() {
             self.wants_table(env, incoming);
         }
-    }
-
-    /// Puts aside what the question takes that has a stranger prove its address, if the answer to its
-    /// ping fits beside it.
-    pub(super) fn reserve_question(
-        &self,
-        incoming: &mut Incoming<'_>,
-        forward_to: Option<&MemberRecord<'_>>,
-        number: u64,
-        wants_table: bool,
-    ) {
-        let forward_to = forward_to.map(|to| to.contact());
-        let ack = if hides_number(incoming.sender) {
-            brief_len(&self.brief_ack(forward_to))
-        } else {
-            self.extras_len()
-                + bare_len(&Message::Ack {
-                    from: self.own_record(),
-                    forward_to,
-                    probe: number,
-                    table: false,
-                    rumors: self.rumors,
-                    reconcile: &[],
-                    starting: self.starting,
-                })
-        };
-        let ack = incoming.overhead + ack;
-        let question = incoming.overhead + self.question_len(incoming, wants_table);
-        let both = question + ack;
-        if both <= incoming.allowance && both + 2 * DATAGRAM_HEADERS <= incoming.on_the_wire {
-            incoming.reserved = incoming.spend(question);
-        }
-    }
-
-    /// Whether the sender has to hear what is held of it first: it forgot its past, or has to refute what is said.
-    pub(super) fn is_outdone(&self, incoming: &Incoming<'_>) -> bool {
-        let held = incoming.row.and_then(|key| self.table.get(key));
-        held.map(Row::state).is_some_and(|held| {
-            let said = incoming.sender.incarnation;
-            held.incarnation > said || held.incarnation == said && held.health != Health::Alive
-        })
     }
 
     fn on_ack(
@@ -293,59 +269,69 @@ impl Swim {
             number == 0 && incoming.sender.address.is_none() && self.is_hidden(incoming, hidden);
         let number = if copied { hidden } else { number };
         let was_forwarded = forward_to.is_some() && !copied;
+        let way = if was_forwarded {
+            Way::Relayed
+        } else {
+            Way::Straight
+        };
         // A relay filled in where the acker is; straight from it, the source says so.
         let relayed = incoming.sender.address.filter(|_| was_forwarded);
         let straight = !was_forwarded && number != 0;
-        incoming.answers = straight && self.answers_question(incoming, number);
+        incoming.answers.question = straight && self.answers_question(incoming, number);
         let ip = relayed.unwrap_or(incoming.contact().ip());
-        if !self.is_fresh_ack(incoming, was_forwarded, number) {
-            self.on_stale_ack(env, incoming, was_forwarded, number);
+        if !self.is_fresh_ack(incoming, way, number) {
+            self.on_stale_ack(env, incoming, way, number);
             return false;
         }
-        if incoming.answers {
-            self.seed_answered(incoming.contact());
+        if incoming.answers.question {
+            self.seeds.answered(incoming.contact());
         }
-        let waiting = self.is_probing();
-        let ours = self.end_probe(env, incoming, was_forwarded, number);
-        incoming.answers_probe = incoming.answers || ours && number != 0;
+        let waiting = self.detector.probe.as_ref().is_some_and(Probe::is_waiting);
+        let ours = self.end_probe(env, incoming, way, number);
+        incoming.answers.probe = incoming.answers.question || ours && number != 0;
         if !was_forwarded {
-            self.note_help(incoming.sender.id, number);
+            if let Some(probe) = &mut self.detector.probe {
+                probe.note_help(&incoming.sender.id, number);
+            }
             self.note_tenant(env, incoming, number);
         }
         if let Some(ip) = relayed.filter(|_| ours && waiting) {
             self.ask_where_it_answered(incoming, ip);
         }
-        if table && incoming.proved {
-            self.sync.told_by(env.now, incoming.sender.id);
+        if table && incoming.speaker.proved {
+            self.tables.sync.told_by(env.now, incoming.sender.id);
         }
-        let newly = incoming.answers && self.is_to_be_asked(incoming);
+        let newly = incoming.answers.question && self.is_to_be_asked(incoming);
         if newly {
             // Then what it says counts.
-            self.take_in(env, incoming, ip, true);
+            self.take_in(env, incoming, ip, Way::Straight);
             self.note_life(env, incoming, number);
-            self.prove(env, incoming, Swim::wanted_table(number));
-            incoming.word = self.word_of(incoming);
+            self.prove(env, incoming, wanted_table(number));
+            incoming.speaker.word = self.word_of(incoming);
         }
-        self.apply(env, incoming, memberships, !table);
+        let spread = if table { Spread::Quiet } else { Spread::News };
+        self.apply(env, incoming, memberships, spread);
         if newly {
             return true;
         }
-        if table && incoming.waits {
-            self.sync_sooner(env);
+        if table && incoming.speaker.waits {
+            self.tables.sync.sooner(env, &self.timing);
         }
-        self.take_in(env, incoming, ip, !was_forwarded);
+        self.take_in(env, incoming, ip, way);
         if ours && !was_forwarded {
             self.correct_name(incoming);
         }
-        if straight && (ours || incoming.answers) {
+        if straight && (ours || incoming.answers.question) {
             // On a plain ring, the row says so if it is known.
-            let asked_for = incoming.serial.is_some() && incoming.answers;
-            let wants_table = asked_for && Swim::wanted_table(number);
+            let asked_for = incoming.serial.is_some() && incoming.answers.question;
+            let wants_table = asked_for && wanted_table(number);
             self.note_life(env, incoming, number);
             self.prove(env, incoming, wants_table);
         }
         if !was_forwarded
-            && (incoming.advertised.is_some() || !straight || !ours && !incoming.answers)
+            && (incoming.place.advertised.is_some()
+                || !straight
+                || !ours && !incoming.answers.question)
         {
             self.ask_sender_of_ack(env, incoming);
         }
@@ -354,7 +340,7 @@ impl Swim {
 
     /// Whether this is a number that the sender was told, hidden where it copied it from.
     fn is_hidden(&self, incoming: &Incoming<'_>, number: u64) -> bool {
-        self.is_probe_number(number) || self.is_cookie(number, incoming.contact())
+        self.probe_with(number).is_some() || self.is_question(number, incoming.contact())
     }
 
     /// A direct Ack says something of its sender's rumors, which counts from a proved address only.
@@ -374,15 +360,17 @@ impl Swim {
         let (id, proved) = (row.id, row.has(flag::PROVED));
         if !proved {
             // The answer to this shows that it holds something else, and that begins a comparison.
-            if !reconcile.is_empty() && self.may_provoke(env, incoming) {
-                let limit = incoming.spend(ORDINARY_DATAGRAM);
-                self.ask(incoming.from, Some(id), None, limit, false);
+            if !reconcile.is_empty() && self.may_provoke(env, &incoming.speaker) {
+                let limit = incoming.speaker.budget.spend(ORDINARY_DATAGRAM);
+                self.ask(incoming.from, Some(id), None, limit, Compare::Nothing);
             }
         } else if !reconcile.is_empty() {
             let parts = reconcile.to_vec();
-            self.notices.push_back(Notice::Compared { id, parts });
-        } else if rumors != 0 && rumors != self.rumors {
-            self.notices.push_back(Notice::Mismatch(id));
+            self.gossip
+                .notices
+                .push_back(Notice::Compared { id, parts });
+        } else if rumors != 0 && rumors != self.gossip.rumors {
+            self.gossip.notices.push_back(Notice::Mismatch(id));
         }
     }
 
@@ -397,11 +385,11 @@ impl Swim {
         if !self.table.is_at(row, incoming.contact()) {
             return;
         }
-        if incoming.answers_at_source {
+        if incoming.answers.at_source {
             // That is where its datagrams come from, and not where it is.
-            return self.advertisers.note_source(key, incoming.from);
+            return self.trust.advertisers.note_source(key, incoming.from);
         }
-        self.advertisers.answered(key);
+        self.trust.advertisers.answered(key);
         let waiting = row.has(flag::WANTS_TABLE) || wants_table;
         if let Some(row) = self.table.get_mut(key) {
             row.set(flag::PROVED, true);
@@ -418,8 +406,8 @@ impl Swim {
             ..incoming.sender.contact()
         };
         if target.id == self.id() {
-            let limit = incoming.spend(self.bare_datagram());
-            return self.answer(incoming, limit, None, number, false);
+            let limit = incoming.speaker.budget.spend(self.bare_datagram());
+            return self.answer(incoming, limit, None, number, Content::Bare);
         }
         let Some(key) = self.table.find(&target.id) else {
             return;
@@ -428,11 +416,11 @@ impl Swim {
             return;
         };
         let told = Some(row.state());
-        let limit = incoming.spend(ORDINARY_DATAGRAM);
+        let limit = incoming.speaker.budget.spend(ORDINARY_DATAGRAM);
         let body = Body::Ping {
             forward_to: Some(Box::new(asker)),
             number,
-            digest: false,
+            compare: Compare::Nothing,
             probe: false,
         };
         self.queue(Outgoing {
@@ -446,33 +434,33 @@ impl Swim {
         });
         // So that the asker knows that it was heard, whatever comes of it.
         if incoming.sender.features & feature::EXTENSIONS != 0 {
-            let limit = incoming.spend(ORDINARY_DATAGRAM);
-            self.answer(incoming, limit, None, number, true);
+            let limit = incoming.speaker.budget.spend(ORDINARY_DATAGRAM);
+            self.answer(incoming, limit, None, number, Content::News);
         }
     }
 
     fn on_probe_ping(&mut self, env: &mut Env, incoming: &mut Incoming<'_>) {
-        if incoming.fresh && env.now >= self.next_probe_ping && !self.is_leaving() {
-            self.next_probe_ping = env.now + PROBE_PING_INTERVAL;
+        if incoming.fresh && env.now >= self.identity.next_probe_ping && !self.is_leaving() {
+            self.identity.next_probe_ping = env.now + PROBE_PING_INTERVAL;
             match self.me().incarnation.next() {
                 Incarnation::MAX => {
-                    self.renew(env, false);
+                    self.renew(env, Renewal::WhenDue);
                 }
-                next => self.refute(env, next, Health::Confirmed, incoming.proved),
+                next => self.refute(env, next, Health::Confirmed, incoming.speaker.proved),
             }
         }
         let asks = self.chooses_to_ask(env, incoming);
         if asks && !self.is_outdone(incoming) {
-            self.reserve_question(incoming, None, 0, false);
+            self.reserve_question(incoming, None, 0, Compare::Nothing);
         }
-        let limit = incoming.spend(ORDINARY_DATAGRAM);
-        self.answer(incoming, limit, None, 0, true);
+        let limit = incoming.speaker.budget.spend(ORDINARY_DATAGRAM);
+        self.answer(incoming, limit, None, 0, Content::News);
         if incoming.fresh {
             let ip = incoming.contact().ip();
-            self.take_in(env, incoming, ip, true);
+            self.take_in(env, incoming, ip, Way::Straight);
         }
         if asks {
-            self.ask_sender(incoming, false);
+            self.ask_sender(incoming, Compare::Nothing);
         }
     }
 
@@ -484,7 +472,7 @@ impl Swim {
         limit: usize,
         forward_to: Option<Box<MemberRecord<'static>>>,
         number: u64,
-        news: bool,
+        content: Content,
     ) {
         let (mut told, mut ages) = (None, false);
         if let Some(key) = incoming.row
@@ -497,7 +485,7 @@ impl Swim {
                 && state.incarnation == incoming.sender.incarnation;
             if !same || !row.has_all(flag::OURS | flag::TOLD) {
                 told = Some(state);
-                if incoming.proved && news {
+                if incoming.speaker.proved && content == Content::News {
                     self.table.set_flag(key, flag::TOLD);
                 }
             }
@@ -508,7 +496,7 @@ impl Swim {
             Body::Ack {
                 forward_to,
                 number,
-                news,
+                news: content == Content::News,
             }
         };
         self.queue(Outgoing {
@@ -520,78 +508,5 @@ impl Swim {
             ages,
             body,
         });
-    }
-
-    /// A message straight from a member, or an Ack that was passed on, is proof that it lives.
-    fn take_in(&mut self, env: &mut Env, incoming: &mut Incoming<'_>, ip: IpAddr, direct: bool) {
-        let sender = incoming.sender;
-        if incoming.observer {
-            return;
-        }
-        if !is_somewhere(ip) {
-            return env
-                .journal
-                .rejected(env.now, Reject::BadAddress, incoming.from);
-        }
-        let known = self
-            .table
-            .find_again(&sender.id, incoming.row.unwrap_or(NONE));
-        if let Some(row) = known.and_then(|key| self.table.get(key))
-            && direct
-            && self.is_as_held(row, sender, ip)
-        {
-            incoming.row = known;
-            return;
-        }
-        let there = SocketAddr::new(ip, sender.swim_port);
-        let is_there = |row: &Row| self.table.is_at(row, there);
-        let here = known
-            .and_then(|key| self.table.get(key))
-            .is_some_and(is_there);
-        if !here && direct && !incoming.answers {
-            // It has yet to prove that it is there.
-            return;
-        }
-        let key = match known {
-            Some(key) => key,
-            // A relay's word is not enough.
-            None if !direct => return,
-            None if sender.departed => {
-                self.notices.push_back(Notice::StrangerGone(sender.id));
-                return;
-            }
-            None => {
-                let Some(key) = self.take_in_stranger(env, sender, ip) else {
-                    env.journal
-                        .rejected(env.now, Reject::TableFull, incoming.from);
-                    return;
-                };
-                key
-            }
-        };
-        incoming.row = Some(key);
-        self.end_trial(env, key);
-        let Some(held) = self.table.get(key).map(Row::state) else {
-            return;
-        };
-        let proof = merge::proof_of_life(Some(held), sender.incarnation, sender.departed);
-        // A relay does not say where a member is.
-        let fresh = sender.incarnation > held.incarnation
-            || direct && sender.incarnation == held.incarnation;
-        if fresh && (here || direct) {
-            self.note_contact(env, key, sender, ip, direct);
-        }
-        let lives = proof.is_some_and(|proof| proof.state.health == Health::Alive);
-        if lives && self.stays_dead(env, incoming, key, direct) {
-            return;
-        }
-        if let Some(proof) = proof {
-            let cause = if sender.departed {
-                Cause::ItsLeave
-            } else {
-                Cause::ProofOfLife
-            };
-            self.change(env, key, proof.state, cause, proof.rumor);
-        }
     }
 }

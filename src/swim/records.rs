@@ -1,5 +1,11 @@
 //! What the memberships in a message do: those of others, and those of this very member.
 
+use super::address::is_somewhere;
+use super::address::member_at;
+use super::incoming::Way;
+use super::merge::Spread;
+use super::renew::Renewal;
+use super::speaker::Speaker;
 use std::net::{IpAddr, SocketAddr};
 
 use super::incoming::Incoming;
@@ -10,7 +16,7 @@ use super::{Row, Swim};
 use crate::env::Env;
 use crate::error::Reject;
 use crate::event::{Cause, Event};
-use crate::member::{Health, Incarnation, Member, MemberId, unreachable_address};
+use crate::member::{Health, Incarnation, Member, MemberId};
 use crate::wire::{MemberRecord, MembershipRecord, Memberships, feature};
 
 /// What a record is worth.
@@ -23,27 +29,10 @@ pub(super) enum Worth {
 }
 
 impl Swim {
-    /// A row as a record for others.
-    pub(super) fn record_of(&self, key: RowKey) -> Option<MemberRecord<'_>> {
-        let row = self.table.get(key)?;
-        Some(MemberRecord {
-            id: row.id,
-            incarnation: row.incarnation,
-            address: Some(self.table.ip_of(row)),
-            swim_port: row.swim_port,
-            gossip_port: row.gossip_port,
-            persistent: row.has(flag::PERSISTENT),
-            departed: row.has(flag::LEFT),
-            probe_ping: false,
-            features: 0,
-            name: self.table.name_of(row),
-        })
-    }
-
     /// Whether this membership, by its bytes, was heard before and says nothing new.
     #[inline]
     pub fn knows(&self, membership: &[u8]) -> bool {
-        self.echoes.contains(membership)
+        self.trust.echoes.contains(membership)
     }
 
     /// Merges the memberships that a message carried; `news`: what is adopted is passed on.
@@ -52,28 +41,29 @@ impl Swim {
         env: &mut Env,
         incoming: &mut Incoming<'_>,
         mut memberships: Memberships<'_>,
-        news: bool,
+        spread: Spread,
     ) {
         env.journal.stats.records_received += memberships.known() as u64;
         while let Some((bytes, record)) = memberships.next_with_bytes() {
             match record {
                 Ok(record) if record.member.id == MemberId::OBSERVER => {
-                    env.journal.rejected(env.now, Reject::BadId, incoming.from);
+                    self.refuse(env, &incoming.speaker, Reject::BadId);
                 }
                 Ok(record) if !record.member.address.is_some_and(is_somewhere) => {
-                    env.journal
-                        .rejected(env.now, Reject::BadAddress, incoming.from);
+                    self.refuse(env, &incoming.speaker, Reject::BadAddress);
                 }
                 Ok(record) => {
                     env.journal.stats.records_received += 1;
-                    if self.apply_record(env, incoming, &record, news) == Worth::Nothing {
-                        self.echoes.add(bytes, self.table.len());
+                    if self.apply_record(env, &mut incoming.speaker, &record, spread)
+                        == Worth::Nothing
+                    {
+                        self.trust.echoes.add(bytes, self.table.len());
                     }
                 }
-                Err(reason) => env.journal.rejected(env.now, reason, incoming.from),
+                Err(reason) => self.refuse(env, &incoming.speaker, reason),
             }
         }
-        if !incoming.left.is_empty() {
+        if !incoming.speaker.left.is_empty() {
             self.correct(incoming);
         }
     }
@@ -81,9 +71,9 @@ impl Swim {
     pub(super) fn apply_record(
         &mut self,
         env: &mut Env,
-        incoming: &mut Incoming<'_>,
+        speaker: &mut Speaker,
         record: &MembershipRecord<'_>,
-        news: bool,
+        spread: Spread,
     ) -> Worth {
         let heard = State {
             incarnation: record.member.incarnation,
@@ -91,20 +81,20 @@ impl Swim {
             left: record.member.departed && record.health == Health::Departed,
         };
         if record.member.id == self.id() {
-            return self.hear_of_myself(env, incoming, record, heard);
+            return self.hear_of_myself(env, speaker, record, heard);
         }
         let known = self.table.find(&record.member.id);
         if self.is_exiled(&record.member.id) {
             if let Some(key) = known {
-                self.hear_of_exiled(env, incoming, key, heard);
+                self.hear_of_exiled(env, speaker, key, heard);
             }
             return Worth::Something;
         }
         let held = known.and_then(|key| self.table.get(key)).map(Row::state);
-        let merged = merge::merge(held, heard, news);
+        let merged = merge::merge(held, heard, spread);
         let unheard_of = known.is_none() && heard.health == Health::Departed;
         if (merged == Merge::Adopt || unheard_of)
-            && !self.is_to_be_believed(env, incoming, known, heard, record)
+            && !self.is_to_be_believed(env, speaker, known, heard, record)
         {
             return Worth::Something;
         }
@@ -112,26 +102,26 @@ impl Swim {
             (Merge::Ignore, Some(key))
                 if heard.health <= Health::Suspect && held.is_some_and(|held| held.left) =>
             {
-                incoming.speaks_of_as_present(key);
+                speaker.speaks_of_as_present(key);
             }
             // Incarnations never fall, so a member that is said to be Alive at this one is never again news.
             (Merge::Ignore, Some(key)) if heard.health == Health::Alive => {
                 let Some(held) = held.filter(|held| held.health >= Health::Confirmed) else {
                     return Worth::Nothing;
                 };
-                if record.member.id != incoming.sender.id {
-                    self.hear_of_life(incoming, key, held, heard);
+                if record.member.id != speaker.id {
+                    self.hear_of_life(speaker, key, held, heard);
                 }
             }
             (Merge::Ignore, Some(key)) => self.confirm_suspicion(env, key, held, heard, record),
             (Merge::Ignore, None) => {}
             // That it lives it has to show by an answer, and not to say.
             (Merge::Adopt, Some(key))
-                if record.member.id == incoming.sender.id
+                if record.member.id == speaker.id
                     && heard.health <= Health::Suspect
-                    && self.has_to_answer(incoming, key, false) => {}
-            (Merge::Adopt, known) => self.adopt(env, incoming, known, heard, record, news),
-            (Merge::Check, Some(key)) => self.begin_trial(env, key, incoming, heard.incarnation),
+                    && self.has_to_answer(speaker.features, key, Way::Relayed) => {}
+            (Merge::Adopt, known) => self.adopt(env, speaker, known, heard, record, spread),
+            (Merge::Check, Some(key)) => self.begin_trial(env, key, speaker, heard.incarnation),
             (Merge::Check, None) => {}
         }
         Worth::Something
@@ -141,7 +131,7 @@ impl Swim {
     fn is_to_be_believed(
         &mut self,
         env: &mut Env,
-        incoming: &mut Incoming<'_>,
+        speaker: &mut Speaker,
         known: Option<RowKey>,
         heard: State,
         record: &MembershipRecord<'_>,
@@ -154,24 +144,24 @@ impl Swim {
             Some(row) => is_move(row, heard) && !self.table.is_at(row, addr),
             None => true,
         };
-        !is_news || self.hear_of_unproved(env, incoming, record.member.id, addr, heard.health)
+        !is_news || self.hear_of_unproved(env, speaker, record.member.id, addr, heard.health)
     }
 
     fn adopt(
         &mut self,
         env: &mut Env,
-        incoming: &Incoming<'_>,
+        speaker: &Speaker,
         known: Option<RowKey>,
         heard: State,
         record: &MembershipRecord<'_>,
-        news: bool,
+        spread: Spread,
     ) {
         let Some(ip) = record.member.address else {
             return;
         };
         let held = known.and_then(|key| self.table.get(key));
         let lived = held.is_none_or(|row| row.health == Health::Alive);
-        let via = incoming.sender.id;
+        let via = speaker.id;
         let cause = match via == record.member.id {
             true if heard.left => Cause::ItsLeave,
             true => Cause::ProofOfLife,
@@ -180,9 +170,9 @@ impl Swim {
         let key = match known {
             Some(key) => {
                 if held.is_some_and(|row| is_move(row, heard)) {
-                    self.note_contact(env, key, &record.member, ip, false);
+                    self.note_contact(env, key, &record.member, ip, Way::Relayed);
                 }
-                self.change(env, key, heard, cause, news);
+                self.change(env, key, heard, cause, spread);
                 key
             }
             None => {
@@ -190,10 +180,8 @@ impl Swim {
                     departed: heard.left,
                     ..member_at(&record.member, ip)
                 };
-                let Some(key) = self.learn(env, &member, heard.health, cause, news) else {
-                    return env
-                        .journal
-                        .rejected(env.now, Reject::TableFull, incoming.from);
+                let Some(key) = self.learn(env, &member, heard.health, cause, spread) else {
+                    return self.refuse(env, speaker, Reject::TableFull);
                 };
                 self.table.set_name(key, record.member.name);
                 key
@@ -203,7 +191,7 @@ impl Swim {
             self.accuse(env, key, accuser);
         }
         // A stranger's word is not worth a probe, which would cost more than the word.
-        if heard.health == Health::Suspect && lived && news && incoming.proved {
+        if heard.health == Health::Suspect && lived && spread == Spread::News && speaker.proved {
             self.volunteer(env, key);
         }
     }
@@ -248,7 +236,7 @@ impl Swim {
         key: RowKey,
         sender: &MemberRecord<'_>,
         ip: IpAddr,
-        direct: bool,
+        way: Way,
     ) {
         let Some(row) = self.table.get(key) else {
             return;
@@ -262,7 +250,7 @@ impl Swim {
         if moved {
             self.table
                 .set_contact(key, ip, sender.swim_port, sender.gossip_port);
-            self.advertisers.forget(key);
+            self.trust.advertisers.forget(key);
         }
         if before != to {
             let from = before;
@@ -276,7 +264,7 @@ impl Swim {
             if moved {
                 row.set(flag::PROVED | flag::ASKED | flag::TOLD, false);
             }
-            if direct {
+            if way == Way::Straight {
                 row.set(flag::OURS, sender.features & feature::EXTENSIONS != 0);
             }
         }
@@ -286,17 +274,17 @@ impl Swim {
     fn hear_of_myself(
         &mut self,
         env: &mut Env,
-        incoming: &Incoming<'_>,
+        speaker: &Speaker,
         record: &MembershipRecord<'_>,
         heard: State,
     ) -> Worth {
         if let Some(ip) = record.member.address {
             let there = SocketAddr::new(ip, record.member.swim_port);
-            if incoming.proved && !self.table.is_at(self.me(), there) {
+            if speaker.proved && !self.table.is_at(self.me(), there) {
                 self.ask_namesake(env, there, self.bare_datagram());
             }
         }
-        self.hear_where_it_is(env, incoming, record);
+        self.hear_where_it_is(env, speaker, record);
         let mine = self.me();
         let own = merge::merge_own(mine.incarnation, self.is_leaving(), heard);
         if own == Own::Keep {
@@ -305,7 +293,7 @@ impl Swim {
                 self.table
                     .is_at(mine, SocketAddr::new(ip, record.member.swim_port))
             };
-            let settled = self.addressed && record.member.address.is_some_and(is_here);
+            let settled = self.identity.addressed && record.member.address.is_some_and(is_here);
             return if settled && heard.health == Health::Alive {
                 Worth::Nothing
             } else {
@@ -313,50 +301,27 @@ impl Swim {
             };
         }
         if let Own::Raise(raised) = own
-            && self.raise_due >= Some(raised)
+            && self.identity.marks.is_due(raised)
         {
             // It is about to say so.
             return Worth::Nothing;
         }
         let untrue = heard.health != Health::Alive && !self.is_leaving();
-        if !self.may_provoke(env, incoming) {
-            env.journal
-                .rejected(env.now, Reject::RateLimited, incoming.from);
+        if !self.may_provoke(env, speaker) {
+            self.refuse(env, speaker, Reject::RateLimited);
             return Worth::Something;
         }
         match own {
             Own::Keep => {}
             Own::Raise(raised) if untrue => {
-                self.refute(env, raised, heard.health, incoming.proved);
+                self.refute(env, raised, heard.health, speaker.proved);
             }
             Own::Raise(raised) => self.raise(env, raised),
             Own::Renew => {
-                self.renew(env, false);
+                self.renew(env, Renewal::WhenDue);
             }
         }
         Worth::Something
-    }
-
-    /// Goes on above what was said. That it was said is a bad sign for this member, if not a stranger did.
-    pub(super) fn refute(
-        &mut self,
-        env: &mut Env,
-        incarnation: Incarnation,
-        claimed: Health,
-        proved: bool,
-    ) {
-        self.raise(env, incarnation);
-        if proved {
-            self.local_health.worsen();
-        }
-        env.journal.stats.refutations += 1;
-        env.journal.refuted(
-            env.now,
-            Event::Refuted {
-                claimed,
-                incarnation,
-            },
-        );
     }
 }
 
@@ -371,21 +336,4 @@ pub(super) fn listed(memberships: &Memberships<'_>) -> Vec<(MemberId, Incarnatio
 /// Whether a record may move its member: who is dead is not elsewhere, and who moved says so at a higher incarnation.
 fn is_move(row: &Row, heard: State) -> bool {
     heard.health <= Health::Suspect && heard.incarnation > row.incarnation
-}
-
-/// Whether other members can reach one host at this address.
-pub(super) fn is_somewhere(ip: IpAddr) -> bool {
-    unreachable_address(ip).is_none()
-}
-
-pub(super) fn member_at(record: &MemberRecord<'_>, ip: IpAddr) -> Member {
-    Member {
-        id: record.id,
-        incarnation: record.incarnation,
-        ip,
-        swim_port: record.swim_port,
-        gossip_port: record.gossip_port,
-        persistent: record.persistent,
-        departed: record.departed,
-    }
 }

@@ -2,47 +2,56 @@
 //! highest incarnation there is, or just below: nothing can refute that, and a leave at that incarnation would be the
 //! last word on its id. So the old id leaves for good, and the member goes on as another, from incarnation 0.
 
+use super::merge::Spread;
 use super::merge::State;
+use super::table::Newcomer;
 use super::{Notice, Swim};
 use crate::env::Env;
 use crate::event::{Cause, Event};
-use crate::limits::{INCARNATION_RESERVE, NEW_ID_INTERVAL};
+use crate::limits::NEW_ID_INTERVAL;
 use crate::member::{Health, Incarnation, MemberId};
 use crate::successor::Successor;
 
+/// When a new id is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Renewal {
+    /// Not soon after the last one.
+    WhenDue,
+    AtOnce,
+}
+
 impl Swim {
-    /// Takes a new id, at most once in a while unless it has to be `at_once`; whether it did.
-    pub fn renew(&mut self, env: &mut Env, at_once: bool) -> bool {
-        let is_due = at_once || env.now >= self.next_renewal;
-        if self.is_leaving() || !is_due || !self.make_room(env, true) {
+    /// Takes a new id, at most once in a while unless it has to be at once; whether it did.
+    pub fn renew(&mut self, env: &mut Env, renewal: Renewal) -> bool {
+        let is_due = renewal == Renewal::AtOnce || env.now >= self.identity.next_renewal;
+        if self.is_leaving() || !is_due || !self.make_room(env, Newcomer::Answered) {
             return false;
         }
-        self.next_renewal = env.now + NEW_ID_INTERVAL;
+        self.identity.next_renewal = env.now + NEW_ID_INTERVAL;
         let before = self.id();
         let id = MemberId::random(&mut env.rng);
         let old = self.table.renew_me(id, env.now);
-        self.myself = None;
-        self.successor = Successor::new();
-        self.echoes.clear();
-        self.reserved = Incarnation::ZERO.plus(INCARNATION_RESERVE);
-        self.reserve_due = true;
-        self.raise_due = None;
-        if self.stored < Incarnation::MAX {
-            // What the disk has is far above. (At the highest, there may be no disk to wait for.)
-            self.stored = self.reserved;
-        }
-        self.renewed = Some(id);
-        self.home.renewed(before);
+        self.outbox.forget_encoded();
+        self.updates.successor = Successor::new();
+        self.trust.echoes.clear();
+        self.identity.marks.begin_anew();
+        self.identity.renewed = Some(id);
+        self.identity.home.renewed(before);
         env.journal.event(Event::NewId { before, id });
         // Its services go on under the new id, so gossip has to hear of that before the old one is gone.
-        self.notices.push_back(Notice::Renewed(before));
+        self.gossip.notices.push_back(Notice::Renewed(before));
         let left = State {
             incarnation: Incarnation::MAX,
             health: Health::Departed,
             left: true,
         };
-        self.change(env, old, left, Cause::ItsLeave, self.addressed);
-        if !self.addressed {
+        let spread = if self.identity.addressed {
+            Spread::News
+        } else {
+            Spread::Quiet
+        };
+        self.change(env, old, left, Cause::ItsLeave, spread);
+        if !self.identity.addressed {
             // Nobody else knew it.
             self.forget(env, old);
         }
@@ -52,6 +61,6 @@ impl Swim {
 
     /// The id that it goes on under, to be stored.
     pub fn poll_new_id(&mut self) -> Option<MemberId> {
-        self.renewed.take()
+        self.identity.renewed.take()
     }
 }

@@ -7,8 +7,9 @@
 
 use super::news::RowKey;
 use crate::growth;
-use crate::limits::MAX_FIRST_CONTACTS;
+use crate::limits::{MAX_FIRST_CONTACTS, MAX_MEMBERS};
 use crate::member::MemberId;
+use crate::stats::Gauge;
 use crate::wire::Serial;
 
 /// A stretch of time, by its number, which does not come around in a member's life.
@@ -88,6 +89,7 @@ pub(super) enum Heard {
 }
 
 /// Serial numbers of datagrams, this member's and others'.
+#[derive(Hash)]
 pub(super) struct Replay {
     /// This life of this member.
     epoch: u64,
@@ -214,19 +216,11 @@ impl Replay {
         }
     }
 
-    /// Rows that there is room for.
-    pub fn len(&self) -> usize {
-        self.windows.len()
-    }
-
-    /// Members that have yet to answer, remembered at the same time.
-    pub fn first_contacts(&self) -> usize {
-        self.early.len()
-    }
-
-    /// What was heard.
-    pub fn hash_state(&self, hasher: &mut impl std::hash::Hasher) {
-        std::hash::Hash::hash(&self.windows, hasher);
+    pub fn sizes(&self) -> [Gauge; 2] {
+        [
+            Gauge::new("replay_windows", self.windows.len(), MAX_MEMBERS),
+            Gauge::new("first_contacts", self.early.len(), MAX_FIRST_CONTACTS),
+        ]
     }
 
     #[inline]
@@ -365,7 +359,7 @@ mod tests {
         for number in 0..10_000u128 {
             replay.note_early(&MemberId::from_bytes(number.to_be_bytes()), serial(5, 1));
         }
-        assert_eq!(replay.first_contacts(), MAX_FIRST_CONTACTS);
+        assert_eq!(replay.early.len(), MAX_FIRST_CONTACTS);
     }
 
     #[test]
@@ -375,7 +369,7 @@ mod tests {
             assert_eq!(replay.judge(key, Serial::NONE), Heard::First);
         }
         replay.note(&ID, ROW, Serial::NONE, 0);
-        assert_eq!(replay.len(), 0, "it takes no memory");
+        assert_eq!(replay.windows.len(), 0, "it takes no memory");
         replay.note(&ID, ROW, serial(5, 1), 0);
         assert_eq!(replay.judge(Some(ROW), Serial::NONE), Heard::Perhaps);
         replay.note(&ID, ROW, Serial::NONE, 0);

@@ -131,6 +131,11 @@ impl Row {
     }
 }
 
+/// Whether this member is dead, and did not leave.
+pub(super) fn is_dead(row: &Row) -> bool {
+    row.health >= Health::Confirmed && !row.has(flag::LEFT)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

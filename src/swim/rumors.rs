@@ -1,13 +1,17 @@
 //! What gossip sees of the membership, and has it do.
 
+use super::merge::Spread;
+use super::outbox::Compare;
+use super::speaker::Speaker;
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use rand::rngs::StdRng;
 
+use super::address::is_somewhere;
 use super::incoming::Incoming;
 use super::merge::State;
 use super::news::RowKey;
-use super::records::is_somewhere;
 use super::row::flag;
 use super::unproved::Word;
 use super::{Notice, Row, Swim};
@@ -15,93 +19,51 @@ use crate::env::Env;
 use crate::error::Reject;
 use crate::event::Cause;
 use crate::journal;
-use crate::limits::{MAX_DATAGRAM_SENT, MAX_EXILED};
+use crate::limits::MAX_DATAGRAM_SENT;
 use crate::member::{Health, MemberId};
 use crate::ring::{Peer, Ring};
 use crate::stats::MessageKind;
 use crate::time::Time;
-use crate::wire::{Accusers, Encoder, MemberRecord, MembershipRecord, Message, encode_membership};
+use crate::wire::{Accusers, Encoder, MembershipRecord, Message, encode_membership};
 
-/// So many periods without a datagram, and this member may be deaf: each of its own probes has an answer, or helpers that
-/// say they were asked, and so soon nobody holds it for dead.
-const HEARING: u32 = 2;
+/// What gossip told this member, and what it is to be told.
+#[derive(Default, Hash)]
+pub(super) struct ForGossip {
+    /// Stands for the rumors that this member holds, to be told in Acks.
+    pub rumors: u32,
+    /// This member has not compared its rumors yet, which its Acks say.
+    pub starting: bool,
+    /// What gossip has to know.
+    pub notices: VecDeque<Notice>,
+}
 
 impl Swim {
-    /// Whether some member was heard of late. One that hears nobody tells nobody that others are dead.
-    #[inline]
-    pub(super) fn heard_of_late(&self, now: Time) -> bool {
-        now.since(self.last_heard) < self.timing.period * HEARING
-    }
-
-    /// A message came from a member that is where it says it is.
-    #[inline]
-    pub(super) fn heard_somebody(&mut self, env: &mut Env) {
-        if !self.heard_of_late(env.now) {
-            self.speak_again(env);
-        }
-        self.last_heard = env.now;
-    }
-
-    pub(super) fn is_accused(&self, key: RowKey) -> bool {
-        self.table.get(key).is_some_and(Row::is_accused)
-    }
-
-    /// Whether a member may be shown what is held of it. Who hears nobody accuses nobody: it may be the only one that
-    /// does not hear this member.
-    pub(super) fn may_accuse(&self, now: Time, key: Option<RowKey>) -> bool {
-        self.heard_of_late(now) || !key.is_some_and(|key| self.is_accused(key))
-    }
-
-    /// It hears again: whom it accused or gave up meanwhile is news.
-    fn speak_again(&mut self, env: &mut Env) {
-        self.end_isolation(env);
-        let since = self.last_heard;
-        let kept = |(_, row): &(RowKey, &Row)| row.is_accused() && row.since >= since;
-        let rows: Vec<RowKey> = self.table.iter().filter(kept).map(|(key, _)| key).collect();
-        env.journal.stats.records_adopted += rows.len() as u64;
-        rows.into_iter().for_each(|key| self.heat(env, key));
-        if self.news.len() > 0 {
-            self.push_soon(env);
-        }
-    }
-
-    /// A probe brought nothing from anybody, though others were asked for help.
-    pub(super) fn hears_nobody(&mut self, now: Time) {
-        self.last_heard = self.last_heard.min(now - self.timing.period * HEARING);
-    }
-
     pub fn has_notices(&self) -> bool {
-        !self.notices.is_empty()
+        !self.gossip.notices.is_empty()
     }
 
     pub fn poll_notice(&mut self) -> Option<Notice> {
-        self.notices.pop_front()
+        self.gossip.notices.pop_front()
     }
 
     /// What stands for the rumors of this member from now on, and whether it still has to compare them.
     pub fn set_rumors(&mut self, checksum: u32, starting: bool) {
-        (self.rumors, self.starting) = (checksum, starting);
-    }
-
-    pub fn is_exiled(&self, id: &MemberId) -> bool {
-        !self.exiled.is_empty() && self.exiled.contains(id)
+        (self.gossip.rumors, self.gossip.starting) = (checksum, starting);
     }
 
     /// A member is gone for good, whatever it says. The departure rumor tells the others, and is what it cannot
     /// refute: its record, if that is news yet, has not to get there first.
     pub fn exile(&mut self, env: &mut Env, id: MemberId) {
-        if self.exiled.len() < MAX_EXILED {
-            self.exiled.insert(id);
-        }
+        self.trust.refused.exile(id);
         self.depart(env, id, Cause::Departure);
         if let Some(key) = self.table.find(&id) {
-            self.cool(key);
+            self.updates.cool(&mut self.table, key);
         }
     }
 
     /// The id may be used again, from whatever incarnation on.
     pub fn pardon(&mut self, env: &mut Env, id: &MemberId) {
-        self.exiled.remove(id);
+        self.trust.refused.pardon(id);
         if let Some(key) = self.table.find(id)
             && self.table.get(key).is_some_and(|row| row.has(flag::LEFT))
         {
@@ -117,13 +79,18 @@ impl Swim {
         let Some(held) = self.table.get(key).map(Row::state) else {
             return;
         };
-        self.end_trial(env, key);
+        self.checks.end(env, &mut self.table, key);
         let state = State {
             health: Health::Departed,
             left: held.left || cause == Cause::Departure,
             ..held
         };
-        self.change(env, key, state, cause, cause != Cause::Departure);
+        // A departure rumor tells the others.
+        let spread = match cause {
+            Cause::Departure => Spread::Quiet,
+            _ => Spread::News,
+        };
+        self.change(env, key, state, cause, spread);
     }
 
     /// Pings a member, if it is known: its answer shows whether it compares stores.
@@ -135,7 +102,7 @@ impl Swim {
             let told = key.and_then(|key| self.table.get(key)).map(Row::state);
             // Little more than that, as the address may be made up.
             let limit = self.bare_datagram() + ITS_RECORD;
-            self.ask(member.swim_addr(), Some(*id), told, limit, false);
+            self.ask(member.swim_addr(), Some(*id), told, limit, Compare::Nothing);
         }
     }
 
@@ -143,21 +110,16 @@ impl Swim {
     pub fn handle_rumor(
         &mut self,
         env: &mut Env,
-        from: SocketAddr,
         sender: MemberId,
         bytes: usize,
         record: &MembershipRecord<'_>,
     ) -> Result<(), Reject> {
-        let known = self.table.find(&sender).is_some();
-        let sender = MemberRecord {
-            id: sender,
-            ..record.member.contact()
+        let word = match self.table.find(&sender) {
+            Some(_) => Word::Hearsay,
+            None => Word::Nothing,
         };
-        let mut incoming = Incoming::by_rumor(from, &sender, bytes);
-        if known {
-            incoming.word = Word::Hearsay;
-        }
-        self.hear_record(env, &mut incoming, record, true)
+        let mut speaker = Speaker::by_rumor(sender, bytes, word);
+        self.hear_record(env, &mut speaker, record, Spread::News)
     }
 
     /// A record of a member that this member itself wrote down.
@@ -165,24 +127,18 @@ impl Swim {
         &mut self,
         env: &mut Env,
         record: &MembershipRecord<'_>,
-        news: bool,
+        spread: Spread,
     ) -> Result<(), Reject> {
-        let sender = MemberRecord {
-            id: self.id(),
-            ..record.member.contact()
-        };
-        let from = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut incoming = Incoming::by_rumor(from, &sender, 0);
-        incoming.word = Word::Own;
-        self.hear_record(env, &mut incoming, record, news)
+        let mut speaker = Speaker::disk(self.id());
+        self.hear_record(env, &mut speaker, record, spread)
     }
 
     fn hear_record(
         &mut self,
         env: &mut Env,
-        incoming: &mut Incoming<'_>,
+        speaker: &mut Speaker,
         record: &MembershipRecord<'_>,
-        news: bool,
+        spread: Spread,
     ) -> Result<(), Reject> {
         if record.member.id == MemberId::OBSERVER {
             return Err(Reject::BadId);
@@ -191,7 +147,7 @@ impl Swim {
             return Err(Reject::BadAddress);
         }
         env.journal.stats.records_received += 1;
-        self.apply_record(env, incoming, record, news);
+        self.apply_record(env, speaker, record, spread);
         Ok(())
     }
 
@@ -204,7 +160,7 @@ impl Swim {
 
     /// The records of all members, as they are sent.
     pub fn memberships(&self) -> impl Iterator<Item = Vec<u8>> {
-        let told = |key| key != self.table.me() || self.addressed;
+        let told = |key| key != self.table.me() || self.identity.addressed;
         let keys = self.table.iter().map(|(key, _)| key);
         keys.filter(move |key| told(*key))
             .filter_map(|key| self.encode_row(key))
@@ -233,7 +189,7 @@ impl Swim {
             forward_to: None,
             probe: 0,
             table: false,
-            rumors: self.rumors,
+            rumors: self.gossip.rumors,
             reconcile: parts,
             starting: false,
         };
@@ -254,13 +210,13 @@ impl Swim {
 
     /// While this member starts, it wants to know who was running before, and whether it holds the same rumors.
     pub(super) fn on_comparable(&mut self, incoming: &Incoming<'_>, rumors: u32, starting: bool) {
-        if !self.starting || starting || rumors == 0 {
+        if !self.gossip.starting || starting || rumors == 0 {
             return;
         }
         let row = incoming.row.and_then(|key| self.table.get(key));
         if let Some(row) = row.filter(|row| self.is_home(incoming, row)) {
-            let (id, same) = (row.id, rumors == self.rumors);
-            self.notices.push_back(Notice::Running { id, same });
+            let (id, same) = (row.id, rumors == self.gossip.rumors);
+            self.gossip.notices.push_back(Notice::Running { id, same });
         }
     }
 

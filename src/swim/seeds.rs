@@ -1,5 +1,6 @@
 //! Addresses asked for ever, ever more slowly: how a member finds its ring, and finds it again.
 
+use super::outbox::Compare;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -7,19 +8,124 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 
 use super::Swim;
+use super::slots::Slots;
+use crate::config::Timing;
 use crate::env::{Env, Timer};
 use crate::event::{Event, SeedId};
 use crate::limits::{MAX_SEED_ADDRESSES, MAX_SEEDS, ORDINARY_DATAGRAM};
+use crate::stats::Gauge;
 use crate::timer::TimerKey;
 
 /// An address, or a name that the driver resolves, at which members of the ring may be found.
-pub(super) struct Seed {
+#[derive(Hash)]
+struct Seed {
     /// `None`: known by name only.
     addr: Option<SocketAddr>,
     timer: Option<TimerKey>,
     pause: Duration,
     /// It answered once.
     answered: bool,
+}
+
+#[derive(Hash)]
+pub(super) struct Seeds {
+    held: Slots<Seed>,
+}
+
+impl Seeds {
+    pub fn new() -> Self {
+        Seeds { held: Slots::new() }
+    }
+
+    pub fn len(&self) -> usize {
+        self.held.len()
+    }
+
+    fn contains(&self, seed: SeedId) -> bool {
+        self.held.contains(seed.0 as usize)
+    }
+
+    /// This address is asked soon, and from now on; `None`: there are too many that answered.
+    fn add(&mut self, env: &mut Env, timing: &Timing, addr: Option<SocketAddr>) -> Option<SeedId> {
+        let known = self.find(|seed| addr.is_some() && seed.addr == addr);
+        let key = match known {
+            Some(key) => key,
+            None if !self.make_room(env) => return None,
+            None => self.held.insert(Seed {
+                addr,
+                timer: None,
+                pause: timing.period,
+                answered: false,
+            }),
+        };
+        self.ask_soon(env, timing, key);
+        Some(SeedId(key as u32))
+    }
+
+    fn find(&self, is_it: impl Fn(&Seed) -> bool) -> Option<usize> {
+        let found = self.held.iter().find(|(_, seed)| is_it(seed));
+        found.map(|(key, _)| key)
+    }
+
+    /// Whether one more seed fits, if need be in the place of the address that was asked for longest and never answered.
+    fn make_room(&mut self, env: &mut Env) -> bool {
+        if self.held.len() < MAX_SEEDS {
+            return true;
+        }
+        let silent = self.held.iter();
+        let silent = silent.filter(|(_, seed)| seed.addr.is_some() && !seed.answered);
+        let oldest = silent
+            .max_by_key(|(_, seed)| seed.pause)
+            .map(|(key, _)| key);
+        oldest.is_some_and(|key| self.drop(env, key))
+    }
+
+    /// Somebody answered a question at this address.
+    pub fn answered(&mut self, addr: SocketAddr) {
+        for (_, seed) in self.held.iter_mut() {
+            seed.answered |= seed.addr == Some(addr);
+        }
+    }
+
+    fn drop(&mut self, env: &mut Env, key: usize) -> bool {
+        let seed = self.held.try_remove(key);
+        if let Some(timer) = seed.as_ref().and_then(|seed| seed.timer) {
+            env.timers.cancel(timer);
+        }
+        seed.is_some()
+    }
+
+    /// Asks a seed at once, and then as if it were new.
+    fn ask_soon(&mut self, env: &mut Env, timing: &Timing, key: usize) {
+        let Some(seed) = self.held.get_mut(key) else {
+            return;
+        };
+        if let Some(timer) = seed.timer.take() {
+            env.timers.cancel(timer);
+        }
+        seed.pause = timing.period;
+        seed.timer = Some(env.timers.insert(env.now, Timer::SeedDue(key as u32)));
+    }
+
+    /// Nobody is left: all are asked as if they were new.
+    pub fn ask_again(&mut self, env: &mut Env, timing: &Timing) {
+        for key in 0..self.held.capacity() {
+            self.ask_soon(env, timing, key);
+        }
+    }
+
+    /// This one is asked now, and again later; its address, if it has one. `None`: it is no seed any more.
+    fn due(&mut self, env: &mut Env, timing: &Timing, key: u32) -> Option<Option<SocketAddr>> {
+        let seed = self.held.get_mut(key as usize)?;
+        let next = env.now + jittered(seed.pause, &mut env.rng);
+        seed.timer = Some(env.timers.insert(next, Timer::SeedDue(key)));
+        seed.pause = (seed.pause * 2).min(timing.retry_max);
+        Some(seed.addr)
+    }
+
+    pub fn sizes(&self) -> [Gauge; 1] {
+        [Gauge::new("seeds", self.held.len(), MAX_SEEDS)]
+    }
 }
 
 /// The pause, up to a tenth shorter or longer, so that members which began together spread out.
@@ -31,93 +137,23 @@ impl Swim {
     /// Asks this address from now on; `None`: there are too many that answered. One that is asked already is asked
     /// again soon.
     pub fn join(&mut self, env: &mut Env, addr: Option<SocketAddr>) -> Option<SeedId> {
-        let known = self
-            .seeds
-            .iter()
-            .find(|(_, seed)| addr.is_some() && seed.addr == addr)
-            .map(|(key, _)| key);
-        let key = match known {
-            Some(key) => key,
-            None if !self.make_room_for_seed(env) => return None,
-            None => self.seeds.insert(Seed {
-                addr,
-                timer: None,
-                pause: self.timing.period,
-                answered: false,
-            }),
-        };
-        self.ask_seed_soon(env, key);
-        Some(SeedId(key as u32))
-    }
-
-    /// Whether one more seed fits, if need be in the place of the address that was asked for longest and never answered.
-    fn make_room_for_seed(&mut self, env: &mut Env) -> bool {
-        if self.seeds.len() < MAX_SEEDS {
-            return true;
-        }
-        let silent = self.seeds.iter();
-        let silent = silent.filter(|(_, seed)| seed.addr.is_some() && !seed.answered);
-        let oldest = silent
-            .max_by_key(|(_, seed)| seed.pause)
-            .map(|(key, _)| key);
-        oldest.is_some_and(|key| self.drop_seed(env, key))
-    }
-
-    /// Somebody answered a question at this address.
-    pub(super) fn seed_answered(&mut self, addr: SocketAddr) {
-        for (_, seed) in &mut self.seeds {
-            seed.answered |= seed.addr == Some(addr);
-        }
-    }
-
-    fn drop_seed(&mut self, env: &mut Env, key: usize) -> bool {
-        let seed = self.seeds.try_remove(key);
-        if let Some(timer) = seed.as_ref().and_then(|seed| seed.timer) {
-            env.timers.cancel(timer);
-        }
-        seed.is_some()
-    }
-
-    /// Asks a seed at once, and then as if it were new.
-    fn ask_seed_soon(&mut self, env: &mut Env, key: usize) {
-        let Some(seed) = self.seeds.get_mut(key) else {
-            return;
-        };
-        if let Some(timer) = seed.timer.take() {
-            env.timers.cancel(timer);
-        }
-        seed.pause = self.timing.period;
-        seed.timer = Some(env.timers.insert(env.now, Timer::SeedDue(key as u32)));
-    }
-
-    /// Nobody is left: the seeds are asked as if they were new.
-    pub(super) fn ask_seeds_again(&mut self, env: &mut Env) {
-        for key in 0..self.seeds.capacity() {
-            self.ask_seed_soon(env, key);
-        }
+        self.seeds.add(env, &self.timing, addr)
     }
 
     pub(super) fn seed_due(&mut self, env: &mut Env, key: u32) {
-        let leaving = self.is_leaving();
-        let Some(seed) = self.seeds.get_mut(key as usize) else {
-            return;
-        };
-        seed.timer = None;
-        if leaving {
+        if self.is_leaving() {
             return;
         }
-        let next = env.now + jittered(seed.pause, &mut env.rng);
-        seed.timer = Some(env.timers.insert(next, Timer::SeedDue(key)));
-        seed.pause = (seed.pause * 2).min(self.timing.retry_max);
-        match seed.addr {
-            Some(addr) => self.ping_seed(addr),
-            None => env.journal.event(Event::SeedDue { seed: SeedId(key) }),
+        match self.seeds.due(env, &self.timing, key) {
+            Some(Some(addr)) => self.ping_seed(addr),
+            Some(None) => env.journal.event(Event::SeedDue { seed: SeedId(key) }),
+            None => {}
         }
     }
 
     /// A seed's name stands for these addresses at the moment.
     pub fn seed_resolved(&mut self, seed: SeedId, addrs: impl Iterator<Item = SocketAddr>) {
-        if self.seeds.contains(seed.0 as usize) && !self.is_leaving() {
+        if self.seeds.contains(seed) && !self.is_leaving() {
             for addr in addrs.take(MAX_SEED_ADDRESSES) {
                 self.ping_seed(addr);
             }
@@ -125,21 +161,68 @@ impl Swim {
     }
 
     fn ping_seed(&mut self, to: SocketAddr) {
-        self.ask(to, None, None, ORDINARY_DATAGRAM, true);
+        self.ask(to, None, None, ORDINARY_DATAGRAM, Compare::Tables);
     }
 
     /// A ping with the own id and this number arrived: if it is one that went to a seed, that seed is
     /// this very member, and is not asked again.
     pub(super) fn seed_is_myself(&mut self, env: &mut Env, number: u64) -> bool {
-        let mine = |seed: &Seed| seed.addr.is_some_and(|addr| self.is_cookie(number, addr));
-        let Some(key) = self
-            .seeds
-            .iter()
-            .find(|(_, seed)| mine(seed))
-            .map(|(key, _)| key)
-        else {
-            return false;
+        let is_mine = |addr| self.is_question(number, addr);
+        let mine = self.seeds.find(|seed| seed.addr.is_some_and(is_mine));
+        mine.is_some_and(|key| self.seeds.drop(env, key))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::env;
+    use super::*;
+
+    fn at(number: usize) -> Option<SocketAddr> {
+        Some(SocketAddr::from((
+            [10, 0, (number >> 8) as u8, number as u8],
+            1,
+        )))
+    }
+
+    #[test]
+    fn a_seed_is_asked_at_once_and_then_ever_more_slowly() {
+        let (timing, mut env) = (Timing::lan(), env());
+        let mut seeds = Seeds::new();
+        let seed = seeds.add(&mut env, &timing, at(1)).unwrap();
+        assert_eq!(
+            seeds.add(&mut env, &timing, at(1)),
+            Some(seed),
+            "the same again"
+        );
+        let deadline = |seeds: &Seeds, env: &Env| {
+            let timer = seeds.held.get(seed.0 as usize).unwrap().timer.unwrap();
+            env.timers.deadline_of(timer).unwrap()
         };
-        self.drop_seed(env, key)
+        assert_eq!((deadline(&seeds, &env), env.timers.live()), (env.now, 1));
+        for periods in [1.0, 2.0, 4.0] {
+            assert_eq!(seeds.due(&mut env, &timing, seed.0), Some(at(1)));
+            let pause = deadline(&seeds, &env).since(env.now).as_secs_f64();
+            let jitter = pause / timing.period.as_secs_f64() / periods;
+            assert!((0.89..1.11).contains(&jitter), "{jitter}");
+        }
+        seeds.ask_again(&mut env, &timing);
+        assert_eq!(deadline(&seeds, &env), env.now);
+    }
+
+    #[test]
+    fn one_that_never_answered_makes_room_and_one_that_did_stays() {
+        let (timing, mut env) = (Timing::lan(), env());
+        let mut seeds = Seeds::new();
+        for number in 0..MAX_SEEDS {
+            assert!(seeds.add(&mut env, &timing, at(number)).is_some());
+            if number > 0 {
+                seeds.answered(at(number).unwrap());
+            }
+        }
+        assert!(seeds.add(&mut env, &timing, at(MAX_SEEDS)).is_some());
+        assert_eq!(seeds.find(|seed| seed.addr == at(0)), None);
+        seeds.answered(at(MAX_SEEDS).unwrap());
+        assert_eq!(seeds.add(&mut env, &timing, at(MAX_SEEDS + 1)), None);
     }
 }

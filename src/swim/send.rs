@@ -1,139 +1,30 @@
 //! What waits to be sent, and how it becomes bytes at the moment it is taken: always from the newest
 //! state, straight into the caller's buffer.
 
+use crate::time::Time;
 use std::net::{IpAddr, SocketAddr};
 
+use super::address::is_somewhere;
 use super::merge::State;
 use super::news::{self, RowKey};
-use super::records::is_somewhere;
+use super::outbox::{Body, Forward, Outgoing};
 use super::records::listed;
 use super::row::{NONE, flag};
 use super::{Row, Swim};
 use crate::env::Env;
-use crate::growth;
 use crate::journal::Peer;
-use crate::limits::{MAX_DATAGRAM_SENT, MAX_QUEUED_DATAGRAMS};
-use crate::member::{Health, Incarnation, MemberId};
-use crate::stats::MessageKind;
-use crate::time::Time;
+use crate::limits::MAX_DATAGRAM_SENT;
+use crate::member::Health;
 use crate::wire::{
-    self, Accusers, Content, EncodedMember, Encoder, MemberRecord, MembershipRecord, Memberships,
-    Message, feature,
+    self, Content, EncodedMember, Encoder, Extras, MemberRecord, Memberships, Message,
 };
-
-/// A message decided on, to be encoded when it is taken.
-pub(super) struct Outgoing {
-    pub to: SocketAddr,
-    /// Who is there, if that is known.
-    pub id: Option<MemberId>,
-    /// Where it was in the table, or `NONE`.
-    pub row: RowKey,
-    /// What the receiver is told of itself: what was held of it when the message was decided on.
-    pub told: Option<State>,
-    /// Bytes that the datagram may have.
-    pub limit: usize,
-    /// Whether news that goes with it counts as told: not if it goes to a stranger, who might be nobody.
-    pub ages: bool,
-    pub body: Body,
-}
-
-/// What kind of message, with what only that kind has.
-pub(super) enum Body {
-    Ping {
-        forward_to: Option<Box<MemberRecord<'static>>>,
-        number: u64,
-        /// Whether it carries the digest of the table: "tell me of those I don't know".
-        digest: bool,
-        /// Whether it is the probe under way.
-        probe: bool,
-    },
-    Ack {
-        forward_to: Option<Box<MemberRecord<'static>>>,
-        number: u64,
-        /// Whether it carries news.
-        news: bool,
-    },
-    /// A ping that has somebody prove its address, and carries nothing else.
-    Question {
-        number: u64,
-        digest: bool,
-        /// The number hides where a peer that knows no numbers copies it from.
-        hides: bool,
-    },
-    /// An Ack to a peer that knows no extensions and has still to be asked, in as few bytes as it can be said.
-    BriefAck {
-        forward_to: Option<Box<MemberRecord<'static>>>,
-    },
-    /// An Ack to a message that was meant for another member, or came from another ring.
-    Astray {
-        number: u64,
-    },
-    /// An Ack nobody asked for: these left.
-    Left(Vec<RowKey>),
-    PingReq {
-        target: MemberId,
-        number: u64,
-    },
-    ProbePing,
-    Forward(Box<Forward>),
-    /// The next part of the member table for the first of those who wait for it.
-    Table,
-}
-
-/// Someone else's Ack on its way through this member; goes on as it came, but for what would harm its
-/// receiver.
-pub(super) struct Forward {
-    pub from: MemberRecord<'static>,
-    pub name: String,
-    pub to: MemberRecord<'static>,
-    pub number: u64,
-    pub memberships: Vec<u8>,
-}
-
-/// The own record, encoded once for all messages until it changes.
-pub(super) struct Myself {
-    /// What may change of it.
-    state: (Incarnation, u16, u16, u16),
-    bytes: EncodedMember,
-}
 
 /// The most news that one datagram can hold: records have at least 50 bytes.
 const MOST_NEWS: usize = MAX_DATAGRAM_SENT / 50;
 
 impl Swim {
-    pub(super) fn queue(&mut self, message: Outgoing) {
-        self.outbox.push_back(message);
-    }
-
-    /// A ping outside the probe cycle: its number has the address proved, and with a digest of the table it
-    /// asks for those whom the sender does not know.
-    pub(super) fn ask(
-        &mut self,
-        to: SocketAddr,
-        id: Option<MemberId>,
-        told: Option<State>,
-        limit: usize,
-        digest: bool,
-    ) {
-        let body = Body::Ping {
-            forward_to: None,
-            number: self.cookie(to),
-            digest,
-            probe: false,
-        };
-        self.queue(Outgoing {
-            to,
-            id,
-            row: NONE,
-            told,
-            limit,
-            ages: true,
-            body,
-        });
-    }
-
     pub fn has_outgoing(&self) -> bool {
-        !self.outbox.is_empty()
+        self.outbox.len() > 0
     }
 
     pub fn outgoing(&self) -> usize {
@@ -143,11 +34,7 @@ impl Swim {
     /// Drops what does not fit in the queue any more.
     #[inline]
     pub fn trim_outbox(&mut self, env: &mut Env) {
-        let excess = self.outbox.len().saturating_sub(MAX_QUEUED_DATAGRAMS);
-        if excess > 0 {
-            self.outbox.truncate(MAX_QUEUED_DATAGRAMS);
-            env.journal.stats.datagrams_lost += excess as u64;
-        }
+        self.outbox.trim(env);
     }
 
     /// Encodes the next message into `buf`, of which the envelope and the stamp take `overhead` more bytes of the
@@ -160,8 +47,7 @@ impl Swim {
         overhead: usize,
     ) -> Option<(SocketAddr, usize)> {
         loop {
-            let message = self.outbox.pop_front()?;
-            growth::slim(&mut self.outbox);
+            let message = self.outbox.pop()?;
             let again = |id| self.table.find_again(&id, message.row);
             let receiver = message.id.and_then(again);
             let extra = self.extras_of(&message, receiver).len();
@@ -210,15 +96,15 @@ impl Swim {
             Body::Ping {
                 forward_to,
                 number,
-                digest,
+                compare,
                 probe,
             } => {
                 if *probe {
                     self.probe_leaves(env, *number);
                 }
-                let digest = if *digest { self.table.digest() } else { 0 };
+                let digest = self.digest_for(*compare);
                 let ping = Content::ping(forward_to.as_deref(), *number, digest);
-                let mut out = Encoder::from_sender(buf, self.encoded()?, &ping)
+                let mut out = Encoder::from_sender(buf, self.outbox.encoded()?, &ping)
                     .filter(|out| out.len() <= soft)?;
                 let told = message.told.filter(|_| self.may_accuse(env.now, receiver));
                 self.push_told(&mut out, receiver, told, soft);
@@ -232,8 +118,13 @@ impl Swim {
                 number,
                 news,
             } => {
-                let ack = Content::ack(forward_to.as_deref(), *number, self.rumors, self.starting);
-                let mut out = Encoder::from_sender(buf, self.encoded()?, &ack)
+                let ack = Content::ack(
+                    forward_to.as_deref(),
+                    *number,
+                    self.gossip.rumors,
+                    self.gossip.starting,
+                );
+                let mut out = Encoder::from_sender(buf, self.outbox.encoded()?, &ack)
                     .filter(|out| out.len() <= soft)?;
                 if *news {
                     self.push_told(&mut out, receiver, message.told, soft);
@@ -243,10 +134,10 @@ impl Swim {
             }
             Body::Question {
                 number,
-                digest,
+                compare,
                 hides,
             } => {
-                let question = self.question_message(*number, *digest, *hides);
+                let question = self.question_message(*number, *compare, *hides);
                 let out = if *hides {
                     Encoder::briefly(buf, &question)
                 } else {
@@ -261,12 +152,12 @@ impl Swim {
             }
             Body::Astray { number } => {
                 let ack = Content::ack(None, *number, 0, false);
-                let out = Encoder::from_sender(buf, self.encoded()?, &ack)?;
+                let out = Encoder::from_sender(buf, self.outbox.encoded()?, &ack)?;
                 Some(out.finish()).filter(|len| *len <= soft)
             }
             Body::Left(rows) => {
-                let ack = Content::ack(None, 0, self.rumors, self.starting);
-                let mut out = Encoder::from_sender(buf, self.encoded()?, &ack)
+                let ack = Content::ack(None, 0, self.gossip.rumors, self.gossip.starting);
+                let mut out = Encoder::from_sender(buf, self.outbox.encoded()?, &ack)
                     .filter(|out| out.len() <= soft)?;
                 self.push_told(&mut out, receiver, message.told, soft);
                 let mut told = 0;
@@ -309,84 +200,10 @@ impl Swim {
     fn encode_myself(&mut self) {
         let me = self.me();
         let state = (me.incarnation, me.flags, me.swim_port, me.gossip_port);
-        if self.myself.as_ref().is_none_or(|old| old.state != state) {
+        if !self.outbox.is_encoded(state) {
             let bytes = EncodedMember::of(&self.own_record());
-            self.myself = Some(Myself { state, bytes });
+            self.outbox.set_encoded(state, bytes);
         }
-    }
-
-    fn encoded(&self) -> Option<&EncodedMember> {
-        self.myself.as_ref().map(|myself| &myself.bytes)
-    }
-
-    /// The own record as a message's `from`.
-    #[inline]
-    pub(super) fn own_record(&self) -> MemberRecord<'_> {
-        let me = self.me();
-        MemberRecord {
-            id: me.id,
-            incarnation: me.incarnation,
-            address: None,
-            swim_port: me.swim_port,
-            gossip_port: me.gossip_port,
-            persistent: me.has(flag::PERSISTENT),
-            departed: me.has(flag::LEFT),
-            probe_ping: false,
-            features: feature::EXTENSIONS | feature::VOUCHES,
-            name: self.table.name_of(me),
-        }
-    }
-
-    /// The most that a datagram of this member takes without memberships and others' addresses, sealed.
-    pub(super) fn bare_datagram(&self) -> usize {
-        const WITHOUT_NAME: usize = 150;
-        WITHOUT_NAME + self.extras_len() + self.stamp_bytes() + self.table.name_of(self.me()).len()
-    }
-
-    /// Peers that are not known to be ours die of IPv6 members, so they hear of none (PROTOCOL.md §2,
-    /// "Addresses").
-    fn hears_of_v6(&self, receiver: Option<RowKey>) -> bool {
-        receiver
-            .and_then(|key| self.table.get(key))
-            .is_some_and(|row| row.has(flag::OURS))
-    }
-
-    /// Whether this row's record is one for this receiver.
-    pub(super) fn may_be_told(&self, key: RowKey, receiver: Option<RowKey>) -> bool {
-        let v6 = self.table.get(key).is_some_and(|row| row.has(flag::V6));
-        (!v6 || self.hears_of_v6(receiver)) && (key != self.table.me() || self.addressed)
-    }
-
-    /// Appends a row's record, in its state or in this one.
-    pub(super) fn push_row(
-        &self,
-        out: &mut Encoder<'_>,
-        key: RowKey,
-        receiver: Option<RowKey>,
-        state: Option<State>,
-        soft: usize,
-    ) -> bool {
-        let (Some(row), Some(mut member)) = (self.table.get(key), self.record_of(key)) else {
-            return false;
-        };
-        if !self.may_be_told(key, receiver) {
-            return false;
-        }
-        let state = state.unwrap_or(row.state());
-        (member.incarnation, member.departed) = (state.incarnation, state.left);
-        let accusers = if state.health == Health::Suspect {
-            self.accusers(row)
-        } else {
-            &[]
-        };
-        out.push(
-            &MembershipRecord {
-                member,
-                health: state.health,
-                accusers: Accusers::from(accusers),
-            },
-            soft,
-        )
     }
 
     /// The receiver's own record comes first, so that it always hears what is held of it. But not if it departed for
@@ -420,15 +237,15 @@ impl Swim {
         /// Those that are not for this receiver count as told, else they would stand before all others
         /// for ever. No more of them than this are looked at.
         const PASSED: usize = 64;
-        if self.news.len() == 0 {
+        if self.updates.news.len() == 0 {
             return 0;
         }
         let mut told = [(0, 0); MOST_NEWS];
         let mut passed = [(0, 0); PASSED];
         let (mut count, mut skipped, mut misses) = (0, 0, 0);
-        let mut walk = self.news.walk();
+        let mut walk = self.updates.news.walk();
         let mute = !self.heard_of_late(env.now);
-        while let Some((place, key)) = self.news.step(&mut walk) {
+        while let Some((place, key)) = self.updates.news.step(&mut walk) {
             // Its own record it hears first, and not as news.
             if Some(key) == receiver
                 || !self.may_be_told(key, receiver)
@@ -456,22 +273,9 @@ impl Swim {
             return count;
         }
         let enough = news::tellings(self.timing.news_factor, self.table.living());
-        for (place, key) in told[..count].iter().chain(&passed[..skipped]) {
-            let kept = self.news.told(*place, enough);
-            if let Some(row) = self.table.get_mut(*key) {
-                row.news = kept.unwrap_or(news::COLD);
-            }
-        }
-        self.shrink_news();
+        let all = told[..count].iter().chain(&passed[..skipped]).copied();
+        self.updates.told(&mut self.table, all, enough);
         count
-    }
-
-    fn shrink_news(&mut self) {
-        self.news.shrink(|key, place| {
-            if let Some(row) = self.table.get_mut(key) {
-                row.news = place;
-            }
-        });
     }
 
     /// Without news, a ping carries one record of the table in turn: slow anti-entropy, so that whatever
@@ -485,17 +289,17 @@ impl Swim {
     ) {
         /// A table of which most left is walked in pieces.
         const STEPS: u32 = 64;
-        match self.table.first_within(self.filler, STEPS) {
+        match self.table.first_within(self.updates.filler, STEPS) {
             Some(key) => {
-                self.filler = key + 1;
+                self.updates.filler = key + 1;
                 let fits =
                     |row: &Row| self.may_accuse(now, Some(key)) && !self.is_rumors_turn(now, row);
                 if Some(key) != receiver && self.table.get(key).is_none_or(fits) {
                     self.push_row(out, key, receiver, None, soft);
                 }
             }
-            None if self.filler >= self.table.end() => self.filler = 0,
-            None => self.filler += STEPS,
+            None if self.updates.filler >= self.table.end() => self.updates.filler = 0,
+            None => self.updates.filler += STEPS,
         }
     }
 
@@ -518,7 +322,7 @@ impl Swim {
             .and_then(|key| self.table.member(key))
             .is_some_and(|member| member.swim_addr() == to_addr);
         // A stranger does not choose whom this member sends to.
-        if !known && !incoming.proved || memberships.as_bytes().len() > MOST {
+        if !known && !incoming.speaker.proved || memberships.as_bytes().len() > MOST {
             return;
         }
         let from = MemberRecord {
@@ -546,6 +350,80 @@ impl Swim {
             ages: true,
             body,
         });
+    }
+
+    /// The next piece of the table; `None`: all is told, or the receiver is no longer the first.
+    fn encode_table(
+        &mut self,
+        env: &mut Env,
+        receiver: Option<RowKey>,
+        buf: &mut [u8],
+        soft: usize,
+    ) -> Option<usize> {
+        let mut next = self.tables.transfers.next_for(&self.table, receiver)?;
+        let ack = Message::Ack {
+            from: self.own_record(),
+            forward_to: None,
+            probe: 0,
+            table: true,
+            rumors: 0,
+            reconcile: &[],
+            starting: false,
+        };
+        let mut out = Encoder::new(buf, &ack)?;
+        let bare = out.len();
+        loop {
+            let before = out.len();
+            // What a ping or an Ack says of the receiver itself, they say better, and so do rumors.
+            let row = self.table.get(next);
+            let told = Some(next) == receiver
+                || row.is_some_and(|row| self.is_rumors_turn(env.now, row))
+                || self.push_row(&mut out, next, receiver, None, soft);
+            if !told && before > bare {
+                break;
+            }
+            env.journal.stats.records_sent += u64::from(told);
+            match self.table.first_from(next + 1) {
+                Some(key) => next = key,
+                None => {
+                    next = RowKey::MAX;
+                    break;
+                }
+            }
+        }
+        let len = out.finish();
+        self.tables.transfers.go_on(next);
+        (len > bare).then_some(len)
+    }
+
+    /// What is said of a whole message to this receiver.
+    #[inline]
+    pub(super) fn extras_of(&self, message: &Outgoing, receiver: Option<RowKey>) -> Extras<'_> {
+        let mut extras = self.own_extras();
+        match message.body {
+            Body::Ping { .. } | Body::ProbePing => {
+                let trial = matches!(message.body, Body::ProbePing);
+                let row = receiver.and_then(|key| self.table.get(key));
+                let meant = row.filter(|row| trial || row.health != Health::Alive);
+                extras.to = meant.map(|row| row.id);
+            }
+            // What is to be as short as can be goes to peers that know no extensions.
+            Body::BriefAck { .. } | Body::Question { hides: true, .. } => {
+                return Extras::default();
+            }
+            // It is another's.
+            Body::Forward(_) => (extras.life, extras.advertised) = (0, None),
+            // It has to fit beside an Ack into three times the bytes of a stranger's ping.
+            Body::Question { .. } => extras.life = 0,
+            Body::Astray { .. } => extras.astray = true,
+            _ => {}
+        }
+        if (extras.astray || message.id.is_none())
+            && let Some(name) = self.identity.home.name()
+        {
+            extras.ring_name = name.as_str().as_bytes();
+        }
+        extras
     }
 }
 
@@ -575,20 +453,4 @@ fn encode_forward(buf: &mut [u8], forward: &Forward, hears_of_v6: bool) -> Optio
         }
     }
     Some(out.finish())
-}
-
-impl Body {
-    fn kind(&self) -> MessageKind {
-        match self {
-            Body::Ping { .. } | Body::Question { .. } => MessageKind::Ping,
-            Body::Ack { .. }
-            | Body::BriefAck { .. }
-            | Body::Astray { .. }
-            | Body::Left(_)
-            | Body::Table => MessageKind::Ack,
-            Body::PingReq { .. } => MessageKind::PingReq,
-            Body::ProbePing => MessageKind::ProbePing,
-            Body::Forward(_) => MessageKind::ForwardedAck,
-        }
-    }
 }

@@ -6,7 +6,7 @@
 mod tests {
     use crate::explore::{Found, World, explore};
     use crate::member::{Health, Incarnation};
-    use crate::swim::merge::{Merge, Own, State, merge, merge_own, proof_of_life};
+    use crate::swim::merge::{Merge, Own, Spread, State, merge, merge_own, proof_of_life};
 
     const MEMBERS: usize = 3;
 
@@ -93,7 +93,7 @@ mod tests {
                 return;
             }
             match proof {
-                Some(proof) if proof.rumor => self.hold(me, from, proof.state),
+                Some(proof) if proof.spread == Spread::News => self.hold(me, from, proof.state),
                 Some(proof) => self.held[me][from] = proof.state,
                 None => {}
             }
@@ -121,11 +121,11 @@ mod tests {
             answers
         }
 
-        fn hear(&mut self, me: usize, of: usize, heard: State, news: bool, rules: &Rules) {
+        fn hear(&mut self, me: usize, of: usize, heard: State, spread: Spread, rules: &Rules) {
             if of == me {
                 return self.hear_of_myself(me, heard, rules);
             }
-            match merge(Some(self.held[me][of]), heard, news) {
+            match merge(Some(self.held[me][of]), heard, spread) {
                 Merge::Ignore => {}
                 Merge::Adopt => self.hold(me, of, heard),
                 Merge::Check => {
@@ -142,7 +142,7 @@ mod tests {
             ring.left.deliveries = self.left.deliveries.checked_sub(1)?;
             ring.news[from][to][of] = None;
             ring.hear_from(to, from, rules);
-            ring.hear(to, of, heard, true, rules);
+            ring.hear(to, of, heard, Spread::News, rules);
             Some(ring)
         }
 
@@ -246,7 +246,7 @@ mod tests {
                                     true => state(ring.incarnation[of], Health::Alive),
                                     false => ring.held[other][of],
                                 };
-                                ring.hear(*me, of, heard, false, rules);
+                                ring.hear(*me, of, heard, Spread::Quiet, rules);
                             }
                         }
                     }

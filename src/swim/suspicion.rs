@@ -1,22 +1,23 @@
 //! Who is suspected by whom, and until when: the more independent accusers, the sooner it is over
 //! (Lifeguard §III, "local health aware suspicion").
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::merge::State;
+use super::Row;
 use super::news::RowKey;
-use super::{Row, Swim};
+use super::slots::Slots;
+use super::table::Table;
+use crate::config::Timing;
 use crate::env::{Env, Timer};
-use crate::event::Cause;
-use crate::limits::{MAX_ACCUSERS, MAX_LAST_WORDS};
+use crate::growth;
+use crate::limits::{MAX_ACCUSERS, MAX_LAST_WORDS, MAX_MEMBERS};
 use crate::member::{Health, MemberId};
+use crate::stats::Gauge;
 use crate::time::Time;
 use crate::timer::TimerKey;
-use crate::trace::TraceKind;
-use crate::wire::MembershipRecord;
 
 /// One member is suspected.
+#[derive(Hash)]
 pub(crate) struct Suspicion {
     began: Time,
     /// When the member is Confirmed.
@@ -25,7 +26,7 @@ pub(crate) struct Suspicion {
     asked: bool,
     /// The number with which others are to ask it; 0: with none.
     number: u64,
-    pub(super) timer: TimerKey,
+    timer: TimerKey,
     accusers: [MemberId; MAX_ACCUSERS],
     count: usize,
 }
@@ -49,23 +50,49 @@ impl Suspicion {
     }
 }
 
-impl Swim {
+/// What follows when the time of a suspicion is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// Nothing: the member is not suspected any more.
+    Nothing,
+    /// The member is asked for its last word, by others with this number.
+    LastWord { number: u64 },
+    /// Nobody vouched for it in time.
+    Confirm,
+}
+
+#[derive(Hash)]
+pub(super) struct Suspicions {
+    held: Slots<Suspicion>,
+    /// Suspects that were asked for their last word through others in this period.
+    last_words: usize,
+}
+
+impl Suspicions {
+    pub fn new() -> Self {
+        Suspicions {
+            held: Slots::new(),
+            last_words: 0,
+        }
+    }
+
     /// The row's suspicion, if it is Suspect.
-    pub fn suspicion(&self, row: &Row) -> Option<&Suspicion> {
+    pub fn of(&self, row: &Row) -> Option<&Suspicion> {
         if row.health == Health::Suspect {
-            self.suspicions.get(row.side as usize)
+            self.held.get(row.side as usize)
         } else {
             None
         }
     }
 
-    pub(super) fn accusers(&self, row: &Row) -> &[MemberId] {
-        self.suspicion(row).map_or(&[], Suspicion::accusers)
+    pub fn accusers(&self, row: &Row) -> &[MemberId] {
+        self.of(row).map_or(&[], Suspicion::accusers)
     }
 
-    pub(super) fn begin_suspicion(&mut self, env: &mut Env, key: RowKey) {
-        let over = env.now + self.suspicion_length(0);
-        let timer = self.ask_before(env, key, over);
+    /// The member in this row is Suspect from now on.
+    pub fn begin(&mut self, env: &mut Env, table: &mut Table, timing: &Timing, key: RowKey) {
+        let over = env.now + length(timing, table.living(), 0);
+        let timer = ask_before(env, timing, key, over);
         let nobody = MemberId::from_bytes([0; 16]);
         let suspicion = Suspicion {
             began: env.now,
@@ -76,211 +103,238 @@ impl Swim {
             accusers: [nobody; MAX_ACCUSERS],
             count: 0,
         };
-        let side = self.suspicions.insert(suspicion) as u32;
-        if let Some(row) = self.table.get_mut(key) {
+        let side = self.held.insert(suspicion) as u32;
+        if let Some(row) = table.get_mut(key) {
             row.side = side;
         }
     }
 
-    /// This member says that the one in the row does not answer. A new accuser shortens the suspicion,
-    /// and is news as long as it does.
-    pub(super) fn accuse(&mut self, env: &mut Env, key: RowKey, accuser: MemberId) {
-        let Some(row) = self
-            .table
-            .get(key)
-            .filter(|row| row.health == Health::Suspect)
-        else {
-            return;
+    /// The suspicion in this place is over; its timer, which is still to be cancelled.
+    pub fn end(&mut self, side: u32) -> Option<TimerKey> {
+        let suspicion = self.held.try_remove(side as usize);
+        growth::slim_slab(&mut self.held);
+        suspicion.map(|suspicion| suspicion.timer)
+    }
+
+    /// This member says that the one in the row does not answer. A new accuser shortens the suspicion; whether that is
+    /// news.
+    pub fn accuse(
+        &mut self,
+        env: &mut Env,
+        table: &Table,
+        timing: &Timing,
+        key: RowKey,
+        accuser: MemberId,
+    ) -> bool {
+        let suspect = |row: &&Row| row.health == Health::Suspect;
+        let Some(row) = table.get(key).filter(suspect) else {
+            return false;
         };
-        let side = row.side as usize;
-        let needed = self.confirmations_needed();
-        let Some(suspicion) = self.suspicions.get_mut(side) else {
-            return;
+        let needed = confirmations_needed(timing, table.living());
+        let Some(suspicion) = self.held.get_mut(row.side as usize) else {
+            return false;
         };
         if suspicion.count >= MAX_ACCUSERS
             || suspicion.accusers().contains(&accuser)
             || accuser == row.id
         {
-            return;
+            return false;
         }
         suspicion.accusers[suspicion.count] = accuser;
         suspicion.count += 1;
         let confirmations = suspicion.count - 1;
         if confirmations == 0 || confirmations > needed {
-            return;
+            return false;
         }
-        let (began, asked, timer) = (suspicion.began, suspicion.asked, suspicion.timer);
-        if !asked {
-            env.timers.cancel(timer);
-            let over = (began + self.suspicion_length(confirmations)).max(env.now);
-            let timer = self.ask_before(env, key, over);
-            if let Some(suspicion) = self.suspicions.get_mut(side) {
-                (suspicion.over, suspicion.timer) = (over, timer);
-            }
+        if !suspicion.asked {
+            env.timers.cancel(suspicion.timer);
+            let length = length(timing, table.living(), confirmations);
+            suspicion.over = (suspicion.began + length).max(env.now);
+            suspicion.timer = ask_before(env, timing, key, suspicion.over);
         }
-        self.heat(env, key);
-    }
-
-    /// A record that changes nothing may still confirm a suspicion. One without accusers, from a peer
-    /// that does not name them, may be the echo of one that counted already, so it does not count.
-    pub(super) fn confirm_suspicion(
-        &mut self,
-        env: &mut Env,
-        key: RowKey,
-        held: Option<State>,
-        heard: State,
-        record: &MembershipRecord<'_>,
-    ) {
-        if heard.health == Health::Suspect && held == Some(heard) {
-            for accuser in record.accusers {
-                self.accuse(env, key, accuser);
-            }
-        }
+        true
     }
 
     /// Whether one more accuser, this member, would shorten the suspicion.
-    pub(super) fn wants_witness(&self, key: RowKey) -> bool {
-        let row = self.table.get(key);
-        let suspicion = row.and_then(|row| self.suspicion(row));
+    pub fn wants_witness(&self, table: &Table, timing: &Timing, key: RowKey) -> bool {
+        let suspicion = table.get(key).and_then(|row| self.of(row));
         suspicion.is_some_and(|suspicion| {
             let accusers = suspicion.accusers();
             !suspicion.asked
-                && accusers.len() <= self.confirmations_needed()
-                && !accusers.contains(&self.id())
+                && accusers.len() <= confirmations_needed(timing, table.living())
+                && !accusers.contains(&table.own().id)
         })
     }
 
-    /// Independent accusations, beside the first, that make a suspicion as short as it gets: no more than
-    /// there are others who could accuse.
-    fn confirmations_needed(&self) -> usize {
-        let others = self.table.living().saturating_sub(2);
-        self.timing
-            .suspicion_confirmations
-            .min(others)
-            .min(MAX_ACCUSERS - 1)
-    }
-
-    /// How long a suspicion lasts with so many confirmations. Who has few others to ask, in a small ring,
-    /// gives a suspect more time.
-    fn suspicion_length(&self, confirmations: usize) -> Duration {
-        let timing = &self.timing;
-        let (needed, wanted) = (self.confirmations_needed(), timing.suspicion_confirmations);
-        let lacking = if wanted == 0 {
-            0.0
-        } else {
-            1.0 - needed as f64 / wanted as f64
-        };
-        let shortest = timing
-            .period
-            .mul_f64(timing.suspicion_periods * (1.0 + lacking));
-        if confirmations >= needed {
-            return shortest;
-        }
-        let living = self.table.living() as f64;
-        let scale = if timing.suspicion_scaled {
-            libm::log10(living).max(1.0)
-        } else {
-            1.0
-        };
-        let longest = timing
-            .period
-            .mul_f64(timing.suspicion_periods * timing.suspicion_stretch * scale);
-        let share = libm::log(confirmations as f64 + 1.0) / libm::log(needed as f64 + 1.0);
-        longest.saturating_sub(longest.saturating_sub(shortest).mul_f64(share))
-    }
-
-    /// Sets the timer that has a suspect asked for its last word, early enough for the answer to come before
-    /// the suspicion is over.
-    fn ask_before(&self, env: &mut Env, key: RowKey, over: Time) -> TimerKey {
-        let ask = (over - self.timing.verdict_timeout).max(env.now);
-        env.timers.insert(ask, Timer::SuspicionDue(key))
-    }
-
-    /// The member answered there for the first time: if another one is held for living there, that is gone.
-    pub(super) fn suspect_former(&mut self, env: &mut Env, key: RowKey, addr: SocketAddr) {
-        let me = self.table.me();
-        let is_former = |other: RowKey, row: &Row| {
-            other != key
-                && other != me
-                && row.health <= Health::Suspect
-                && self.table.is_at(row, addr)
-        };
-        let former = self.table.iter().find(|(key, row)| is_former(*key, row));
-        if let Some(former) = former.map(|(former, _)| former) {
-            self.suspect_replaced(env, former);
-        }
-    }
-
-    /// Another member lives at this one's address: unless it is heard from elsewhere, it is gone. It is asked for its last
-    /// word at once.
-    pub(super) fn suspect_replaced(&mut self, env: &mut Env, key: RowKey) {
-        let Some(held) = self.table.get(key).map(Row::state) else {
-            return;
-        };
-        if held.health == Health::Alive {
-            let health = Health::Suspect;
-            let suspect = State { health, ..held };
-            self.change(env, key, suspect, Cause::AddressTaken, true);
-        }
-        let me = self.id();
-        self.accuse(env, key, me);
-        let row = self.table.get(key);
-        let suspicion = row.and_then(|row| self.suspicion(row));
-        if let Some(suspicion) = suspicion.filter(|it| !it.asked)
-            && !self.timing.verdict_timeout.is_zero()
-        {
-            env.timers.cancel(suspicion.timer);
-            self.suspicion_due(env, key);
-        }
-    }
-
     /// Nobody vouched for the suspect yet. Its refutation may have come to everyone but this member, so it is
-    /// asked for its last word, straight and through others; then it is Confirmed.
-    pub(super) fn suspicion_due(&mut self, env: &mut Env, key: RowKey) {
-        let Some(row) = self
-            .table
-            .get(key)
-            .filter(|row| row.health == Health::Suspect)
-        else {
-            return;
+    /// to be asked for its last word, by others with this number; then it is Confirmed.
+    pub fn due(
+        &mut self,
+        env: &mut Env,
+        table: &Table,
+        timing: &Timing,
+        key: RowKey,
+        number: u64,
+    ) -> Due {
+        let suspect = |row: &&Row| row.health == Health::Suspect;
+        let row = table.get(key).filter(suspect);
+        let Some(suspicion) = row.and_then(|row| self.held.get_mut(row.side as usize)) else {
+            return Due::Nothing;
         };
-        let (id, side) = (row.id, row.side as usize);
-        let (verdict, hears) = (self.timing.verdict_timeout, self.heard_of_late(env.now));
-        let number = self.number_for_others(env);
-        let Some(suspicion) = self.suspicions.get_mut(side) else {
-            return;
-        };
-        if suspicion.asked || verdict.is_zero() {
-            return self.confirm(env, key);
+        let last = timing.verdict_timeout;
+        if suspicion.asked || last.is_zero() {
+            return Due::Confirm;
         }
         suspicion.asked = true;
         suspicion.number = number;
-        suspicion.over = env.now + verdict;
+        suspicion.over = env.now + last;
         suspicion.timer = env.timers.insert(suspicion.over, Timer::SuspicionDue(key));
-        self.ping_aside(key, false);
-        if self.last_words < MAX_LAST_WORDS && hears {
-            self.last_words += 1;
-            self.ask_others(env, id, number);
-        }
+        Due::LastWord { number }
     }
 
-    /// Nobody vouched for the suspect in time.
-    fn confirm(&mut self, env: &mut Env, key: RowKey) {
-        let Some(row) = self.table.get(key) else {
-            return;
-        };
-        let state = State {
-            health: Health::Confirmed,
-            ..row.state()
-        };
-        if let Some(member) = self.table.member(key) {
-            env.journal.trace(
-                env.wall,
-                TraceKind::ProbeConfirmed,
-                (&member).into(),
-                Vec::new,
+    /// Whether others may be asked to ask one more suspect in this period, which is then counted.
+    pub fn may_ask_others(&mut self) -> bool {
+        let may = self.last_words < MAX_LAST_WORDS;
+        self.last_words += usize::from(may);
+        may
+    }
+
+    pub fn begin_period(&mut self) {
+        self.last_words = 0;
+    }
+
+    pub fn sizes(&self) -> [Gauge; 1] {
+        [Gauge::new("suspicions", self.held.len(), MAX_MEMBERS)]
+    }
+}
+
+impl Suspicion {
+    /// It is to be over at once: its timer, which is still to be cancelled; `None`: it is ending.
+    pub fn cut_short(&self) -> Option<TimerKey> {
+        (!self.asked).then_some(self.timer)
+    }
+}
+
+/// Independent accusations, beside the first, that make a suspicion as short as it gets: no more than
+/// there are others who could accuse.
+fn confirmations_needed(timing: &Timing, living: usize) -> usize {
+    let others = living.saturating_sub(2);
+    timing
+        .suspicion_confirmations
+        .min(others)
+        .min(MAX_ACCUSERS - 1)
+}
+
+/// How long a suspicion lasts with so many confirmations. Who has few others to ask, in a small ring,
+/// gives a suspect more time.
+fn length(timing: &Timing, living: usize, confirmations: usize) -> Duration {
+    let needed = confirmations_needed(timing, living);
+    let wanted = timing.suspicion_confirmations;
+    let lacking = if wanted == 0 {
+        0.0
+    } else {
+        1.0 - needed as f64 / wanted as f64
+    };
+    let shortest = timing
+        .period
+        .mul_f64(timing.suspicion_periods * (1.0 + lacking));
+    if confirmations >= needed {
+        return shortest;
+    }
+    let scale = if timing.suspicion_scaled {
+        libm::log10(living as f64).max(1.0)
+    } else {
+        1.0
+    };
+    let longest = timing
+        .period
+        .mul_f64(timing.suspicion_periods * timing.suspicion_stretch * scale);
+    let share = libm::log(confirmations as f64 + 1.0) / libm::log(needed as f64 + 1.0);
+    longest.saturating_sub(longest.saturating_sub(shortest).mul_f64(share))
+}
+
+/// Sets the timer that has a suspect asked for its last word, early enough for the answer to come before
+/// the suspicion is over.
+fn ask_before(env: &mut Env, timing: &Timing, key: RowKey, over: Time) -> TimerKey {
+    let ask = (over - timing.verdict_timeout).max(env.now);
+    env.timers.insert(ask, Timer::SuspicionDue(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{env, id, ring_of};
+    use super::*;
+
+    /// A ring of so many, of which the last is Suspect.
+    fn suspecting(living: u8) -> (Env, Table, Suspicions, RowKey) {
+        let mut env = env();
+        let mut table = ring_of(&mut env, living);
+        let key = table.find(&id(living)).unwrap();
+        let mut suspicions = Suspicions::new();
+        table.get_mut(key).unwrap().health = Health::Suspect;
+        suspicions.begin(&mut env, &mut table, &Timing::lan(), key);
+        (env, table, suspicions, key)
+    }
+
+    fn over(table: &Table, suspicions: &Suspicions, key: RowKey) -> Time {
+        suspicions.of(table.get(key).unwrap()).unwrap().over()
+    }
+
+    #[test]
+    fn each_further_accuser_shortens_a_suspicion_and_is_news() {
+        let timing = Timing::lan();
+        let (mut env, table, mut suspicions, key) = suspecting(20);
+        assert!(
+            !suspicions.accuse(&mut env, &table, &timing, key, id(1)),
+            "the first"
+        );
+        let mut before = over(&table, &suspicions, key);
+        for accuser in 2..2 + timing.suspicion_confirmations as u8 {
+            assert!(suspicions.accuse(&mut env, &table, &timing, key, id(accuser)));
+            assert!(
+                !suspicions.accuse(&mut env, &table, &timing, key, id(accuser)),
+                "again"
             );
+            let now = over(&table, &suspicions, key);
+            assert!(now < before, "accuser {accuser}");
+            before = now;
         }
-        self.change(env, key, state, Cause::SuspicionTimeout, true);
+        assert!(
+            !suspicions.accuse(&mut env, &table, &timing, key, id(19)),
+            "one more than needed"
+        );
+        assert!(
+            !suspicions.accuse(&mut env, &table, &timing, key, id(20)),
+            "itself"
+        );
+    }
+
+    #[test]
+    fn a_suspect_is_asked_for_its_last_word_before_it_is_confirmed() {
+        let timing = Timing::lan();
+        let (mut env, mut table, mut suspicions, key) = suspecting(5);
+        assert!(suspicions.wants_witness(&table, &timing, key));
+        let due = suspicions.due(&mut env, &table, &timing, key, 7);
+        assert_eq!(due, Due::LastWord { number: 7 });
+        assert!(!suspicions.wants_witness(&table, &timing, key));
+        assert_eq!(
+            over(&table, &suspicions, key),
+            env.now + timing.verdict_timeout
+        );
+        let due = suspicions.due(&mut env, &table, &timing, key, 8);
+        assert_eq!(due, Due::Confirm);
+        table.get_mut(key).unwrap().health = Health::Alive;
+        let due = suspicions.due(&mut env, &table, &timing, key, 9);
+        assert_eq!(due, Due::Nothing);
+    }
+
+    #[test]
+    fn others_are_asked_for_so_many_last_words_in_a_period() {
+        let mut suspicions = Suspicions::new();
+        for _ in 0..2 {
+            let asked = (0..100).filter(|_| suspicions.may_ask_others()).count();
+            assert_eq!(asked, MAX_LAST_WORDS);
+            suspicions.begin_period();
+        }
     }
 }

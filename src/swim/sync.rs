@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use rand::RngExt;
 
+use super::Row;
 use super::news::RowKey;
 use super::seeds::jittered;
+use super::table::Table;
 use super::transfer::AGAIN;
 use super::unproved::TURN;
-use super::{Row, Swim};
+use crate::config::Timing;
 use crate::env::{Env, Timer};
-use crate::limits::ORDINARY_DATAGRAM;
-use crate::member::MemberId;
+use crate::member::{Health, MemberId};
 use crate::time::Time;
 use crate::timer::TimerKey;
 
@@ -58,100 +59,148 @@ impl Sync {
         self.tellers.push_back((now, id));
     }
 
-    pub fn is_under_way(&self) -> bool {
-        self.timer.is_some()
+    /// Somebody lives, of so many: if that is the first one, it is asked for everyone it knows.
+    pub fn one_lives(&mut self, env: &mut Env, timing: &Timing, health: Health, living: usize) {
+        if health <= Health::Suspect && (living == 2 || self.timer.is_none()) {
+            self.soon(env, timing);
+        }
     }
-}
 
-impl Swim {
     /// This member was alone and is no longer: it wants to hear of everyone.
-    pub(super) fn sync_soon(&mut self, env: &mut Env) {
-        if self.timing.sync_max.is_zero() {
+    fn soon(&mut self, env: &mut Env, timing: &Timing) {
+        if timing.sync_max.is_zero() {
             return;
         }
-        if let Some(timer) = self.sync.timer.take() {
+        if let Some(timer) = self.timer.take() {
             env.timers.cancel(timer);
         }
-        self.sync.pause = self.timing.period / EAGER;
-        self.sync_later(env);
+        self.pause = timing.period / EAGER;
+        self.later(env);
     }
 
     /// This member has long known of everyone: it compares its table as seldom as it ever does.
-    pub(super) fn sync_in_time(&mut self, env: &mut Env) {
-        if self.timing.sync_max.is_zero() || self.sync.is_under_way() {
+    pub fn in_time(&mut self, env: &mut Env, timing: &Timing) {
+        if timing.sync_max.is_zero() || self.timer.is_some() {
             return;
         }
-        self.sync.pause = self.timing.sync_max;
-        let next = env.now + self.sync.pause.mul_f64(env.rng.random::<f64>());
-        self.sync.timer = Some(env.timers.insert(next, Timer::SyncDue));
+        self.pause = timing.sync_max;
+        let next = env.now + self.pause.mul_f64(env.rng.random::<f64>());
+        self.timer = Some(env.timers.insert(next, Timer::SyncDue));
     }
 
     /// A table named members that another has to name, too, before they are believed to be there: it is asked soon,
     /// while it is remembered who named them first. Once in a turn: who makes up members must not have all compare, and
     /// tell each other their tables, all the time.
-    pub(super) fn sync_sooner(&mut self, env: &mut Env) {
-        if env.now < self.sync.next_sooner {
+    pub fn sooner(&mut self, env: &mut Env, timing: &Timing) {
+        if env.now < self.next_sooner {
             return;
         }
-        let soon = env.now + jittered(self.timing.period / SECOND, &mut env.rng);
-        let Some(timer) = self
-            .sync
-            .timer
-            .filter(|timer| env.timers.deadline_of(*timer) > Some(soon))
-        else {
+        let soon = env.now + jittered(timing.period / SECOND, &mut env.rng);
+        let is_later = |timer: &TimerKey| env.timers.deadline_of(*timer) > Some(soon);
+        let Some(timer) = self.timer.filter(is_later) else {
             return;
         };
         env.timers.cancel(timer);
-        self.sync.timer = Some(env.timers.insert(soon, Timer::SyncDue));
-        self.sync.next_sooner = env.now + self.timing.period * TURN;
+        self.timer = Some(env.timers.insert(soon, Timer::SyncDue));
+        self.next_sooner = env.now + timing.period * TURN;
     }
 
-    fn sync_later(&mut self, env: &mut Env) {
-        let next = env.now + jittered(self.sync.pause, &mut env.rng);
-        self.sync.timer = Some(env.timers.insert(next, Timer::SyncDue));
+    fn later(&mut self, env: &mut Env) {
+        let next = env.now + jittered(self.pause, &mut env.rng);
+        self.timer = Some(env.timers.insert(next, Timer::SyncDue));
     }
 
-    /// Pings a living member with the digest of the table: if its own differs, it tells its table. Rather one
-    /// that did not tell it of late, as it would not do so again.
-    pub(super) fn sync_due(&mut self, env: &mut Env) {
-        self.sync.timer = None;
-        if self.is_leaving() || self.table.living() <= 1 {
-            return;
+    /// The timer is over, and no other is set.
+    pub fn stop(&mut self) {
+        self.timer = None;
+    }
+
+    /// A living member to compare with now: rather one that did not tell its table of late, as it would not do so again.
+    /// `chosen` is where to choose.
+    pub fn due(
+        &mut self,
+        env: &mut Env,
+        table: &Table,
+        timing: &Timing,
+        chosen: &mut Vec<RowKey>,
+    ) -> Option<RowKey> {
+        self.stop();
+        if table.living() <= 1 {
+            return None;
         }
-        self.sync.pause = (self.sync.pause * 2).min(self.timing.sync_max);
-        self.sync_later(env);
-        let old = env.now - self.timing.period * AGAIN;
-        let tellers = &mut self.sync.tellers;
-        while tellers.front().is_some_and(|(time, _)| *time <= old) {
-            tellers.pop_front();
+        self.pause = (self.pause * 2).min(timing.sync_max);
+        self.later(env);
+        let old = env.now - timing.period * AGAIN;
+        while self.tellers.front().is_some_and(|(time, _)| *time <= old) {
+            self.tellers.pop_front();
         }
-        let mut chosen = std::mem::take(&mut self.helpers);
-        let told = |row: &Row| tellers.iter().any(|(_, id)| *id == row.id);
-        self.table
-            .some_alive(1, |row| !told(row), &mut env.rng, &mut chosen);
+        let told = |row: &Row| self.tellers.iter().any(|(_, id)| *id == row.id);
+        table.some_alive(1, |row| !told(row), &mut env.rng, chosen);
         if chosen.is_empty() {
-            self.table
-                .some_alive(1, |_| true, &mut env.rng, &mut chosen);
+            table.some_alive(1, |_| true, &mut env.rng, chosen);
         }
-        if let Some(key) = chosen.first() {
-            self.ping_aside(*key, true);
-        }
-        self.helpers = chosen;
+        chosen.first().copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{env, id, ring_of};
+    use super::*;
+
+    fn pause(sync: &Sync, env: &Env) -> f64 {
+        let deadline = sync.timer.and_then(|timer| env.timers.deadline_of(timer));
+        let pause = deadline.unwrap().since(env.now);
+        pause.as_secs_f64() / Timing::lan().period.as_secs_f64()
     }
 
-    /// Pings a member outside the probe cycle, with the digest of the table if they are to be compared.
-    pub(super) fn ping_aside(&mut self, key: RowKey, digest: bool) {
-        let (Some(member), told) = (self.table.member(key), self.table.get(key).map(Row::state))
-        else {
-            return;
+    #[test]
+    fn a_newcomer_compares_soon_and_then_ever_more_seldom() {
+        let (timing, mut env) = (Timing::lan(), env());
+        let table = ring_of(&mut env, 3);
+        let mut sync = Sync::new();
+        sync.one_lives(&mut env, &timing, Health::Confirmed, 2);
+        assert_eq!(env.timers.live(), 0, "the dead are not asked");
+        sync.one_lives(&mut env, &timing, Health::Alive, 2);
+        let mut before = pause(&sync, &env);
+        assert!(before < 0.1, "{before}");
+        for _ in 0..4 {
+            assert!(
+                sync.due(&mut env, &table, &timing, &mut Vec::new())
+                    .is_some()
+            );
+            let now = pause(&sync, &env);
+            assert!(now > before * 1.6, "{now} after {before}");
+            before = now;
+        }
+    }
+
+    #[test]
+    fn one_that_told_its_table_is_asked_last() {
+        let (timing, mut env) = (Timing::lan(), env());
+        let table = ring_of(&mut env, 5);
+        let mut sync = Sync::new();
+        for teller in [2, 3, 4] {
+            sync.told_by(env.now, id(teller));
+        }
+        let mut due = |sync: &mut Sync| {
+            let key = sync.due(&mut env, &table, &timing, &mut Vec::new());
+            table.get(key.unwrap()).unwrap().id
         };
-        self.ask(
-            member.swim_addr(),
-            Some(member.id),
-            told,
-            ORDINARY_DATAGRAM,
-            digest,
-        );
-        self.ask_silent_at_source(key);
+        for _ in 0..10 {
+            assert_eq!(due(&mut sync), id(5));
+        }
+    }
+
+    #[test]
+    fn a_second_opinion_is_asked_for_once_in_a_turn() {
+        let (timing, mut env) = (Timing::lan(), env());
+        let mut sync = Sync::new();
+        sync.in_time(&mut env, &timing);
+        sync.sooner(&mut env, &timing);
+        let first = pause(&sync, &env);
+        assert!(first < 0.3, "{first}");
+        sync.sooner(&mut env, &timing);
+        assert_eq!((pause(&sync, &env), env.timers.live()), (first, 1));
     }
 }

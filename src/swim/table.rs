@@ -1,6 +1,7 @@
 //! The member table: rows in a slab, found by id, with the round of those to be probed and the list of the
 //! dead beside them.
 
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use hashbrown::HashTable;
@@ -13,9 +14,20 @@ use super::names::{NameRef, Names};
 use super::news::{COLD, RowKey};
 use super::row::{NONE, Row, flag};
 use crate::growth;
+use crate::limits::MAX_MEMBERS;
 use crate::member::{Health, Incarnation, Member, MemberId};
+use crate::stats::Gauge;
 use crate::text;
 use crate::time::Time;
+
+/// A member that wants to be in the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Newcomer {
+    /// It answered.
+    Answered,
+    /// Others speak of it.
+    SpokenOf,
+}
 
 pub(crate) struct Table {
     rows: Slab<Row>,
@@ -88,8 +100,11 @@ impl Table {
         self.rows.len()
     }
 
-    pub fn ipv6_addresses(&self) -> usize {
-        self.v6.len()
+    pub fn sizes(&self) -> [Gauge; 2] {
+        [
+            Gauge::new("members", self.rows.len(), MAX_MEMBERS),
+            Gauge::new("ipv6_addresses", self.v6.len(), MAX_MEMBERS),
+        ]
     }
 
     /// Those that are Alive or Suspect, this member included.
@@ -227,7 +242,7 @@ impl Table {
             row.set(flag::PERSISTENT, member.persistent);
             row.set(flag::LEFT, member.departed);
         }
-        self.tally(member.id, member.incarnation, health, true);
+        self.add(member.id, member.incarnation, health);
         key
     }
 
@@ -249,7 +264,7 @@ impl Table {
         if v6 {
             self.v6.try_remove(ip as usize);
         }
-        self.tally(id, incarnation, health, false);
+        self.subtract(id, incarnation, health);
         self.rows.remove(key as usize);
     }
 
@@ -308,28 +323,25 @@ impl Table {
             row.since = now;
         }
         if before != state.health || older != state.incarnation {
-            self.tally(id, older, before, false);
-            self.tally(id, state.incarnation, state.health, true);
+            self.subtract(id, older, before);
+            self.add(id, state.incarnation, state.health);
         }
         self.settle(key, rng);
     }
 
-    fn tally(&mut self, id: MemberId, incarnation: Incarnation, health: Health, more: bool) {
+    /// Counts a member in.
+    fn add(&mut self, id: MemberId, incarnation: Incarnation, health: Health) {
+        self.counts[health as usize - 1] += 1;
+        let bits = bits_of(&id, incarnation, health);
+        self.digest = self.digest.wrapping_add(bits);
+    }
+
+    /// And out.
+    fn subtract(&mut self, id: MemberId, incarnation: Incarnation, health: Health) {
         let count = &mut self.counts[health as usize - 1];
-        *count = if more {
-            *count + 1
-        } else {
-            count.saturating_sub(1)
-        };
-        if health <= Health::Suspect {
-            let (low, high) = halves(&id);
-            let bits = mix(mix(mix(low) ^ high) ^ incarnation.get());
-            self.digest = if more {
-                self.digest.wrapping_add(bits)
-            } else {
-                self.digest.wrapping_sub(bits)
-            };
-        }
+        *count = count.saturating_sub(1);
+        let bits = bits_of(&id, incarnation, health);
+        self.digest = self.digest.wrapping_sub(bits);
     }
 
     /// Lists the member where it belongs.
@@ -501,14 +513,14 @@ impl Table {
     }
 
     /// Of a few random ones, the one to forget for another: one of the dead that never answered here, else the one longest
-    /// Departed, else, if `living` ones may be, one of those that never answered.
-    pub fn least_wanted(&self, living: bool, rng: &mut StdRng) -> Option<RowKey> {
+    /// Departed, else, for one that answered, a living one that never did.
+    pub fn least_wanted(&self, newcomer: Newcomer, rng: &mut StdRng) -> Option<RowKey> {
         const SAMPLE: usize = 16;
         let mut some = |list: &[RowKey]| -> Vec<RowKey> {
             (0..SAMPLE).filter_map(|_| random_of(list, rng)).collect()
         };
         let (dead, gone) = (some(&self.dead), some(&self.gone));
-        let round = if living {
+        let round = if newcomer == Newcomer::Answered {
             some(&self.round)
         } else {
             Vec::new()
@@ -527,6 +539,27 @@ impl Table {
             .or_else(|| longest(&dead))
             .or_else(|| round.iter().find(is_silent).copied())
     }
+}
+
+/// What is known of each member. Where they stand in the round shows in what they do.
+impl Hash for Table {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        for (key, row) in self.iter() {
+            (key, row.id, row.incarnation, row.health).hash(hasher);
+            (self.ip_of(row), row.swim_port, row.gossip_port).hash(hasher);
+            (row.flags, row.rtt, self.name_of(row)).hash(hasher);
+            (row.since, row.place, row.side).hash(hasher);
+        }
+    }
+}
+
+/// What a member adds to the digest of those that live.
+fn bits_of(id: &MemberId, incarnation: Incarnation, health: Health) -> u64 {
+    if health > Health::Suspect {
+        return 0;
+    }
+    let (low, high) = halves(id);
+    mix(mix(mix(low) ^ high) ^ incarnation.get())
 }
 
 fn random_of(list: &[RowKey], rng: &mut StdRng) -> Option<RowKey> {

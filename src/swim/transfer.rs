@@ -1,20 +1,21 @@
 //! Telling the member table to who knows another set of living members: in pieces, as Acks nobody asked
 //! for, at a pace that drowns nobody.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::Swim;
-use super::incoming::Incoming;
 use super::news::RowKey;
-use super::row::{NONE, flag};
-use super::send::{Body, Outgoing};
+use super::row::flag;
+use super::table::Table;
+use crate::config::Timing;
 use crate::env::{Env, Timer};
-use crate::limits::{MAX_DATAGRAM_SENT, MAX_TRANSFERS};
+use crate::limits::MAX_TRANSFERS;
 use crate::member::MemberId;
-use crate::wire::{Encoder, Message};
+use crate::stats::Gauge;
+use crate::time::Time;
 
 /// Datagrams of the table that leave together.
-const BURST: usize = 16;
+pub(super) const BURST: usize = 16;
 /// The pause between two such bursts.
 const PACE: Duration = Duration::from_millis(5);
 /// A member is told the table at most once in so many periods: its pings can be replayed, and on a ring
@@ -23,132 +24,116 @@ pub(super) const AGAIN: u32 = 8;
 
 /// Someone who is being told the table.
 #[derive(Hash)]
-pub(super) struct Transfer {
+struct Transfer {
     to: MemberId,
     /// The row to go on with.
     next: RowKey,
 }
 
-impl Swim {
-    /// The sender knows another set of living members. It is told the table, once it has proved its
-    /// address: nobody can have it sent to somebody else.
-    pub(super) fn wants_table(&mut self, env: &mut Env, incoming: &mut Incoming<'_>) {
-        let id = incoming.sender.id;
-        let key = incoming.row;
-        // What counts here is a fresher record of it at another address: it has yet to outdo that.
-        let elsewhere = |key| {
-            let row = self.table.get(key);
-            row.is_none_or(|row| !self.is_home(incoming, row))
-        };
-        if key.is_none_or(elsewhere) {
-            return;
-        }
-        let Some(row) = key.and_then(|key| self.table.get_mut(key)) else {
-            return;
-        };
-        if row.has(flag::PROVED) {
-            return self.begin_transfer(env, id);
-        }
-        row.set(flag::WANTS_TABLE, true);
-        self.ask_sender(incoming, true);
-    }
+#[derive(Default, Hash)]
+pub(super) struct Transfers {
+    /// The first is being told, the others wait.
+    waiting: VecDeque<Transfer>,
+    /// Who was told the table of late, and when that began.
+    told: VecDeque<(Time, MemberId)>,
+}
 
-    pub(super) fn begin_transfer(&mut self, env: &mut Env, to: MemberId) {
-        let old = env.now - self.timing.period * AGAIN;
+impl Transfers {
+    /// This member is told the table, unless it was of late, or too many others were.
+    pub fn begin(&mut self, env: &mut Env, timing: &Timing, to: MemberId) {
+        let old = env.now - timing.period * AGAIN;
         while self.told.front().is_some_and(|(time, _)| *time <= old) {
             self.told.pop_front();
         }
         let told = self.told.iter().any(|(_, id)| *id == to);
-        if self.told.len() >= MAX_TRANSFERS || told || self.is_blocked(&to) {
+        if self.told.len() >= MAX_TRANSFERS || told {
             return;
         }
         self.told.push_back((env.now, to));
-        self.transfers.push_back(Transfer { to, next: 0 });
-        if self.transfers.len() == 1 {
+        self.waiting.push_back(Transfer { to, next: 0 });
+        if self.waiting.len() == 1 {
             env.timers.insert(env.now, Timer::TableDue);
         }
     }
 
-    /// The next few datagrams of the table leave, for the first of those who wait.
-    pub(super) fn table_due(&mut self, env: &mut Env) {
-        while let Some(transfer) = self.transfers.front() {
-            let key = self.table.find(&transfer.to);
+    /// Who is told the next few datagrams of the table now.
+    pub fn due(&mut self, env: &mut Env, table: &Table) -> Option<RowKey> {
+        while let Some(transfer) = self.waiting.front() {
+            let key = table.find(&transfer.to);
             // It may have moved since, to an address that it has not proved.
-            let proved = |key: &RowKey| {
-                self.table
-                    .get(*key)
-                    .is_some_and(|row| row.has(flag::PROVED))
-            };
-            let member = key.filter(proved).and_then(|key| self.table.member(key));
-            let Some(member) = member.filter(|_| self.table.first_from(transfer.next).is_some())
-            else {
-                self.transfers.pop_front();
-                continue;
-            };
-            for _ in 0..BURST {
-                let (to, id) = (member.swim_addr(), Some(member.id));
-                self.queue(Outgoing {
-                    to,
-                    id,
-                    row: key.unwrap_or(NONE),
-                    told: None,
-                    limit: MAX_DATAGRAM_SENT,
-                    ages: true,
-                    body: Body::Table,
-                });
+            let proved = |key: &RowKey| table.get(*key).is_some_and(|row| row.has(flag::PROVED));
+            let key = key.filter(proved);
+            if key.is_some() && table.first_from(transfer.next).is_some() {
+                env.timers.insert(env.now + PACE, Timer::TableDue);
+                return key;
             }
-            env.timers.insert(env.now + PACE, Timer::TableDue);
-            return;
+            self.waiting.pop_front();
+        }
+        None
+    }
+
+    /// The row to go on with, if this member is the first of those who wait.
+    pub fn next_for(&self, table: &Table, receiver: Option<RowKey>) -> Option<RowKey> {
+        let transfer = self.waiting.front()?;
+        if receiver.is_none() || table.find(&transfer.to) != receiver {
+            return None;
+        }
+        table.first_from(transfer.next)
+    }
+
+    /// The first of those who wait was told the rows before this one.
+    pub fn go_on(&mut self, next: RowKey) {
+        if let Some(transfer) = self.waiting.front_mut() {
+            transfer.next = next;
         }
     }
 
-    /// The next piece of the table; `None`: all is told, or the receiver is no longer the first.
-    pub(super) fn encode_table(
-        &mut self,
-        env: &mut Env,
-        receiver: Option<RowKey>,
-        buf: &mut [u8],
-        soft: usize,
-    ) -> Option<usize> {
-        let transfer = self.transfers.front()?;
-        if receiver.is_none() || self.table.find(&transfer.to) != receiver {
-            return None;
+    pub fn sizes(&self) -> [Gauge; 2] {
+        [
+            Gauge::new("transfers", self.waiting.len(), MAX_TRANSFERS),
+            Gauge::new("told_tables", self.told.len(), MAX_TRANSFERS),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{env, id, ring_of};
+    use super::*;
+
+    #[test]
+    fn a_member_is_told_the_table_once_in_eight_periods() {
+        let (timing, mut env) = (Timing::lan(), env());
+        let mut transfers = Transfers::default();
+        for _ in 0..3 {
+            transfers.begin(&mut env, &timing, id(2));
         }
-        let mut next = self.table.first_from(transfer.next)?;
-        let ack = Message::Ack {
-            from: self.own_record(),
-            forward_to: None,
-            probe: 0,
-            table: true,
-            rumors: 0,
-            reconcile: &[],
-            starting: false,
-        };
-        let mut out = Encoder::new(buf, &ack)?;
-        let bare = out.len();
-        loop {
-            let before = out.len();
-            // What a ping or an Ack says of the receiver itself, they say better, and so do rumors.
-            let row = self.table.get(next);
-            let told = Some(next) == receiver
-                || row.is_some_and(|row| self.is_rumors_turn(env.now, row))
-                || self.push_row(&mut out, next, receiver, None, soft);
-            if !told && before > bare {
-                break;
-            }
-            env.journal.stats.records_sent += u64::from(told);
-            match self.table.first_from(next + 1) {
-                Some(key) => next = key,
-                None => {
-                    next = RowKey::MAX;
-                    break;
-                }
-            }
-        }
-        let len = out.finish();
-        if let Some(transfer) = self.transfers.front_mut() {
-            transfer.next = next;
-        }
-        (len > bare).then_some(len)
+        assert_eq!((transfers.waiting.len(), env.timers.live()), (1, 1));
+        transfers.waiting.clear();
+        env.now += timing.period * AGAIN;
+        transfers.begin(&mut env, &timing, id(2));
+        assert_eq!(transfers.waiting.len(), 1);
+    }
+
+    #[test]
+    fn who_proved_its_address_is_told_and_goes_on_where_it_was() {
+        let (timing, mut env) = (Timing::lan(), env());
+        let mut table = ring_of(&mut env, 4);
+        let mut transfers = Transfers::default();
+        transfers.begin(&mut env, &timing, id(2));
+        transfers.begin(&mut env, &timing, id(3));
+        let third = table.find(&id(3));
+        table.set_flag(third.unwrap(), flag::PROVED);
+        assert_eq!(
+            transfers.due(&mut env, &table),
+            third,
+            "the other one proved nothing"
+        );
+        assert_eq!(transfers.next_for(&table, table.find(&id(4))), None);
+        assert_eq!(transfers.next_for(&table, third), Some(0));
+        transfers.go_on(2);
+        assert_eq!(transfers.next_for(&table, third), Some(2));
+        transfers.go_on(RowKey::MAX);
+        assert_eq!(transfers.due(&mut env, &table), None, "all is told");
     }
 }

@@ -4,11 +4,11 @@
 //! One that lies must not make noise or move this member: two members that proved where they are, at addresses of their
 //! own, have to say the same, or the only one that there is.
 
+use super::speaker::Speaker;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::Swim;
-use super::incoming::Incoming;
 use super::unproved::Word;
 use crate::env::Env;
 use crate::event::Event;
@@ -79,41 +79,46 @@ impl Swim {
     pub(super) fn hear_where_it_is(
         &mut self,
         env: &mut Env,
-        incoming: &Incoming<'_>,
+        speaker: &Speaker,
         record: &MembershipRecord<'_>,
     ) {
         // Its own disk says where it was.
-        let Some(ip) = record.member.address.filter(|_| incoming.word != Word::Own) else {
+        let Some(ip) = record.member.address.filter(|_| speaker.word != Word::Own) else {
             return;
         };
-        if !self.advertised && (!self.addressed || incoming.proved && !self.whereabouts.learned) {
-            self.whereabouts.learned = incoming.proved;
+        if !self.identity.advertised
+            && (!self.identity.addressed || speaker.proved && !self.identity.whereabouts.learned)
+        {
+            self.identity.whereabouts.learned = speaker.proved;
             return self.be_at(env, ip);
         }
         let me = self.me();
         let mine = SocketAddr::new(self.table.ip_of(me), me.swim_port);
         let addr = SocketAddr::new(ip, record.member.swim_port);
-        let same = addr == mine || !self.advertised && ip == mine.ip();
+        let same = addr == mine || !self.identity.advertised && ip == mine.ip();
         // What is said of an earlier life says where that was.
-        if same || !incoming.proved || record.member.incarnation != me.incarnation {
+        if same || !speaker.proved || record.member.incarnation != me.incarnation {
             return;
         }
         env.journal.stats.seen_elsewhere += 1;
-        let (by, sole) = (self.informant(incoming.from), self.table.living() <= 2);
+        let (by, sole) = (self.informant(speaker), self.table.living() <= 2);
         let memory = self.timing.period * MEMORY;
-        let said = self.whereabouts.hear(env.now, memory, addr, by, sole);
+        let said = self
+            .identity
+            .whereabouts
+            .hear(env.now, memory, addr, by, sole);
         if !said.agreed {
             return;
         }
-        if self.advertised {
-            if self.is_settled(env.now, &said) && env.now >= self.whereabouts.next_told {
-                self.whereabouts.next_told = env.now + ELSEWHERE_INTERVAL;
+        if self.identity.advertised {
+            if self.is_settled(env.now, &said) && env.now >= self.identity.whereabouts.next_told {
+                self.identity.whereabouts.next_told = env.now + ELSEWHERE_INTERVAL;
                 let (told, seen) = (mine, addr);
                 env.journal.event(Event::SeenElsewhere { told, seen });
             }
-        } else if sole || env.now >= self.whereabouts.next_move {
-            self.whereabouts.next_move = env.now + self.timing.period * PAUSE;
-            self.whereabouts.said = None;
+        } else if sole || env.now >= self.identity.whereabouts.next_move {
+            self.identity.whereabouts.next_move = env.now + self.timing.period * PAUSE;
+            self.identity.whereabouts.said = None;
             self.be_at(env, ip);
             // Whoever does not hear it hears of it.
             let next = self.me().incarnation.next();
@@ -131,7 +136,11 @@ impl Swim {
 
     /// Where others hold this member to be, if that is not where it says that it is.
     pub fn seen_elsewhere(&self, now: Time) -> Option<SocketAddr> {
-        let said = self.whereabouts.said.filter(|_| self.advertised);
+        let said = self
+            .identity
+            .whereabouts
+            .said
+            .filter(|_| self.identity.advertised);
         said.filter(|said| self.is_settled(now, said))
             .map(|said| said.addr)
     }
@@ -140,7 +149,7 @@ impl Swim {
     pub(super) fn own_address(&self, there: SocketAddr) -> SocketAddr {
         let me = self.me();
         let here = SocketAddr::new(self.table.ip_of(me), me.swim_port);
-        match self.whereabouts.before {
+        match self.identity.whereabouts.before {
             Some(ip) if here == there => SocketAddr::new(ip, me.swim_port),
             _ => here,
         }
@@ -148,7 +157,7 @@ impl Swim {
 
     /// Others know this member at this address.
     fn be_at(&mut self, env: &mut Env, ip: IpAddr) {
-        self.addressed = true;
+        self.identity.addressed = true;
         let (key, me) = (self.table.me(), self.me());
         let before = self.table.ip_of(me);
         if before == ip {
@@ -156,9 +165,40 @@ impl Swim {
         }
         let (swim_port, gossip_port) = (me.swim_port, me.gossip_port);
         self.table.set_contact(key, ip, swim_port, gossip_port);
-        self.echoes.clear();
+        self.trust.echoes.clear();
         let before = Some(before).filter(|before| !before.is_unspecified());
-        self.whereabouts.before = before;
+        self.identity.whereabouts.before = before;
         env.journal.event(Event::AddressLearned { before, ip });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MEMORY_OF: Duration = Duration::from_secs(32);
+
+    fn at(seconds: u64) -> Time {
+        Time::from_millis(1_000_000 + 1_000 * seconds)
+    }
+
+    fn addr(host: u8) -> SocketAddr {
+        SocketAddr::from(([10, 0, 0, host], 1))
+    }
+
+    #[test]
+    fn another_address_counts_when_two_say_so_or_the_only_one_there_is() {
+        let mut whereabouts = Whereabouts::default();
+        let mut hear = |second, host, by, sole| {
+            whereabouts
+                .hear(at(second), MEMORY_OF, addr(host), by, sole)
+                .agreed
+        };
+        assert!(!hear(0, 2, 1, false) && !hear(1, 2, 1, false), "one alone");
+        assert!(hear(2, 2, 7, false), "another one");
+        assert!(!hear(3, 3, 8, false), "what two say stays");
+        assert!(hear(4, 2, 1, false));
+        assert!(!hear(40, 3, 8, false), "they say so no more");
+        assert!(hear(41, 4, 8, true), "the only one");
     }
 }

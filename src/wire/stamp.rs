@@ -75,7 +75,7 @@ fn end_of(id: &MemberId) -> [u8; ID] {
 }
 
 /// Which of its sender's datagrams one is: the start of its nonce, which the seal proves with the rest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Serial {
     /// When its sender started, in milliseconds since 1970: at most [`Serial::MOST`]. 0: it has no serial number.
     pub epoch: u64,

@@ -299,6 +299,35 @@ fn a_blocked_sender_has_no_say_and_nothing_is_pushed_to_it() {
 }
 
 #[test]
+fn forged_claims_of_its_death_are_refuted_no_more_often_by_rumor_than_by_datagram() {
+    let liar = Peer::ours(100).at("203.0.113.9:9638");
+    // Each claim is at the incarnation that refuted the last one.
+    let refutations = |bench: &mut Bench, by_rumor: bool| {
+        let before = bench.node.stats().refutations;
+        for number in 0..10_000 {
+            let me = bench.me();
+            let claim = me.said(Health::Confirmed, me.incarnation);
+            if by_rumor {
+                bench.hear_of(&Peer::ours(100 + number), &claim);
+            } else {
+                bench.feed(&liar, liar.ping(1), &[claim]);
+            }
+        }
+        bench.node.stats().refutations - before
+    };
+    let by_datagram = refutations(&mut bench(), false);
+    assert_eq!(by_datagram, 32);
+    let mut bench = bench();
+    let by_rumor = refutations(&mut bench, true);
+    assert!(0 < by_rumor && by_rumor <= by_datagram, "{by_rumor}");
+    let rejected = bench.node.stats().rejected(Reject::RateLimited);
+    assert_eq!(rejected, 10_000 - by_rumor);
+    bench.advance(secs(0.25));
+    let later = refutations(&mut bench, true);
+    assert!(0 < later && later <= by_datagram / 4, "{later}");
+}
+
+#[test]
 fn a_record_of_a_member_does_what_it_does_in_a_message() {
     let mut bench = bench();
     let (peer, other) = (Peer::ours(1), Peer::ours(2));

@@ -1,0 +1,167 @@
+//! What follows when the time of a suspicion, of a death check or of a grave is over.
+
+use super::merge::Spread;
+use super::outbox::Compare;
+use std::net::SocketAddr;
+
+use super::merge::State;
+use super::news::RowKey;
+use super::row::flag;
+use super::suspicion::{Due, Suspicion};
+use super::{Row, Swim};
+use crate::env::Env;
+use crate::event::Cause;
+use crate::member::{Health, MemberId};
+use crate::trace::TraceKind;
+use crate::wire::MembershipRecord;
+
+impl Swim {
+    /// This member says that the one in the row does not answer.
+    pub(super) fn accuse(&mut self, env: &mut Env, key: RowKey, accuser: MemberId) {
+        let suspicions = &mut self.suspicions;
+        if suspicions.accuse(env, &self.table, &self.timing, key, accuser) {
+            self.heat(env, key);
+        }
+    }
+
+    /// A record that changes nothing may still confirm a suspicion. One without accusers, from a peer
+    /// that does not name them, may be the echo of one that counted already, so it does not count.
+    pub(super) fn confirm_suspicion(
+        &mut self,
+        env: &mut Env,
+        key: RowKey,
+        held: Option<State>,
+        heard: State,
+        record: &MembershipRecord<'_>,
+    ) {
+        if heard.health == Health::Suspect && held == Some(heard) {
+            for accuser in record.accusers {
+                self.accuse(env, key, accuser);
+            }
+        }
+    }
+
+    /// The member answered there for the first time: if another one is held for living there, that is gone.
+    pub(super) fn suspect_former(&mut self, env: &mut Env, key: RowKey, addr: SocketAddr) {
+        let me = self.table.me();
+        let is_former = |other: RowKey, row: &Row| {
+            other != key
+                && other != me
+                && row.health <= Health::Suspect
+                && self.table.is_at(row, addr)
+        };
+        let former = self.table.iter().find(|(key, row)| is_former(*key, row));
+        if let Some(former) = former.map(|(former, _)| former) {
+            self.suspect_replaced(env, former);
+        }
+    }
+
+    /// Another member lives at this one's address: unless it is heard from elsewhere, it is gone. It is asked for its last
+    /// word at once.
+    pub(super) fn suspect_replaced(&mut self, env: &mut Env, key: RowKey) {
+        let Some(held) = self.table.get(key).map(Row::state) else {
+            return;
+        };
+        if held.health == Health::Alive {
+            let health = Health::Suspect;
+            let suspect = State { health, ..held };
+            self.change(env, key, suspect, Cause::AddressTaken, Spread::News);
+        }
+        let me = self.id();
+        self.accuse(env, key, me);
+        let row = self.table.get(key);
+        let suspicion = row.and_then(|row| self.suspicion(row));
+        if let Some(timer) = suspicion.and_then(Suspicion::cut_short)
+            && !self.timing.verdict_timeout.is_zero()
+        {
+            env.timers.cancel(timer);
+            self.suspicion_due(env, key);
+        }
+    }
+
+    /// The time of a suspicion is over.
+    pub(super) fn suspicion_due(&mut self, env: &mut Env, key: RowKey) {
+        let suspect = |row: &&Row| row.health == Health::Suspect;
+        let Some(row) = self.table.get(key).filter(suspect) else {
+            return;
+        };
+        let (id, number) = (row.id, self.number_for_others(env));
+        match self
+            .suspicions
+            .due(env, &self.table, &self.timing, key, number)
+        {
+            Due::Nothing => {}
+            Due::LastWord { number } => {
+                self.ping_aside(key, Compare::Nothing);
+                if self.heard_of_late(env.now) && self.suspicions.may_ask_others() {
+                    self.ask_others(env, id, number);
+                }
+            }
+            Due::Confirm => self.confirm(env, key),
+        }
+    }
+
+    /// Nobody vouched for the suspect in time.
+    fn confirm(&mut self, env: &mut Env, key: RowKey) {
+        let Some(row) = self.table.get(key) else {
+            return;
+        };
+        let state = State {
+            health: Health::Confirmed,
+            ..row.state()
+        };
+        if let Some(member) = self.table.member(key) {
+            env.journal.trace(
+                env.wall,
+                TraceKind::ProbeConfirmed,
+                (&member).into(),
+                Vec::new,
+            );
+        }
+        self.change(env, key, state, Cause::SuspicionTimeout, Spread::News);
+    }
+
+    /// It did not answer for itself in time: the claim is believed.
+    pub(super) fn verdict_due(&mut self, env: &mut Env, key: RowKey) {
+        let Some(member) = self.table.member(key) else {
+            return;
+        };
+        if let Some(state) = self.checks.due(env, &mut self.table, key) {
+            env.journal.trace(
+                env.wall,
+                TraceKind::ProbeConfirmed,
+                (&member).into(),
+                Vec::new,
+            );
+            self.change(env, key, state, Cause::VerdictBelieved, Spread::News);
+        }
+    }
+
+    /// A Confirmed member is given up, a Departed one forgotten.
+    pub(super) fn grave_due(&mut self, env: &mut Env, key: RowKey) {
+        let (Some(row), Some(member)) = (self.table.get(key), self.table.member(key)) else {
+            return;
+        };
+        match row.health {
+            Health::Confirmed => {
+                let state = State {
+                    health: Health::Departed,
+                    ..row.state()
+                };
+                env.journal.trace(
+                    env.wall,
+                    TraceKind::ProbeDeparted,
+                    (&member).into(),
+                    Vec::new,
+                );
+                self.change(env, key, state, Cause::DeadTooLong, Spread::News);
+            }
+            Health::Departed if row.has(flag::PERSISTENT) && !row.has(flag::LEFT) => {
+                self.end_side(env, key);
+                self.dead.bury(env, &mut self.table, &self.timing, key);
+            }
+            Health::Departed => self.forget(env, key),
+            Health::Alive | Health::Suspect => {}
+        }
+    }
+}
