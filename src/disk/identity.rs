@@ -632,13 +632,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         for _ in 0..20 {
             let (mut data, _) = DataDir::open(dir.path(), None, ONE).unwrap();
-            data.store_snapshot(Snapshot::new());
             let (ends, ended) = std::sync::mpsc::channel();
             let at = dir.path().to_owned();
             data.tell(move || {
                 // The disk's thread is at work.
                 ends.send(DataDir::open(&at, None, ONE).is_err()).unwrap();
             });
+            data.store_snapshot(Snapshot::new());
             drop(data);
             assert!(ended.into_iter().next().unwrap());
         }

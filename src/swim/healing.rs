@@ -11,7 +11,7 @@ use super::speaker::Speaker;
 use super::{Row, Swim};
 use crate::env::Env;
 use crate::growth;
-use crate::limits::MAX_ASKED_BACK;
+use crate::limits::{MAX_ASKED_BACK, MAX_ASKED_ON_HEARSAY};
 use crate::member::Health;
 
 /// Which of the dead are asked, and were in this period.
@@ -19,6 +19,8 @@ use crate::member::Health;
 pub(super) struct Healing {
     waiting: Vec<RowKey>,
     asked: Vec<RowKey>,
+    /// So often in this period a member said that one of the dead lives.
+    hearsay: u32,
 }
 
 impl Healing {
@@ -50,8 +52,16 @@ impl Healing {
         may
     }
 
+    /// Whether one more is asked in this period because a member says that it lives: others' words make fewer pings than
+    /// an answer of one of the dead.
+    fn believes(&mut self) -> bool {
+        self.hearsay += 1;
+        self.hearsay <= MAX_ASKED_ON_HEARSAY
+    }
+
     fn begin_period(&mut self) {
         self.asked.clear();
+        self.hearsay = 0;
     }
 
     /// Those that wait.
@@ -87,9 +97,16 @@ impl Swim {
         held: State,
         heard: State,
     ) {
-        if speaker.proved && heard.incarnation == held.incarnation {
+        let is_same = speaker.proved && heard.incarnation == held.incarnation;
+        if is_same && self.dead.healing.believes() {
             self.ask_back(key);
         }
+    }
+
+    /// Whether this member is held dead.
+    pub(super) fn is_held_dead(&self, member: Option<RowKey>) -> bool {
+        let row = member.and_then(|key| self.table.get(key));
+        row.is_some_and(|row| row.health >= Health::Confirmed)
     }
 
     /// Pings one of the dead. It hears what is held of it, and if it lives refutes that.

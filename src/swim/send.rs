@@ -108,6 +108,10 @@ impl Swim {
                     .filter(|out| out.len() <= soft)?;
                 let told = message.told.filter(|_| self.may_accuse(env.now, receiver));
                 self.push_told(&mut out, receiver, told, soft);
+                // News would count as told, and the dead pass nothing on.
+                if self.is_held_dead(receiver) {
+                    return Some(out.finish());
+                }
                 if self.push_news(env, &mut out, receiver, message.ages, soft) == 0 && *probe {
                     self.push_filler(env.now, &mut out, receiver, soft);
                 }

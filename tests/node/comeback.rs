@@ -132,6 +132,16 @@ fn when_one_comes_back_all_the_dead_are_asked_so_many_in_a_period() {
             .count()
     };
     assert!(asked(&bench.advance_with_living(secs(1.1), &[witness])) <= 2);
+    // What a member says of them has fewer asked.
+    for some in dead[20..].chunks(10) {
+        let said: Vec<_> = some
+            .iter()
+            .map(|peer| peer.said(Health::Alive, 5))
+            .collect();
+        bench.feed(&witness, witness.ping(0), &said);
+    }
+    assert_eq!(asked(&bench.sent()), 8);
+    bench.advance_with_living(secs(1.1), &[witness]);
     bench.feed(&dead[0], dead[0].incarnated(6).ping(0), &[]);
     let number = self::asked(&mut bench, &dead[0]);
     bench.feed(&dead[0], dead[0].incarnated(6).ack(number), &[]);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use butterfly::sim::{Index, Sim, SimConfig};
-use butterfly::{Health, Timing};
+use butterfly::{Health, Incarnation, Timing};
 
 const SEEDS: u64 = 6;
 
@@ -74,4 +74,31 @@ fn one_contact_heals_a_ring_of_twenty() {
 fn long_dead_members_are_no_hindrance() {
     let [_, _, median, worst] = figures(30, 23, 60);
     assert!(median <= 5.0 && worst <= 10.0);
+}
+
+/// What is new is not told to the dead: a return of one has all the others asked, and they do not pass it on.
+#[test]
+fn one_that_comes_back_among_many_dead_is_known_to_all_at_once() {
+    let mut worst = 0.0_f64;
+    for seed in 0..8 {
+        let mut config = SimConfig::new(seed);
+        config.timing = Timing::lan();
+        let mut sim = Sim::new(config);
+        let ring = sim.start_ring(38);
+        assert!(sim.run_until(Duration::from_secs(30), Sim::all_agree));
+        let (living, dead) = ring.split_at(8);
+        for member in dead {
+            sim.crash(*member);
+        }
+        sim.run_for(Duration::from_secs(120));
+        let back = dead[0];
+        sim.restart(back, Incarnation::new(1_000).unwrap());
+        sim.join(back, living[0]);
+        let start = sim.now();
+        let all = |sim: &Sim| living.iter().all(|member| sees(sim, *member, back));
+        assert!(sim.run_until(Duration::from_secs(60), all), "seed {seed}");
+        worst = worst.max(sim.now().since(start).as_secs_f64());
+    }
+    println!("known to all after {worst:.2} s at worst");
+    assert!(worst <= 1.0, "{worst}");
 }

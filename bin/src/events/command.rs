@@ -4,6 +4,7 @@ use std::io::{self, BufRead, BufReader};
 use std::thread;
 use std::time::Duration;
 
+use butterfly::text::visible;
 use rustix::event::{PollFd, PollFlags, poll};
 use serde_json::Value;
 
@@ -73,8 +74,9 @@ fn shown(json: &str, format: EventFormat) -> String {
     }
     match serde_json::from_str::<EventRow>(json) {
         Ok(row) => {
-            let (kind, text) = (&row.says.kind, butterfly::text::visible(&row.says.text));
-            format!("{}  {kind:<11}  {text}", row.time)
+            let [time, kind, text] =
+                [&row.time, &row.says.kind, &row.says.text].map(|it| visible(it));
+            format!("{time}  {kind:<11}  {text}")
         }
         Err(_) => {
             let row: Value = serde_json::from_str(json).unwrap_or_default();

@@ -22,7 +22,7 @@ pub struct Request {
     pub host: Option<String>,
     /// What follows `Authorization: Bearer`.
     pub bearer: Option<String>,
-    /// A browser says on behalf of which page it asks.
+    /// A browser asks, on behalf of some page: it says of which, or that it is one of another site.
     pub has_origin: bool,
     /// The last event that it has of a stream.
     pub last_event_id: Option<String>,
@@ -132,7 +132,8 @@ fn read_head(head: &httparse::Request<'_, '_>) -> Result<(Request, usize), Answe
         query: query.to_owned(),
         host: host.map(str::to_owned),
         bearer: only(head, "authorization")?.and_then(bearer),
-        has_origin: values(head, "origin").next().is_some(),
+        has_origin: values(head, "origin").next().is_some()
+            || values(head, "sec-fetch-site").any(|site| site != b"none" && site != b"same-origin"),
         last_event_id: only(head, "last-event-id")?.map(str::to_owned),
         content: only(head, "content-type")?.map_or(Content::Other, content),
         keep_alive: takes_chunks && !lists(connection, "close"),

@@ -13,7 +13,8 @@ use crate::events::{EventId, Kinds, Start};
 pub fn events(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
     // It could not read them, and would take the places of those that can.
     if request.has_origin {
-        let message = "requests with an Origin header come from other web pages, and those may not follow events";
+        let message =
+            "other web pages may not follow events (Origin and Sec-Fetch-Site say that one asks)";
         return Err(Answer::refusal(403, message.to_owned()));
     }
     let params = Params::of(request, &["since", "kind"])?;

@@ -128,8 +128,10 @@ fn a_request_for_events_that_makes_no_sense_is_refused() {
         assert_eq!(status, "400", "{query}: {answer}");
         assert!(answer.contains(why), "{query}: {answer}");
     }
-    let (status, answer) = refused(&amber, "", "Origin: http://evil.example\r\n");
-    assert_eq!(status, "403", "{answer}");
+    for header in ["Origin: http://evil.example", "Sec-Fetch-Site: cross-site"] {
+        let (status, answer) = refused(&amber, "", &format!("{header}\r\n"));
+        assert_eq!(status, "403", "{header}: {answer}");
+    }
     let streams: Vec<_> = (0..16).map(|_| Stream::open(&amber, "", "")).collect();
     let (status, answer) = refused(&amber, "", "");
     assert_eq!(status, "503", "{answer}");

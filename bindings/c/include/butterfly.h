@@ -475,7 +475,8 @@ butterfly_status butterfly_start_election(butterfly *member,
 // It is NULL or valid, and nobody else uses it; `id` is NULL or a text.
 butterfly_status butterfly_depart(butterfly *member, const char *id);
 
-// The next event goes to `event`, of which the caller knows `size` bytes: sizeof(butterfly_event). Whether there was one.
+// The next event goes to `event`, of which the caller knows `size` bytes: sizeof(butterfly_event). Whether there was one;
+// butterfly_last_error() stays as it is when there is none.
 // Take them all after each butterfly_process(). What they point to is the member's, and valid until the next call.
 //
 // Needed:

@@ -7,8 +7,6 @@ use engine::{Event, Health, MemberId, RumorId, RumorKind};
 
 use crate::member::{butterfly, owned, with};
 use crate::raw;
-use crate::status::{Failure, butterfly_status};
-use butterfly_status::{BUTTERFLY_NOT_FOUND, BUTTERFLY_OK};
 
 /// How a member fares, from best to worst.
 #[repr(C)]
@@ -170,7 +168,8 @@ pub(crate) struct Texts {
     id: CString,
 }
 
-/// The next event goes to `event`, of which the caller knows `size` bytes: sizeof(butterfly_event). Whether there was one.
+/// The next event goes to `event`, of which the caller knows `size` bytes: sizeof(butterfly_event). Whether there was one;
+/// butterfly_last_error() stays as it is when there is none.
 /// Take them all after each butterfly_process(). What they point to is the member's, and valid until the next call.
 ///
 /// # Safety
@@ -181,16 +180,21 @@ pub unsafe extern "C" fn butterfly_next_event(
     event: *mut butterfly_event,
     size: usize,
 ) -> bool {
+    let mut there_was = false;
     let act = |member: &mut butterfly| {
-        let Some(happened) = member.member.poll_event() else {
-            return Err(Failure(BUTTERFLY_NOT_FOUND, "nothing happened".to_owned()));
-        };
-        let told = tell(member, happened);
-        // SAFETY: the caller's.
-        unsafe { raw::give("event", event, size, &told) }
+        // An event that cannot be given is not taken.
+        raw::check_room("event", event, size, size_of::<butterfly_kind>())?;
+        if let Some(happened) = member.member.poll_event() {
+            let told = tell(member, happened);
+            // SAFETY: the caller's.
+            unsafe { raw::give("event", event, size, &told) }?;
+            there_was = true;
+        }
+        Ok(())
     };
     // SAFETY: the caller's.
-    unsafe { with(member, act) == BUTTERFLY_OK }
+    unsafe { with(member, act) };
+    there_was
 }
 
 fn tell(member: &mut butterfly, event: Event) -> butterfly_event {

@@ -81,22 +81,32 @@ pub unsafe fn items<'a, T>(name: &str, first: *const T, count: usize) -> Result<
     Ok(unsafe { std::slice::from_raw_parts(first, count) })
 }
 
-/// Copies as much of a structure as the caller knows.
+/// Whether a structure can be given there, of which the caller knows so many bytes.
+pub fn check_room<T>(name: &str, to: *mut T, size: usize, least: usize) -> Result<(), Failure> {
+    if to.is_null() {
+        return Err(Failure::argument(name, NULL));
+    }
+    if size < least {
+        return Err(Failure::argument(
+            name,
+            "its size is too small: give sizeof",
+        ));
+    }
+    Ok(())
+}
+
+/// Copies as much of a structure as the caller knows; what the caller knows beyond it becomes zero.
 ///
 /// # Safety
 /// So many bytes can be written there, and `T` is plain data.
 pub unsafe fn give<T: Copy>(name: &str, to: *mut T, size: usize, value: &T) -> Result<(), Failure> {
-    if to.is_null() {
-        return Err(Failure::argument(name, NULL));
-    }
-    let size = size.min(size_of::<T>());
+    check_room(name, to, size, 0)?;
+    let known = size.min(size_of::<T>());
+    let (from, to) = (std::ptr::from_ref(value).cast::<u8>(), to.cast::<u8>());
     // SAFETY: the caller's.
     unsafe {
-        std::ptr::copy_nonoverlapping(
-            std::ptr::from_ref(value).cast::<u8>(),
-            to.cast::<u8>(),
-            size,
-        );
+        std::ptr::copy_nonoverlapping(from, to, known);
+        to.add(known).write_bytes(0, size - known);
     }
     Ok(())
 }

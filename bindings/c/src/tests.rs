@@ -213,6 +213,55 @@ fn who_hears_nobody_any_more_is_told_so() {
 }
 
 #[test]
+fn the_end_of_events_and_lists_is_no_error_and_what_cannot_be_given_is_not_taken() {
+    let member = local();
+    // SAFETY: as they ask.
+    unsafe {
+        assert_eq!(butterfly_leave(member), BUTTERFLY_OK);
+        assert_eq!(
+            butterfly_join(member, c"nonsense".as_ptr()),
+            BUTTERFLY_BAD_ARGUMENT
+        );
+        let said = last_error();
+        assert!(said.contains("nonsense"));
+        let mut event = std::mem::MaybeUninit::<butterfly_event>::zeroed();
+        assert!(!butterfly_next_event(
+            member,
+            null_mut(),
+            size_of::<butterfly_event>()
+        ));
+        assert!(!butterfly_next_event(member, event.as_mut_ptr(), 0));
+        assert_eq!(
+            butterfly_join(member, c"nonsense".as_ptr()),
+            BUTTERFLY_BAD_ARGUMENT
+        );
+        let patience = Instant::now() + Duration::from_secs(20);
+        let mut left = false;
+        while !left {
+            assert!(Instant::now() < patience, "it does not leave");
+            assert_eq!(butterfly_process(member), BUTTERFLY_OK);
+            let size = size_of::<butterfly_event>();
+            for (to, size) in [(null_mut(), size), (event.as_mut_ptr(), 0)] {
+                assert!(!butterfly_next_event(member, to, size));
+            }
+            assert_eq!(
+                butterfly_join(member, c"nonsense".as_ptr()),
+                BUTTERFLY_BAD_ARGUMENT
+            );
+            while butterfly_next_event(member, event.as_mut_ptr(), size) {
+                left |= event.assume_init_ref().kind == butterfly_kind::BUTTERFLY_LEFT;
+            }
+        }
+        let list = butterfly_members_new(member);
+        let mut row = std::mem::MaybeUninit::<butterfly_member>::zeroed();
+        while butterfly_members_next(list, row.as_mut_ptr(), size_of::<butterfly_member>()) {}
+        butterfly_members_free(list);
+        assert_eq!(last_error(), said);
+        butterfly_free(member);
+    }
+}
+
+#[test]
 fn what_is_wrong_is_said() {
     let mut config = config();
     let mut member = null_mut();
@@ -293,7 +342,9 @@ fn structures_may_be_shorter_or_longer_than_here() {
             butterfly_count(member, counts.as_mut_ptr().cast(), 64),
             BUTTERFLY_OK
         );
-        assert_eq!(counts[..5], [1, 0, 0, 0, usize::MAX]);
+        // What a caller of a later header knows beyond is zero.
+        assert_eq!(counts[..5], [1, 0, 0, 0, 0]);
+        assert_eq!(counts[7], 0);
         butterfly_free(member);
     }
     let long = (config(), [0usize; 4]);

@@ -9,7 +9,7 @@ use crate::event::{butterfly_health, health, hex, place};
 use crate::member::{butterfly, owned, with};
 use crate::raw;
 use crate::status::{Failure, butterfly_status, guard};
-use butterfly_status::{BUTTERFLY_NOT_FOUND, BUTTERFLY_OK};
+use butterfly_status::BUTTERFLY_NOT_FOUND;
 
 /// How many members of each health there are, this one included.
 #[repr(C)]
@@ -118,15 +118,19 @@ pub unsafe extern "C" fn butterfly_members_next(
     member: *mut butterfly_member,
     size: usize,
 ) -> bool {
-    let act = || {
+    let mut there_was = false;
+    guard(|| {
+        raw::check_room("member", member, size, 1)?;
         // SAFETY: the caller's.
         let list = unsafe { raw::exclusive("list", list) }?;
-        let next = list.0.next();
-        let next = next.ok_or_else(|| Failure(BUTTERFLY_NOT_FOUND, "no more members".into()))?;
-        // SAFETY: the caller's.
-        unsafe { raw::give("member", member, size, &next) }
-    };
-    guard(act) == BUTTERFLY_OK
+        if let Some(next) = list.0.next() {
+            // SAFETY: the caller's.
+            unsafe { raw::give("member", member, size, &next) }?;
+            there_was = true;
+        }
+        Ok(())
+    });
+    there_was
 }
 
 /// Frees a list. NULL is nothing to free.
@@ -248,16 +252,20 @@ pub unsafe extern "C" fn butterfly_services_next(
     service: *mut butterfly_service,
     size: usize,
 ) -> bool {
-    let act = || {
+    let mut there_was = false;
+    guard(|| {
+        raw::check_room("service", service, size, 1)?;
         // SAFETY: the caller's.
         let list = unsafe { raw::exclusive("list", list) }?;
-        let row = list.rows.get(list.next);
-        let row = row.ok_or_else(|| Failure(BUTTERFLY_NOT_FOUND, "no more services".into()))?;
-        list.next += 1;
-        // SAFETY: the caller's.
-        unsafe { raw::give("service", service, size, &row.shown) }
-    };
-    guard(act) == BUTTERFLY_OK
+        if let Some(row) = list.rows.get(list.next) {
+            list.next += 1;
+            // SAFETY: the caller's.
+            unsafe { raw::give("service", service, size, &row.shown) }?;
+            there_was = true;
+        }
+        Ok(())
+    });
+    there_was
 }
 
 /// Frees a list. NULL is nothing to free.

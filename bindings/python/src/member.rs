@@ -119,8 +119,10 @@ impl Member {
     }
 
     /// Ends it without leaving the ring, once its data directory has what it is to keep. Again: nothing.
-    fn close(&mut self) {
-        self.member = None;
+    fn close(&mut self, python: Python<'_>) {
+        let member = self.member.take();
+        // The disk may take its time, and other threads of Python go on meanwhile.
+        python.detach(|| drop(member));
     }
 
     /// The descriptor to watch for readability.

@@ -27,13 +27,14 @@ from ._events import (
     RumorGone,
     RumorOverruled,
 )
-from ._member import Counts, Health, Member, MemberView, ServiceView
+from ._member import Counts, Events, Health, Member, MemberView, ServiceView
 
 __all__ = [
     "ClosedError",
     "Counts",
     "Error",
     "Event",
+    "Events",
     "Expelled",
     "Health",
     "IdConflict",

@@ -6,8 +6,9 @@ import asyncio
 import ipaddress
 import os
 import threading
+import weakref
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, NamedTuple, Optional, Union
@@ -64,25 +65,40 @@ class ServiceView:
     incarnation: int
 
 
-class _Reader:
-    """The events of one iterator."""
+class Events:
+    """What happens, from the moment on at which ``Member.events()`` made it, until the member is closed."""
 
     def __init__(self) -> None:
-        self.events: deque[Event] = deque()
-        self.missed = 0
-        self.wakes = asyncio.Event()
-        self.ended = False
+        self._events: deque[Event] = deque()
+        self._missed = 0
+        self._wakes = asyncio.Event()
+        self._ended = False
 
-    def give(self, event: Event) -> None:
-        if len(self.events) >= _MOST_EVENTS:
-            self.events.popleft()
-            self.missed += 1
-        self.events.append(event)
-        self.wakes.set()
+    def _give(self, event: Event) -> None:
+        if len(self._events) >= _MOST_EVENTS:
+            self._events.popleft()
+            self._missed += 1
+        self._events.append(event)
+        self._wakes.set()
 
-    def end(self) -> None:
-        self.ended = True
-        self.wakes.set()
+    def _end(self) -> None:
+        self._ended = True
+        self._wakes.set()
+
+    def __aiter__(self) -> Events:
+        return self
+
+    async def __anext__(self) -> Event:
+        while True:
+            if self._missed:
+                missed, self._missed = self._missed, 0
+                return Missed(missed)
+            if self._events:
+                return self._events.popleft()
+            if self._ended:
+                raise StopAsyncIteration
+            self._wakes.clear()
+            await self._wakes.wait()
 
 
 class Member:
@@ -124,7 +140,7 @@ class Member:
         }
         self._native: Optional[_butterfly.Member] = None
         self._timer: Optional[asyncio.TimerHandle] = None
-        self._readers: list[_Reader] = []
+        self._readers: weakref.WeakSet[Events] = weakref.WeakSet()
         self._names: dict[int, tuple[str, int]] = {}
         self._resolving: set[asyncio.Task[None]] = set()
         self._left = False
@@ -157,6 +173,9 @@ class Member:
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._native = _butterfly.Member(self._listen, **self._config)
+        self._left = False
+        self._timer = None
+        self._names.clear()
         self._loop.add_reader(self._native.fileno(), self._process)
         self._schedule()
 
@@ -170,8 +189,8 @@ class Member:
             self._timer.cancel()
         for task in self._resolving:
             task.cancel()
-        for reader in self._readers:
-            reader.end()
+        for reader in list(self._readers):
+            reader._end()
         native.close()
 
     def _open(self) -> _butterfly.Member:
@@ -185,10 +204,15 @@ class Member:
         native = self._native
         if native is None:
             return
-        native.process()
-        while (told := native.next_event()) is not None:
-            self._tell(*told)
-        self._schedule()
+        try:
+            native.process()
+            while (told := native.next_event()) is not None:
+                self._tell(*told)
+            self._schedule()
+        except BaseException:
+            # Nothing would drive it any more: who waits is told.
+            self.close()
+            raise
 
     def _schedule(self) -> None:
         """The deadline is another one after each call."""
@@ -205,43 +229,29 @@ class Member:
             return
         event = _event(name, fields)
         self._left |= isinstance(event, Left)
-        for reader in self._readers:
-            reader.give(event)
+        for reader in list(self._readers):
+            reader._give(event)
 
     async def _resolve(self, seed: int) -> None:
         host, port = self._names[seed]
         try:
             found = await self._loop.getaddrinfo(host, port)
-        except OSError:
+        except (OSError, UnicodeError):
             found = []
         addrs = {_addr(str(where[0]), int(where[1])) for *_, where in found}
         if self._native is not None:
             self._native.seed_resolved(seed, sorted(addrs))
             self._schedule()
 
-    async def events(self) -> AsyncIterator[Event]:
-        """What happens from now on, until the member is closed. Each iterator has all of it.
+    def events(self) -> Events:
+        """What happens from now on, until the member is closed. Each such iterator has all of it.
 
         One that is not read keeps the latest 10,000 events, and tells by Missed how many it lost.
         """
         self._open()
-        reader = _Reader()
-        self._readers.append(reader)
-        try:
-            while True:
-                if reader.missed:
-                    missed, reader.missed = reader.missed, 0
-                    yield Missed(missed)
-                while reader.events and not reader.missed:
-                    yield reader.events.popleft()
-                if reader.missed:
-                    continue
-                if reader.ended:
-                    return
-                reader.wakes.clear()
-                await reader.wakes.wait()
-        finally:
-            self._readers.remove(reader)
+        events = Events()
+        self._readers.add(events)
+        return events
 
     async def join(self, peer: str) -> None:
         """Asks this peer, "HOST:PORT", for members of the ring, from now on, ever more slowly. It waits for nobody."""
@@ -260,32 +270,18 @@ class Member:
     async def alive(self, count: int) -> None:
         """Waits until so many members are alive, this one included."""
         events = self.events()
-        try:
-            while self.counts().alive < count:
-                await events.__anext__()
-        except StopAsyncIteration:
-            raise ClosedError("the member was closed") from None
-        finally:
-            await events.aclose()  # type: ignore[attr-defined]
+        while self.counts().alive < count:
+            await _next(events)
 
     async def leave(self) -> None:
         """Leaves the ring: others are told, and it waits until that is done."""
-        self._open()
+        events = self.events()
         if self._left:
             return
-        events = self.events()
-        try:
-            # So that it listens before the member leaves.
-            next_one = asyncio.ensure_future(events.__anext__())
-            await asyncio.sleep(0)
-            self._open().leave()
-            self._schedule()
-            while not isinstance(await next_one, Left):
-                next_one = asyncio.ensure_future(events.__anext__())
-        except StopAsyncIteration:
-            raise ClosedError("the member was closed") from None
-        finally:
-            await events.aclose()  # type: ignore[attr-defined]
+        self._open().leave()
+        self._schedule()
+        while not isinstance(await _next(events), Left):
+            pass
 
     @property
     def local_addr(self) -> str:
@@ -377,6 +373,13 @@ class Member:
         self._open().set_ring_keys(_keys(keys))
 
 
+async def _next(events: Events) -> Event:
+    try:
+        return await events.__anext__()
+    except StopAsyncIteration:
+        raise ClosedError("the member was closed") from None
+
+
 def _keys(keys: Sequence[str]) -> list[str]:
     if isinstance(keys, (str, bytes)):
         raise TypeError("ring_keys: give a list of the texts of key files")
@@ -387,4 +390,4 @@ def _addr(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-__all__ = ["ClosedError", "Counts", "Health", "Member", "MemberView", "RefusedError", "ServiceView", "StartError"]
+__all__ = ["ClosedError", "Counts", "Error", "Events", "Health", "Member", "MemberView", "RefusedError", "ServiceView", "StartError"]
