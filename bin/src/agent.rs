@@ -43,6 +43,8 @@ pub struct Agent {
     pub gateway: Option<SocketAddr>,
     /// Where its metrics are read by anybody.
     pub metrics: Option<SocketAddr>,
+    /// The metrics as they were scraped last, and when.
+    pub page: Option<(Instant, String)>,
     /// What happened lately, for those who follow it.
     pub feed: Feed,
     seeds: Seeds,
@@ -76,6 +78,7 @@ impl Agent {
             member,
             gateway: None,
             metrics: None,
+            page: None,
             feed: Feed::new(Timestamp::now()),
             seeds,
             key_files,

@@ -4,6 +4,8 @@
 mod exposition;
 mod process;
 
+use std::time::{Duration, Instant};
+
 use butterfly::stats::MessageKind;
 use butterfly::{Butterfly, Health, Node, Reject, Stats};
 
@@ -11,8 +13,23 @@ use crate::agent::Agent;
 pub use exposition::CONTENT_TYPE;
 use exposition::Exposition;
 
-/// All metrics of this member.
-pub fn text(agent: &Agent) -> String {
+/// So old the text may be: anybody may ask for it, as often as they like, and to make it reads files of the system.
+const FRESH: Duration = Duration::from_millis(250);
+
+/// All metrics of this member, as they were a moment ago at most.
+pub fn text(agent: &mut Agent) -> String {
+    let now = Instant::now();
+    if let Some((made, text)) = &agent.page
+        && now.duration_since(*made) < FRESH
+    {
+        return text.clone();
+    }
+    let text = make(agent);
+    agent.page = Some((now, text.clone()));
+    text
+}
+
+fn make(agent: &Agent) -> String {
     let mut out = Exposition::default();
     let member = &agent.member;
     let (node, stats) = (member.node(), member.node().stats());
