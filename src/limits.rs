@@ -65,7 +65,7 @@ pub const MAX_RETURNING: usize = 1_024;
 pub const MAX_ASKED_BACK: usize = 32;
 
 /// Those of them that are asked because a member says that they live: it may say so of anybody, at any time.
-pub const MAX_ASKED_ON_HEARSAY: u32 = 8;
+pub const MAX_ASKED_ON_HEARSAY: usize = 8;
 
 /// Returns from the dead within [`RETURN_MEMORY`] that are remembered, the latest: while more come back, as after a
 /// split, they come back as if for the first time.

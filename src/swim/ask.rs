@@ -1,10 +1,10 @@
 //! Messages that are queued in many places: pings beside the probe cycle, and requests to ping.
 
-use super::outbox::Compare;
 use std::net::SocketAddr;
 
 use super::merge::State;
 use super::news::RowKey;
+use super::outbox::Compare;
 use super::outbox::{Body, Outgoing};
 use super::row::{NONE, flag};
 use super::{Row, Swim};

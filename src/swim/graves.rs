@@ -1,7 +1,6 @@
 //! What becomes of the dead: remembered, given up, forgotten; and asked now and then if they are back,
 //! so that every partition heals.
 
-use super::outbox::Compare;
 use std::time::Duration;
 
 use rand::RngExt;
@@ -10,6 +9,7 @@ use super::Swim;
 use super::comeback::Comebacks;
 use super::healing::Healing;
 use super::news::RowKey;
+use super::outbox::Compare;
 use super::slots::Slots;
 use super::table::Table;
 use crate::config::Timing;

@@ -19,8 +19,9 @@ use crate::member::Health;
 pub(super) struct Healing {
     waiting: Vec<RowKey>,
     asked: Vec<RowKey>,
-    /// So often in this period a member said that one of the dead lives.
-    hearsay: u32,
+    /// So many of these because a member said that they live: others' words make fewer pings than an answer of one of
+    /// the dead.
+    on_hearsay: usize,
 }
 
 impl Healing {
@@ -52,16 +53,9 @@ impl Healing {
         may
     }
 
-    /// Whether one more is asked in this period because a member says that it lives: others' words make fewer pings than
-    /// an answer of one of the dead.
-    fn believes(&mut self) -> bool {
-        self.hearsay += 1;
-        self.hearsay <= MAX_ASKED_ON_HEARSAY
-    }
-
     fn begin_period(&mut self) {
         self.asked.clear();
-        self.hearsay = 0;
+        self.on_hearsay = 0;
     }
 
     /// Those that wait.
@@ -98,8 +92,8 @@ impl Swim {
         heard: State,
     ) {
         let is_same = speaker.proved && heard.incarnation == held.incarnation;
-        if is_same && self.dead.healing.believes() {
-            self.ask_back(key);
+        if is_same && self.dead.healing.on_hearsay < MAX_ASKED_ON_HEARSAY && self.ask_back(key) {
+            self.dead.healing.on_hearsay += 1;
         }
     }
 
@@ -109,15 +103,16 @@ impl Swim {
         row.is_some_and(|row| row.health >= Health::Confirmed)
     }
 
-    /// Pings one of the dead. It hears what is held of it, and if it lives refutes that.
-    fn ask_back(&mut self, key: RowKey) {
+    /// Pings one of the dead, which hears what is held of it, and if it lives refutes that; whether it was its turn.
+    fn ask_back(&mut self, key: RowKey) -> bool {
         let is_dead = |row: &Row| row.health >= Health::Confirmed && !row.state().left;
-        if !self.is_leaving()
+        let asks = !self.is_leaving()
             && self.table.get(key).is_some_and(is_dead)
-            && self.dead.healing.takes(key)
-        {
+            && self.dead.healing.takes(key);
+        if asks {
             self.ping_aside(key, Compare::Nothing);
         }
+        asks
     }
 }
 

@@ -1,11 +1,11 @@
 //! Having a sender prove its address.
 
-use super::outbox::Compare;
 use std::net::SocketAddr;
 
 use super::Swim;
 use super::incoming::Incoming;
 use super::incoming::hides_number;
+use super::outbox::Compare;
 use super::unproved::{bare_len, brief_len};
 use crate::env::Env;
 use crate::wire::{MemberRecord, Message};

@@ -1,6 +1,5 @@
 //! Addresses asked for ever, ever more slowly: how a member finds its ring, and finds it again.
 
-use super::outbox::Compare;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -8,6 +7,7 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 
 use super::Swim;
+use super::outbox::Compare;
 use super::slots::Slots;
 use crate::config::Timing;
 use crate::env::{Env, Timer};
