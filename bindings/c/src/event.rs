@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use engine::{Event, Health, MemberId, RumorId, RumorKind};
 
-use crate::member::{butterfly, owned, with};
+use crate::member::{butterfly, with};
 use crate::raw;
 
 /// How a member fares, from best to worst.
@@ -295,7 +295,7 @@ fn tell(member: &mut butterfly, event: Event) -> butterfly_event {
             ..
         } => {
             let text = format!("{leader} leads {group} in term {term}");
-            texts.key = owned(group.as_str());
+            texts.key = raw::text_for_c(group.as_str());
             let leader = butterfly_leader {
                 kind: kind as i32,
                 group: texts.key.as_ptr(),
@@ -318,7 +318,7 @@ fn tell(member: &mut butterfly, event: Event) -> butterfly_event {
             butterfly_told { seed: 0 },
         ),
     };
-    texts.text = owned(&text);
+    texts.text = raw::text_for_c(&text);
     butterfly_event {
         kind,
         text: texts.text.as_ptr(),
@@ -327,7 +327,7 @@ fn tell(member: &mut butterfly, event: Event) -> butterfly_event {
 }
 
 fn named(texts: &mut Texts, id: &RumorId) -> butterfly_told {
-    (texts.key, texts.id) = (owned(&id.key), owned(&id.id));
+    (texts.key, texts.id) = (raw::text_for_c(&id.key), raw::text_for_c(&id.id));
     let kind: RumorKind = id.kind;
     let rumor = butterfly_rumor {
         kind: kind as i32,

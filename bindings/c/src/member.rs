@@ -1,6 +1,6 @@
 //! A member of a ring: starting it, driving it, commanding it and ending it.
 
-use std::ffi::{CString, c_char, c_int};
+use std::ffi::{c_char, c_int};
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
@@ -64,6 +64,18 @@ fn found(was_there: bool, what: &str) -> Result<(), Failure> {
     }
 }
 
+impl butterfly {
+    fn check(&self) -> Result<(), Failure> {
+        match self.broken {
+            true => {
+                let why = "a call before hit a bug: free this member, and start another";
+                Err(Failure(BUTTERFLY_BUG, why.to_owned()))
+            }
+            false => Ok(()),
+        }
+    }
+}
+
 /// Lets the member do it.
 ///
 /// # Safety
@@ -75,10 +87,7 @@ pub(crate) unsafe fn with(
     let status = guard(|| {
         // SAFETY: the caller's.
         let member = unsafe { raw::exclusive("member", member) }?;
-        if member.broken {
-            let why = "a call before hit a bug: free this member, and start another".to_owned();
-            return Err(Failure(BUTTERFLY_BUG, why));
-        }
+        member.check()?;
         act(member)
     });
     // SAFETY: the caller's.
@@ -86,6 +95,22 @@ pub(crate) unsafe fn with(
         member.broken = true;
     }
     status
+}
+
+/// Looks at the member.
+///
+/// # Safety
+/// It is NULL or valid, and nobody changes it.
+pub(crate) unsafe fn look(
+    member: *const butterfly,
+    act: impl FnOnce(&butterfly) -> Result<(), Failure>,
+) -> butterfly_status {
+    guard(|| {
+        // SAFETY: the caller's.
+        let member = unsafe { raw::shared("member", member) }?;
+        member.check()?;
+        act(member)
+    })
 }
 
 /// Starts a member and gives it to the caller, who frees it with butterfly_free(). It reads its data directory, if it has
@@ -140,8 +165,14 @@ pub unsafe extern "C" fn butterfly_free(member: *mut butterfly) {
 /// It is NULL or valid.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn butterfly_fd(member: *const butterfly) -> c_int {
+    let mut fd = -1;
+    let act = |member: &butterfly| {
+        fd = member.member.as_raw_fd();
+        Ok(())
+    };
     // SAFETY: the caller's.
-    unsafe { member.as_ref() }.map_or(-1, |member| member.member.as_raw_fd())
+    unsafe { look(member, act) };
+    fd
 }
 
 /// In how many microseconds butterfly_process() is to be called at the latest; 0: now; -1: only when the descriptor is
@@ -193,9 +224,14 @@ pub unsafe extern "C" fn butterfly_deadline_ns(member: *const butterfly) -> i64 
 /// # Safety
 /// It is NULL or valid.
 unsafe fn left(member: *const butterfly) -> Option<Duration> {
+    let mut deadline = None;
+    let act = |member: &butterfly| {
+        deadline = member.member.deadline();
+        Ok(())
+    };
     // SAFETY: the caller's.
-    let deadline = unsafe { member.as_ref() }?.member.deadline()?;
-    Some(deadline.saturating_duration_since(Instant::now()))
+    unsafe { look(member, act) };
+    deadline.map(|at| at.saturating_duration_since(Instant::now()))
 }
 
 /// Does what there is to do: answers what has come, up to a bound, and serves the timers. It never waits. To call it early
@@ -222,15 +258,14 @@ pub unsafe extern "C" fn butterfly_local_addr(
     member: *const butterfly,
     to: *mut c_char,
 ) -> butterfly_status {
-    guard(|| {
+    let act = |member: &butterfly| {
         // SAFETY: the caller's.
-        let (member, to) = unsafe {
-            let member = raw::shared("member", member)?;
-            (member, raw::exclusive("to", to.cast::<[c_char; 64]>())?)
-        };
+        let to = unsafe { raw::exclusive("to", to.cast::<[c_char; 64]>()) }?;
         *to = raw::fixed(&member.member.local_addr().to_string());
         Ok(())
-    })
+    };
+    // SAFETY: the caller's.
+    unsafe { look(member, act) }
 }
 
 /// The member's id, 32 hexadecimal digits. Copied to `to`, which has room for 33 bytes.
@@ -242,15 +277,14 @@ pub unsafe extern "C" fn butterfly_id(
     member: *const butterfly,
     to: *mut c_char,
 ) -> butterfly_status {
-    guard(|| {
+    let act = |member: &butterfly| {
         // SAFETY: the caller's.
-        let (member, to) = unsafe {
-            let member = raw::shared("member", member)?;
-            (member, raw::exclusive("to", to.cast::<[c_char; 33]>())?)
-        };
+        let to = unsafe { raw::exclusive("to", to.cast::<[c_char; 33]>()) }?;
         *to = raw::fixed(&member.member.node().id().to_string());
         Ok(())
-    })
+    };
+    // SAFETY: the caller's.
+    unsafe { look(member, act) }
 }
 
 /// Asks this address, "IP:PORT", for members of the ring, from now on, ever more slowly.
@@ -527,9 +561,4 @@ pub unsafe extern "C" fn butterfly_depart(
     };
     // SAFETY: the caller's.
     unsafe { with(member, act) }
-}
-
-/// A text for C that lives as long as its owner.
-pub(crate) fn owned(text: &str) -> CString {
-    raw::text_for_c(text)
 }

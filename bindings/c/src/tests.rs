@@ -365,6 +365,17 @@ fn a_panic_becomes_a_status_and_its_member_does_nothing_more() {
         assert_eq!(last_error(), "a bug: planted");
         assert_eq!(butterfly_process(member), BUTTERFLY_BUG);
         assert!(last_error().contains("free this member"));
+        let mut counts = [0usize; 4];
+        let size = size_of_val(&counts);
+        assert_eq!(
+            butterfly_count(member, counts.as_mut_ptr().cast(), size),
+            BUTTERFLY_BUG
+        );
+        assert_eq!(
+            (butterfly_fd(member), butterfly_timeout_ms(member)),
+            (-1, -1)
+        );
+        assert!(butterfly_members_new(member).is_null());
         butterfly_free(member);
     }
     assert_eq!(guard(|| panic!("{}", 7)), BUTTERFLY_BUG);

@@ -6,7 +6,7 @@ use std::vec;
 use engine::{Rumor, RumorId, RumorKind, ServiceGroup};
 
 use crate::event::{butterfly_health, health, hex, place};
-use crate::member::{butterfly, owned, with};
+use crate::member::{butterfly, look, with};
 use crate::raw;
 use crate::status::{Failure, butterfly_status, guard};
 use butterfly_status::BUTTERFLY_NOT_FOUND;
@@ -35,9 +35,7 @@ pub unsafe extern "C" fn butterfly_count(
     counts: *mut butterfly_counts,
     size: usize,
 ) -> butterfly_status {
-    guard(|| {
-        // SAFETY: the caller's.
-        let member = unsafe { raw::shared("member", member) }?;
+    let act = |member: &butterfly| {
         let held = member.member.node().counts();
         let held = butterfly_counts {
             alive: held.alive,
@@ -47,7 +45,9 @@ pub unsafe extern "C" fn butterfly_count(
         };
         // SAFETY: the caller's.
         unsafe { raw::give("counts", counts, size, &held) }
-    })
+    };
+    // SAFETY: the caller's.
+    unsafe { look(member, act) }
 }
 
 /// A member as another sees it.
@@ -85,9 +85,7 @@ pub struct butterfly_members(vec::IntoIter<butterfly_member>);
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn butterfly_members_new(member: *const butterfly) -> *mut butterfly_members {
     let mut list = std::ptr::null_mut();
-    guard(|| {
-        // SAFETY: the caller's.
-        let member = unsafe { raw::shared("member", member) }?;
+    let act = |member: &butterfly| {
         let seen = member.member.node().members().map(|seen| butterfly_member {
             id: hex(seen.member.id),
             name: raw::fixed(seen.name),
@@ -104,7 +102,9 @@ pub unsafe extern "C" fn butterfly_members_new(member: *const butterfly) -> *mut
         let seen: Vec<_> = seen.collect();
         list = Box::into_raw(Box::new(butterfly_members(seen.into_iter())));
         Ok(())
-    });
+    };
+    // SAFETY: the caller's.
+    unsafe { look(member, act) };
     list
 }
 
@@ -193,9 +193,7 @@ pub unsafe extern "C" fn butterfly_services_new(
     group: *const c_char,
 ) -> *mut butterfly_services {
     let mut list = std::ptr::null_mut();
-    guard(|| {
-        // SAFETY: the caller's.
-        let member = unsafe { raw::shared("member", member) }?;
+    let act = |member: &butterfly| {
         let group: Option<ServiceGroup> = match group.is_null() {
             true => None,
             // SAFETY: the caller's.
@@ -212,10 +210,10 @@ pub unsafe extern "C" fn butterfly_services_new(
         });
         let rows = asked.map(|service| {
             let texts = [
-                owned(service.group.as_str()),
-                owned(&service.pkg),
-                owned(&service.sys.ip),
-                owned(&service.sys.hostname),
+                raw::text_for_c(service.group.as_str()),
+                raw::text_for_c(&service.pkg),
+                raw::text_for_c(&service.sys.ip),
+                raw::text_for_c(&service.sys.hostname),
             ];
             let config = service.cfg.into_boxed_slice();
             let shown = butterfly_service {
@@ -238,7 +236,9 @@ pub unsafe extern "C" fn butterfly_services_new(
         let rows = rows.collect();
         list = Box::into_raw(Box::new(butterfly_services { rows, next: 0 }));
         Ok(())
-    });
+    };
+    // SAFETY: the caller's.
+    unsafe { look(member, act) };
     list
 }
 
@@ -401,16 +401,11 @@ pub unsafe extern "C" fn butterfly_leader_of(
     group: *const c_char,
     to: *mut c_char,
 ) -> butterfly_status {
-    guard(|| {
+    let act = |member: &butterfly| {
         // SAFETY: the caller's.
-        let (member, group, to) = unsafe {
-            let member = raw::shared("member", member)?;
+        let (group, to) = unsafe {
             let group: ServiceGroup = raw::parsed("group", group)?;
-            (
-                member,
-                group,
-                raw::exclusive("to", to.cast::<[c_char; 33]>())?,
-            )
+            (group, raw::exclusive("to", to.cast::<[c_char; 33]>())?)
         };
         let election = member.member.node().election(RumorKind::Election, &group);
         let leader = election.and_then(|election| election.leader());
@@ -418,5 +413,7 @@ pub unsafe extern "C" fn butterfly_leader_of(
             leader.ok_or_else(|| Failure(BUTTERFLY_NOT_FOUND, format!("nobody leads {group}")))?;
         *to = hex(leader);
         Ok(())
-    })
+    };
+    // SAFETY: the caller's.
+    unsafe { look(member, act) }
 }
