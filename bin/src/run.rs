@@ -61,7 +61,7 @@ struct Program {
     poll: Poll,
     signals: Signals,
     agent: Agent,
-    /// Where it can be asked: for everything, and for metrics.
+    /// Its listeners: the gateway's, and the one for metrics.
     gateways: Vec<Gateway>,
     /// When the first signal to leave came.
     told_to_leave: Option<Instant>,

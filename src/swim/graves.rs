@@ -124,7 +124,7 @@ impl Swim {
     }
 }
 
-/// Who hears nobody cannot be heard, or cannot hear: it asks as seldom as it asks seeds.
+/// A member that holds all others dead is cut off or deaf: it asks them as seldom as it asks seeds.
 fn longest_retry(timing: &Timing, living: usize) -> Duration {
     if living <= 1 {
         return timing.retry_max;

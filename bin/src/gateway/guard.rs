@@ -1,5 +1,5 @@
-//! Who may ask: whoever holds the token, or, without one, programs on this machine, but no web page. Anybody may ask for
-//! what says nothing of single members, where that has a listener of its own.
+//! Which requests are answered: those with a token; without a token, those of programs on this machine, but of no web
+//! page; and on the listener for metrics all requests, for what says nothing of single members.
 //!
 //! A page that a browser on this machine shows can send requests to a loopback address. It cannot read the
 //! answers, nor send JSON or leave its `Origin` out, unless its own host's name is made to mean 127.0.0.1 (DNS
@@ -61,7 +61,7 @@ impl Token {
 pub enum Guard {
     /// Programs on this machine may ask for everything.
     Local,
-    /// Whoever has the token may ask for everything, and whoever has the other one may read.
+    /// Requests with the full token may do everything, and those with the other one may read.
     Tokens { full: Token, read: Option<Token> },
     /// Anybody may ask for what says nothing of single members, by whatever name.
     Public,
@@ -81,8 +81,8 @@ impl Guard {
         matches!(self, Guard::Tokens { .. })
     }
 
-    /// Whether this request carries the token that may change things: whoever has the other one takes no place of those
-    /// that are kept for it.
+    /// Whether this request carries the full token. A request with the token for reading takes no place of those that are
+    /// kept for the full one.
     pub fn has_proof(&self, request: &Request) -> bool {
         match (self, &request.bearer) {
             (Guard::Tokens { full, .. }, Some(bearer)) => full.is(bearer),

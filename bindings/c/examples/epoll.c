@@ -1,4 +1,4 @@
-// A member of a ring in an epoll loop: prints what happens until so many members are alive, and leaves.
+// A member of a ring in an epoll loop: prints what happens until so many members are alive, and leaves a second later.
 //
 //   epoll LISTEN [PEER] [MEMBERS]     e.g. epoll 127.0.0.1:0 127.0.0.1:9638 2
 
@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <time.h>
 #include <unistd.h>
 
 static void must(butterfly_status status) {
@@ -42,7 +43,8 @@ int main(int argc, char **argv) {
     perror("epoll");
     return 1;
   }
-  for (bool leaves = false, left = false; !left;) {
+  time_t found = 0;  // when so many were alive
+  for (bool left = false; !left;) {
     struct epoll_event ready[16];
     epoll_wait(loop, ready, 16, butterfly_timeout_ms(member));
     must(butterfly_process(member));
@@ -56,10 +58,9 @@ int main(int argc, char **argv) {
     }
     butterfly_counts counts;
     must(butterfly_count(member, &counts, sizeof counts));
-    if (counts.alive >= wanted && !leaves) {
-      leaves = true;
-      must(butterfly_leave(member));
-    }
+    if (!found && counts.alive >= wanted) found = time(NULL);
+    // Not at once: the others have yet to find this member. To leave again is harmless.
+    if (found && time(NULL) > found + 1) must(butterfly_leave(member));
   }
   butterfly_members *members = butterfly_members_new(member);
   for (butterfly_member row; butterfly_members_next(members, &row, sizeof row);)

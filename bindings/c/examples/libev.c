@@ -1,4 +1,4 @@
-// A member of a ring in a libev loop, beside whatever else that loop serves: ends when two members are alive.
+// A member of a ring in a libev loop, beside whatever else that loop serves: leaves a second after two members are alive.
 //
 //   libev LISTEN [PEER]
 
@@ -10,6 +10,8 @@
 static butterfly *member;
 static ev_io readable;
 static ev_timer deadline;
+static ev_timer leaving;
+static bool left_soon;
 
 static void must(butterfly_status status) {
   if (status == BUTTERFLY_OK) return;
@@ -28,7 +30,9 @@ static void process(struct ev_loop *loop) {
   }
   butterfly_counts counts;
   must(butterfly_count(member, &counts, sizeof counts));
-  if (counts.alive >= 2) must(butterfly_leave(member));
+  // Not at once: the other one has yet to find this member.
+  if (counts.alive >= 2 && !left_soon) ev_timer_start(loop, &leaving);
+  left_soon |= counts.alive >= 2;
   // The deadline is another one after each call.
   int64_t timeout = butterfly_timeout_us(member);
   ev_timer_stop(loop, &deadline);
@@ -48,6 +52,12 @@ static void on_deadline(struct ev_loop *loop, ev_timer *watcher, int events) {
   process(loop);
 }
 
+static void on_leaving(struct ev_loop *loop, ev_timer *watcher, int events) {
+  (void)watcher, (void)events;
+  must(butterfly_leave(member));
+  process(loop);
+}
+
 int main(int argc, char **argv) {
   struct ev_loop *loop = ev_default_loop(0);
   butterfly_config config;
@@ -58,6 +68,7 @@ int main(int argc, char **argv) {
   if (argc > 2) must(butterfly_join(member, argv[2]));
   ev_io_init(&readable, on_readable, butterfly_fd(member), EV_READ);
   ev_timer_init(&deadline, on_deadline, 0, 0);
+  ev_timer_init(&leaving, on_leaving, 1.0, 0);
   ev_io_start(loop, &readable);
   ev_timer_start(loop, &deadline);
   ev_run(loop, 0);
