@@ -6,6 +6,7 @@ use super::hearing::Hearing;
 use super::local_health::LocalHealth;
 use super::news::RowKey;
 use super::probe::Probe;
+use super::watched::Watched;
 use super::witness::Witness;
 use crate::config::Timing;
 use crate::env::{Env, Timer};
@@ -19,6 +20,7 @@ pub(super) struct Detector {
     pub local_health: LocalHealth,
     pub hearing: Hearing,
     pub witness: Witness,
+    pub watched: Watched,
     /// Whether the next probe in turn goes to the successor.
     to_successor: bool,
     /// Members chosen to help; kept so that choosing allocates nothing.
@@ -34,6 +36,7 @@ impl Detector {
             local_health: LocalHealth::new(timing.local_health),
             hearing: Hearing::new(env.now),
             witness: Witness::new(),
+            watched: Watched::new(),
             to_successor: env.rng.random(),
             helpers: Vec::new(),
         }
