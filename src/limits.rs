@@ -45,6 +45,15 @@ pub const MAX_QUEUED_EVENTS: usize = 65_536;
 /// Trace entries that wait to be taken by `poll_trace`; the oldest go first, and are counted.
 pub const MAX_QUEUED_TRACES: usize = 65_536;
 
+/// Entries of the history of transitions, of which a failed probe makes two or three; the oldest go first.
+pub const MAX_HISTORY: usize = 512;
+
+/// Bytes of memory that the history takes, with what its entries point to.
+pub const MAX_HISTORY_BYTES: usize = 64 << 10;
+
+/// Helpers of a failed probe that the history names: all of a round or two.
+pub const MAX_PROBE_HELPERS: usize = 8;
+
 /// Accusers remembered for one suspicion: more than any timing asks for.
 pub const MAX_ACCUSERS: usize = 4;
 

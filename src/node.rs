@@ -36,6 +36,7 @@ use crate::env::Env;
 use crate::error::{CommandError, Reject};
 use crate::event::{Event, SeedId};
 use crate::gossip::Gossip;
+use crate::history::HistoryEntry;
 use crate::journal::Journal;
 use crate::limits::{MAX_BLOCKED, MAX_DATAGRAM_RECEIVED, MAX_DATAGRAM_SENT, MAX_SEEDS};
 use crate::member::{Health, Incarnation, Member, MemberId, unreachable_address};
@@ -233,6 +234,17 @@ impl Node {
     /// What it did since it started.
     pub fn stats(&self) -> &Stats {
         &self.env.journal.stats
+    }
+
+    /// What it knows of past transitions and of what led to them, the oldest first, if
+    /// [`set_history`](Node::set_history) asked for it.
+    pub fn history(&self) -> impl DoubleEndedIterator<Item = &HistoryEntry> {
+        self.env.journal.history.entries()
+    }
+
+    /// The number of the next entry of the history: it rises when there is something new.
+    pub fn history_end(&self) -> u64 {
+        self.env.journal.history.end()
     }
 
     /// How little it trusts itself: 0, not at all doubtful, to [`crate::limits::MAX_LOCAL_HEALTH`].
@@ -466,6 +478,12 @@ impl Node {
     pub fn set_ring_keys(&mut self, keys: Vec<RingKey>) {
         self.keys = keys;
         self.swim.set_sealed(self.is_sealed());
+    }
+
+    /// Whether it keeps a [`history`](Node::history) of what led to each transition. That takes some 100 KiB at most, and
+    /// nothing while nothing happens.
+    pub fn set_history(&mut self, on: bool) {
+        self.env.journal.history.set(on);
     }
 
     /// Whether everything that happens is to be taken with [`poll_trace`](Node::poll_trace).

@@ -9,6 +9,7 @@ use super::table::Newcomer;
 use super::{Notice, Row, Swim};
 use crate::env::Env;
 use crate::event::Cause;
+use crate::history::Fact;
 use crate::limits::{MAX_MEMBERS, MAX_NAME};
 use crate::member::{Health, Member, MemberId};
 use crate::time::Time;
@@ -56,6 +57,12 @@ impl Swim {
             }
             self.dead_or_back(env, before, state.health);
             self.notice_change(member.id, Some(before.health), state.health);
+        } else if state.incarnation > before.incarnation
+            && let Some(row) = self.table.get(key)
+        {
+            let (from, to) = (before.incarnation, state.incarnation);
+            let fact = Fact::Raised { from, to };
+            env.journal.history.add(env.wall, row.id, fact);
         }
         let lived = before.health <= Health::Suspect && state.health == Health::Alive;
         if lived
