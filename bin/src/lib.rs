@@ -40,6 +40,7 @@ mod store;
 mod sys_info;
 mod table;
 mod timing;
+mod unix_transport;
 mod version;
 mod view;
 

@@ -197,10 +197,11 @@ pub struct OutputArgs {
 /// Which running member is asked.
 #[derive(Debug, Args)]
 pub struct GatewayArgs {
-    /// The gateway of the member to ask
-    #[arg(long, value_name = "IP:PORT", default_value = DEFAULT_GATEWAY)]
-    pub http: String,
-    /// The file with the gateway's bearer token, if it wants one
+    /// The gateway of the member to ask: HOST:PORT, a URL or unix:PATH [default: what BUTTERFLY_HTTP says, or
+    /// 127.0.0.1:9631]
+    #[arg(long, value_name = "GATEWAY")]
+    pub http: Option<String>,
+    /// The file with the gateway's bearer token, if it wants one [default: what BUTTERFLY_HTTP_TOKEN_FILE says]
     #[arg(long, value_name = "FILE")]
     pub http_token_file: Option<PathBuf>,
 }
@@ -283,8 +284,9 @@ pub struct RunArgs {
     /// Changes the timing, as in period=500ms,timeout=250ms, by what `butterfly sim --set` showed to be good
     #[arg(long, value_name = "FIELD=VALUE", value_delimiter = ',')]
     pub set: Vec<String>,
-    /// Its HTTP gateway, or none; port 0: the system chooses [default: 127.0.0.1:9631]
-    #[arg(long, value_name = "IP:PORT|none")]
+    /// Its HTTP gateway: HOST:PORT or a URL of this machine, unix:PATH for a socket that only its user may connect to, or
+    /// none; port 0: the system chooses [default: 127.0.0.1:9631]
+    #[arg(long, value_name = "GATEWAY|none")]
     pub http: Option<String>,
     /// The file with the bearer token that every request must carry; needed beyond loopback
     #[arg(long, value_name = "FILE")]
