@@ -67,6 +67,9 @@ pub const MAX_LAST_WORDS: usize = 32;
 /// Suspects that a member may be about to probe as a witness; more displace the oldest.
 pub const MAX_WITNESSED: usize = 8;
 
+/// Members to which connections are kept open, so that their end is a hint: two that hear of it are as good as five.
+pub const MAX_WATCHED: usize = 4;
+
 /// Claims that a member is dead, being checked at the same time; more are ignored until they come again.
 pub const MAX_VERDICTS: usize = 1_024;
 

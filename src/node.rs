@@ -5,15 +5,16 @@
 //! | kind | methods | rule |
 //! |---|---|---|
 //! | look | [`members`](Node::members), [`health_of`](Node::health_of), [`rumors`](Node::rumors), [`stats`](Node::stats), … | never changes anything |
-//! | feed | [`handle_datagram`](Node::handle_datagram), [`handle_rumor`](Node::handle_rumor), [`handle_sent`](Node::handle_sent), [`handle_timeout`](Node::handle_timeout), [`handle_unreachable`](Node::handle_unreachable), [`handle_backlog`](Node::handle_backlog), [`handle_stored`](Node::handle_stored) | never fails: bad input is counted, and told by an event now and then |
+//! | feed | [`handle_datagram`](Node::handle_datagram), [`handle_rumor`](Node::handle_rumor), [`handle_sent`](Node::handle_sent), [`handle_timeout`](Node::handle_timeout), [`handle_unreachable`](Node::handle_unreachable), [`handle_refused`](Node::handle_refused), [`handle_hint`](Node::handle_hint), [`handle_port_test`](Node::handle_port_test), [`handle_backlog`](Node::handle_backlog), [`handle_stored`](Node::handle_stored) | never fails: bad input is counted, and told by an event now and then |
 //! | command | [`join`](Node::join), [`leave`](Node::leave), [`announce`](Node::announce), [`apply_config`](Node::apply_config), … | takes effect, or changes nothing and says why |
-//! | drain | [`poll_datagram`](Node::poll_datagram), [`poll_push`](Node::poll_push), [`poll_event`](Node::poll_event), [`poll_trace`](Node::poll_trace), [`poll_timeout`](Node::poll_timeout) | call until empty |
+//! | drain | [`poll_datagram`](Node::poll_datagram), [`poll_push`](Node::poll_push), [`poll_event`](Node::poll_event), [`poll_trace`](Node::poll_trace), [`poll_port_test`](Node::poll_port_test), [`poll_watched`](Node::poll_watched), [`poll_timeout`](Node::poll_timeout) | call until empty |
 //!
 //! Time and randomness are arguments: with the same seed, times and input a node does the same.
 
 #[cfg(not(feature = "gossip"))]
 mod alone;
 mod clock;
+mod evidence;
 #[cfg(feature = "gossip")]
 mod gossiping;
 #[cfg_attr(not(feature = "sim"), allow(dead_code))] // The simulator asks for most of it.
@@ -48,6 +49,7 @@ use crate::trace::Trace;
 use crate::view::{HealthCounts, MemberView, SuspicionView};
 use crate::wire::{self, HEADROOM, RingKey, STAMP_BYTES, Serial};
 use clock::Clock;
+pub use evidence::{Port, PortTest};
 #[cfg(feature = "gossip")]
 pub use gossiping::{Push, PushName};
 

@@ -41,11 +41,20 @@ impl Swim {
         }
         let witness = &mut self.detector.witness;
         let out_of_turn = witness.next(env, &self.table, &self.suspicions, &self.timing);
-        let next = out_of_turn.or_else(|| self.table.next_in_round(&mut env.rng));
+        let next = out_of_turn.or_else(|| self.next_in_turn(env));
         if let Some(key) = next {
             self.begin_probe(env, key);
         }
         self.begin_period(env);
+    }
+
+    /// Every second probe goes to the successor, so that somebody pings a dead member within two periods: by the round
+    /// alone, chance may leave one out for many. The others go around. Without pushes all do, as news then rides on probes
+    /// alone, and has to get around.
+    fn next_in_turn(&mut self, env: &mut Env) -> Option<RowKey> {
+        let to_successor = self.timing.push_fanout > 0 && self.detector.alternate();
+        let successor = to_successor.then(|| self.next_alive()).flatten();
+        successor.or_else(|| self.table.next_in_round(&mut env.rng))
     }
 
     fn begin_period(&mut self, env: &mut Env) {

@@ -396,9 +396,13 @@ impl Swim {
         }
         self.trust.advertisers.answered(key);
         let waiting = row.has(flag::WANTS_TABLE) || wants_table;
+        let newly = !row.has(flag::PROVED);
         if let Some(row) = self.table.get_mut(key) {
             row.set(flag::PROVED, true);
             row.set(flag::WANTS_TABLE, false);
+        }
+        if newly {
+            self.touch(&incoming.sender.id);
         }
         if waiting {
             self.begin_transfer(env, incoming.sender.id);

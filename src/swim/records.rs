@@ -271,6 +271,7 @@ impl Swim {
                 row.set(flag::OURS, sender.features & feature::EXTENSIONS != 0);
             }
         }
+        self.touch(&id);
     }
 
     /// A record of this very member.
