@@ -14,6 +14,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use super::bind::{self, BindError};
 #[cfg(feature = "gossip")]
 use super::gossip::GossipStats;
+use super::error_queue::ErrorQueue;
 use super::handle::{Command, Handle};
 use super::inbox::{End, Inbox};
 use super::outbox::{self, Outbox, Sent};
@@ -47,9 +48,12 @@ pub struct Butterfly {
     epoch: Instant,
     poll: Poll,
     ready: Events,
-    socket: Socket,
+    pub(super) socket: Socket,
     /// The socket may have more to read.
     readable: bool,
+    /// The socket's queue of errors may have more to read.
+    pub(super) has_errors: bool,
+    pub(super) errors: ErrorQueue,
     /// The socket takes datagrams again after it did not; only known while that is watched.
     writable: bool,
     pub(super) gossip: Option<Rumors>,
@@ -115,6 +119,8 @@ impl Butterfly {
             ready: Events::with_capacity(128),
             socket,
             readable: true,
+            has_errors: false,
+            errors: ErrorQueue::new(),
             writable: false,
             gossip,
             inbox: Inbox::new(),
@@ -270,7 +276,7 @@ impl Butterfly {
     /// work remains, so that it compares as due with any clock reading since.
     /// `None`: only when the descriptor is readable.
     pub fn deadline(&self) -> Option<Instant> {
-        if self.readable || self.commanded || self.gossip.as_ref().is_some_and(Rumors::has_work) {
+        if self.readable || self.has_errors || self.commanded || self.gossip.as_ref().is_some_and(Rumors::has_work) {
             return Some(self.epoch);
         }
         // What the system will not take yet is no reason to wake: it says when it can.
@@ -300,6 +306,7 @@ impl Butterfly {
     /// What there is to do, as far as [`wait`](Butterfly::wait) noted.
     fn work(&mut self) {
         self.obey();
+        self.hear_errors();
         self.flush(None);
         self.receive();
         self.hear_rumors();
@@ -380,6 +387,7 @@ impl Butterfly {
             match (event.token(), &mut self.gossip) {
                 (UDP, _) => {
                     self.readable |= event.is_readable() || event.is_error();
+                    self.has_errors |= event.is_error();
                     self.writable |= event.is_writable();
                 }
                 (WAKER, _) => self.commanded = true,
@@ -409,7 +417,10 @@ impl Butterfly {
                 // An error is told once, and what lies behind it can be read; one that stays must not keep us.
                 failures += 1;
                 self.readable = failures < 2;
-                self.node.handle_receive_error(heard);
+                self.has_errors = true;
+                if !self.hear_errors() {
+                    self.node.handle_receive_error(heard);
+                }
             }
             self.flush(Some(heard));
         }
@@ -442,6 +453,10 @@ impl Butterfly {
             {
                 Sent::All => {}
                 Sent::Blocked => return self.watch_writable(true),
+                Sent::Error => {
+                    self.has_errors = true;
+                    self.hear_errors();
+                }
                 Sent::Failed(to) => self.node.handle_unreachable(self.clock(), to),
             }
         }

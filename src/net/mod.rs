@@ -2,6 +2,7 @@
 
 mod bind;
 mod butterfly;
+mod error_queue;
 #[allow(unsafe_code)]
 mod ffi;
 mod fleet;
