@@ -361,9 +361,6 @@ impl Node {
         self.env.journal.stats.stray_errors += 1;
     }
 
-    /// TEMP
-    pub fn handle_refused(&mut self, _: Time, _: SocketAddr, _: &mut [u8]) { self.env.journal.stats.refusals += 1; }
-
     /// Whether there is more to read than the driver could before the timers have their turn now. As long
     /// as there is, an Ack may lie unread, so a probe that ends without one accuses nobody.
     pub fn handle_backlog(&mut self, unread: bool) {

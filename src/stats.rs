@@ -194,8 +194,6 @@ pub struct Stats {
     pub receive_errors: u64,
     /// What the system said of datagrams that did not arrive, but for refusals by their target's own host: without effect.
     pub stray_errors: u64,
-    /// TEMP
-    pub refusals: u64,
     /// Round trips of probes that were answered directly.
     pub probe_rtt: Histogram,
     /// For how long members were Suspect here that then became Confirmed: by this member's own time-out, or by others' word.

@@ -314,6 +314,7 @@ impl Butterfly {
         let now = Instant::now();
         self.node.handle_timeout(self.time_of(now));
         self.push_rumors(now);
+        self.watch(now);
         self.store_mark();
         self.store_snapshot();
         self.flush(None);
