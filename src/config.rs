@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::limits::MAX_RUMOR_BYTES;
+use crate::limits::{MAX_RUMOR_BYTES, MAX_WATCHED};
 use crate::member::{Incarnation, MemberId};
 use crate::ring_name::RingName;
 use crate::wire::RingKey;
@@ -40,6 +40,16 @@ pub struct Timing {
     pub witnesses: usize,
     /// Whether bad local health stretches `period` and `timeout` (Lifeguard §III).
     pub local_health: bool,
+    /// How long a suspicion lasts once more members than `suspicion_confirmations`, or all but the suspect in a small ring,
+    /// were told by the suspect's system that nobody listens at its port. A process that starts again within this time is
+    /// not held dead. Zero: such refusals shorten nothing.
+    pub refused_suspicion: Duration,
+    /// How long a member is Suspect whose process does not answer while its system does, counted from the first ping that
+    /// it did not answer. Zero: as long as any other.
+    pub stall_patience: Duration,
+    /// To so many members, those that come next by their ids, connections are kept open: their end is a hint to ping the
+    /// member at once. At most [`MAX_WATCHED`](crate::limits::MAX_WATCHED); 0: none.
+    pub watch_connections: usize,
     /// How long a member that others say is dead has to answer for itself (PROTOCOL.md §2, 1 s there).
     pub verdict_timeout: Duration,
     /// News is pushed to so many members at once, and again after each `push_interval`; 0: it only rides on
@@ -98,6 +108,9 @@ impl Timing {
             suspicion_scaled: true,
             witnesses: 12,
             local_health: true,
+            refused_suspicion: Duration::from_secs(1),
+            stall_patience: Duration::from_secs(8),
+            watch_connections: 2,
             verdict_timeout: Duration::from_millis(500),
             push_fanout: 3,
             push_interval: Duration::from_millis(50),
@@ -122,6 +135,8 @@ impl Timing {
         Timing {
             period: Duration::from_secs(5),
             timeout: Duration::from_secs(3),
+            refused_suspicion: Duration::from_secs(5),
+            stall_patience: Duration::from_secs(30),
             verdict_timeout: Duration::from_secs(3),
             push_interval: Duration::from_millis(300),
             gossip_interval: Duration::from_millis(300),
@@ -148,6 +163,9 @@ impl Timing {
             suspicion_scaled: false,
             witnesses: 0,
             local_health: false,
+            refused_suspicion: Duration::ZERO,
+            stall_patience: Duration::ZERO,
+            watch_connections: 0,
             verdict_timeout: Duration::from_secs(1),
             push_fanout: 0,
             gossip_interval: Duration::from_secs(1),
@@ -165,6 +183,8 @@ impl Timing {
             timeout: Duration::from_millis(30),
             suspicion_periods: 4.0,
             suspicion_stretch: 3.0,
+            refused_suspicion: Duration::from_millis(200),
+            stall_patience: Duration::from_millis(800),
             verdict_timeout: Duration::from_millis(60),
             push_interval: Duration::from_millis(10),
             gossip_interval: Duration::from_millis(10),
@@ -188,6 +208,11 @@ impl Timing {
         self.gossip_interval = self.gossip_interval.max(least);
         self.rumor_budget = self.rumor_budget.max(1 << 10);
         self.retry_max = self.retry_max.max(self.period);
+        self.watch_connections = self.watch_connections.min(MAX_WATCHED);
+        if !self.refused_suspicion.is_zero() {
+            // A forged Confirmed is checked for as long.
+            self.refused_suspicion = self.refused_suspicion.max(self.verdict_timeout);
+        }
         for factor in [
             &mut self.suspicion_periods,
             &mut self.suspicion_stretch,

@@ -40,6 +40,15 @@ pub enum Event {
         /// Where it is.
         to: SocketAddr,
     },
+    /// A member answers as another process than before: it ended, and was started again. Only members of ours say which
+    /// process they are.
+    #[non_exhaustive]
+    MemberRestarted {
+        /// Who.
+        id: MemberId,
+        /// Its incarnation now.
+        incarnation: Incarnation,
+    },
     /// This member heard something untrue of itself and raised its incarnation to refute it. At most one
     /// such event a second; `stats()` counts all.
     Refuted {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::error::Reject;
 use crate::event::{Cause, Event};
 use crate::growth;
+use crate::history::{Fact, History};
 use crate::limits::{
     MAX_QUEUED_EVENTS, MAX_QUEUED_TRACES, PROBE_PING_INTERVAL, REJECT_LOG_INTERVAL,
 };
@@ -55,6 +56,7 @@ fn named(frame: &RumorFrame<'_>) -> String {
 #[derive(Default)]
 pub(crate) struct Journal {
     pub stats: Stats,
+    pub history: History,
     events: VecDeque<Event>,
     /// `None`: nobody listens, and a trace costs one branch.
     traces: Option<VecDeque<Trace>>,
@@ -244,25 +246,41 @@ impl Journal {
     ) {
         self.stats.count_transition(from, to);
         let (id, incarnation, addr) = (member.id, member.incarnation, member.swim_addr());
+        let from = from.map(|(health, _)| health);
         self.event(Event::MemberChanged {
             id,
             addr,
-            from: from.map(|(health, _)| health),
+            from,
             to,
             incarnation,
             cause,
         });
+        let fact = Fact::Changed {
+            from,
+            to,
+            incarnation,
+            cause,
+        };
+        self.history.add(time, id, fact);
         self.trace(time, TraceKind::MemberUpdate, member.into(), || {
             vec![(id, incarnation, to)]
         });
     }
 
-    /// Something untrue was refuted: told at most once a second, as strangers can have it happen.
-    pub fn refuted(&mut self, time: Time, event: Event) {
-        if time >= self.next_refuted {
+    /// A member answers as another process than before.
+    pub fn member_restarted(&mut self, time: Time, id: MemberId, incarnation: Incarnation) {
+        self.event(Event::MemberRestarted { id, incarnation });
+        self.history.add(time, id, Fact::Restarted);
+    }
+
+    /// Something untrue was refuted: told at most once a second, as strangers can have it happen. Whether it was.
+    pub fn refuted(&mut self, time: Time, event: Event) -> bool {
+        let opens = time >= self.next_refuted;
+        if opens {
             self.next_refuted = time + PROBE_PING_INTERVAL;
             self.event(event);
         }
+        opens
     }
 
     /// Two processes use one id: told once in a while. Whether it was.

@@ -66,7 +66,7 @@
 //! |---|---|
 //! | [`config`] | [`Config`] and [`Timing`], with presets |
 //! | [`limits`] | every cap, with its reason |
-//! | [`error`], [`event`], [`stats`], [`trace`] | what goes wrong, what happens, how often, and in every detail |
+//! | [`error`], [`event`], [`history`], [`stats`], [`trace`] | what goes wrong, what happens, why, how often, and in every detail |
 //! | [`member`], [`rumor`], [`ring_name`], [`time`] | the nouns |
 //! | [`text`] | what of a text from the network people may see, and which names there are |
 //! | `wire` | bytes ⇄ messages |
@@ -91,6 +91,7 @@ mod explore;
 #[cfg(feature = "gossip")]
 mod gossip;
 mod growth;
+pub mod history;
 mod journal;
 pub mod limits;
 mod lists;
@@ -128,6 +129,7 @@ pub use config::{Config, Timing};
 pub use disk::DiskError;
 pub use error::{CommandError, Reject};
 pub use event::{Cause, Event, SeedId};
+pub use history::{Fact, FailedProbe, Helper, HistoryEntry};
 pub use member::{Health, Incarnation, Member, MemberId};
 pub use net::{BindError, Butterfly, Fleet, FleetKey, Handle, Pinger, Pong, trim_memory};
 #[cfg(feature = "gossip")]

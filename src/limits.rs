@@ -45,6 +45,15 @@ pub const MAX_QUEUED_EVENTS: usize = 65_536;
 /// Trace entries that wait to be taken by `poll_trace`; the oldest go first, and are counted.
 pub const MAX_QUEUED_TRACES: usize = 65_536;
 
+/// Entries of the history of transitions, of which a failed probe makes two or three; the oldest go first.
+pub const MAX_HISTORY: usize = 512;
+
+/// Bytes of memory that the history takes, with what its entries point to.
+pub const MAX_HISTORY_BYTES: usize = 64 << 10;
+
+/// Helpers of a failed probe that the history names: all of a round or two.
+pub const MAX_PROBE_HELPERS: usize = 8;
+
 /// Accusers remembered for one suspicion: more than any timing asks for.
 pub const MAX_ACCUSERS: usize = 4;
 
@@ -54,6 +63,9 @@ pub const MAX_LAST_WORDS: usize = 32;
 
 /// Suspects that a member may be about to probe as a witness; more displace the oldest.
 pub const MAX_WITNESSED: usize = 8;
+
+/// Members to which connections are kept open, so that their end is a hint: two that hear of it are as good as five.
+pub const MAX_WATCHED: usize = 4;
 
 /// Claims that a member is dead, being checked at the same time; more are ignored until they come again.
 pub const MAX_VERDICTS: usize = 1_024;

@@ -5,15 +5,16 @@
 //! | kind | methods | rule |
 //! |---|---|---|
 //! | look | [`members`](Node::members), [`health_of`](Node::health_of), [`rumors`](Node::rumors), [`stats`](Node::stats), … | never changes anything |
-//! | feed | [`handle_datagram`](Node::handle_datagram), [`handle_rumor`](Node::handle_rumor), [`handle_sent`](Node::handle_sent), [`handle_timeout`](Node::handle_timeout), [`handle_unreachable`](Node::handle_unreachable), [`handle_backlog`](Node::handle_backlog), [`handle_stored`](Node::handle_stored) | never fails: bad input is counted, and told by an event now and then |
+//! | feed | [`handle_datagram`](Node::handle_datagram), [`handle_rumor`](Node::handle_rumor), [`handle_sent`](Node::handle_sent), [`handle_timeout`](Node::handle_timeout), [`handle_unreachable`](Node::handle_unreachable), [`handle_refused`](Node::handle_refused), [`handle_hint`](Node::handle_hint), [`handle_port_test`](Node::handle_port_test), [`handle_backlog`](Node::handle_backlog), [`handle_stored`](Node::handle_stored) | never fails: bad input is counted, and told by an event now and then |
 //! | command | [`join`](Node::join), [`leave`](Node::leave), [`announce`](Node::announce), [`apply_config`](Node::apply_config), … | takes effect, or changes nothing and says why |
-//! | drain | [`poll_datagram`](Node::poll_datagram), [`poll_push`](Node::poll_push), [`poll_event`](Node::poll_event), [`poll_trace`](Node::poll_trace), [`poll_timeout`](Node::poll_timeout) | call until empty |
+//! | drain | [`poll_datagram`](Node::poll_datagram), [`poll_push`](Node::poll_push), [`poll_event`](Node::poll_event), [`poll_trace`](Node::poll_trace), [`poll_port_test`](Node::poll_port_test), [`poll_watched`](Node::poll_watched), [`poll_timeout`](Node::poll_timeout) | call until empty |
 //!
 //! Time and randomness are arguments: with the same seed, times and input a node does the same.
 
 #[cfg(not(feature = "gossip"))]
 mod alone;
 mod clock;
+mod evidence;
 #[cfg(feature = "gossip")]
 mod gossiping;
 #[cfg_attr(not(feature = "sim"), allow(dead_code))] // The simulator asks for most of it.
@@ -35,6 +36,7 @@ use crate::env::Env;
 use crate::error::{CommandError, Reject};
 use crate::event::{Event, SeedId};
 use crate::gossip::Gossip;
+use crate::history::HistoryEntry;
 use crate::journal::Journal;
 use crate::limits::{MAX_BLOCKED, MAX_DATAGRAM_RECEIVED, MAX_DATAGRAM_SENT, MAX_SEEDS};
 use crate::member::{Health, Incarnation, Member, MemberId, unreachable_address};
@@ -47,6 +49,7 @@ use crate::trace::Trace;
 use crate::view::{HealthCounts, MemberView, SuspicionView};
 use crate::wire::{self, HEADROOM, RingKey, STAMP_BYTES, Serial};
 use clock::Clock;
+pub use evidence::{Port, PortTest};
 #[cfg(feature = "gossip")]
 pub use gossiping::{Push, PushName};
 
@@ -231,6 +234,17 @@ impl Node {
     /// What it did since it started.
     pub fn stats(&self) -> &Stats {
         &self.env.journal.stats
+    }
+
+    /// What it knows of past transitions and of what led to them, the oldest first, if
+    /// [`set_history`](Node::set_history) asked for it.
+    pub fn history(&self) -> impl DoubleEndedIterator<Item = &HistoryEntry> {
+        self.env.journal.history.entries()
+    }
+
+    /// The number of the next entry of the history: it rises when there is something new.
+    pub fn history_end(&self) -> u64 {
+        self.env.journal.history.end()
     }
 
     /// How little it trusts itself: 0, not at all doubtful, to [`crate::limits::MAX_LOCAL_HEALTH`].
@@ -470,6 +484,12 @@ impl Node {
     pub fn set_ring_keys(&mut self, keys: Vec<RingKey>) {
         self.keys = keys;
         self.swim.set_sealed(self.is_sealed());
+    }
+
+    /// Whether it keeps a [`history`](Node::history) of what led to each transition. That takes some 100 KiB at most, and
+    /// nothing while nothing happens.
+    pub fn set_history(&mut self, on: bool) {
+        self.env.journal.history.set(on);
     }
 
     /// Whether everything that happens is to be taken with [`poll_trace`](Node::poll_trace).

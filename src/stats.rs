@@ -150,6 +150,12 @@ pub struct Stats {
     pub probes_answered_late: u64,
     /// Probes that failed.
     pub probes_failed: u64,
+    /// Times that the system of a pinged member said that nobody listens there.
+    pub refusals: u64,
+    /// Of those, such as quote nothing that this member sent there and waits for: without effect.
+    pub refusals_ignored: u64,
+    /// Hints that a member ended, as a connection with it did.
+    pub hints: u64,
     /// Memberships received.
     pub records_received: u64,
     /// Memberships received that changed something, and accusations told again, as nobody was heard meanwhile.
@@ -279,6 +285,9 @@ impl Stats {
             ("probes_answered", self.probes_answered),
             ("probes_answered_late", self.probes_answered_late),
             ("probes_failed", self.probes_failed),
+            ("refusals", self.refusals),
+            ("refusals_ignored", self.refusals_ignored),
+            ("hints", self.hints),
             ("records_received", self.records_received),
             ("records_adopted", self.records_adopted),
             ("records_sent", self.records_sent),

@@ -48,7 +48,7 @@ impl Successor {
 }
 
 /// How far it is from one id to another, upwards and around the end.
-fn distance(from: &MemberId, to: &MemberId) -> u128 {
+pub(crate) fn distance(from: &MemberId, to: &MemberId) -> u128 {
     let number = |id: &MemberId| u128::from_be_bytes(*id.as_bytes());
     number(to).wrapping_sub(number(from))
 }

@@ -20,7 +20,7 @@ enum Field {
 use Field::{Factor, Number, Pause, Switch};
 
 /// All fields of [`Timing`], in its order.
-const FIELDS: [(&str, Field); 26] = [
+const FIELDS: [(&str, Field); 29] = [
     ("period", Pause(|timing| &mut timing.period)),
     ("timeout", Pause(|timing| &mut timing.timeout)),
     (
@@ -49,6 +49,15 @@ const FIELDS: [(&str, Field); 26] = [
     ),
     ("witnesses", Number(|timing| &mut timing.witnesses)),
     ("local_health", Switch(|timing| &mut timing.local_health)),
+    (
+        "refused_suspicion",
+        Pause(|timing| &mut timing.refused_suspicion),
+    ),
+    ("stall_patience", Pause(|timing| &mut timing.stall_patience)),
+    (
+        "watch_connections",
+        Number(|timing| &mut timing.watch_connections),
+    ),
     (
         "verdict_timeout",
         Pause(|timing| &mut timing.verdict_timeout),

@@ -231,6 +231,11 @@ impl Butterfly {
         self.node.note(text);
     }
 
+    /// Whether it keeps a history of what led to each transition: see [`Node::history`].
+    pub fn set_history(&mut self, on: bool) {
+        self.node.set_history(on);
+    }
+
     /// Whether everything that happens is to be taken with [`poll_trace`](Butterfly::poll_trace). If traces
     /// are written to a file, they are, and this changes nothing.
     pub fn set_tracing(&mut self, on: bool) {

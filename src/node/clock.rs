@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Node;
 use crate::event::Event;
+use crate::history::Fact;
 use crate::time::Time;
 
 #[derive(Debug, Default)]
@@ -56,6 +57,9 @@ impl Node {
             self.env.journal.stats.lags += 1;
             self.env.journal.stats.loop_lag.record(lag);
             self.env.journal.event(Event::Lagged { by: lag });
+            self.env.journal.history.note_lag(lag);
+            let fact = Fact::Lagged { by: lag };
+            self.env.journal.history.add(now, self.swim.id(), fact);
         }
         self.env.now = self.env.now.max(time);
     }
@@ -64,7 +68,9 @@ impl Node {
     pub(super) fn note_lag(&mut self) {
         let (now, due) = (self.env.now, self.env.timers.next_deadline());
         if let Some(due) = due.filter(|due| *due < now) {
-            self.env.journal.stats.loop_lag.record(now.since(due));
+            let lag = now.since(due);
+            self.env.journal.stats.loop_lag.record(lag);
+            self.env.journal.history.note_lag(lag);
         }
     }
 }

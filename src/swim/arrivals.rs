@@ -84,6 +84,9 @@ impl Swim {
             self.note_contact(env, key, sender, ip, way);
         }
         let lives = proof.is_some_and(|proof| proof.state.health == Health::Alive);
+        if lives && held.health != Health::Alive && !held.left && direct && !incoming.answers.ack {
+            env.journal.history.note_unasked(env.wall, sender.id);
+        }
         if lives && self.stays_dead(env, incoming, key, way) {
             return;
         }

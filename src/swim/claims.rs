@@ -7,6 +7,7 @@ use super::speaker::Speaker;
 use super::suspicion::Suspicion;
 use super::verdict::DeathChecks;
 use crate::env::Env;
+use crate::history::Fact;
 use crate::limits::ORDINARY_DATAGRAM;
 use crate::member::Incarnation;
 
@@ -36,6 +37,9 @@ impl Swim {
         }
         let timer = DeathChecks::timer(env, &self.timing, key);
         let number = self.number_for_others(env);
+        let by = speaker.id;
+        let fact = Fact::DeathClaimed { by, incarnation };
+        env.journal.history.add(env.wall, member.id, fact);
         let table = &mut self.table;
         self.checks.begin(table, key, incarnation, timer, number);
         let (to, id) = (member.swim_addr(), Some(member.id));

@@ -7,10 +7,11 @@ use std::net::SocketAddr;
 use super::merge::State;
 use super::news::RowKey;
 use super::row::flag;
-use super::suspicion::{Due, Suspicion};
+use super::suspicion::{Accused, Due, Suspicion};
 use super::{Row, Swim};
 use crate::env::Env;
 use crate::event::Cause;
+use crate::history::Fact;
 use crate::member::{Health, MemberId};
 use crate::trace::TraceKind;
 use crate::wire::MembershipRecord;
@@ -19,8 +20,14 @@ impl Swim {
     /// This member says that the one in the row does not answer.
     pub(super) fn accuse(&mut self, env: &mut Env, key: RowKey, accuser: MemberId) {
         let suspicions = &mut self.suspicions;
-        if suspicions.accuse(env, &self.table, &self.timing, key, accuser) {
-            self.heat(env, key);
+        match suspicions.accuse(env, &self.table, &self.timing, key, accuser) {
+            Accused::Before => return,
+            Accused::Anew => {}
+            Accused::Sooner => self.heat(env, key),
+        }
+        if let Some(row) = self.table.get(key) {
+            let fact = Fact::Accused { by: accuser };
+            env.journal.history.add(env.wall, row.id, fact);
         }
     }
 
@@ -93,9 +100,13 @@ impl Swim {
             Due::Nothing => {}
             Due::LastWord { number } => {
                 self.ping_aside(key, Compare::Nothing);
+                let mut helpers = 0;
                 if self.heard_of_late(env.now) && self.suspicions.may_ask_others() {
                     self.ask_others(env, id, number);
+                    helpers = u8::try_from(self.detector.helpers.len()).unwrap_or(u8::MAX);
                 }
+                let fact = Fact::LastWord { helpers };
+                env.journal.history.add(env.wall, id, fact);
             }
             Due::Confirm => self.confirm(env, key),
         }

@@ -1,9 +1,12 @@
 //! What finds out who does not answer.
 
+use rand::RngExt;
+
 use super::hearing::Hearing;
 use super::local_health::LocalHealth;
 use super::news::RowKey;
 use super::probe::Probe;
+use super::watched::Watched;
 use super::witness::Witness;
 use crate::config::Timing;
 use crate::env::{Env, Timer};
@@ -17,6 +20,9 @@ pub(super) struct Detector {
     pub local_health: LocalHealth,
     pub hearing: Hearing,
     pub witness: Witness,
+    pub watched: Watched,
+    /// Whether the next probe in turn goes to the successor.
+    to_successor: bool,
     /// Members chosen to help; kept so that choosing allocates nothing.
     pub helpers: Vec<RowKey>,
 }
@@ -30,8 +36,16 @@ impl Detector {
             local_health: LocalHealth::new(timing.local_health),
             hearing: Hearing::new(env.now),
             witness: Witness::new(),
+            watched: Watched::new(),
+            to_successor: env.rng.random(),
             helpers: Vec::new(),
         }
+    }
+
+    /// Whether the probe that begins goes to the successor, as every second one does.
+    pub fn alternate(&mut self) -> bool {
+        self.to_successor = !self.to_successor;
+        !self.to_successor
     }
 
     pub fn begin_period(&mut self, env: &mut Env, timing: &Timing) {

@@ -9,6 +9,7 @@ use super::table::Newcomer;
 use super::{Notice, Row, Swim};
 use crate::env::Env;
 use crate::event::Cause;
+use crate::history::Fact;
 use crate::limits::{MAX_MEMBERS, MAX_NAME};
 use crate::member::{Health, Member, MemberId};
 use crate::time::Time;
@@ -56,6 +57,12 @@ impl Swim {
             }
             self.dead_or_back(env, before, state.health);
             self.notice_change(member.id, Some(before.health), state.health);
+        } else if state.incarnation > before.incarnation
+            && let Some(row) = self.table.get(key)
+        {
+            let (from, to) = (before.incarnation, state.incarnation);
+            let fact = Fact::Raised { from, to };
+            env.journal.history.add(env.wall, row.id, fact);
         }
         let lived = before.health <= Health::Suspect && state.health == Health::Alive;
         if lived
@@ -112,6 +119,7 @@ impl Swim {
         if let Some(row) = self.table.get_mut(key) {
             row.set(flag::PROVED | flag::OURS, true);
         }
+        self.touch(&member.id);
         self.tables.sync.in_time(env, &self.timing);
     }
 
@@ -119,6 +127,9 @@ impl Swim {
     pub(super) fn forget(&mut self, env: &mut Env, key: RowKey) {
         self.checks.end(env, &mut self.table, key);
         self.end_side(env, key);
+        if let Some(id) = self.table.get(key).map(|row| row.id) {
+            self.touch(&id);
+        }
         self.updates.cool(&mut self.table, key);
         self.table.remove(key);
         self.trust.forget(key);
@@ -156,6 +167,7 @@ impl Swim {
     }
 
     fn notice_change(&mut self, id: MemberId, from: Option<Health>, to: Health) {
+        self.touch(&id);
         if to == Health::Alive {
             let me = self.id();
             self.updates.successor.came(&me, id);
@@ -163,6 +175,12 @@ impl Swim {
         self.gossip
             .notices
             .push_back(Notice::Changed { id, from, to });
+    }
+
+    /// Something changed that decides whose connections are kept open.
+    pub(super) fn touch(&mut self, id: &MemberId) {
+        let (me, most) = (self.id(), self.timing.watch_connections);
+        self.detector.watched.touch(&me, id, most);
     }
 
     /// Somebody lives: if that is the first one, it is asked for everyone it knows.

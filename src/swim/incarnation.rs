@@ -2,8 +2,10 @@
 
 use super::Swim;
 use super::merge::State;
+use super::speaker::Speaker;
 use crate::env::Env;
 use crate::event::Event;
+use crate::history::Fact;
 use crate::member::{Health, Incarnation};
 
 impl Swim {
@@ -43,19 +45,24 @@ impl Swim {
         env: &mut Env,
         incarnation: Incarnation,
         claimed: Health,
-        proved: bool,
+        speaker: &Speaker,
     ) {
         self.raise(env, incarnation);
-        if proved {
+        if speaker.proved {
             self.detector.local_health.worsen();
         }
         env.journal.stats.refutations += 1;
-        env.journal.refuted(
-            env.now,
-            Event::Refuted {
+        let event = Event::Refuted {
+            claimed,
+            incarnation,
+        };
+        if env.journal.refuted(env.now, event) {
+            let fact = Fact::Refuted {
+                by: speaker.id,
                 claimed,
                 incarnation,
-            },
-        );
+            };
+            env.journal.history.add(env.wall, self.id(), fact);
+        }
     }
 }

@@ -55,6 +55,8 @@ pub(super) struct Answers {
     pub at_source: bool,
     /// It brings the number of a question or of the probe under way.
     pub probe: bool,
+    /// It is an Ack, whatever it answers.
+    pub ack: bool,
 }
 
 impl Incoming<'_> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Swim;
 use crate::env::Env;
 use crate::event::Event;
+use crate::history::Fact;
 use crate::member::Health;
 
 /// So many periods without a message from any other member make it isolated: more than chance and loss take.
@@ -30,6 +31,8 @@ impl Swim {
             let hearing = &mut self.detector.hearing;
             hearing.isolated = Some(env.now - silent);
             env.journal.event(Event::Isolated { silent });
+            let fact = Fact::Isolated { silent };
+            env.journal.history.add(env.wall, self.id(), fact);
         }
     }
 
@@ -38,6 +41,8 @@ impl Swim {
         if let Some(since) = self.detector.hearing.isolated.take() {
             let lasted = env.now.since(since);
             env.journal.event(Event::IsolationEnded { lasted });
+            let fact = Fact::IsolationEnded { lasted };
+            env.journal.history.add(env.wall, self.id(), fact);
         }
     }
 }

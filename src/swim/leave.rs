@@ -38,6 +38,7 @@ impl Swim {
         self.table.set_state(me, state, env.now, &mut env.rng);
         self.identity.marks.reserve(incarnation);
         self.heat(env, me);
+        self.detector.watched.forget();
         // Alone, it is done at the next call.
         let told = self.tell_leave(env) > 0;
         if !told {

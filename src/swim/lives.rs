@@ -102,7 +102,7 @@ impl Lives {
         asked: Asked,
         now: Moment,
     ) -> Option<Twin> {
-        let last = self.last.get(key as usize).copied().unwrap_or(0);
+        let last = self.last_of(key);
         if life == last {
             if let Some(change) = self.changes.get_mut(&key) {
                 change.addr = addr;
@@ -130,6 +130,11 @@ impl Lives {
         }
         // With one address, it is a machine that was set back to what it was.
         twin.filter(|twin| twin.other != addr)
+    }
+
+    /// Which life of the member in this row answered last; 0: none that said which it is.
+    fn last_of(&self, key: RowKey) -> u32 {
+        self.last.get(key as usize).copied().unwrap_or(0)
     }
 
     fn set_last(&mut self, key: RowKey, life: u32) {
@@ -209,11 +214,15 @@ impl Swim {
             None => Asked::In(self.numbers.turn_of(number)),
         };
         let (here, now) = (incoming.contact(), self.moment(env));
+        let (id, before) = (incoming.sender.id, self.trust.lives.last_of(key));
         let Some(twin) = self.trust.lives.answered(key, life, here, asked, now) else {
+            if before != 0 && self.trust.lives.last_of(key) != before {
+                env.journal
+                    .member_restarted(env.wall, id, incoming.sender.incarnation);
+            }
             return;
         };
         env.journal.stats.id_conflicts += 1;
-        let id = incoming.sender.id;
         if !twin.told && env.journal.id_conflict(env.now, id, here, twin.other) {
             self.trust.lives.was_told(key);
         }

@@ -30,6 +30,7 @@
 //! | `deadlines` | the time of a suspicion, a death check or a grave is over |
 //! | `claims` | a claim that a living member is dead begins to be checked |
 //! | `probing` | the probe cycle |
+//! | `refusals`, `watched` | what systems say of their members' ports, and whose connections are kept open for hints |
 //! | `tables`, `push`, `leave` | tables are compared, news is pushed, this member leaves |
 //! | `incarnation`, `renew`, `whereabouts` | this member's incarnation, id and address change |
 //! | `sender`, `questions`, `fresh` | who sent a message; having it prove its address; whether it was recorded |
@@ -80,6 +81,7 @@ mod push;
 mod questions;
 mod receive;
 mod records;
+mod refusals;
 mod refused;
 mod renew;
 mod replay;
@@ -102,6 +104,7 @@ mod trust;
 mod unproved;
 mod updates;
 mod verdict;
+mod watched;
 mod whereabouts;
 mod witness;
 
@@ -272,10 +275,12 @@ impl Swim {
     }
 
     pub fn block(&mut self, id: MemberId) -> bool {
+        self.detector.watched.forget();
         self.trust.refused.block(id)
     }
 
     pub fn unblock(&mut self, id: &MemberId) -> bool {
+        self.detector.watched.forget();
         self.trust.refused.unblock(id)
     }
 

@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use super::merge::State;
+use super::news::RowKey;
+use super::table::Table;
 use crate::env::{Env, Timer};
+use crate::history::{FailedProbe, Helper};
+use crate::limits::MAX_PROBE_HELPERS;
 use crate::member::{Health, MemberId};
 use crate::time::Time;
 use crate::timer::TimerKey;
@@ -24,8 +28,22 @@ pub(super) struct Probe {
     /// How many of those answer such a request, and how many did.
     helpers: usize,
     helped: usize,
+    /// The first ones that were asked.
+    named: [Asked; MAX_PROBE_HELPERS],
+    /// The driver's time when it began.
+    wall: Time,
+    /// The system could not send to its target, or said that nobody is there.
+    unreachable: bool,
     /// Others are to be asked then; `None`: they were, often enough.
     late: Option<TimerKey>,
+}
+
+/// One that was asked for help; `asked` is 0 where there is none.
+#[derive(Clone, Copy, Default, Hash)]
+struct Asked {
+    key: RowKey,
+    asked: u8,
+    answered: u8,
 }
 
 /// What a probe without an answer shows.
@@ -58,6 +76,9 @@ impl Probe {
             asked: 0,
             helpers: 0,
             helped: 0,
+            named: [Asked::default(); MAX_PROBE_HELPERS],
+            wall: env.wall,
+            unreachable: false,
             late: Some(env.timers.insert(env.now + timeout, Timer::AckLate)),
         }
     }
@@ -113,15 +134,48 @@ impl Probe {
         Some(before)
     }
 
-    /// So many were asked for help that say so.
-    pub fn asked(&mut self, helpers: usize) {
-        self.helpers += helpers;
+    /// These were asked for help, of which so many say so.
+    pub fn asked(&mut self, asked: &[RowKey], say_so: usize) {
+        self.helpers += say_so;
+        for key in asked {
+            let is_it = |named: &&mut Asked| named.asked == 0 || named.key == *key;
+            if let Some(named) = self.named.iter_mut().find(is_it) {
+                (named.key, named.asked) = (*key, named.asked.saturating_add(1));
+            }
+        }
+    }
+
+    /// The system could not send to its target, or said that nobody is there.
+    pub fn cannot_be_sent(&mut self) {
+        self.unreachable = true;
     }
 
     /// Somebody answers with this number: if it is another than the target, it was asked to help, and heard that.
-    pub fn note_help(&mut self, sender: &MemberId, number: u64) {
+    pub fn note_help(&mut self, sender: &MemberId, row: Option<RowKey>, number: u64) {
         if number != 0 && number == self.number && *sender != self.target {
             self.helped += 1;
+            let is_it = |named: &&mut Asked| named.asked > 0 && Some(named.key) == row;
+            if let Some(named) = self.named.iter_mut().find(is_it) {
+                named.answered = named.answered.saturating_add(1);
+            }
+        }
+    }
+
+    /// For the history: what is known of its failure.
+    pub fn evidence(&self, table: &Table, heard_others: bool, lag: Duration) -> FailedProbe {
+        let asked = self.named.iter().filter(|named| named.asked > 0);
+        let helper = |named: &Asked| {
+            let row = table.get(named.key)?;
+            Some(Helper::new(row.id, named.asked, named.answered))
+        };
+        FailedProbe {
+            number: self.number,
+            began: self.wall,
+            rounds: u8::try_from(self.asked).unwrap_or(u8::MAX),
+            helpers: asked.filter_map(helper).collect(),
+            unreachable: self.unreachable,
+            heard_others,
+            lag,
         }
     }
 
@@ -211,12 +265,12 @@ mod tests {
         let mut probe = probe(&mut env, Health::Alive);
         assert!(!probe.failed().unwrap().was_heard, "nobody was asked");
         assert_eq!(probe.failed().unwrap().asked_since, None);
-        probe.asked(6);
-        probe.note_help(&id(3), 7);
-        probe.note_help(&id(3), 8);
-        probe.note_help(&id(2), 7);
+        probe.asked(&[3, 4, 5], 6);
+        probe.note_help(&id(3), Some(3), 7);
+        probe.note_help(&id(3), Some(3), 8);
+        probe.note_help(&id(2), Some(2), 7);
         assert!(!probe.failed().unwrap().was_heard);
-        probe.note_help(&id(4), 7);
+        probe.note_help(&id(4), Some(4), 7);
         assert!(probe.failed().unwrap().was_heard);
         assert_eq!(probe.failed().unwrap().asked_since, Some(env.now));
     }

@@ -4,6 +4,7 @@ use super::incoming::Way;
 use super::merge::Spread;
 use super::outbox::Compare;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use rand::RngExt;
 
@@ -17,6 +18,7 @@ use super::row::flag;
 use super::{Row, Swim};
 use crate::env::Env;
 use crate::event::Cause;
+use crate::history::Fact;
 use crate::journal::Peer;
 use crate::limits::ORDINARY_DATAGRAM;
 use crate::member::{Health, Incarnation};
@@ -39,11 +41,20 @@ impl Swim {
         }
         let witness = &mut self.detector.witness;
         let out_of_turn = witness.next(env, &self.table, &self.suspicions, &self.timing);
-        let next = out_of_turn.or_else(|| self.table.next_in_round(&mut env.rng));
+        let next = out_of_turn.or_else(|| self.next_in_turn(env));
         if let Some(key) = next {
             self.begin_probe(env, key);
         }
         self.begin_period(env);
+    }
+
+    /// Every second probe goes to the successor, so that somebody pings a dead member within two periods: by the round
+    /// alone, chance may leave one out for many. The others go around. Without pushes all do, as news then rides on probes
+    /// alone, and has to get around.
+    fn next_in_turn(&mut self, env: &mut Env) -> Option<RowKey> {
+        let to_successor = self.timing.push_fanout > 0 && self.detector.alternate();
+        let successor = to_successor.then(|| self.next_alive()).flatten();
+        successor.or_else(|| self.table.next_in_round(&mut env.rng))
     }
 
     fn begin_period(&mut self, env: &mut Env) {
@@ -66,6 +77,7 @@ impl Swim {
         let timeout = self.detector.local_health.stretch(self.timing.timeout);
         let probe = Probe::new(env, member.id, held, number, timeout);
         self.detector.probe = Some(probe);
+        env.journal.history.lag = Duration::ZERO;
         env.journal.stats.probes += 1;
         env.journal
             .trace(env.wall, TraceKind::ProbeBegin, (&member).into(), Vec::new);
@@ -139,9 +151,9 @@ impl Swim {
                 }
             }
         }
-        let helpers = self.ask_others(env, target, number);
+        let say_so = self.ask_others(env, target, number);
         if let Some(probe) = &mut self.detector.probe {
-            probe.asked(helpers);
+            probe.asked(&self.detector.helpers, say_so);
         }
     }
 
@@ -187,6 +199,9 @@ impl Swim {
         let key = probe.and_then(|probe| self.table.find(&probe.target()));
         let row = key.and_then(|key| self.table.get(key));
         if row.is_some_and(|row| self.table.is_at(row, addr)) {
+            if let Some(probe) = &mut self.detector.probe {
+                probe.cannot_be_sent();
+            }
             self.unanswered(env);
         }
     }
@@ -283,6 +298,12 @@ impl Swim {
         };
         if !failed.was_heard {
             self.detector.local_health.worsen();
+        }
+        if env.journal.history.is_on() {
+            let heard = self.detector.hearing.since(probe.began());
+            let evidence = probe.evidence(&self.table, heard, env.journal.history.lag);
+            let fact = Fact::ProbeFailed(Box::new(evidence));
+            env.journal.history.add(env.wall, member.id, fact);
         }
         // The Ack may lie unread: the own loop is what is too slow, and that accuses nobody.
         if self.detector.hearing.unread {

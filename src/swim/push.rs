@@ -86,6 +86,14 @@ impl Swim {
 
     /// The Alive member that comes next and may be pushed to.
     fn successor(&mut self) -> Option<RowKey> {
+        let key = self.next_alive()?;
+        let row = self.table.get(key);
+        row.is_some_and(|row| self.may_be_pushed(row))
+            .then_some(key)
+    }
+
+    /// The Alive member that comes next.
+    pub(super) fn next_alive(&mut self) -> Option<RowKey> {
         let (table, successor) = (&self.table, &mut self.updates.successor);
         let me = table.get(table.me()).map(|row| row.id)?;
         let alive = |row: &Row| row.health == Health::Alive && row.id != me;
@@ -97,12 +105,7 @@ impl Swim {
             let living = table.iter().filter(|(_, row)| alive(row));
             living.map(|(_, row)| row.id)
         };
-        let key = table.find(&successor.get(&me, lives, all)?)?;
-        let fits = self
-            .table
-            .get(key)
-            .is_some_and(|row| self.may_be_pushed(row));
-        fits.then_some(key)
+        table.find(&successor.get(&me, lives, all)?)
     }
 
     /// How many members are pushed to. Who left is learned of by news alone: no table tells it, and no probe

@@ -277,6 +277,11 @@ impl Swim {
         // A relay filled in where the acker is; straight from it, the source says so.
         let relayed = incoming.sender.address.filter(|_| was_forwarded);
         let straight = !was_forwarded && number != 0;
+        incoming.answers.ack = true;
+        if number != 0 && self.probe_with(number).is_none() {
+            let history = &mut env.journal.history;
+            history.note_late_answer(env.wall, incoming.sender.id, number);
+        }
         incoming.answers.question = straight && self.answers_question(incoming, number);
         let ip = relayed.unwrap_or(incoming.contact().ip());
         if !self.is_fresh_ack(incoming, way, number) {
@@ -291,7 +296,7 @@ impl Swim {
         incoming.answers.probe = incoming.answers.question || ours && number != 0;
         if !was_forwarded {
             if let Some(probe) = &mut self.detector.probe {
-                probe.note_help(&incoming.sender.id, number);
+                probe.note_help(&incoming.sender.id, incoming.row, number);
             }
             self.note_tenant(env, incoming, number);
         }
@@ -391,9 +396,13 @@ impl Swim {
         }
         self.trust.advertisers.answered(key);
         let waiting = row.has(flag::WANTS_TABLE) || wants_table;
+        let newly = !row.has(flag::PROVED);
         if let Some(row) = self.table.get_mut(key) {
             row.set(flag::PROVED, true);
             row.set(flag::WANTS_TABLE, false);
+        }
+        if newly {
+            self.touch(&incoming.sender.id);
         }
         if waiting {
             self.begin_transfer(env, incoming.sender.id);
@@ -446,7 +455,7 @@ impl Swim {
                 Incarnation::MAX => {
                     self.renew(env, Renewal::WhenDue);
                 }
-                next => self.refute(env, next, Health::Confirmed, incoming.speaker.proved),
+                next => self.refute(env, next, Health::Confirmed, &incoming.speaker),
             }
         }
         let asks = self.chooses_to_ask(env, incoming);

@@ -16,6 +16,7 @@ use super::{Row, Swim};
 use crate::env::Env;
 use crate::error::Reject;
 use crate::event::{Cause, Event};
+use crate::history::Fact;
 use crate::member::{Health, Incarnation, Member, MemberId};
 use crate::wire::{MemberRecord, MembershipRecord, Memberships, feature};
 
@@ -255,6 +256,8 @@ impl Swim {
         if before != to {
             let from = before;
             env.journal.event(Event::MemberMoved { id, from, to });
+            let fact = Fact::Moved { from, to };
+            env.journal.history.add(env.wall, id, fact);
         }
         if renamed {
             self.table.set_name(key, sender.name);
@@ -268,6 +271,7 @@ impl Swim {
                 row.set(flag::OURS, sender.features & feature::EXTENSIONS != 0);
             }
         }
+        self.touch(&id);
     }
 
     /// A record of this very member.
@@ -314,7 +318,7 @@ impl Swim {
         match own {
             Own::Keep => {}
             Own::Raise(raised) if untrue => {
-                self.refute(env, raised, heard.health, speaker.proved);
+                self.refute(env, raised, heard.health, speaker);
             }
             Own::Raise(raised) => self.raise(env, raised),
             Own::Renew => {

@@ -61,6 +61,17 @@ pub(super) enum Due {
     Confirm,
 }
 
+/// What an accusation does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Accused {
+    /// Nothing: it was counted before, or there are enough, or the member is not suspected.
+    Before,
+    /// It is counted.
+    Anew,
+    /// It shortens the suspicion, and is news.
+    Sooner,
+}
+
 #[derive(Hash)]
 pub(super) struct Suspicions {
     held: Slots<Suspicion>,
@@ -116,8 +127,7 @@ impl Suspicions {
         suspicion.map(|suspicion| suspicion.timer)
     }
 
-    /// This member says that the one in the row does not answer. A new accuser shortens the suspicion; whether that is
-    /// news.
+    /// This member says that the one in the row does not answer. A new accuser may shorten the suspicion.
     pub fn accuse(
         &mut self,
         env: &mut Env,
@@ -125,26 +135,26 @@ impl Suspicions {
         timing: &Timing,
         key: RowKey,
         accuser: MemberId,
-    ) -> bool {
+    ) -> Accused {
         let suspect = |row: &&Row| row.health == Health::Suspect;
         let Some(row) = table.get(key).filter(suspect) else {
-            return false;
+            return Accused::Before;
         };
         let needed = confirmations_needed(timing, table.living());
         let Some(suspicion) = self.held.get_mut(row.side as usize) else {
-            return false;
+            return Accused::Before;
         };
         if suspicion.count >= MAX_ACCUSERS
             || suspicion.accusers().contains(&accuser)
             || accuser == row.id
         {
-            return false;
+            return Accused::Before;
         }
         suspicion.accusers[suspicion.count] = accuser;
         suspicion.count += 1;
         let confirmations = suspicion.count - 1;
         if confirmations == 0 || confirmations > needed {
-            return false;
+            return Accused::Anew;
         }
         if !suspicion.asked {
             env.timers.cancel(suspicion.timer);
@@ -152,7 +162,7 @@ impl Suspicions {
             suspicion.over = (suspicion.began + length).max(env.now);
             suspicion.timer = ask_before(env, timing, key, suspicion.over);
         }
-        true
+        Accused::Sooner
     }
 
     /// Whether one more accuser, this member, would shorten the suspicion.
@@ -285,14 +295,17 @@ mod tests {
         let timing = Timing::lan();
         let (mut env, table, mut suspicions, key) = suspecting(20);
         assert!(
-            !suspicions.accuse(&mut env, &table, &timing, key, id(1)),
+            suspicions.accuse(&mut env, &table, &timing, key, id(1)) != Accused::Sooner,
             "the first"
         );
         let mut before = over(&table, &suspicions, key);
         for accuser in 2..2 + timing.suspicion_confirmations as u8 {
-            assert!(suspicions.accuse(&mut env, &table, &timing, key, id(accuser)));
+            assert_eq!(
+                suspicions.accuse(&mut env, &table, &timing, key, id(accuser)),
+                Accused::Sooner
+            );
             assert!(
-                !suspicions.accuse(&mut env, &table, &timing, key, id(accuser)),
+                suspicions.accuse(&mut env, &table, &timing, key, id(accuser)) != Accused::Sooner,
                 "again"
             );
             let now = over(&table, &suspicions, key);
@@ -300,11 +313,11 @@ mod tests {
             before = now;
         }
         assert!(
-            !suspicions.accuse(&mut env, &table, &timing, key, id(19)),
+            suspicions.accuse(&mut env, &table, &timing, key, id(19)) != Accused::Sooner,
             "one more than needed"
         );
         assert!(
-            !suspicions.accuse(&mut env, &table, &timing, key, id(20)),
+            suspicions.accuse(&mut env, &table, &timing, key, id(20)) != Accused::Sooner,
             "itself"
         );
     }

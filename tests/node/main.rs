@@ -5,6 +5,7 @@ mod budgets;
 #[cfg(feature = "gossip")]
 mod caps;
 mod comeback;
+mod evidence;
 #[cfg(feature = "gossip")]
 mod flood;
 mod lifecycle;

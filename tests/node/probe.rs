@@ -44,6 +44,47 @@ fn one_ping_a_period_and_everybody_once_a_round() {
 }
 
 #[test]
+fn every_second_probe_goes_to_the_living_member_that_comes_next() {
+    let mut timing = plain();
+    timing.push_fanout = 3;
+    let mut bench = timed(timing);
+    let all = peers(7);
+    bench.meet(&all);
+    let after_me = |living: &[Peer], me| {
+        let after = living.iter().map(|peer| peer.id).filter(|id| *id > me);
+        after.min().or(living.iter().map(|peer| peer.id).min())
+    };
+    let successor = after_me(&all, bench.node.id());
+    let pings = probes(&bench.advance_with_living(secs(70.5), &all));
+    let at = |peer: &Peer| pings.iter().filter(|ping| ping.to == peer.addr).count();
+    for peer in &all {
+        // Half of them, and one in seven of the others.
+        let expected = match Some(peer.id) == successor {
+            true => 38..=42,
+            false => 4..=6,
+        };
+        assert!(expected.contains(&at(peer)), "{}", at(peer));
+    }
+    for two in pings.windows(2) {
+        let is_next = |ping: &&Sent| {
+            all.iter()
+                .any(|peer| Some(peer.id) == successor && ping.to == peer.addr)
+        };
+        assert!(two.iter().any(|ping| is_next(&ping)));
+    }
+    // Once it is suspected, the one behind it has its place.
+    let (gone, living): (Vec<_>, Vec<_>) = all.iter().partition(|peer| Some(peer.id) == successor);
+    bench.until_pinged(&gone[0], &living);
+    bench.advance_with_living(secs(1.01), &living);
+    assert_eq!(bench.health(&gone[0]), Some(Health::Suspect));
+    let next = after_me(&living, bench.node.id());
+    let pings = probes(&bench.advance_with_living(secs(20.0), &living));
+    let next = living.iter().find(|peer| Some(peer.id) == next).unwrap();
+    let asked = pings.iter().filter(|ping| ping.to == next.addr).count();
+    assert!((10..=14).contains(&asked), "{asked}");
+}
+
+#[test]
 fn what_becomes_of_probes_is_counted() {
     let mut bench = bench();
     let all = peers(6);

@@ -10,6 +10,7 @@ mod faults;
 mod ghosts;
 mod gossip;
 mod healing;
+mod history;
 mod isolation;
 mod membership;
 mod replay;

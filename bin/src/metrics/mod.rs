@@ -137,6 +137,18 @@ fn probes(out: &mut Exposition, stats: &Stats) {
     .of("result", "answered_late", stats.probes_answered_late)
     .of("result", "failed", stats.probes_failed)
     .end();
+    out.counter(
+        "butterfly_refusals_total",
+        "Times that a pinged member's system said that nobody listens there, and whether that counted.",
+    )
+    .of("result", "counted", stats.refusals - stats.refusals_ignored)
+    .of("result", "ignored", stats.refusals_ignored)
+    .end();
+    out.counter(
+        "butterfly_hints_total",
+        "Hints that a member ended, as a connection with it did.",
+    )
+    .is(stats.hints);
     out.histogram(
         "butterfly_probe_rtt_seconds",
         "Round trips of probes that were answered directly.",
