@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::bind::{self, BindError};
+use super::error_queue::ErrorQueue;
 #[cfg(feature = "gossip")]
 use super::gossip::GossipStats;
-use super::error_queue::ErrorQueue;
 use super::handle::{Command, Handle};
 use super::inbox::{End, Inbox};
 use super::outbox::{self, Outbox, Sent};
@@ -281,7 +281,11 @@ impl Butterfly {
     /// work remains, so that it compares as due with any clock reading since.
     /// `None`: only when the descriptor is readable.
     pub fn deadline(&self) -> Option<Instant> {
-        if self.readable || self.has_errors || self.commanded || self.gossip.as_ref().is_some_and(Rumors::has_work) {
+        if self.readable
+            || self.has_errors
+            || self.commanded
+            || self.gossip.as_ref().is_some_and(Rumors::has_work)
+        {
             return Some(self.epoch);
         }
         // What the system will not take yet is no reason to wake: it says when it can.

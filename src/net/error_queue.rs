@@ -123,7 +123,9 @@ mod linux {
                 Ok(message) => {
                     let to = message.address.as_ref().and_then(addr_of);
                     let mut said = message.cmsgs().ok().into_iter().flatten();
-                    let refused = said.find_map(|said| is_refusal(&said, to?)).unwrap_or(false);
+                    let refused = said
+                        .find_map(|said| is_refusal(&said, to?))
+                        .unwrap_or(false);
                     break (message.bytes, to.filter(|_| refused));
                 }
                 Err(Errno::EINTR) => {}
@@ -219,12 +221,16 @@ mod tests {
     fn once_read_an_error_fails_no_call() {
         let socket = Socket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let peer = StdSocket::bind("127.0.0.1:0").unwrap();
-        peer.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        peer.set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
         let (gone, mut queue) = (closed("127.0.0.1"), ErrorQueue::new());
         socket.send(b"ping", gone, None).unwrap();
         // Waits by failing calls: each error fails one, and this one has been sent to nobody.
         let start = Instant::now();
-        while socket.send(b"lost", peer.local_addr().unwrap(), None).is_ok() {
+        while socket
+            .send(b"lost", peer.local_addr().unwrap(), None)
+            .is_ok()
+        {
             assert!(start.elapsed() < Duration::from_secs(20), "no error came");
             peer.recv(&mut [0; 9]).unwrap();
         }
@@ -233,14 +239,17 @@ mod tests {
         while queue.next(&socket).is_none() {
             assert!(start.elapsed() < Duration::from_secs(20), "no error came");
         }
-        socket.send(b"here", peer.local_addr().unwrap(), None).unwrap();
+        socket
+            .send(b"here", peer.local_addr().unwrap(), None)
+            .unwrap();
         assert_eq!(peer.recv(&mut [0; 9]).unwrap(), 4);
     }
 
     /// Trap: errors that nobody reads fill the receive buffer, and then the member is deaf, and every other send fails.
     #[test]
     fn thousands_of_errors_make_no_member_deaf() {
-        let mut member = Butterfly::bind(crate::Config::new("127.0.0.1:0".parse().unwrap())).unwrap();
+        let mut member =
+            Butterfly::bind(crate::Config::new("127.0.0.1:0".parse().unwrap())).unwrap();
         let gone = closed("127.0.0.1");
         for _ in 0..5_000 {
             // Every other one fails, as nobody reads.
@@ -252,7 +261,10 @@ mod tests {
         let start = Instant::now();
         let mut answers = 0;
         while answers < 20 {
-            assert!(start.elapsed() < Duration::from_secs(20), "{answers} answers");
+            assert!(
+                start.elapsed() < Duration::from_secs(20),
+                "{answers} answers"
+            );
             peer.send_to(&ping(), to).unwrap();
             member.process().unwrap();
             while peer.recv(&mut [0; 1024]).is_ok() {
@@ -270,7 +282,8 @@ mod tests {
     /// Trap: an error of one datagram is told by the call that sends the next, to somebody else, which is not sent.
     #[test]
     fn who_is_sent_to_after_a_refusal_hears_it() {
-        let mut member = Butterfly::bind(crate::Config::new("127.0.0.1:0".parse().unwrap())).unwrap();
+        let mut member =
+            Butterfly::bind(crate::Config::new("127.0.0.1:0".parse().unwrap())).unwrap();
         let peer = StdSocket::bind("127.0.0.1:0").unwrap();
         peer.set_nonblocking(true).unwrap();
         for _ in 0..20 {

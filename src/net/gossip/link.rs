@@ -448,7 +448,10 @@ impl Link {
 
     /// What is known at last of a peer's port that said nothing in time: its kernel may have acknowledged what was sent.
     pub(super) fn port_at_last(&self) -> Port {
-        let unacknowledged = self.stream.as_ref().map(|it| ffi::unacknowledged(it.as_fd()));
+        let unacknowledged = self
+            .stream
+            .as_ref()
+            .map(|it| ffi::unacknowledged(it.as_fd()));
         match unacknowledged {
             Some(Ok(0)) if self.is_ready() && self.out.is_empty() => Port::Open,
             _ => Port::Silent,
