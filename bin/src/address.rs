@@ -6,6 +6,7 @@ use butterfly::text::is_hidden;
 
 use crate::cli::DEFAULT_GATEWAY;
 use crate::failure::Failure;
+use crate::settings::Settings;
 
 /// Where a peer is to be asked for the ring.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -71,6 +72,12 @@ pub fn peer(text: &str) -> Result<Peer, String> {
 fn is_host_name(host: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte) || byte >= 0x80;
     (1..=253).contains(&host.len()) && host.bytes().all(fits) && !host.contains(is_hidden)
+}
+
+/// The peers of a member that is to run.
+pub fn peers(settings: &Settings) -> Result<Vec<Peer>, Failure> {
+    let peers: Result<_, _> = settings.args.peer.iter().map(|text| peer(text)).collect();
+    peers.map_err(|error| Failure::usage(format_args!("{} {error}", settings.called("peer"))))
 }
 
 /// The addresses that a `HOST:PORT` stands for, one at least, asked of the resolver now.

@@ -1,6 +1,7 @@
 //! A running member with what the program adds to the library's: its log, its seeds' names, its key
 //! files, and what the gateway says and does.
 
+mod reloading;
 mod solitude;
 mod telling;
 
@@ -22,7 +23,7 @@ use crate::logging::Log;
 use crate::memory::Memory;
 use crate::output::{count, how_far, rumor, short_id, who};
 use crate::quiet::{Solitude, Throttle};
-use crate::ring_key::KeyFiles;
+use crate::reread::Reread;
 use crate::seeds::{self, Seeds};
 use crate::sys_info;
 use crate::view::{Counts, Rumors, Status};
@@ -48,7 +49,7 @@ pub struct Agent {
     /// What happened lately, for those who follow it.
     pub feed: Feed,
     seeds: Seeds,
-    key_files: KeyFiles,
+    reread: Reread,
     key_names: Vec<String>,
     started: Instant,
     leaving: bool,
@@ -66,11 +67,11 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Around a member that is bound, with the keys in these files.
+    /// Around a member that is bound, with these keys.
     pub fn new(
         member: Butterfly,
         seeds: Seeds,
-        key_files: KeyFiles,
+        reread: Reread,
         keys: &[RingKey],
         log: Log,
     ) -> Self {
@@ -81,7 +82,7 @@ impl Agent {
             page: None,
             feed: Feed::new(Timestamp::now()),
             seeds,
-            key_files,
+            reread,
             key_names: names(keys),
             started: Instant::now(),
             leaving: false,
@@ -167,31 +168,6 @@ impl Agent {
     /// It was told to depart for good.
     pub fn is_expelled(&self) -> bool {
         self.expelled
-    }
-
-    /// Reads the ring keys again; if that fails, the old ones stay.
-    pub fn reload_keys(&mut self) {
-        if let Err(why) = self.key_files.read_again() {
-            warn!("{why}");
-        }
-    }
-
-    /// Takes in the ring keys that were read again.
-    pub fn keys_read(&mut self) {
-        let Some(answer) = self.key_files.answer() else {
-            return;
-        };
-        match answer {
-            Ok(keys) => {
-                self.key_names = names(&keys);
-                info!(
-                    "ring keys read again: {}; the first seals",
-                    self.key_names.join(", ")
-                );
-                self.member.set_ring_keys(keys);
-            }
-            Err(failure) => error!("the old ring keys stay: {failure}"),
-        }
     }
 
     pub fn uptime(&self) -> Duration {

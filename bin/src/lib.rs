@@ -24,6 +24,9 @@ mod metrics;
 mod output;
 mod ping;
 mod quiet;
+#[doc(hidden)]
+pub mod reference;
+mod reread;
 mod resolver;
 mod ring_key;
 mod rumor_row;
@@ -31,6 +34,7 @@ mod rumor_table;
 mod run;
 mod secret;
 mod seeds;
+mod settings;
 mod sim;
 mod store;
 mod sys_info;
@@ -47,6 +51,7 @@ use clap::Parser;
 
 use cli::{Cli, Command};
 use failure::Failure;
+use settings::{Environment, Settings};
 
 /// Does what the command line asks for; returns the exit code.
 pub fn main() -> ExitCode {
@@ -76,7 +81,10 @@ fn say(error: &clap::Error) -> ExitCode {
 fn dispatch(command: Command) -> Result<(), Failure> {
     match command {
         Command::Demo(args) => demo::demo(&args),
-        Command::Run(args) => run::run(&args),
+        Command::Run(_) => run::run(Settings::new(
+            std::env::args_os().collect(),
+            Environment::of_process(),
+        )?),
         Command::Members(args) => commands::members(&args),
         Command::Status(args) => commands::status(&args),
         Command::Events(args) => events::events(&args),

@@ -23,8 +23,10 @@ use crate::failure::Failure;
 use crate::gateway::{Gateway, Guard, Token as BearerToken};
 use crate::logging::{self, Log};
 use crate::output;
-use crate::ring_key::{self, KeyFiles};
+use crate::reread::Reread;
+use crate::ring_key;
 use crate::seeds::Seeds;
+use crate::settings::Settings;
 use crate::sys_info;
 use crate::timing;
 
@@ -45,13 +47,20 @@ const DISK_PATIENCE: Duration = Duration::from_secs(1);
 /// and its group.
 const ECHO: Duration = Duration::from_millis(500);
 
-pub fn run(args: &RunArgs) -> Result<(), Failure> {
-    let log = logging::start().map_err(no_loop)?;
+pub fn run(settings: Settings) -> Result<(), Failure> {
+    if settings.args.print_config {
+        return output::print(&settings.print(|name| default(name, &settings.args)));
+    }
+    let args = settings.args.clone();
+    let log = logging::start(args.log.as_deref()).map_err(no_loop)?;
+    for warning in &settings.warnings {
+        warn!("{warning}");
+    }
     descriptors::raise_limit();
-    let ended = Program::start(args, &log).and_then(|mut program| {
+    let ended = Program::start(settings, &log).and_then(|mut program| {
         program.agent.introduce();
         sys_info::renew(&mut program.agent);
-        program.announce(args)?;
+        program.announce(&args)?;
         program.turn_until_left()
     });
     log.finish(ended)
@@ -74,22 +83,22 @@ struct Program {
 }
 
 impl Program {
-    fn start(args: &RunArgs, log: &Log) -> Result<Self, Failure> {
+    fn start(settings: Settings, log: &Log) -> Result<Self, Failure> {
         let poll = Poll::new().map_err(no_loop)?;
-        let peers: Result<Vec<_>, _> = args.peer.iter().map(|peer| address::peer(peer)).collect();
-        let peers = peers.map_err(|error| Failure::usage(format_args!("--peer {error}")))?;
-        let config = config(args)?;
+        let peers = address::peers(&settings)?;
+        let config = config(&settings)?;
         let keys = config.ring_keys.clone();
-        let gateway = gateway(args, &poll)?;
-        let metrics = metrics(args, &poll)?;
+        let gateway = gateway(&settings, &poll)?;
+        let metrics = metrics(&settings, &poll)?;
+        let way_back = way_back(&settings.args);
 
         let signals = signals(&poll).map_err(no_loop)?;
         let waker = Waker::new(poll.registry(), RESOLVED).map_err(no_loop)?;
         let waker = Arc::new(waker);
         let seeds = Seeds::new(Arc::clone(&waker));
-        let key_files = KeyFiles::new(args.ring_key.clone(), waker);
+        let reread = Reread::new(settings, waker);
         let member = Butterfly::bind(config).map_err(|error| match error {
-            BindError::Departed { id } => expelled(id, &way_back(args)),
+            BindError::Departed { id } => expelled(id, &way_back),
             BindError::Gossip { .. } => Failure::failed(format_args!(
                 "{error} (--gossip-port PORT, 0 takes a free one)"
             )),
@@ -100,7 +109,7 @@ impl Program {
             .register(&mut SourceFd(&fd), SWIM, Interest::READABLE)
             .map_err(no_loop)?;
 
-        let mut agent = Agent::new(member, seeds, key_files, &keys, log.clone());
+        let mut agent = Agent::new(member, seeds, reread, &keys, log.clone());
         agent.gateway = gateway.as_ref().map(Gateway::local_addr);
         agent.metrics = metrics.as_ref().map(Gateway::local_addr);
         for peer in &peers {
@@ -117,7 +126,7 @@ impl Program {
             told_to_leave: None,
             finishing: None,
             is_told_of_disk: false,
-            way_back: way_back(args),
+            way_back,
         })
     }
 
@@ -208,7 +217,7 @@ impl Program {
         }
         if woken(RESOLVED) {
             self.agent.seeds_resolved();
-            self.agent.keys_read();
+            self.agent.reloaded();
         }
         for gateway in &mut self.gateways {
             for event in events.iter().filter(|event| event.token() >= GATEWAY) {
@@ -239,7 +248,7 @@ impl Program {
         let signals: Vec<_> = self.signals.pending().collect();
         for signal in signals {
             match signal {
-                SIGHUP => self.agent.reload_keys(),
+                SIGHUP => self.agent.reload(),
                 _ => self.take_signal_to_leave(Instant::now())?,
             }
         }
@@ -294,11 +303,33 @@ fn is_echo(first: Option<Instant>, now: Instant) -> bool {
     first.is_some_and(|first| now.saturating_duration_since(first) < ECHO)
 }
 
+/// Where it listens: with a key it is safe to be open to others.
+fn listen(args: &RunArgs) -> &str {
+    let default = match args.ring_key.is_empty() {
+        true => "127.0.0.1:9638",
+        false => "0.0.0.0:9638",
+    };
+    args.listen.as_deref().unwrap_or(default)
+}
+
+/// What a setting is that nobody has set, where it depends on others.
+fn default(name: &str, args: &RunArgs) -> Option<String> {
+    match name {
+        "listen" => Some(listen(args).to_owned()),
+        "http" => Some(DEFAULT_GATEWAY.to_owned()),
+        "log" => Some(logging::LEVEL.to_owned()),
+        _ => None,
+    }
+}
+
 /// What the library is told.
-fn config(args: &RunArgs) -> Result<Config, Failure> {
-    let mut config = Config::new(address::socket("--listen", &args.listen)?);
+fn config(settings: &Settings) -> Result<Config, Failure> {
+    let args = &settings.args;
+    let listen = address::socket(&settings.called("listen"), listen(args))?;
+    let mut config = Config::new(listen);
     if let Some(advertise) = &args.advertise {
-        config.advertise = Some(address::socket("--advertise", advertise)?);
+        let called = settings.called("advertise");
+        config.advertise = Some(address::socket(&called, advertise)?);
     }
     config.gossip_port = args.gossip_port;
     config.id = args.id;
@@ -332,7 +363,8 @@ fn way_back(args: &RunArgs) -> String {
 }
 
 /// The gateway, unless none is wanted, or the default port is somebody else's.
-fn gateway(args: &RunArgs, poll: &Poll) -> Result<Option<Gateway>, Failure> {
+fn gateway(settings: &Settings, poll: &Poll) -> Result<Option<Gateway>, Failure> {
+    let args = &settings.args;
     let addr = match args.http.as_deref() {
         Some("none") if args.http_token_file.is_some() => {
             return Err(Failure::usage(
@@ -348,6 +380,12 @@ fn gateway(args: &RunArgs, poll: &Poll) -> Result<Option<Gateway>, Failure> {
         read(&args.http_token_file)?,
         read(&args.http_read_token_file)?,
     );
+    if read_token.is_some() && token.is_none() {
+        return Err(Failure::usage(format_args!(
+            "{} is given without --http-token-file, which it needs beside it",
+            settings.called("http-read-token-file")
+        )));
+    }
     if read_token.is_some() && token == read_token {
         return Err(Failure::usage(
             "--http-read-token-file has the token of --http-token-file, which is for more than reading: make another",
@@ -378,11 +416,11 @@ fn gateway(args: &RunArgs, poll: &Poll) -> Result<Option<Gateway>, Failure> {
 }
 
 /// The listener for metrics and health alone, if it is wanted.
-fn metrics(args: &RunArgs, poll: &Poll) -> Result<Option<Gateway>, Failure> {
-    let Some(asked) = &args.metrics else {
+fn metrics(settings: &Settings, poll: &Poll) -> Result<Option<Gateway>, Failure> {
+    let Some(asked) = &settings.args.metrics else {
         return Ok(None);
     };
-    let addr = address::socket("--metrics", asked)?;
+    let addr = address::socket(&settings.called("metrics"), asked)?;
     let opened = Gateway::bind(poll.registry(), METRICS, addr, Guard::Public);
     opened.map(Some).map_err(|error| {
         Failure::failed(format_args!(
@@ -411,16 +449,13 @@ fn no_loop(error: io::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use butterfly::Timing;
-    use clap::Parser;
 
     use super::*;
-    use crate::cli::{Cli, Command};
+    use crate::settings::Environment;
 
     fn told(line: &str) -> Result<Config, Failure> {
-        match Cli::try_parse_from(line.split(' ')).unwrap().command {
-            Command::Run(args) => config(&args),
-            _ => unreachable!("it is a run"),
-        }
+        let line = line.split(' ').map(Into::into).collect();
+        config(&Settings::new(line, Environment::default()).unwrap())
     }
 
     #[test]

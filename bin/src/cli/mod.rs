@@ -11,7 +11,7 @@ use butterfly::limits::{MAX_NAME, MAX_RUMOR_BYTES};
 use butterfly::text::is_hidden;
 use butterfly::{MemberId, RingName, Timing};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::events::Kinds;
 
@@ -219,11 +219,18 @@ pub struct DemoArgs {
     pub gossip_port: Option<u16>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct RunArgs {
-    /// The UDP address to listen on; port 0: the system chooses
+    /// The file with settings: a key for each option below, as in listen = "10.0.0.7:9638"
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print the settings and where each comes from, and end
+    #[arg(long)]
+    pub print_config: bool,
+    /// The UDP address to listen on; port 0: the system chooses [default: 0.0.0.0:9638 with a ring key, else
+    /// 127.0.0.1:9638]
     #[arg(long, value_name = "IP:PORT")]
-    pub listen: String,
+    pub listen: Option<String>,
     /// Where others reach it, if not where it listens
     #[arg(long, value_name = "IP:PORT")]
     pub advertise: Option<String>,
@@ -234,7 +241,17 @@ pub struct RunArgs {
     #[arg(long, value_name = "HOST:PORT")]
     pub peer: Vec<String>,
     /// Others probe it for ever, so that a ring that was cut in two heals through it
-    #[arg(long)]
+    #[arg(
+        long,
+        value_name = "true|false",
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_value = "false",
+        default_missing_value = "true",
+        hide_default_value = true,
+        hide_possible_values = true
+    )]
     pub permanent_peer: bool,
     /// A key of the ring; more than one: the first seals, any opens
     #[arg(long, value_name = "FILE")]
@@ -273,12 +290,18 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE")]
     pub http_token_file: Option<PathBuf>,
     /// The file with another bearer token, which is good for reading (GET) only
-    #[arg(long, value_name = "FILE", requires = "http_token_file")]
+    #[arg(long, value_name = "FILE")]
     pub http_read_token_file: Option<PathBuf>,
     /// Also answers GET /metrics, /healthz and /readyz at this address, to anybody, without a token; port 0: the system chooses
     #[arg(long, value_name = "IP:PORT")]
     pub metrics: Option<String>,
+    /// What is logged: lines of this level and above [default: info, or what RUST_LOG says]
+    #[arg(long, value_name = "LEVEL", value_parser = PossibleValuesParser::new(LEVELS))]
+    pub log: Option<String>,
 }
+
+/// Levels of the log.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 #[derive(Debug, Args)]
 pub struct MembersArgs {
@@ -588,7 +611,6 @@ mod tests {
     fn usage_errors_end_with_code_2() {
         for line in [
             "butterfly",
-            "butterfly run",
             "butterfly nonsense",
             "butterfly run --listen 127.0.0.1:0 --id xyz",
             "butterfly run --listen 127.0.0.1:0 --timing warp",

@@ -11,6 +11,7 @@ mod membership;
 mod metrics;
 mod rumors;
 mod scorecard;
+mod settings;
 mod sim;
 mod stalled;
 mod store;

@@ -48,7 +48,7 @@ fn a_hangup_reads_the_ring_keys_again() {
     fs::write(&file, "nonsense").unwrap();
     amber.signal("HUP");
     until("it says that the old keys stay", || {
-        amber.log().contains("the old ring keys stay")
+        amber.log().contains("the old settings and ring keys stay")
     });
     assert_eq!(amber.json("status")["ring_keys"][0], old_name);
 
