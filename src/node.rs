@@ -369,12 +369,6 @@ impl Node {
         self.swim.unreachable(&mut self.env, canonical(addr));
     }
 
-    /// The system said something of a datagram that did not arrive, but no refusal by its target's own host: it is counted,
-    /// as any host can forge it.
-    pub fn handle_stray_error(&mut self) {
-        self.env.journal.stats.stray_errors += 1;
-    }
-
     /// Whether there is more to read than the driver could before the timers have their turn now. As long
     /// as there is, an Ack may lie unread, so a probe that ends without one accuses nobody.
     pub fn handle_backlog(&mut self, unread: bool) {

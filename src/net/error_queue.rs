@@ -156,7 +156,8 @@ mod linux {
     }
 }
 
-#[cfg(all(test, any(target_os = "linux", target_os = "android")))]
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(test)]
 mod tests {
     use std::net::UdpSocket as StdSocket;
     use std::time::{Duration, Instant};

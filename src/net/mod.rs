@@ -24,6 +24,7 @@ mod packet_info;
 mod pinger;
 #[cfg(feature = "gossip")]
 mod rumors;
+mod sending;
 mod snapshot;
 mod socket;
 mod trace_file;
