@@ -49,7 +49,10 @@ pub const MAX_QUEUED_TRACES: usize = 65_536;
 pub const MAX_HISTORY: usize = 512;
 
 /// Bytes of memory that the history takes, with what its entries point to.
-pub const MAX_HISTORY_BYTES: usize = 64 << 10;
+pub const MAX_HISTORY_BYTES: usize = 48 << 10;
+
+/// Bytes of the history that a data directory keeps across restarts, and of memory that it takes then.
+pub const MAX_HISTORY_FILE: usize = 48 << 10;
 
 /// Helpers of a failed probe that the history names: all of a round or two.
 pub const MAX_PROBE_HELPERS: usize = 8;

@@ -1,6 +1,7 @@
 //! A running member with what the program adds to the library's: its log, its seeds' names, its key
 //! files, and what the gateway says and does.
 
+mod past;
 mod reloading;
 mod solitude;
 mod telling;
@@ -19,6 +20,7 @@ use log::{Level, debug, error, info, log, log_enabled, warn};
 
 use crate::address::Peer;
 use crate::events::Feed;
+use crate::history::Kept;
 use crate::logging::Log;
 use crate::memory::Memory;
 use crate::output::{count, how_far, rumor, short_id, who};
@@ -48,6 +50,7 @@ pub struct Agent {
     pub page: Option<(Instant, String)>,
     /// What happened lately, for those who follow it.
     pub feed: Feed,
+    past: Kept,
     seeds: Seeds,
     reread: Reread,
     key_names: Vec<String>,
@@ -69,18 +72,21 @@ pub struct Agent {
 impl Agent {
     /// Around a member that is bound, with these keys.
     pub fn new(
-        member: Butterfly,
+        mut member: Butterfly,
         seeds: Seeds,
         reread: Reread,
         keys: &[RingKey],
         log: Log,
     ) -> Self {
+        let started = Timestamp::now();
+        let past = Kept::new(&mut member, started);
         Agent {
             member,
             gateway: None,
             metrics: None,
             page: None,
-            feed: Feed::new(Timestamp::now()),
+            feed: Feed::new(started),
+            past,
             seeds,
             reread,
             key_names: names(keys),
@@ -116,6 +122,7 @@ impl Agent {
         self.log_unshown_changes(now);
         self.log_solitude(now);
         self.memory.turn(now, &self.member);
+        self.past.turn(now, &mut self.member);
         Ok(())
     }
 
@@ -126,6 +133,7 @@ impl Agent {
             self.changes.deadline(),
             self.solitude.deadline(),
             self.memory.deadline(),
+            self.past.deadline(),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -254,6 +262,10 @@ impl Agent {
             Event::MemberMoved { id, from, to, .. } => {
                 let who = self.who(id);
                 self.log_news(format_args!("{who} moved from {from} to {to}"));
+            }
+            Event::MemberRestarted { id, .. } => {
+                let who = self.who(id);
+                self.log_news(format_args!("{who} was started again"));
             }
             Event::AddressLearned { ip, .. } => {
                 self.log_news(format_args!("others know this member at {ip}"));

@@ -15,6 +15,7 @@ mod failure;
 pub mod fuzz;
 mod gateway;
 mod gossip;
+mod history;
 mod inject;
 #[cfg(test)]
 mod logged;
@@ -88,6 +89,8 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Members(args) => commands::members(&args),
         Command::Status(args) => commands::status(&args),
         Command::Events(args) => events::events(&args),
+        Command::History(args) => history::history(&args),
+        Command::Explain(args) => history::explain(&args),
         Command::Join(args) => commands::join(&args),
         Command::Leave(args) => commands::leave(&args),
         Command::Block(args) => commands::block(&args),

@@ -177,7 +177,7 @@ impl Program {
     /// Has the disk take what is to be stored last; `None`: that takes its time.
     fn finish(&mut self) -> Option<Result<(), DiskError>> {
         let now = Instant::now();
-        self.agent.member.finish();
+        self.agent.finish();
         let stored = self.agent.member.stored(Duration::ZERO);
         let since = *self.finishing.get_or_insert(now);
         if stored.is_none() && !self.is_told_of_disk && now >= since + DISK_PATIENCE {
@@ -270,8 +270,8 @@ impl Program {
     /// A second signal: the disk has a moment to take what it would lose, and nothing else is waited for.
     fn end_at_once(&mut self) -> Failure {
         let was_told = self.agent.has_left();
+        self.agent.finish();
         let member = &mut self.agent.member;
-        member.finish();
         match member.stored(DISK_PATIENCE) {
             Some(Ok(())) if was_told => {
                 Failure::failed("ended by a second signal, before all was said")

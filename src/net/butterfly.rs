@@ -158,6 +158,11 @@ impl Butterfly {
         self.gossip.as_ref().map(Rumors::stats)
     }
 
+    /// Its time: what [`Node`] was told last, or would be told now. A [`HistoryEntry`](crate::HistoryEntry) has such times.
+    pub fn time(&self) -> Time {
+        self.clock()
+    }
+
     pub(super) fn clock(&self) -> Time {
         self.time_of(Instant::now())
     }

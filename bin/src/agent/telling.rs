@@ -36,6 +36,10 @@ impl Agent {
                 address: Some(*to),
                 ..self.about("moved", *id, format!("{} moved from {from} to {to}", self.who(*id)))
             },
+            Event::MemberRestarted { id, incarnation, .. } => Says {
+                incarnation: Some(incarnation.get()),
+                ..self.about("restarted", *id, format!("{} was started again", self.who(*id)))
+            },
             Event::IdConflict { id, one, other, .. } => self.about(
                 "conflict",
                 *id,

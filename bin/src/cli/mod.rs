@@ -67,6 +67,18 @@ Examples:
   butterfly events --since 10m --kind suspect,confirmed
   butterfly events -o ndjson | jq -r 'select(.kind == \"leader\") | .group'";
 
+const HISTORY: &str = "\
+Examples:
+  butterfly history
+  butterfly history web-2 --since 1h
+  butterfly history -o ndjson | jq -r 'select(.kind == \"probe_failed\") | .probe'";
+
+const EXPLAIN: &str = "\
+Examples:
+  butterfly explain web-2
+  butterfly explain web-2 -o json | jq -r .likely
+  butterfly explain web-2 --http 10.0.0.7:9631       what another member knows of it";
+
 const JOIN: &str = "\
 Examples:
   butterfly join web-1:9638 10.0.0.7:9638";
@@ -131,6 +143,12 @@ pub enum Command {
     /// Follow what a running member sees happen, until it ends
     #[command(before_help = EVENTS, after_help = EXIT_CODES)]
     Events(EventsArgs),
+    /// Show what a running member knows of past transitions: probes, helpers, accusers, causes
+    #[command(before_help = HISTORY, after_help = EXIT_CODES)]
+    History(HistoryArgs),
+    /// Explain why a member is suspect, dead or gone, as a running member knows it
+    #[command(before_help = EXPLAIN, after_help = EXIT_CODES)]
+    Explain(ExplainArgs),
     /// Let a running member ask peers for their ring
     #[command(before_help = JOIN, after_help = EXIT_CODES)]
     Join(JoinArgs),
@@ -330,7 +348,7 @@ pub struct EventsArgs {
     /// Begin with what happened so long ago, as far as it is kept (1,024 events or 256 KiB); with a unit, like 30s or 10m
     #[arg(long, value_name = "DURATION")]
     pub since: Option<Seconds>,
-    /// Only these kinds, as in alive,suspect,confirmed,departed; others are moved, leader, service, config, file, election,
+    /// Only these kinds, as in alive,suspect,confirmed,departed; others are moved, restarted, leader, service, config, file, election,
     /// departure, gone, isolated, reconnected, refuted, lagged, address, rejected, conflict, overruled, other_ring, new_id,
     /// expelled, left
     #[arg(long, value_name = "KIND,…")]
@@ -349,6 +367,32 @@ pub enum EventFormat {
     Table,
     /// For programs: JSON, a line each
     Ndjson,
+}
+
+#[derive(Debug, Args)]
+pub struct HistoryArgs {
+    /// Only what is about this member: its id, the beginning of it, or its name
+    #[arg(value_name = "MEMBER")]
+    pub member: Option<String>,
+    /// Begin with what happened so long ago; with a unit, like 30s or 10m
+    #[arg(long, value_name = "DURATION")]
+    pub since: Option<Seconds>,
+    /// How to print
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub output: EventFormat,
+    #[command(flatten)]
+    pub gateway: GatewayArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// Its id, the beginning of it, or its name
+    #[arg(value_name = "MEMBER")]
+    pub member: String,
+    #[command(flatten)]
+    pub output: OutputArgs,
+    #[command(flatten)]
+    pub gateway: GatewayArgs,
 }
 
 #[derive(Debug, Args)]

@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 /// All kinds of events: of a member the health that it has now, of a rumor what it is about.
-pub const KINDS: [&str; 24] = [
+pub const KINDS: [&str; 25] = [
     "alive",
     "suspect",
     "confirmed",
     "departed",
     "moved",
+    "restarted",
     "conflict",
     "leader",
     "service",

@@ -7,6 +7,7 @@ mod exposition;
 mod gateway;
 mod gossip;
 mod harness;
+mod history;
 mod membership;
 mod metrics;
 mod rumors;
