@@ -1,5 +1,6 @@
 //! The command line. What it means is with the commands.
 
+mod past;
 mod rumors;
 mod sim;
 
@@ -13,8 +14,7 @@ use butterfly::{MemberId, RingName, Timing};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::events::Kinds;
-
+pub use past::*;
 pub use rumors::*;
 pub use sim::*;
 
@@ -60,24 +60,6 @@ Examples:
   butterfly status
   butterfly status --wait alive=5 --timeout 30       until five are Alive; exit code 3 if they are not in time
   butterfly status --wait members=3+                 until three or more are not Departed";
-
-const EVENTS: &str = "\
-Examples:
-  butterfly events
-  butterfly events --since 10m --kind suspect,confirmed
-  butterfly events -o ndjson | jq -r 'select(.kind == \"leader\") | .group'";
-
-const HISTORY: &str = "\
-Examples:
-  butterfly history
-  butterfly history web-2 --since 1h
-  butterfly history -o ndjson | jq -r 'select(.kind == \"probe_failed\") | .probe'";
-
-const EXPLAIN: &str = "\
-Examples:
-  butterfly explain web-2
-  butterfly explain web-2 -o json | jq -r .likely
-  butterfly explain web-2 --http 10.0.0.7:9631       what another member knows of it";
 
 const JOIN: &str = "\
 Examples:
@@ -339,58 +321,6 @@ pub struct StatusArgs {
     /// How long to wait at most; or with a unit, like 500ms or 2m
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     pub timeout: Duration,
-    #[command(flatten)]
-    pub output: OutputArgs,
-    #[command(flatten)]
-    pub gateway: GatewayArgs,
-}
-
-#[derive(Debug, Args)]
-pub struct EventsArgs {
-    /// Begin with what happened so long ago, as far as it is kept (1,024 events or 256 KiB); with a unit, like 30s or 10m
-    #[arg(long, value_name = "DURATION")]
-    pub since: Option<Seconds>,
-    /// Only these kinds, as in alive,suspect,confirmed,departed; others are moved, restarted, leader, service, config, file, election,
-    /// departure, gone, isolated, reconnected, refuted, lagged, address, rejected, conflict, overruled, other_ring, new_id,
-    /// expelled, left
-    #[arg(long, value_name = "KIND,…")]
-    pub kind: Option<Kinds>,
-    /// How to print
-    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    pub output: EventFormat,
-    #[command(flatten)]
-    pub gateway: GatewayArgs,
-}
-
-/// How events are printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum EventFormat {
-    /// For people, a line each
-    Table,
-    /// For programs: JSON, a line each
-    Ndjson,
-}
-
-#[derive(Debug, Args)]
-pub struct HistoryArgs {
-    /// Only what is about this member: its id, the beginning of it, or its name
-    #[arg(value_name = "MEMBER")]
-    pub member: Option<String>,
-    /// Begin with what happened so long ago; with a unit, like 30s or 10m
-    #[arg(long, value_name = "DURATION")]
-    pub since: Option<Seconds>,
-    /// How to print
-    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    pub output: EventFormat,
-    #[command(flatten)]
-    pub gateway: GatewayArgs,
-}
-
-#[derive(Debug, Args)]
-pub struct ExplainArgs {
-    /// Its id, the beginning of it, or its name
-    #[arg(value_name = "MEMBER")]
-    pub member: String,
     #[command(flatten)]
     pub output: OutputArgs,
     #[command(flatten)]
