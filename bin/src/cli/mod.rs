@@ -14,6 +14,8 @@ use butterfly::{MemberId, RingName, Timing};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use crate::handlers::Hook;
+
 pub use past::*;
 pub use rumors::*;
 pub use sim::*;
@@ -42,6 +44,7 @@ Examples:
   butterfly run --listen 127.0.0.1:9638
   butterfly run --listen 0.0.0.0:9638 --peer web-1:9638 --ring-key ring-20261123120000.sym.key
   butterfly run --listen 127.0.0.1:0 --http 127.0.0.1:0      the chosen ports stand on standard output
+  butterfly run --on 'confirmed=logger dead: \"$BUTTERFLY_EVENT_MEMBER_NAME\"'
   butterfly run --listen 10.0.0.7:9638 --data-dir /var/lib/butterfly --name web-7
 
 Signals: SIGINT and SIGTERM leave the ring and end, a second one, half a second
@@ -295,6 +298,10 @@ pub struct RunArgs {
     /// Also answers GET /metrics, /healthz and /readyz at this address, to anybody, without a token; port 0: the system chooses
     #[arg(long, value_name = "IP:PORT")]
     pub metrics: Option<String>,
+    /// A command for `sh -c` when something happens; EVENT is alive, suspect, confirmed, departed, leader, config, file, isolated
+    /// or * for all; as often as you like. It finds the event in BUTTERFLY_EVENT* and, as JSON, on standard input
+    #[arg(long, value_name = "EVENT=COMMAND")]
+    pub on: Vec<Hook>,
     /// What is logged: lines of this level and above [default: info, or what RUST_LOG says]
     #[arg(long, value_name = "LEVEL", value_parser = PossibleValuesParser::new(LEVELS))]
     pub log: Option<String>,
