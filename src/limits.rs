@@ -161,6 +161,10 @@ pub const FRAMES_PER_WAKE: usize = 256;
 /// Datagrams that one wake of the loop reads before timers get their turn.
 pub const DATAGRAMS_PER_WAKE: usize = 256;
 
+/// Errors of datagrams that one wake of the loop, or one failed call, reads: any host can forge them, and those that lie
+/// unread take of the room for datagrams.
+pub const ERRORS_PER_WAKE: usize = 64;
+
 /// The largest rumor that is sent or taken, bytes, envelope aside: a file of 8 MiB and what names it.
 pub const MAX_RUMOR: usize = (8 << 20) + 4_096;
 

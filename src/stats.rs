@@ -198,6 +198,8 @@ pub struct Stats {
     pub send_errors: u64,
     /// Times that reading from the socket failed.
     pub receive_errors: u64,
+    /// What the system said of datagrams that did not arrive, but for refusals by their target's own host: without effect.
+    pub stray_errors: u64,
     /// Round trips of probes that were answered directly.
     pub probe_rtt: Histogram,
     /// For how long members were Suspect here that then became Confirmed: by this member's own time-out, or by others' word.
@@ -307,6 +309,7 @@ impl Stats {
             ("traces_lost", self.traces_lost),
             ("send_errors", self.send_errors),
             ("receive_errors", self.receive_errors),
+            ("stray_errors", self.stray_errors),
         ];
         let named = |names: &'static [&'static str], counts: &'_ [u64]| {
             names

@@ -2,6 +2,7 @@
 
 mod bind;
 mod butterfly;
+mod error_queue;
 #[allow(unsafe_code)]
 mod ffi;
 mod fleet;
@@ -23,6 +24,7 @@ mod packet_info;
 mod pinger;
 #[cfg(feature = "gossip")]
 mod rumors;
+mod sending;
 mod snapshot;
 mod socket;
 mod trace_file;
