@@ -25,7 +25,7 @@ impl ServiceManager {
             return ServiceManager::default();
         };
         let number = |name| env::var(name).ok()?.parse::<u64>().ok();
-        let is_ours = number("WATCHDOG_PID").is_none_or(|pid| pid == std::process::id().into());
+        let is_ours = number("WATCHDOG_PID").is_none_or(|pid| pid == u64::from(std::process::id()));
         let patience = number("WATCHDOG_USEC").filter(|_| is_ours);
         match connect(&at) {
             Ok(socket) => ServiceManager {
