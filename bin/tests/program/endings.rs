@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Member, assert_exit, butterfly, pair, program, said, until};
+use crate::harness::{Member, PATIENCE, assert_exit, butterfly, pair, program, said, until};
 
 #[test]
 fn what_is_not_reached_in_time_is_exit_code_3() {
