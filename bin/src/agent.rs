@@ -18,7 +18,7 @@ use butterfly::{
 use jiff::Timestamp;
 use log::{Level, debug, error, info, log, log_enabled, warn};
 
-use crate::address::Peer;
+use crate::address::{Peer, Place};
 use crate::events::Feed;
 use crate::history::Kept;
 use crate::logging::Log;
@@ -43,9 +43,9 @@ const SELDOM: Duration = Duration::from_secs(10);
 pub struct Agent {
     pub member: Butterfly,
     /// Where its gateway is.
-    pub gateway: Option<SocketAddr>,
+    pub gateway: Option<Place>,
     /// Where its metrics are read by anybody.
-    pub metrics: Option<SocketAddr>,
+    pub metrics: Option<Place>,
     /// The metrics as they were scraped last, and when.
     pub page: Option<(Instant, String)>,
     /// What happened lately, for those who follow it.
@@ -524,12 +524,12 @@ impl Agent {
         if !self.seeds.listed().is_empty() && self.asked().next().is_none() {
             info!("its only --peer is itself: it waits for others to ask it");
         }
-        match self.gateway {
-            Some(gateway) => info!("its gateway is http://{gateway}"),
+        match &self.gateway {
+            Some(gateway) => info!("its gateway is {}", gateway.url()),
             None => info!("it has no gateway"),
         }
-        if let Some(metrics) = self.metrics {
-            info!("its metrics are at http://{metrics}/metrics");
+        if let Some(metrics) = &self.metrics {
+            info!("its metrics are at {}/metrics", metrics.url());
         }
         if self.key_names.is_empty() && !listening.ip().is_loopback() {
             warn!(

@@ -36,11 +36,13 @@ mod run;
 mod secret;
 mod seeds;
 mod settings;
+mod shipped;
 mod sim;
 mod store;
 mod sys_info;
 mod table;
 mod timing;
+mod unix_transport;
 mod version;
 mod view;
 
@@ -105,6 +107,9 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Ping(args) => ping::ping(&args),
         Command::Sim(args) => sim::sim(&args),
         Command::RingKey(args) => ring_key::run(&args),
+        Command::Completions(args) => shipped::completions(&args),
+        Command::Man(args) => shipped::man(&args),
+        Command::Version => shipped::version(),
         Command::Store(args) => store::run(&args),
     }
 }

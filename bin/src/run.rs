@@ -1,7 +1,7 @@
 //! `butterfly run`: one member, its gateway, signals and the resolver, in one loop on one thread.
 
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
-use crate::address;
+use crate::address::{self, Place};
 use crate::agent::Agent;
 use crate::cli::{DEFAULT_GATEWAY, RunArgs};
 use crate::descriptors;
@@ -110,8 +110,8 @@ impl Program {
             .map_err(no_loop)?;
 
         let mut agent = Agent::new(member, seeds, reread, &keys, log.clone());
-        agent.gateway = gateway.as_ref().map(Gateway::local_addr);
-        agent.metrics = metrics.as_ref().map(Gateway::local_addr);
+        agent.gateway = gateway.as_ref().map(|it| it.place().clone());
+        agent.metrics = metrics.as_ref().map(|it| it.place().clone());
         for peer in &peers {
             if let Some(why) = agent.unreachable(peer) {
                 warn!("{why}");
@@ -133,7 +133,7 @@ impl Program {
     /// The chosen addresses, on standard output for scripts to read.
     fn announce(&self, args: &RunArgs) -> Result<(), Failure> {
         let mut lines = format!("swim {}\n", self.agent.member.local_addr());
-        if let Some(gateway) = self.agent.gateway {
+        if let Some(gateway) = &self.agent.gateway {
             lines += &format!("http {gateway}\n");
         }
         if args.gossip_port.is_some() {
@@ -141,7 +141,7 @@ impl Program {
             let port = self.agent.member.node().me().member.gossip_port;
             lines += &format!("gossip {}\n", SocketAddr::new(ip, port));
         }
-        if let Some(metrics) = self.agent.metrics {
+        if let Some(metrics) = &self.agent.metrics {
             lines += &format!("metrics {metrics}\n");
         }
         // Whoever reads them may stall.
@@ -365,16 +365,26 @@ fn way_back(args: &RunArgs) -> String {
 /// The gateway, unless none is wanted, or the default port is somebody else's.
 fn gateway(settings: &Settings, poll: &Poll) -> Result<Option<Gateway>, Failure> {
     let args = &settings.args;
-    let addr = match args.http.as_deref() {
+    let called = settings.called("http");
+    let place = match args.http.as_deref() {
         Some("none") if args.http_token_file.is_some() => {
             return Err(Failure::usage(
                 "--http none opens no gateway, which a --http-token-file could guard: leave one of them out",
             ));
         }
         Some("none") => return Ok(None),
-        Some(asked) => address::gateway(asked)?,
-        None => address::gateway(DEFAULT_GATEWAY)?,
+        Some(asked) => address::gateway(&called, asked)?,
+        None => address::gateway(&called, DEFAULT_GATEWAY)?,
     };
+    if let Place::At(addr) = &place
+        && !is_of_this_machine(addr.ip())
+    {
+        let asked = args.http.as_deref().unwrap_or_default();
+        return Err(Failure::usage(format_args!(
+            "{called} {asked}: that is no address of this machine, and a member can only open its gateway here; --http \
+             IP:PORT says where, --http none opens none"
+        )));
+    }
     let read = |file: &Option<PathBuf>| file.as_deref().map(BearerToken::read).transpose();
     let (token, read_token) = (
         read(&args.http_token_file)?,
@@ -391,27 +401,30 @@ fn gateway(settings: &Settings, poll: &Poll) -> Result<Option<Gateway>, Failure>
             "--http-read-token-file has the token of --http-token-file, which is for more than reading: make another",
         ));
     }
-    if token.is_none() && !addr.ip().is_loopback() {
+    if let Place::At(addr) = &place
+        && token.is_none()
+        && !addr.ip().is_loopback()
+    {
         return Err(Failure::usage(format_args!(
-            "--http {addr} is open to others: give it a --http-token-file FILE, whose token every request \
+            "{called} {addr} is open to others: give it a --http-token-file FILE, whose token every request \
              must then carry"
         )));
     }
     match Gateway::bind(
         poll.registry(),
         GATEWAY,
-        addr,
+        &place,
         Guard::new(token, read_token),
     ) {
         Ok(gateway) => Ok(Some(gateway)),
         Err(error) if error.kind() == ErrorKind::AddrInUse && args.http.is_none() => {
             warn!(
-                "no gateway: {addr} is in use, so commands without --http, such as \"butterfly leave\", reach who \
+                "no gateway: {place} is in use, so commands without --http, such as \"butterfly leave\", reach who \
                  listens there and not this member (--http 127.0.0.1:0 takes a free port)"
             );
             Ok(None)
         }
-        Err(error) => Err(cannot_open(addr, &error)),
+        Err(error) => Err(cannot_open(&place, &error)),
     }
 }
 
@@ -421,7 +434,7 @@ fn metrics(settings: &Settings, poll: &Poll) -> Result<Option<Gateway>, Failure>
         return Ok(None);
     };
     let addr = address::socket(&settings.called("metrics"), asked)?;
-    let opened = Gateway::bind(poll.registry(), METRICS, addr, Guard::Public);
+    let opened = Gateway::bind(poll.registry(), METRICS, &Place::At(addr), Guard::Public);
     opened.map(Some).map_err(|error| {
         Failure::failed(format_args!(
             "cannot open {addr} for metrics: {error} (--metrics IP:PORT for another)"
@@ -429,9 +442,18 @@ fn metrics(settings: &Settings, poll: &Poll) -> Result<Option<Gateway>, Failure>
     })
 }
 
-fn cannot_open(addr: SocketAddr, error: &io::Error) -> Failure {
+/// Whether something can be bound to it here.
+fn is_of_this_machine(ip: IpAddr) -> bool {
+    let bound = UdpSocket::bind((ip, 0));
+    bound.map_or_else(
+        |error| error.kind() != ErrorKind::AddrNotAvailable,
+        |_| true,
+    )
+}
+
+fn cannot_open(place: &Place, error: &io::Error) -> Failure {
     Failure::failed(format_args!(
-        "cannot open the gateway on {addr}: {error} (--http IP:PORT for another, --http none for none)"
+        "cannot open the gateway on {place}: {error} (--http IP:PORT for another, --http none for none)"
     ))
 }
 

@@ -1,7 +1,9 @@
 //! What a member is told by a file and by its environment.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use crate::harness::{Member, assert_exit, butterfly, generate_key, program, said};
 
@@ -137,4 +139,85 @@ fn a_misspelt_variable_is_warned_of() {
     run.env("BUTTERFLY_NAMES", "x");
     let amber = Member::spawn_logged(run);
     amber.says("BUTTERFLY_NAMES is set, and is no setting: did you mean BUTTERFLY_NAME?");
+}
+
+#[test]
+fn a_gateway_can_be_a_socket_that_the_environment_names_for_all_commands() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("http");
+    let at = format!("unix:{}", socket.display());
+    let with = |args: &[&str]| {
+        let mut command = program(args);
+        command.env("BUTTERFLY_HTTP", &at);
+        command
+    };
+    let run = [
+        "run",
+        "--listen",
+        "127.0.0.1:0",
+        "--timing",
+        "local",
+        "--name",
+        "amber",
+    ];
+    let mut child = with(&run).stdout(Stdio::piped()).spawn().unwrap();
+    let ask = |args: &[&str]| with(args).output().unwrap();
+    assert_exit(&ask(&["status", "--wait", "alive=1"]), 0);
+    let mode = fs::metadata(&socket).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let members = String::from_utf8(ask(&["members"]).stdout).unwrap();
+    assert!(members.contains("amber"), "{members}");
+    let body = dir.path().join("body");
+    fs::write(&body, vec![b'x'; 100_000]).unwrap();
+    let body = body.to_str().unwrap();
+    assert_exit(&ask(&["file", "upload", "redis.default", body]), 0);
+    let got = ask(&["file", "get", "redis.default", "body"]);
+    assert_eq!(got.stdout, fs::read(body).unwrap());
+    // Another one at the same place is refused, and takes nothing away.
+    let second = ask(&run);
+    assert_exit(&second, 1);
+    assert!(
+        said(&second).contains(&format!("cannot open the gateway on {at}")),
+        "{second:?}"
+    );
+    // The command line counts more.
+    assert_exit(&ask(&["members", "--http", "127.0.0.1:1"]), 1);
+    assert_exit(&ask(&["leave"]), 0);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(!socket.exists());
+    let gone = ask(&["members"]);
+    assert_exit(&gone, 1);
+    assert!(
+        said(&gone).contains(&format!("no member answers at {at}")),
+        "{gone:?}"
+    );
+}
+
+#[test]
+fn a_gateway_is_found_by_the_url_that_run_logs_and_by_a_name() {
+    let amber = Member::start_with(&["run", "--listen", "127.0.0.1:0", "--http", "localhost:0"]);
+    amber.says(&format!("its gateway is http://{}", amber.http));
+    let url = format!("http://{}", amber.http);
+    let name = format!("localhost:{}", amber.http.port());
+    for at in [&url, &name] {
+        assert_exit(&butterfly(&["members", "--http", at]), 0);
+    }
+    let mut token = program(&["members", "--http", &url]);
+    token.env("BUTTERFLY_HTTP_TOKEN_FILE", "/nowhere/token");
+    let output = token.output().unwrap();
+    assert_exit(&output, 1);
+    assert!(said(&output).contains("/nowhere/token"), "{output:?}");
+}
+
+#[test]
+fn a_member_opens_no_gateway_at_another_machines_address() {
+    let mut run = program(&["run", "--listen", "127.0.0.1:0"]);
+    run.env("BUTTERFLY_HTTP", "http://192.0.2.1:9631");
+    let output = run.output().unwrap();
+    assert_exit(&output, 2);
+    let error = said(&output);
+    assert!(
+        error.contains("BUTTERFLY_HTTP http://192.0.2.1:9631: that is no address of this machine"),
+        "{error}"
+    );
 }
