@@ -161,7 +161,11 @@ pub use error::{CommandError, Reject};
 pub use event::{Cause, Event, SeedId};
 pub use history::{Fact, FailedProbe, Helper, HistoryEntry};
 pub use member::{Health, Incarnation, Member, MemberId};
-pub use net::{BindError, Butterfly, Fleet, FleetKey, Handle, Pinger, Pong, trim_memory};
+pub use net::{
+    Answer, BindError, Butterfly, Fleet, FleetKey, Handle, Pinger, Pong, Resolve, Seed, trim_memory,
+};
+#[cfg(feature = "tokio")]
+pub use net::{AsyncHandle, AsyncMember};
 #[cfg(feature = "gossip")]
 pub use net::{GossipStats, InjectError, Injector};
 pub use node::Node;
@@ -174,6 +178,16 @@ pub use stats::{DiskWrites, Gauge, Histogram, Stats};
 pub use time::Time;
 pub use view::{ElectionView, HealthCounts, MemberView, RumorView, SuspicionView};
 pub use wire::{RingKey, RingKeyError};
+
+/// The programs of the embedding page, compiled and run.
+#[doc = include_str!("../docs/guides/embedding.md")]
+#[cfg(doctest)]
+struct Embedding;
+
+/// The program of the page on tokio, compiled and run.
+#[doc = include_str!("../docs/guides/tokio.md")]
+#[cfg(all(doctest, feature = "gossip", feature = "tokio"))]
+struct Tokio;
 
 /// The README's example, compiled and run.
 #[doc = include_str!("../README.md")]
