@@ -17,9 +17,11 @@ use butterfly::{
 };
 use jiff::Timestamp;
 use log::{Level, debug, error, info, log, log_enabled, warn};
+use mio::Token;
 
 use crate::address::{Peer, Place};
 use crate::events::Feed;
+use crate::handlers::{Handlers, Owner};
 use crate::history::Kept;
 use crate::logging::Log;
 use crate::memory::Memory;
@@ -50,6 +52,8 @@ pub struct Agent {
     pub page: Option<(Instant, String)>,
     /// What happened lately, for those who follow it.
     pub feed: Feed,
+    /// What runs when something happens.
+    pub handlers: Handlers,
     past: Kept,
     seeds: Seeds,
     reread: Reread,
@@ -86,6 +90,7 @@ impl Agent {
             metrics: None,
             page: None,
             feed: Feed::new(started),
+            handlers: Handlers::new(Vec::new(), Owner::default(), Token(0)),
             past,
             seeds,
             reread,

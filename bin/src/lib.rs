@@ -15,6 +15,7 @@ mod failure;
 pub mod fuzz;
 mod gateway;
 mod gossip;
+mod handlers;
 mod history;
 mod inject;
 #[cfg(test)]

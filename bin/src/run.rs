@@ -12,7 +12,7 @@ use butterfly::{BindError, Butterfly, Config, DiskError, MemberId};
 use log::warn;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
 use crate::address::{self, Place};
@@ -21,6 +21,7 @@ use crate::cli::{DEFAULT_GATEWAY, RunArgs};
 use crate::descriptors;
 use crate::failure::Failure;
 use crate::gateway::{Gateway, Guard, Token as BearerToken};
+use crate::handlers::{Handlers, Hook, MOST_HOOKS, Owner};
 use crate::logging::{self, Log};
 use crate::output;
 use crate::reread::Reread;
@@ -37,6 +38,8 @@ const RESOLVED: Token = Token(2);
 const GATEWAY: Token = Token(3);
 /// Those of the listener for metrics.
 const METRICS: Token = Token(GATEWAY.0 + Gateway::TOKENS);
+/// Those of the commands that run when something happens.
+const HANDLERS: Token = Token(METRICS.0 + Gateway::TOKENS);
 
 /// How long it may take at the end to tell others what they are still to be told.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -91,6 +94,7 @@ impl Program {
         let gateway = gateway(&settings, &poll)?;
         let metrics = metrics(&settings, &poll)?;
         let way_back = way_back(&settings.args);
+        let hooks = hooks(&settings)?;
 
         let signals = signals(&poll).map_err(no_loop)?;
         let waker = Waker::new(poll.registry(), RESOLVED).map_err(no_loop)?;
@@ -112,6 +116,7 @@ impl Program {
         let mut agent = Agent::new(member, seeds, reread, &keys, log.clone());
         agent.gateway = gateway.as_ref().map(|it| it.place().clone());
         agent.metrics = metrics.as_ref().map(|it| it.place().clone());
+        agent.handlers = handlers(&agent, hooks);
         for peer in &peers {
             if let Some(why) = agent.unreachable(peer) {
                 warn!("{why}");
@@ -194,7 +199,7 @@ impl Program {
         let unsent = self.gateways.iter().any(Gateway::has_unsent);
         // That it is gone for good may have been said to this member alone.
         let departing = self.agent.is_expelled() && self.agent.member.node().hot_rumors() > 0;
-        unsent || departing
+        unsent || departing || self.agent.handlers.is_busy()
     }
 
     /// How it ended.
@@ -219,6 +224,11 @@ impl Program {
             self.agent.seeds_resolved();
             self.agent.reloaded();
         }
+        for event in events.iter().filter(|event| event.token() >= HANDLERS) {
+            self.agent.handlers.woken(event.token());
+        }
+        let registry = self.poll.registry();
+        self.agent.handlers.turn(registry, Instant::now());
         for gateway in &mut self.gateways {
             for event in events.iter().filter(|event| event.token() >= GATEWAY) {
                 gateway.woken(event.token());
@@ -235,11 +245,12 @@ impl Program {
             Some(since) => Some(since + DISK_PATIENCE).filter(|_| !self.is_told_of_disk),
             None => end,
         };
-        if self.gateways.iter().any(Gateway::has_work) {
+        if self.gateways.iter().any(Gateway::has_work) || self.agent.handlers.has_work() {
             return Some(Duration::ZERO);
         }
         let gateways = self.gateways.iter().filter_map(Gateway::deadline);
-        let others = [self.agent.deadline(), end].into_iter().flatten();
+        let others = [self.agent.deadline(), self.agent.handlers.deadline(), end];
+        let others = others.into_iter().flatten();
         let next = gateways.chain(others).min()?;
         Some(next.saturating_duration_since(Instant::now()))
     }
@@ -249,6 +260,7 @@ impl Program {
         for signal in signals {
             match signal {
                 SIGHUP => self.agent.reload(),
+                SIGCHLD => self.agent.handlers.child_gone(),
                 _ => self.take_signal_to_leave(Instant::now())?,
             }
         }
@@ -289,6 +301,29 @@ impl Program {
             }
         }
     }
+}
+
+/// What is to be run when something happens.
+fn hooks(settings: &Settings) -> Result<Vec<Hook>, Failure> {
+    let hooks = settings.args.on.clone();
+    if hooks.len() > MOST_HOOKS {
+        let called = settings.called("on");
+        return Err(Failure::usage(format_args!(
+            "{called}: {} commands are more than the {MOST_HOOKS} that there may be: let one do the work of several",
+            hooks.len()
+        )));
+    }
+    Ok(hooks)
+}
+
+fn handlers(agent: &Agent, hooks: Vec<Hook>) -> Handlers {
+    let me = agent.member.node().me();
+    let owner = Owner {
+        id: me.member.id.to_string(),
+        name: me.name.to_owned(),
+        gateway: agent.gateway.as_ref().map(|gateway| gateway.to_string()),
+    };
+    Handlers::new(hooks, owner, HANDLERS)
 }
 
 /// The end of a member whose data directory lacks what it knew last.
@@ -458,7 +493,7 @@ fn cannot_open(place: &Place, error: &io::Error) -> Failure {
 }
 
 fn signals(poll: &Poll) -> io::Result<Signals> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGCHLD])?;
     poll.registry()
         .register(&mut signals, SIGNALS, Interest::READABLE)?;
     Ok(signals)

@@ -11,7 +11,8 @@ impl Agent {
     /// Tells those who follow what happened.
     pub(super) fn tell(&mut self, event: &Event) {
         if let Some(says) = self.says(event) {
-            self.feed.push(Timestamp::now(), says);
+            let row = self.feed.push(Timestamp::now(), says);
+            self.handlers.tell(&row);
         }
     }
 

@@ -21,6 +21,7 @@ Examples:
   butterfly run --listen 127.0.0.1:9638
   butterfly run --listen 0.0.0.0:9638 --peer web-1:9638 --ring-key ring-20261123120000.sym.key
   butterfly run --listen 127.0.0.1:0 --http 127.0.0.1:0      the chosen ports stand on standard output
+  butterfly run --on 'confirmed=logger dead: \"$BUTTERFLY_EVENT_MEMBER_NAME\"'
   butterfly run --listen 10.0.0.7:9638 --data-dir /var/lib/butterfly --name web-7
 
 Signals: SIGINT and SIGTERM leave the ring and end, a second one, half a second

@@ -15,6 +15,7 @@ use butterfly::{MemberId, RingName, Timing};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use crate::handlers::Hook;
 use examples::*;
 pub use past::*;
 pub use rumors::*;
@@ -248,6 +249,10 @@ pub struct RunArgs {
     /// Also answers GET /metrics, /healthz and /readyz at this address, to anybody, without a token; port 0: the system chooses
     #[arg(long, value_name = "IP:PORT")]
     pub metrics: Option<String>,
+    /// A command for `sh -c` when something happens; EVENT is alive, suspect, confirmed, departed, leader, config, file, isolated
+    /// or * for all; as often as you like. It finds the event in BUTTERFLY_EVENT* and, as JSON, on standard input
+    #[arg(long, value_name = "EVENT=COMMAND")]
+    pub on: Vec<Hook>,
     /// What is logged: lines of this level and above [default: info, or what RUST_LOG says]
     #[arg(long, value_name = "LEVEL", value_parser = PossibleValuesParser::new(LEVELS))]
     pub log: Option<String>,

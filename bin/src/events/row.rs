@@ -33,6 +33,12 @@ pub const KINDS: [&str; 25] = [
     "left",
 ];
 
+/// Whether there are events of this kind.
+#[cfg(test)]
+pub fn is_kind(kind: &str) -> bool {
+    KINDS.contains(&kind)
+}
+
 /// One event, as the asked member saw it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventRow {

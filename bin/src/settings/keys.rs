@@ -108,6 +108,8 @@ pub fn keys() -> Vec<Key> {
 pub fn meant<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let alike = |name: &str| strsim::jaro_winkler(&word.to_lowercase(), &name.to_lowercase());
     let best = names
+        // The end of a longer word is no misspelt short one.
+        .filter(|name| name.len() * 2 >= word.len())
         .map(|name| (alike(name), name))
         .filter(|(alike, _)| *alike >= ALIKE)
         .max_by(|one, other| one.0.total_cmp(&other.0))?;

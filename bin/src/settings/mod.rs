@@ -338,7 +338,7 @@ mod tests {
     }
 
     /// Two values of each setting that differ from its default.
-    const EXAMPLES: [(&str, &str, &str); 18] = [
+    const EXAMPLES: [(&str, &str, &str); 19] = [
         ("listen", "10.0.0.7:1", "[::1]:2"),
         ("advertise", "10.0.0.7:3", "10.0.0.8:4"),
         ("gossip-port", "5", "6"),
@@ -360,6 +360,7 @@ mod tests {
         ("http-token-file", "/t", "/u"),
         ("http-read-token-file", "/r", "/s"),
         ("metrics", "127.0.0.1:8", "[::1]:9"),
+        ("on", "alive=true", "*=A=1 env"),
         ("log", "debug", "warn"),
     ];
 

@@ -6,6 +6,7 @@ mod events;
 mod exposition;
 mod gateway;
 mod gossip;
+mod handlers;
 mod harness;
 mod history;
 mod membership;
