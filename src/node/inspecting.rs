@@ -11,6 +11,13 @@ use crate::ring::Ring;
 use crate::stats::Gauge;
 
 impl Node {
+    /// For a failure's message: how it holds a member whose services it holds, or held.
+    #[cfg(feature = "sim")]
+    pub(crate) fn absence(&self, member: crate::MemberId) -> String {
+        let health = self.health_of(member);
+        format!("{health:?}, {}", self.gossip.absence(self.env.now, &member))
+    }
+
     /// Where others hold this member to be, if they go on holding it elsewhere than where it was told to say that it is
     /// (see [`Event::SeenElsewhere`](crate::Event::SeenElsewhere)).
     pub fn seen_elsewhere(&self) -> Option<SocketAddr> {
