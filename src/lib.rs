@@ -122,6 +122,7 @@ pub mod member;
     clippy::indexing_slicing
 )] // A driver.
 mod net;
+#[allow(clippy::disallowed_types)] // It stands in for a driver.
 #[cfg(not(feature = "disk"))]
 mod no_disk;
 #[cfg(not(feature = "gossip"))]
