@@ -59,6 +59,8 @@ pub struct Agent {
     reread: Reread,
     key_names: Vec<String>,
     started: Instant,
+    /// Another member spoke to it since it started.
+    met: bool,
     leaving: bool,
     left: bool,
     expelled: bool,
@@ -96,6 +98,7 @@ impl Agent {
             reread,
             key_names: names(keys),
             started: Instant::now(),
+            met: false,
             leaving: false,
             left: false,
             expelled: false,
@@ -251,6 +254,7 @@ impl Agent {
                 cause,
                 ..
             } => {
+                self.met |= cause == Cause::ProofOfLife;
                 self.log_change(id, addr, from, to, incarnation, cause);
             }
             Event::Refuted {
