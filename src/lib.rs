@@ -96,6 +96,7 @@ mod journal;
 pub mod limits;
 mod lists;
 pub mod member;
+mod name;
 mod net;
 #[cfg(not(feature = "disk"))]
 mod no_disk;
@@ -131,6 +132,7 @@ pub use error::{CommandError, Reject};
 pub use event::{Cause, Event, SeedId};
 pub use history::{Fact, FailedProbe, Helper, HistoryEntry};
 pub use member::{Health, Incarnation, Member, MemberId};
+pub use name::Name;
 pub use net::{BindError, Butterfly, Fleet, FleetKey, Handle, Pinger, Pong, trim_memory};
 #[cfg(feature = "gossip")]
 pub use net::{GossipStats, InjectError, Injector};
