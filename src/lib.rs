@@ -77,10 +77,30 @@
 //!
 //! The protocol is in `docs/PROTOCOL.md` (cited as PROTOCOL.md).
 
+// Below the drivers nothing ends the process, and nothing touches the world (`.clippy.toml`); tests may.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::disallowed_methods,
+        clippy::disallowed_types,
+        clippy::exit,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::print_stderr,
+        clippy::print_stdout,
+        clippy::unwrap_used
+    )
+)]
 // What membership and the wire have for gossip alone goes unused without it.
 #![cfg_attr(not(feature = "gossip"), allow(dead_code))]
 
 pub mod config;
+#[allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::indexing_slicing
+)] // A driver.
 #[cfg(feature = "disk")]
 pub mod disk;
 mod env;
@@ -97,6 +117,11 @@ pub mod limits;
 mod lists;
 pub mod member;
 mod name;
+#[allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::indexing_slicing
+)] // A driver.
 mod net;
 #[cfg(not(feature = "disk"))]
 mod no_disk;
@@ -106,6 +131,11 @@ pub mod node;
 mod ring;
 pub mod ring_name;
 pub mod rumor;
+#[allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::indexing_slicing
+)] // A driver.
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod stats;
@@ -133,7 +163,11 @@ pub use event::{Cause, Event, SeedId};
 pub use history::{Fact, FailedProbe, Helper, HistoryEntry};
 pub use member::{Health, Incarnation, Member, MemberId};
 pub use name::Name;
-pub use net::{BindError, Butterfly, Fleet, FleetKey, Handle, Pinger, Pong, trim_memory};
+pub use net::{
+    Answer, BindError, Butterfly, Fleet, FleetKey, Handle, Pinger, Pong, Resolve, Seed, trim_memory,
+};
+#[cfg(feature = "tokio")]
+pub use net::{AsyncHandle, AsyncMember};
 #[cfg(feature = "gossip")]
 pub use net::{GossipStats, InjectError, Injector};
 pub use node::Node;
@@ -146,6 +180,16 @@ pub use stats::{DiskWrites, Gauge, Histogram, Stats};
 pub use time::Time;
 pub use view::{ElectionView, HealthCounts, MemberView, RumorView, SuspicionView};
 pub use wire::{RingKey, RingKeyError};
+
+/// The programs of the embedding page, compiled and run.
+#[doc = include_str!("../docs/guides/embedding.md")]
+#[cfg(doctest)]
+struct Embedding;
+
+/// The program of the page on tokio, compiled and run.
+#[doc = include_str!("../docs/guides/tokio.md")]
+#[cfg(all(doctest, feature = "gossip", feature = "tokio"))]
+struct Tokio;
 
 /// The README's example, compiled and run.
 #[doc = include_str!("../README.md")]

@@ -147,11 +147,6 @@ impl Agent {
         deadlines.into_iter().flatten().min()
     }
 
-    /// Takes in the peers' names that were resolved.
-    pub fn seeds_resolved(&mut self) {
-        self.seeds.resolved(&mut self.member);
-    }
-
     /// Asks a peer for its ring, for ever.
     pub fn join(&mut self, peer: &Peer) -> Result<(), CommandError> {
         self.seeds.add(&mut self.member, peer)
@@ -298,7 +293,6 @@ impl Agent {
                 "others see this member at {seen}, and it says that it is at {told}: give it the address at which they \
                  reach it by --advertise, or see to it that {told} leads here, for UDP and TCP"
             ),
-            Event::SeedDue { seed } => self.seeds.due(seed),
             // Each source is told of once, by an event of its own.
             Event::Rejected {
                 reason: Reject::OtherRing,

@@ -29,7 +29,6 @@ mod quiet;
 #[doc(hidden)]
 pub mod reference;
 mod reread;
-mod resolver;
 mod ring_key;
 mod rumor_row;
 mod rumor_table;

@@ -1,4 +1,4 @@
-//! `butterfly run`: one member, its gateway, signals and the resolver, in one loop on one thread.
+//! `butterfly run`: one member, its gateway and signals, in one loop on one thread.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -33,7 +33,7 @@ use crate::timing;
 
 const SWIM: Token = Token(0);
 const SIGNALS: Token = Token(1);
-const RESOLVED: Token = Token(2);
+const REREAD: Token = Token(2);
 /// The gateway's tokens begin here.
 const GATEWAY: Token = Token(3);
 /// Those of the listener for metrics.
@@ -97,9 +97,9 @@ impl Program {
         let hooks = hooks(&settings)?;
 
         let signals = signals(&poll).map_err(no_loop)?;
-        let waker = Waker::new(poll.registry(), RESOLVED).map_err(no_loop)?;
+        let waker = Waker::new(poll.registry(), REREAD).map_err(no_loop)?;
         let waker = Arc::new(waker);
-        let seeds = Seeds::new(Arc::clone(&waker));
+        let seeds = Seeds::default();
         let reread = Reread::new(settings, waker);
         let member = Butterfly::bind(config).map_err(|error| match error {
             BindError::Departed { id } => expelled(id, &way_back),
@@ -220,8 +220,7 @@ impl Program {
         if woken(SIGNALS) {
             self.take_signals()?;
         }
-        if woken(RESOLVED) {
-            self.agent.seeds_resolved();
+        if woken(REREAD) {
             self.agent.reloaded();
         }
         for event in events.iter().filter(|event| event.token() >= HANDLERS) {

@@ -21,7 +21,7 @@ use super::outbox::{self, Outbox};
 use super::rumors::Rumors;
 use super::socket::Socket;
 use super::wake_timer::{Wait, WakeTimer};
-use super::{snapshot, trace_file};
+use super::{seeds, snapshot, trace_file};
 use crate::config::Config;
 use crate::disk::DataDir;
 use crate::error::CommandError;
@@ -31,6 +31,7 @@ use crate::member::{Incarnation, MemberId};
 use crate::node::Node;
 use crate::time::Time;
 use crate::trace::Trace;
+use crate::view::MemberView;
 use crate::wire::RingKey;
 
 pub(super) const UDP: Token = Token(0);
@@ -76,6 +77,7 @@ pub struct Butterfly {
     pub(super) finished: bool,
     pub(super) snapshots: snapshot::Schedule,
     traces: Option<trace_file::Writer>,
+    pub(super) names: seeds::Names,
 }
 
 /// Starting.
@@ -136,6 +138,7 @@ impl Butterfly {
             finished: false,
             snapshots: snapshot::Schedule::default(),
             traces,
+            names: seeds::Names::default(),
         })
     }
 }
@@ -145,6 +148,22 @@ impl Butterfly {
     /// The address that it is bound to.
     pub fn local_addr(&self) -> SocketAddr {
         self.socket.local_addr()
+    }
+
+    /// Where others reach it: as it is advertised, or as it is bound; an address of 0.0.0.0 stands until it is known.
+    pub fn addr(&self) -> SocketAddr {
+        let me = self.node.me().member;
+        let ip = if me.ip.is_unspecified() {
+            self.local_addr().ip()
+        } else {
+            me.ip
+        };
+        SocketAddr::new(ip, me.swim_port)
+    }
+
+    /// All members that are known, this one included, in no order: as [`Node::members`] has them.
+    pub fn members(&self) -> impl Iterator<Item = MemberView<'_>> {
+        self.node.members()
     }
 
     /// The state machine, to look at.
@@ -174,14 +193,6 @@ impl Butterfly {
     /// When its time began.
     pub(super) fn epoch(&self) -> Instant {
         self.epoch
-    }
-
-    /// Asks this address for members of the ring, from now on, ever more slowly.
-    ///
-    /// # Errors
-    /// See [`Node::join`].
-    pub fn join(&mut self, peer: SocketAddr) -> Result<SeedId, CommandError> {
-        self.node.join(self.clock(), peer)
     }
 
     /// Asks a seed that is known by name; [`Event::SeedDue`] asks for its addresses at each attempt.
@@ -347,7 +358,12 @@ impl Butterfly {
 
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.node.poll_event()
+        loop {
+            match self.node.poll_event()? {
+                Event::SeedDue { seed } if self.resolve(seed) => {}
+                event => return Some(event),
+            }
+        }
     }
 
     /// The next trace, if [`set_tracing`](Butterfly::set_tracing) asked for them; those that go to a file

@@ -41,3 +41,19 @@ pub(super) fn unacknowledged(connection: BorrowedFd<'_>) -> io::Result<usize> {
 pub(super) fn unacknowledged(_: BorrowedFd<'_>) -> io::Result<usize> {
     Err(io::ErrorKind::Unsupported.into())
 }
+
+/// Has the tokio runtime watch a member's descriptor.
+///
+/// # Errors
+/// If there is no runtime with I/O, or the system refuses.
+#[cfg(feature = "tokio")]
+pub(super) fn watch(
+    member: super::Butterfly,
+) -> io::Result<tokio::io::unix::AsyncFd<super::Butterfly>> {
+    // SAFETY: its descriptor is the member's own, the same one and open for as long as the member lives, which is as long as it
+    // is watched.
+    let watched = unsafe {
+        tokio::io::unix::AsyncFd::register_with_interest(member, tokio::io::Interest::READABLE)
+    };
+    watched.map_err(io::Error::from)
+}

@@ -33,7 +33,7 @@ pub(crate) struct Suspicion {
 
 impl Suspicion {
     pub fn accusers(&self) -> &[MemberId] {
-        &self.accusers[..self.count]
+        self.accusers.get(..self.count).unwrap_or_default()
     }
 
     pub fn over(&self) -> Time {
@@ -144,13 +144,13 @@ impl Suspicions {
         let Some(suspicion) = self.held.get_mut(row.side as usize) else {
             return Accused::Before;
         };
-        if suspicion.count >= MAX_ACCUSERS
-            || suspicion.accusers().contains(&accuser)
-            || accuser == row.id
-        {
+        if suspicion.accusers().contains(&accuser) || accuser == row.id {
             return Accused::Before;
         }
-        suspicion.accusers[suspicion.count] = accuser;
+        let Some(next) = suspicion.accusers.get_mut(suspicion.count) else {
+            return Accused::Before;
+        };
+        *next = accuser;
         suspicion.count += 1;
         let confirmations = suspicion.count - 1;
         if confirmations == 0 || confirmations > needed {
