@@ -123,6 +123,7 @@ mod name;
     clippy::indexing_slicing
 )] // A driver.
 mod net;
+#[allow(clippy::disallowed_types)] // It stands in for a driver.
 #[cfg(not(feature = "disk"))]
 mod no_disk;
 #[cfg(not(feature = "gossip"))]

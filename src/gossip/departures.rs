@@ -79,6 +79,7 @@ impl Departures {
     }
 
     /// For a failure's message: what is known of a member whose services are held, or were.
+    #[cfg(feature = "sim")]
     pub fn absence(&self, now: Time, member: &MemberId) -> String {
         let ago = |since: &Time| now.since(*since);
         let dead = self.dead_strangers.get(member).map(ago);

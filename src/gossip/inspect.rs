@@ -7,13 +7,12 @@ use crate::limits::{
     MAX_CANDIDATE_BYTES, MAX_CANDIDATES, MAX_DEAD_STRANGERS, MAX_DEBTORS, MAX_EXILED, MAX_GHOSTS,
     MAX_QUEUED_PUSHES, MAX_REMOVED, MAX_RESETS, MAX_RUMORS, MAX_TOMBSTONES, MAX_WANTED,
 };
-use crate::member::MemberId;
 use crate::stats::Gauge;
-use crate::time::Time;
 
 impl Gossip {
     /// See [`Departures::absence`](super::departures::Departures::standing).
-    pub fn absence(&self, now: Time, member: &MemberId) -> String {
+    #[cfg(feature = "sim")]
+    pub fn absence(&self, now: crate::time::Time, member: &crate::member::MemberId) -> String {
         self.departures.absence(now, member)
     }
 

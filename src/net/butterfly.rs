@@ -88,6 +88,7 @@ impl Butterfly {
     /// See [`BindError`].
     pub fn bind(config: Config) -> Result<Self, BindError> {
         bind::check_addresses(&config)?;
+        bind::check_name(&config);
         let poll = Poll::new()?;
         let (mut socket, gossip) = bind::both(&config, poll.registry())?;
         let local_addr = socket.local_addr();

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Member, assert_exit, butterfly, pair, program, said, until};
+use crate::harness::{Member, PATIENCE, assert_exit, butterfly, pair, program, said, until};
 
 #[test]
 fn what_is_not_reached_in_time_is_exit_code_3() {
@@ -353,4 +353,36 @@ fn a_signal_lets_it_leave() {
         assert_eq!(birch.end(), Some(0), "{}", birch.log());
         until("amber knows", || amber.row("birch")["health"] == "departed");
     }
+}
+
+#[test]
+fn a_service_manager_is_told_of_the_start_of_each_turn_and_of_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notify");
+    let listening = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    listening.set_read_timeout(Some(PATIENCE)).unwrap();
+    let told = || {
+        let mut buffer = [0; 200];
+        let length = listening.recv(&mut buffer).unwrap();
+        String::from_utf8(buffer[..length].to_vec()).unwrap()
+    };
+    let mut run = program(&["run", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
+    run.env("NOTIFY_SOCKET", &path)
+        .env("WATCHDOG_USEC", "20000");
+    let mut amber = Member::spawn_logged(run);
+    assert_eq!(told(), "READY=1");
+    for _ in 0..3 {
+        assert_eq!(told(), "WATCHDOG=1\nSTATUS=sees 1 members alive, 0 suspect");
+    }
+    amber.signal("TERM");
+    let mut last = told();
+    while last.starts_with("WATCHDOG=1") {
+        last = told();
+    }
+    assert_eq!(last, "STOPPING=1\nSTATUS=leaving");
+    assert_eq!(amber.end(), Some(0));
+
+    let mut run = program(&["run", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
+    run.env("NOTIFY_SOCKET", "/nowhere/notify");
+    Member::spawn_logged(run).says("cannot tell the service manager at /nowhere/notify anything: ");
 }
