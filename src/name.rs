@@ -6,7 +6,7 @@ use std::ops::Deref;
 use crate::limits::MAX_NAME;
 
 /// A member's name, of at most [`MAX_NAME`] bytes; empty if it has none. It derefs to `str`, and takes no heap.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Name {
     bytes: [u8; MAX_NAME],
     len: u8,
@@ -32,6 +32,12 @@ impl Name {
     pub fn as_str(&self) -> &str {
         let bytes = self.bytes.get(..usize::from(self.len)).unwrap_or_default();
         str::from_utf8(bytes).unwrap_or_default()
+    }
+}
+
+impl Default for Name {
+    fn default() -> Self {
+        Name::of("")
     }
 }
 
