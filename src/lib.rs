@@ -116,6 +116,7 @@ mod journal;
 pub mod limits;
 mod lists;
 pub mod member;
+mod name;
 #[allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -162,6 +163,7 @@ pub use error::{CommandError, Reject};
 pub use event::{Cause, Event, SeedId};
 pub use history::{Fact, FailedProbe, Helper, HistoryEntry};
 pub use member::{Health, Incarnation, Member, MemberId};
+pub use name::Name;
 pub use net::{
     Answer, BindError, Butterfly, Fleet, FleetKey, Handle, Pinger, Pong, Resolve, Seed, trim_memory,
 };

@@ -259,12 +259,15 @@ fn who_outlives_all_it_knows_says_so() {
 #[test]
 fn a_member_that_hears_nobody_says_so_everywhere_until_it_does() {
     let (amber, birch) = pair();
+    let cedar = Member::start(&["--peer", &amber.swim.to_string()]);
+    amber.wait("alive=3");
     let ready = || {
         let get = "GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         amber.talk(get)
     };
     assert!(ready().starts_with("HTTP/1.1 200 "));
     birch.signal("STOP");
+    cedar.signal("STOP");
     amber.says("isolated: this member has heard no other for ");
     amber.says(&format!("or UDP to {} blocked?", amber.swim));
     assert!(amber.json("status")["isolated_ms"].as_u64() > Some(0));
@@ -283,8 +286,9 @@ fn a_member_that_hears_nobody_says_so_everywhere_until_it_does() {
         "{output:?}"
     );
     birch.signal("CONT");
+    cedar.signal("CONT");
     amber.says("no longer isolated: that lasted ");
-    amber.wait("alive=2");
+    amber.wait("alive=3");
     assert!(amber.json("status")["isolated_ms"].is_null());
     assert_eq!(
         amber
@@ -292,6 +296,27 @@ fn a_member_that_hears_nobody_says_so_everywhere_until_it_does() {
             .matches("isolated: this member has heard")
             .count(),
         1
+    );
+}
+
+#[test]
+fn the_survivor_of_two_stays_ready() {
+    let (amber, birch) = pair();
+    let asked = |query: &str| {
+        let get =
+            format!("GET /readyz{query} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        amber.talk(&get)
+    };
+    birch.signal("KILL");
+    amber.says("isolated: this member has heard no other for ");
+    until("birch is dead", || {
+        amber.row("birch")["health"] == "confirmed"
+    });
+    assert!(asked("").starts_with("HTTP/1.1 200 "), "{}", asked(""));
+    assert!(
+        asked("?alive=2").starts_with("HTTP/1.1 503 "),
+        "{}",
+        asked("")
     );
 }
 
