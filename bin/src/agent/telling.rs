@@ -1,12 +1,12 @@
 //! What is told of an event to those who follow them.
 
 use butterfly::text::visible;
-use butterfly::{Event, MemberId, RumorKind};
+use butterfly::{Event, MemberId, Rumor, RumorKind};
 use jiff::Timestamp;
 
 use super::Agent;
 use crate::events::Says;
-use crate::output::{rumor, short_id};
+use crate::output::{how_far, rumor, short_id};
 
 impl Agent {
     /// Tells those who follow what happened.
@@ -75,10 +75,13 @@ impl Agent {
             Event::RumorChanged { id, is_new, .. } => {
                 let held = self.member.node().rumor(id);
                 let version = held.as_ref().filter(|_| id.kind != RumorKind::Departure).map(|held| held.version);
-                let removed = held.is_some_and(|held| held.removed);
+                let removed = held.as_ref().is_some_and(|held| held.removed);
                 let what = match (version, removed) {
                     (None, _) => rumor(id),
-                    (Some(version), _) if id.kind.is_election() => format!("{}: term {version}", rumor(id)),
+                    (Some(version), _) if id.kind.is_election() => {
+                        let held = held.as_ref().and_then(|held| held.rumor());
+                        format!("{}: {}", rumor(id), stands(held.as_ref(), version))
+                    }
                     (Some(version), false) => format!("{}: incarnation {version}", rumor(id)),
                     (Some(version), true) => format!("{}: removed, incarnation {version}", rumor(id)),
                 };
@@ -196,4 +199,11 @@ pub(super) fn was(before: &str) -> String {
         "" => String::new(),
         before => format!(", and was {}", visible(before)),
     }
+}
+
+/// How an election stands, and why nobody has won it if so.
+fn stands(election: Option<&Rumor>, term: u64) -> String {
+    election
+        .and_then(how_far)
+        .unwrap_or_else(|| format!("decided in term {term}"))
 }

@@ -242,3 +242,17 @@ fn a_name_may_have_64_bytes_and_a_longer_one_is_cut_with_a_warning() {
     assert_eq!(amber.row(&"b".repeat(64))["health"], "alive");
     assert!(!amber.log().contains("and the most are"), "{}", amber.log());
 }
+
+#[test]
+fn a_member_that_cannot_send_says_why_once() {
+    // From loopback the system sends nothing to others.
+    let amber = Member::start(&["--peer", "192.0.2.1:9"]);
+    amber.says("the system does not send to 192.0.2.1:9: ");
+    until("it was asked again", || {
+        amber.json("status")["counters"]["send_errors"].as_u64() > Some(2)
+    });
+    assert_eq!(
+        amber.log().matches("the system does not send to").count(),
+        1
+    );
+}
