@@ -92,7 +92,7 @@ def test_rumors_reach_the_other() -> None:
             one.apply_config(GROUP, b"maxmemory = 1")
             one.apply_file(GROUP, "a.txt", b"hello", 7)
             event = await soon(seen)
-            assert isinstance(event, butterfly.RumorChanged) and event.key == GROUP
+            assert isinstance(event, butterfly.RumorChanged) and event.key == GROUP and event.is_new
             assert other.file(GROUP, "a.txt") == (b"hello", 7)
             while not other.services(GROUP) or other.config(GROUP) is None:
                 await soon(first(other, butterfly.RumorChanged))
