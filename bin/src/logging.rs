@@ -47,13 +47,21 @@ fn is_set_by_rust_log() -> bool {
 pub fn start(level: Option<&str>) -> io::Result<Log> {
     let background = Background::start("log", io::stderr(), lines_lost)?;
     let by_level = level.is_some() || !is_set_by_rust_log();
-    let mut builder = builder(Env::default());
+    // A level that was asked for wins over all that `RUST_LOG` says, of one module too.
+    let style = std::env::var("RUST_LOG_STYLE");
+    let mut builder = if by_level {
+        let mut builder = Builder::new();
+        builder.parse_write_style(style.as_deref().unwrap_or_default());
+        builder
+    } else {
+        Builder::from_env(Env::default().default_filter_or("info"))
+    };
+    write_lines(&mut builder);
     if by_level {
         // `log` itself holds the level, which may change.
         builder.filter(None, LevelFilter::Trace);
     }
     // Behind the thread the logger cannot see what standard error is.
-    let style = std::env::var("RUST_LOG_STYLE");
     if style.is_ok_and(|style| style == "always" || style == "never") {
         // Taken from the environment already.
     } else if output::colours_wanted(&io::stderr()) {
@@ -88,15 +96,14 @@ impl Log {
     }
 }
 
-fn builder(env: Env<'_>) -> Builder {
-    let mut builder = Builder::from_env(env.default_filter_or("info"));
+/// As they are to look.
+fn write_lines(builder: &mut Builder) {
     builder.format(|out, record| {
         let (time, level) = (out.timestamp_millis(), record.level());
         let style = out.default_level_style(level);
         let line = record.args().to_string();
         writeln!(out, "{time} {style}{level:<5}{style:#} {}", visible(&line))
     });
-    builder
 }
 
 #[cfg(test)]
@@ -124,8 +131,10 @@ mod tests {
     #[test]
     fn a_record_is_one_line_whatever_is_in_it() {
         let written = Written::default();
-        let mut builder = builder(Env::new().filter("NO_SUCH_VARIABLE"));
+        let mut builder = Builder::new();
+        write_lines(&mut builder);
         let logger = builder
+            .filter(None, LevelFilter::Trace)
             .target(Target::Pipe(Box::new(written.clone())))
             .build();
         let text = "red\n2026-11-30T12:00:00.000Z ERROR forged\u{202e}\x1b[2J";

@@ -26,7 +26,7 @@ impl ServiceManager {
         };
         let number = |name| env::var(name).ok()?.parse::<u64>().ok();
         let is_ours = number("WATCHDOG_PID").is_none_or(|pid| pid == u64::from(std::process::id()));
-        let patience = number("WATCHDOG_USEC").filter(|_| is_ours);
+        let patience = number("WATCHDOG_USEC").filter(|micros| is_ours && *micros > 0);
         match connect(&at) {
             Ok(socket) => ServiceManager {
                 socket: Some(socket),

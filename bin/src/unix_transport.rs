@@ -1,6 +1,7 @@
 //! HTTP through a Unix socket, for ureq.
 
 use std::io::{ErrorKind, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
@@ -22,8 +23,13 @@ impl Connector for ToSocket {
         _chained: Option<()>,
     ) -> Result<Option<ThroughSocket>, Error> {
         let config = &details.config;
+        // Without waiting: a member that stands still takes so many connections, and then none.
+        let stream = mio::net::UnixStream::connect(&self.0);
+        let stream = stream.map_err(|error| named(error, Timeout::Connect))?;
+        let stream = UnixStream::from(OwnedFd::from(stream));
+        stream.set_nonblocking(false)?;
         Ok(Some(ThroughSocket {
-            stream: UnixStream::connect(&self.0)?,
+            stream,
             buffers: LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size()),
         }))
     }

@@ -5,7 +5,6 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::os::unix::net as unix;
 use std::path::{Path, PathBuf};
 
 use mio::event::Source;
@@ -94,8 +93,10 @@ impl Listener {
 
 /// Removes the file of a socket that nobody listens on, as a member that was killed leaves it.
 fn remove_left_over(path: &Path) -> io::Result<()> {
-    match unix::UnixStream::connect(path) {
+    // Without waiting: whoever listens and stands still has so many places for those who knock.
+    match UnixStream::connect(path) {
         Ok(_) => Err(ErrorKind::AddrInUse.into()),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Err(ErrorKind::AddrInUse.into()),
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
             match fs::symlink_metadata(path) {
                 Ok(found) if found.file_type().is_socket() => fs::remove_file(path),
@@ -193,7 +194,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("http");
         // std's listener leaves its file.
-        drop(unix::UnixListener::bind(&path).unwrap());
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         assert!(path.exists());
         drop(Listener::bind(&Place::Socket(path.clone())).unwrap());
         fs::write(&path, "a file").unwrap();

@@ -79,6 +79,15 @@ impl Child {
             .stdin(Stdio::piped())
             .stdout(said.try_clone()?)
             .stderr(said);
+        // What the service manager tells the member alone.
+        for name in [
+            "NOTIFY_SOCKET",
+            "WATCHDOG_PID",
+            "WATCHDOG_USEC",
+            "CREDENTIALS_DIRECTORY",
+        ] {
+            shell.env_remove(name);
+        }
         for (name, value) in variables(row, owner) {
             // No variable can hold a NUL.
             shell.env(name, value.replace('\0', ""));
@@ -102,7 +111,8 @@ impl Child {
         };
         if let Err(error) = child.watch(registry, tokens) {
             child.kill();
-            let _ = child.process.wait();
+            // Killed, it has ended or is about to; the system keeps no more than its number.
+            let _ = child.process.try_wait();
             return Err(error);
         }
         Ok(child)

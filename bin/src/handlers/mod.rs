@@ -18,7 +18,7 @@ pub use hook::Hook;
 
 /// Handlers that may be given: each runs one command at a time, with two pipes in the poll.
 pub const MOST_HOOKS: usize = 16;
-/// Events that wait until the command before is done; what comes on top is not handled.
+/// Events of one handler that wait until the command before is done; what comes on top is not handled.
 const MOST_WAITING: usize = 64;
 /// How long a command may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -105,7 +105,8 @@ impl Handlers {
         }
         let row = Rc::new(row.clone());
         for hook in wanted {
-            if self.waiting.len() >= MOST_WAITING {
+            let its = self.waiting.iter().filter(|it| it.hook == hook);
+            if its.count() >= MOST_WAITING {
                 self.counts.dropped += 1;
                 if let Some(more) = self.lines.admit_with_count(Instant::now()) {
                     warn!(

@@ -236,6 +236,10 @@ impl Settings {
             // Writing to a String cannot fail.
             let _ = match (values.as_slice(), setting.key.kind) {
                 ([], _) if setting.origin == Origin::Default => writeln!(text, "# {name}: not set"),
+                // It says of which module, which a level in the file cannot.
+                (values, kind) if setting.origin == Origin::Variable(RUST_LOG.into()) => {
+                    writeln!(text, "# {name}: {} # {origin}", written(values, kind))
+                }
                 (values, kind) => {
                     let value = written(values, kind);
                     let line = format!("{name} = {value}");
@@ -511,6 +515,12 @@ mod tests {
         let over_file = settings(&[&config], &both[..1]).unwrap();
         assert_eq!(over_file.args.log, None);
         assert_eq!(over_file.origin("log"), Origin::Variable("RUST_LOG".into()));
+        // No file may say so.
+        let printed = over_file.print(|_| None);
+        assert!(
+            printed.contains("\n# log: \"butterfly=trace\" # RUST_LOG\n"),
+            "{printed}"
+        );
         let below = settings(&[&config], &both).unwrap();
         assert_eq!(below.args.log.as_deref(), Some("error"));
     }
