@@ -180,6 +180,29 @@ pub enum Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SeedId(pub(crate) u32);
 
+/// What stands behind an accusation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Evidence {
+    /// The member does not answer, and nor does its system.
+    Silent,
+    /// The member does not answer, but its system does for it: its process stands still.
+    Stalled,
+    /// Its system says that nobody listens at its port: the process is gone.
+    Refused,
+}
+
+impl Evidence {
+    /// What a member is called that is accused so.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Evidence::Silent => "silent",
+            Evidence::Stalled => "stalled",
+            Evidence::Refused => "gone",
+        }
+    }
+}
+
 /// Why a member's health changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -197,6 +220,8 @@ pub enum Cause {
     },
     /// It answered neither this member's ping nor those of others.
     ProbeFailed,
+    /// Its system says that nobody listens at its port, to this member and to others.
+    Refused,
     /// Another member answered a ping at its address.
     AddressTaken,
     /// Nobody vouched for it in time.
@@ -218,6 +243,7 @@ impl fmt::Display for Cause {
             Cause::ItsLeave => f.write_str("it said that it leaves"),
             Cause::Record { via } => write!(f, "heard from {via}"),
             Cause::ProbeFailed => f.write_str("it answered neither a ping nor those of others"),
+            Cause::Refused => f.write_str("its system says that nobody listens at its port"),
             Cause::AddressTaken => f.write_str("another member answered at its address"),
             Cause::SuspicionTimeout => f.write_str("nobody vouched for it in time"),
             Cause::VerdictBelieved => f.write_str("others say so, and it did not answer"),

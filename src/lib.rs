@@ -128,7 +128,7 @@ pub use config::{Config, Timing};
 #[cfg(feature = "disk")]
 pub use disk::DiskError;
 pub use error::{CommandError, Reject};
-pub use event::{Cause, Event, SeedId};
+pub use event::{Cause, Event, Evidence, SeedId};
 pub use history::{Fact, FailedProbe, Helper, HistoryEntry};
 pub use member::{Health, Incarnation, Member, MemberId};
 pub use net::{BindError, Butterfly, Fleet, FleetKey, Handle, Pinger, Pong, trim_memory};

@@ -17,7 +17,7 @@ use super::probe::Probe;
 use super::row::flag;
 use super::{Row, Swim};
 use crate::env::Env;
-use crate::event::Cause;
+use crate::event::{Cause, Evidence};
 use crate::history::Fact;
 use crate::journal::Peer;
 use crate::limits::ORDINARY_DATAGRAM;
@@ -337,7 +337,7 @@ impl Swim {
         self.ask_silent_at_source(key);
         if held.health <= Health::Suspect {
             let me = self.id();
-            self.accuse(env, key, me);
+            self.accuse(env, key, me, Evidence::Silent);
         }
     }
 

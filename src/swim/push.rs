@@ -67,10 +67,11 @@ impl Swim {
         (row.has(flag::PROVED) || !row.has(flag::ASKED)) && !self.is_blocked(&row.id)
     }
 
-    /// What nobody was told yet goes to the successor, in as many of the datagrams as it takes, before it goes to
-    /// those that were chosen at random.
+    /// What was not pushed yet goes to the successor, in as many of the datagrams as it takes, before it goes to
+    /// those that were chosen at random. An Ack or a ping may have told somebody of it before.
     fn successor_first(&mut self, chosen: &mut Vec<RowKey>, most: usize) {
-        let fresh = self.updates.news.told_less(1).take(RECORDS * most).count();
+        let unpushed = self.updates.news.told_less(self.timing.push_fanout);
+        let fresh = unpushed.take(RECORDS * most).count();
         let Some(key) = self.successor().filter(|_| fresh > 0) else {
             return;
         };

@@ -1,35 +1,369 @@
-//! What the system of a member says of its ports, and hints that it may be gone.
+//! Refusals: numbers of pings of which a member's system may say that nobody listens there, what is asked of others about
+//! such a member, and which refusals were refuted.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use super::Swim;
-use super::outbox::Compare;
-use crate::env::Env;
-use crate::member::{Health, MemberId};
+use super::news::RowKey;
+use crate::config::Timing;
+use crate::env::{Env, Timer};
+use crate::growth;
+use crate::limits::{
+    MAX_HELPER_REPORTS, MAX_INQUIRIES, MAX_NUMBERS, MAX_REFUTED_REFUSALS, REFUTED_MEMORY,
+};
+use crate::member::{Incarnation, MemberId};
+use crate::stats::Gauge;
+use crate::time::Time;
+use crate::timer::TimerKey;
 
-impl Swim {
-    /// The system says that nobody listens there, and quotes a ping with this number.
-    pub fn refused(&mut self, env: &mut Env, to: SocketAddr, number: u64) {
-        let target = self.probe_with(number).map(|probe| probe.target());
-        let row = target
-            .and_then(|target| self.table.find(&target))
-            .and_then(|key| self.table.get(key));
-        if !row.is_some_and(|row| self.table.is_at(row, to)) {
-            env.journal.stats.refusals_ignored += 1;
+/// After so long with a refusal of another member, the one that asked accuses; before, only if all that were asked were
+/// refused.
+pub(super) const REPORTS_WAIT: Duration = Duration::from_millis(20);
+
+/// A hint may come before the socket is closed, and a ping be lost: so long after it others follow.
+const HINTED_PINGS: [Duration; 3] = [
+    Duration::from_millis(10),
+    Duration::from_millis(50),
+    Duration::from_millis(150),
+];
+
+/// Others are asked again after this, while none of them was refused.
+const ASKED_AGAIN: Duration = Duration::from_millis(50);
+
+/// How often others are asked.
+const ROUNDS: u8 = 4;
+
+/// Why a ping was sent, outside of probes and inquiries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Why {
+    /// This member asked for it.
+    For {
+        asker: MemberId,
+        row: RowKey,
+        at: SocketAddr,
+    },
+    /// Others were refused, and this member sees for itself.
+    Witness,
+}
+
+/// A ping that may be refused.
+#[derive(Clone, Copy, Debug, Hash)]
+pub(super) struct Outstanding {
+    pub number: u64,
+    pub to: SocketAddr,
+    pub target: MemberId,
+    pub why: Why,
+    pub incarnation: Incarnation,
+    at: Time,
+    refused: bool,
+}
+
+/// What a member is asked about of which there was a hint, or that refused a probe.
+#[derive(Clone, Debug, Hash)]
+pub(super) struct Inquiry {
+    pub target: MemberId,
+    pub number: u64,
+    /// Its incarnation when this began.
+    pub incarnation: Incarnation,
+    began: Time,
+    /// Pings that were sent because of a hint; `None`: a probe's is enough.
+    hinted: Option<u8>,
+    refused: Option<Time>,
+    /// How many members of ours were asked, in so many rounds.
+    asked: usize,
+    rounds: u8,
+    reports: [MemberId; MAX_HELPER_REPORTS],
+    reported: usize,
+    answered: bool,
+    /// It answered, or it was accused.
+    settled: bool,
+    timer: TimerKey,
+}
+
+/// What is to be done about an inquiry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Nothing,
+    /// Ping it again.
+    Ping,
+    /// Ask others.
+    AskOthers,
+    /// Accuse it.
+    Accuse,
+    /// It is over.
+    End,
+}
+
+impl Inquiry {
+    /// Those that were refused, too.
+    pub fn reports(&self) -> &[MemberId] {
+        &self.reports[..self.reported]
+    }
+
+    /// Whether enough others were refused. Where nobody else could say so, the own refusal is enough.
+    fn is_sure(&self, now: Time, others: usize) -> bool {
+        let Some(since) = self.refused else {
+            return false;
+        };
+        let all = self.reported >= self.asked.min(MAX_HELPER_REPORTS);
+        others == 0 || self.reported > 0 && (all || now.since(since) >= REPORTS_WAIT)
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Refusals {
+    outstanding: Vec<Outstanding>,
+    inquiries: Vec<Inquiry>,
+    /// Members whose refusals an Ack refuted, and when.
+    refuted: Vec<(MemberId, Time)>,
+    /// Pings out of turn in this period.
+    witnessed: usize,
+}
+
+impl std::hash::Hash for Refusals {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.outstanding.hash(state);
+        self.inquiries.hash(state);
+        self.refuted.hash(state);
+        self.witnessed.hash(state);
+    }
+}
+
+impl Refusals {
+    pub fn sizes(&self) -> [Gauge; 3] {
+        [
+            Gauge::new("numbers_outstanding", self.outstanding.len(), MAX_NUMBERS),
+            Gauge::new("inquiries", self.inquiries.len(), MAX_INQUIRIES),
+            Gauge::new("refuted_refusals", self.refuted.len(), MAX_REFUTED_REFUSALS),
+        ]
+    }
+
+    pub fn begin_period(&mut self, now: Time, timing: &Timing) {
+        self.witnessed = 0;
+        if self.outstanding.is_empty() && self.refuted.is_empty() {
             return;
         }
-        // Others are asked at once.
-        self.unreachable(env, to);
+        let fresh = timing.period * 2;
+        self.outstanding.retain(|ping| now.since(ping.at) < fresh);
+        self.refuted
+            .retain(|(_, at)| now.since(*at) < REFUTED_MEMORY);
+        growth::slim_list(&mut self.outstanding);
+        growth::slim_list(&mut self.refuted);
     }
 
-    /// A connection with this member ended: it may be gone.
-    pub fn hint(&mut self, env: &mut Env, id: &MemberId) {
-        let key = self.table.find(id).filter(|key| *key != self.table.me());
-        let lives = |row: &super::Row| row.health <= Health::Suspect;
-        let Some(key) = key.filter(|key| self.table.get(*key).is_some_and(lives)) else {
-            return;
-        };
-        env.journal.stats.hints += 1;
-        self.ping_aside(key, Compare::Nothing);
+    /// Whether one more suspect may be pinged out of turn in this period, which is then counted.
+    pub fn may_witness(&mut self) -> bool {
+        let may = self.witnessed < MAX_INQUIRIES;
+        self.witnessed += usize::from(may);
+        may
     }
+
+    /// A ping with this number leaves.
+    pub fn expect(&mut self, now: Time, ping: (u64, SocketAddr, MemberId, Incarnation), why: Why) {
+        let (number, to, target, incarnation) = ping;
+        if self.outstanding.len() >= MAX_NUMBERS {
+            self.outstanding.remove(0);
+        }
+        self.outstanding.push(Outstanding {
+            number,
+            to,
+            target,
+            why,
+            incarnation,
+            at: now,
+            refused: false,
+        });
+    }
+
+    /// The ping with this number, sent there, is refused, for the first time.
+    pub fn take(&mut self, number: u64, to: SocketAddr) -> Option<Outstanding> {
+        let is_it = |ping: &&mut Outstanding| ping.number == number && ping.to == to;
+        let ping = self.outstanding.iter_mut().find(is_it)?;
+        (!std::mem::replace(&mut ping.refused, true)).then_some(*ping)
+    }
+
+    /// Whether refusals of this member say nothing, as it answered though it was refused.
+    pub fn is_refuted(&self, id: &MemberId) -> bool {
+        self.refuted.iter().any(|(refuted, _)| refuted == id)
+    }
+
+    /// This member lives, though its system refused pings.
+    pub fn refute(&mut self, now: Time, id: MemberId) {
+        self.refuted.retain(|(refuted, _)| *refuted != id);
+        if self.refuted.len() >= MAX_REFUTED_REFUSALS {
+            self.refuted.remove(0);
+        }
+        self.refuted.push((id, now));
+    }
+
+    /// It died, or moved: what was known of its refusals is past.
+    pub fn forget(&mut self, id: &MemberId) {
+        self.refuted.retain(|(refuted, _)| refuted != id);
+    }
+
+    /// It answered with this number. Whether it was refused before, at this incarnation.
+    pub fn answered(&mut self, id: &MemberId, number: u64, incarnation: Incarnation) -> bool {
+        let mut refuted = false;
+        self.outstanding.retain(|ping| {
+            let is_it = ping.number == number && ping.target == *id;
+            refuted |= is_it && ping.refused && ping.incarnation == incarnation;
+            !is_it
+        });
+        let is_it = |inquiry: &&mut Inquiry| inquiry.number == number && inquiry.target == *id;
+        if let Some(inquiry) = self.inquiries.iter_mut().find(is_it) {
+            refuted |= inquiry.refused.is_some() && inquiry.incarnation == incarnation;
+            (inquiry.settled, inquiry.answered) = (true, true);
+        }
+        refuted
+    }
+
+    /// Nothing is awaited.
+    #[inline]
+    pub fn is_idle(&self) -> bool {
+        self.outstanding.is_empty() && self.inquiries.is_empty()
+    }
+
+    /// Whether this member was refused a moment ago by one that has not answered since.
+    pub fn was_refused(&self, id: &MemberId) -> bool {
+        let mut about = self.inquiries.iter().filter(|one| one.target == *id);
+        about.any(|one| one.refused.is_some() && !one.answered)
+    }
+
+    /// Begins to ask about a member, unless that is going on; whether it began.
+    pub fn begin(
+        &mut self,
+        env: &mut Env,
+        target: MemberId,
+        number: u64,
+        incarnation: Incarnation,
+        hint: bool,
+    ) -> bool {
+        let goes_on = |one: &Inquiry| one.target == target && (hint || one.number == number);
+        if self.inquiries.len() >= MAX_INQUIRIES || self.inquiries.iter().any(goes_on) {
+            return false;
+        }
+        let first = env.now + HINTED_PINGS[0];
+        self.inquiries.push(Inquiry {
+            target,
+            number,
+            incarnation,
+            began: env.now,
+            hinted: hint.then_some(0),
+            refused: None,
+            asked: 0,
+            rounds: 0,
+            reports: [MemberId::from_bytes([0; 16]); MAX_HELPER_REPORTS],
+            reported: 0,
+            answered: false,
+            settled: false,
+            timer: env.timers.insert(first, Timer::InquiryDue(number as u32)),
+        });
+        true
+    }
+
+    pub fn inquiry(&self, number: u64) -> Option<&Inquiry> {
+        self.inquiries.iter().find(|one| one.number == number)
+    }
+
+    fn inquiry_mut(&mut self, number: u64) -> Option<&mut Inquiry> {
+        self.inquiries.iter_mut().find(|one| one.number == number)
+    }
+
+    /// The member's system refuses the ping with this number: whether that is new.
+    pub fn refused(&mut self, env: &mut Env, number: u64) -> bool {
+        let now = env.now;
+        let Some(inquiry) = self.inquiry_mut(number) else {
+            return false;
+        };
+        if inquiry.settled || inquiry.refused.is_some() {
+            return false;
+        }
+        inquiry.refused = Some(now);
+        wake(env, inquiry, now + REPORTS_WAIT);
+        true
+    }
+
+    /// So many members of ours were asked.
+    pub fn asked(&mut self, number: u64, helpers: usize) {
+        if let Some(inquiry) = self.inquiry_mut(number) {
+            inquiry.asked += helpers;
+            inquiry.rounds += 1;
+        }
+    }
+
+    /// A helper was refused, too. What follows, where so many `others` could be.
+    pub fn reported(&mut self, now: Time, number: u64, helper: MemberId, others: usize) -> Step {
+        let Some(inquiry) = self.inquiry_mut(number).filter(|one| !one.settled) else {
+            return Step::Nothing;
+        };
+        if inquiry.reports().contains(&helper) || helper == inquiry.target {
+            return Step::Nothing;
+        }
+        if inquiry.reported < MAX_HELPER_REPORTS {
+            inquiry.reports[inquiry.reported] = helper;
+            inquiry.reported += 1;
+        }
+        step_if_sure(inquiry, now, others)
+    }
+
+    /// Whether there is enough to accuse it now.
+    pub fn may_accuse(&mut self, now: Time, number: u64, others: usize) -> Step {
+        match self.inquiry_mut(number).filter(|one| !one.settled) {
+            Some(inquiry) => step_if_sure(inquiry, now, others),
+            None => Step::Nothing,
+        }
+    }
+
+    /// Its time has come.
+    pub fn due(&mut self, env: &mut Env, timing: &Timing, number: u64, others: usize) -> Step {
+        let end = timing.period;
+        let Some(inquiry) = self.inquiry_mut(number) else {
+            return Step::Nothing;
+        };
+        let (now, lasts) = (env.now, env.now.since(inquiry.began));
+        let over = inquiry.began + end;
+        if lasts >= end {
+            self.inquiries.retain(|one| one.number != number);
+            growth::slim_list(&mut self.inquiries);
+            return Step::End;
+        }
+        if inquiry.settled {
+            wake(env, inquiry, over);
+            return Step::Nothing;
+        }
+        if inquiry.refused.is_some() {
+            let step = step_if_sure(inquiry, now, others);
+            if step == Step::Nothing && inquiry.rounds < ROUNDS {
+                wake(env, inquiry, (now + ASKED_AGAIN).min(over));
+                return Step::AskOthers;
+            }
+            wake(env, inquiry, over);
+            return step;
+        }
+        let Some(sent) = inquiry.hinted else {
+            wake(env, inquiry, over);
+            return Step::Nothing;
+        };
+        let next = HINTED_PINGS.get(usize::from(sent) + 1);
+        let at = next.map_or(over, |next| inquiry.began + *next);
+        let pings = usize::from(sent) < HINTED_PINGS.len();
+        inquiry.hinted = Some(sent.saturating_add(1));
+        wake(env, inquiry, at.max(now));
+        if pings { Step::Ping } else { Step::Nothing }
+    }
+}
+
+fn step_if_sure(inquiry: &mut Inquiry, now: Time, others: usize) -> Step {
+    if inquiry.is_sure(now, others) {
+        inquiry.settled = true;
+        return Step::Accuse;
+    }
+    Step::Nothing
+}
+
+fn wake(env: &mut Env, inquiry: &mut Inquiry, at: Time) {
+    env.timers.cancel(inquiry.timer);
+    inquiry.timer = env
+        .timers
+        .insert(at, Timer::InquiryDue(inquiry.number as u32));
 }

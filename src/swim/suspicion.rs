@@ -9,6 +9,7 @@ use super::slots::Slots;
 use super::table::Table;
 use crate::config::Timing;
 use crate::env::{Env, Timer};
+use crate::event::Evidence;
 use crate::growth;
 use crate::limits::{MAX_ACCUSERS, MAX_LAST_WORDS, MAX_MEMBERS};
 use crate::member::{Health, MemberId};
@@ -29,6 +30,10 @@ pub(crate) struct Suspicion {
     timer: TimerKey,
     accusers: [MemberId; MAX_ACCUSERS],
     count: usize,
+    /// A bit for each accuser: the suspect's system told it that nobody listens at its port.
+    refused: u8,
+    /// Whether this member decided if it pings the suspect out of turn, as it was refused elsewhere.
+    pub drawn: bool,
 }
 
 impl Suspicion {
@@ -38,6 +43,35 @@ impl Suspicion {
 
     pub fn over(&self) -> Time {
         self.over
+    }
+
+    /// Those whose pings were refused, a bit for each accuser.
+    pub fn refusals(&self) -> u8 {
+        self.refused
+    }
+
+    /// Whether this accuser's pings were refused.
+    pub fn is_refused_by(&self, accuser: &MemberId) -> bool {
+        let place = self.accusers().iter().position(|id| id == accuser);
+        place.is_some_and(|place| self.refused >> place & 1 != 0)
+    }
+
+    /// Whether it is as short as refusals make it.
+    fn is_sure(&self, timing: &Timing, living: usize) -> bool {
+        let refusals = self.refused.count_ones() as usize;
+        !timing.refused_suspicion.is_zero() && refusals > confirmations_needed(timing, living)
+    }
+
+    /// The place of one more accuser, if it counts; and whether it is another one's, which was not refused.
+    fn place_for(&self, accuser: &MemberId, evidence: Evidence) -> Option<usize> {
+        let is_marked = |place: &usize| self.refused >> place & 1 != 0;
+        let refused = evidence == Evidence::Refused;
+        match self.accusers().iter().position(|id| id == accuser) {
+            Some(place) => Some(place).filter(|place| refused && !is_marked(place)),
+            None if self.count < MAX_ACCUSERS => Some(self.count),
+            None if refused => (0..self.count).find(|place| !is_marked(place)),
+            None => None,
+        }
     }
 
     pub fn number(&self) -> u64 {
@@ -100,10 +134,31 @@ impl Suspicions {
         self.of(row).map_or(&[], Suspicion::accusers)
     }
 
+    /// The row's suspicion, to be changed.
+    pub fn of_mut(&mut self, row: &Row) -> Option<&mut Suspicion> {
+        if row.health == Health::Suspect {
+            self.held.get_mut(row.side as usize)
+        } else {
+            None
+        }
+    }
+
+    /// Whether the row's member is suspected as its system refuses pings, and one more that is refused, this member,
+    /// would shorten that.
+    pub fn wants_refusal(&self, table: &Table, timing: &Timing, row: &Row) -> bool {
+        let me = table.own().id;
+        self.of(row).is_some_and(|suspicion| {
+            suspicion.refused != 0
+                && !suspicion.asked
+                && !suspicion.is_sure(timing, table.living())
+                && !suspicion.is_refused_by(&me)
+        })
+    }
+
     /// The member in this row is Suspect from now on.
     pub fn begin(&mut self, env: &mut Env, table: &mut Table, timing: &Timing, key: RowKey) {
         let over = env.now + length(timing, table.living(), 0);
-        let timer = ask_before(env, timing, key, over);
+        let timer = ask_before(env, key, over, timing.verdict_timeout);
         let nobody = MemberId::from_bytes([0; 16]);
         let suspicion = Suspicion {
             began: env.now,
@@ -113,6 +168,8 @@ impl Suspicions {
             timer,
             accusers: [nobody; MAX_ACCUSERS],
             count: 0,
+            refused: 0,
+            drawn: false,
         };
         let side = self.held.insert(suspicion) as u32;
         if let Some(row) = table.get_mut(key) {
@@ -135,6 +192,7 @@ impl Suspicions {
         timing: &Timing,
         key: RowKey,
         accuser: MemberId,
+        evidence: Evidence,
     ) -> Accused {
         let suspect = |row: &&Row| row.health == Health::Suspect;
         let Some(row) = table.get(key).filter(suspect) else {
@@ -144,23 +202,36 @@ impl Suspicions {
         let Some(suspicion) = self.held.get_mut(row.side as usize) else {
             return Accused::Before;
         };
-        if suspicion.count >= MAX_ACCUSERS
-            || suspicion.accusers().contains(&accuser)
-            || accuser == row.id
-        {
+        let place = suspicion.place_for(&accuser, evidence);
+        let Some(place) = place.filter(|_| accuser != row.id) else {
             return Accused::Before;
-        }
-        suspicion.accusers[suspicion.count] = accuser;
-        suspicion.count += 1;
+        };
+        let (more, was_sure) = (
+            place == suspicion.count,
+            suspicion.is_sure(timing, table.living()),
+        );
+        suspicion.accusers[place] = accuser;
+        suspicion.count += usize::from(more);
         let confirmations = suspicion.count - 1;
-        if confirmations == 0 || confirmations > needed {
+        let refused = evidence == Evidence::Refused;
+        if refused {
+            suspicion.refused |= 1 << place;
+        }
+        let confirms = more && confirmations > 0 && confirmations <= needed;
+        if !confirms && (!refused || was_sure) {
             return Accused::Anew;
         }
         if !suspicion.asked {
             env.timers.cancel(suspicion.timer);
             let length = length(timing, table.living(), confirmations);
-            suspicion.over = (suspicion.began + length).max(env.now);
-            suspicion.timer = ask_before(env, timing, key, suspicion.over);
+            let mut over = suspicion.began + length;
+            let mut last = timing.verdict_timeout;
+            if suspicion.is_sure(timing, table.living()) {
+                over = over.min(suspicion.began + timing.refused_suspicion);
+                last = last.min(timing.refused_suspicion / 2);
+            }
+            suspicion.over = over.max(env.now);
+            suspicion.timer = ask_before(env, key, suspicion.over, last);
         }
         Accused::Sooner
     }
@@ -191,7 +262,10 @@ impl Suspicions {
         let Some(suspicion) = row.and_then(|row| self.held.get_mut(row.side as usize)) else {
             return Due::Nothing;
         };
-        let last = timing.verdict_timeout;
+        let mut last = timing.verdict_timeout;
+        if suspicion.is_sure(timing, table.living()) {
+            last = last.min(timing.refused_suspicion / 2);
+        }
         if suspicion.asked || last.is_zero() {
             return Due::Confirm;
         }
@@ -227,7 +301,7 @@ impl Suspicion {
 
 /// Independent accusations, beside the first, that make a suspicion as short as it gets: no more than
 /// there are others who could accuse.
-fn confirmations_needed(timing: &Timing, living: usize) -> usize {
+pub(super) fn confirmations_needed(timing: &Timing, living: usize) -> usize {
     let others = living.saturating_sub(2);
     timing
         .suspicion_confirmations
@@ -265,8 +339,8 @@ fn length(timing: &Timing, living: usize, confirmations: usize) -> Duration {
 
 /// Sets the timer that has a suspect asked for its last word, early enough for the answer to come before
 /// the suspicion is over.
-fn ask_before(env: &mut Env, timing: &Timing, key: RowKey, over: Time) -> TimerKey {
-    let ask = (over - timing.verdict_timeout).max(env.now);
+fn ask_before(env: &mut Env, key: RowKey, over: Time, last: Duration) -> TimerKey {
+    let ask = (over - last).max(env.now);
     env.timers.insert(ask, Timer::SuspicionDue(key))
 }
 
@@ -295,17 +369,32 @@ mod tests {
         let timing = Timing::lan();
         let (mut env, table, mut suspicions, key) = suspecting(20);
         assert!(
-            suspicions.accuse(&mut env, &table, &timing, key, id(1)) != Accused::Sooner,
+            suspicions.accuse(&mut env, &table, &timing, key, id(1), Evidence::Silent)
+                != Accused::Sooner,
             "the first"
         );
         let mut before = over(&table, &suspicions, key);
         for accuser in 2..2 + timing.suspicion_confirmations as u8 {
             assert_eq!(
-                suspicions.accuse(&mut env, &table, &timing, key, id(accuser)),
+                suspicions.accuse(
+                    &mut env,
+                    &table,
+                    &timing,
+                    key,
+                    id(accuser),
+                    Evidence::Silent
+                ),
                 Accused::Sooner
             );
             assert!(
-                suspicions.accuse(&mut env, &table, &timing, key, id(accuser)) != Accused::Sooner,
+                suspicions.accuse(
+                    &mut env,
+                    &table,
+                    &timing,
+                    key,
+                    id(accuser),
+                    Evidence::Silent
+                ) != Accused::Sooner,
                 "again"
             );
             let now = over(&table, &suspicions, key);
@@ -313,11 +402,13 @@ mod tests {
             before = now;
         }
         assert!(
-            suspicions.accuse(&mut env, &table, &timing, key, id(19)) != Accused::Sooner,
+            suspicions.accuse(&mut env, &table, &timing, key, id(19), Evidence::Silent)
+                != Accused::Sooner,
             "one more than needed"
         );
         assert!(
-            suspicions.accuse(&mut env, &table, &timing, key, id(20)) != Accused::Sooner,
+            suspicions.accuse(&mut env, &table, &timing, key, id(20), Evidence::Silent)
+                != Accused::Sooner,
             "itself"
         );
     }

@@ -4,7 +4,7 @@
 use super::extras::Extras;
 use super::field::{Fields, Value, int32, uint32};
 use super::raw_member::RawMember;
-use super::record::{ACCUSER, Accusers, MemberRecord, MembershipRecord};
+use super::record::{ACCUSER, Accusers, MemberRecord, MembershipRecord, REFUSED};
 use super::stamp::{STAMP_FIELD, Stamp};
 use super::swim::{Message, Swim};
 use super::usual;
@@ -324,13 +324,14 @@ fn read_membership(membership: &[u8]) -> Result<MembershipRecord<'_>, Reject> {
     let mut fields = Fields::new(membership);
     let mut member = fields.bytes_if(1)?.unwrap_or_default();
     let mut health = fields.varint_if(2)?.map_or(Health::Alive, health_of);
-    let mut accusers = None;
+    let (mut accusers, mut refused) = (None, 0);
     loop {
         let here = fields;
         match fields.next()? {
             Some((1, Value::Bytes(bytes))) => member = bytes,
             Some((2, Value::Varint(number))) => health = health_of(number),
             Some((ACCUSER, Value::Bytes(_))) => accusers = accusers.or(Some(here)),
+            Some((REFUSED, Value::Varint(bits))) => refused = bits as u8,
             Some(_) => {}
             None => break,
         }
@@ -340,7 +341,9 @@ fn read_membership(membership: &[u8]) -> Result<MembershipRecord<'_>, Reject> {
     Ok(MembershipRecord {
         member: raw.record(Some(address))?,
         health,
-        accusers: accusers.map_or(Accusers::NONE, Accusers::from_wire),
+        accusers: accusers.map_or(Accusers::NONE, |fields| {
+            Accusers::from_wire(fields).refused(refused)
+        }),
     })
 }
 

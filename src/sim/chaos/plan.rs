@@ -71,6 +71,12 @@ fn choices() -> Vec<Fault> {
         Fault::OneAlone,
         Fault::ThreeWays,
         Fault::Bridge,
+        Fault::Refusal,
+        Fault::RefusalLimited,
+        Fault::Reject,
+        Fault::ForgedRefusal,
+        Fault::CoreDump,
+        Fault::ConnectionEnd,
     ];
     let mut all = Fault::ALL.to_vec();
     all.retain(|fault| !not_chosen.contains(fault));
