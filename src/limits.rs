@@ -78,8 +78,8 @@ pub const MAX_REFUTED_REFUSALS: usize = 256;
 /// How long such a member is remembered.
 pub const REFUTED_MEMORY: Duration = Duration::from_secs(600);
 
-/// Helpers that were refused, too, and are remembered for one inquiry: as many as make a suspicion as short as it gets.
-pub const MAX_HELPER_REPORTS: usize = MAX_ACCUSERS - 1;
+/// Helpers that were refused, too, and are remembered for one inquiry.
+pub const MAX_HELPER_REPORTS: usize = 8;
 
 /// Members to which connections are kept open, so that their end is a hint: two that hear of it are as good as five.
 pub const MAX_WATCHED: usize = 4;

@@ -218,11 +218,11 @@ mod tests {
     #[test]
     fn a_system_refuses_six_at_once_and_then_one_a_second_to_each() {
         let mut limits = Limits::default();
-        let at = |millis| Time::from_millis(1_000_000 + millis);
+        let at = |millis: u64| Time::from_millis(1_000_000 + millis);
         let at_once = (0..40).filter(|_| limits.allow(at(0), 1)).count();
         assert_eq!(at_once, 6);
         // Ten a second for six seconds.
-        let later = (1..=60).filter(|tenth| limits.allow(at(tenth * 100), 1));
+        let later = (1..=60).filter(|tenth| limits.allow(at(*tenth * 100), 1));
         assert_eq!(later.count(), 6);
         assert!(limits.allow(at(6_000), 2), "another address has its own");
     }
@@ -230,7 +230,7 @@ mod tests {
     #[test]
     fn a_system_refuses_fifty_at_once_to_all_and_then_one_a_millisecond() {
         let mut limits = Limits::default();
-        let at = |millis| Time::from_millis(1_000_000 + millis);
+        let at = |millis: u64| Time::from_millis(1_000_000 + millis);
         let round = |limits: &mut Limits, at| (0..300).filter(|to| limits.allow(at, *to)).count();
         assert_eq!(round(&mut limits, at(0)), 50);
         assert_eq!(round(&mut limits, at(20)), 20);

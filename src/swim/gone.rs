@@ -117,7 +117,7 @@ impl Swim {
         };
         let most = 2 * self.timing.indirect_probes.max(1);
         let ours = self.ask_some(env, target, number, most);
-        self.detector.refusals.asked(number, ours);
+        self.detector.refusals.asked(env.now, number, ours);
         let probe = self.detector.probe.as_mut();
         if let Some(probe) = probe.filter(|probe| probe.number() == number) {
             probe.cannot_be_sent();
@@ -174,10 +174,52 @@ impl Swim {
 
     /// A helper says that the ping with this number was refused.
     pub(super) fn helper_refused(&mut self, env: &mut Env, helper: MemberId, number: u64) {
+        self.ask_if_others_are_refused(env, number);
         let others = self.others_needed();
         let refusals = &mut self.detector.refusals;
-        let step = refusals.reported(env.now, number, helper, others);
+        let step = refusals.reported(env, number, helper, others);
+        if step == Step::AccuseToo {
+            self.add_refused(env, number, helper);
+        }
         self.settle_gone(env, number, step);
+    }
+
+    /// A helper is refused where a probe of this member has no answer, and no refusal, which may be lost: it asks for one.
+    fn ask_if_others_are_refused(&mut self, env: &mut Env, number: u64) {
+        let probe = self.probe_with(number).filter(|probe| probe.is_waiting());
+        let Some(target) = probe.map(|probe| probe.target()) else {
+            return;
+        };
+        let Some(key) = self.table.find(&target) else {
+            return;
+        };
+        let Some(held) = self.table.get(key).map(Row::state) else {
+            return;
+        };
+        let refusals = &mut self.detector.refusals;
+        if self.timing.refused_suspicion.is_zero()
+            || held.health > Health::Suspect
+            || refusals.is_refuted(&target)
+            || refusals.inquiry(number).is_some()
+        {
+            return;
+        }
+        if refusals.begin(env, target, number, held.incarnation, true) {
+            self.ping_with(key, number);
+        }
+    }
+
+    /// One more was refused by a member that was accused of it.
+    fn add_refused(&mut self, env: &mut Env, number: u64, helper: MemberId) {
+        let target = self.detector.refusals.inquiry(number).map(|one| one.target);
+        if let Some(key) = target.and_then(|target| self.table.find(&target)) {
+            let me = self.id();
+            let row = self.table.get(key);
+            let suspicion = row.and_then(|row| self.suspicion(row));
+            if suspicion.is_some_and(|suspicion| suspicion.is_refused_by(&me)) {
+                self.accuse(env, key, helper, Evidence::Refused);
+            }
+        }
     }
 
     /// The time of an inquiry has come.
@@ -193,7 +235,7 @@ impl Swim {
             Step::Ping => self.ping_with(key, number),
             Step::AskOthers => self.ask_about(env, key, number),
             Step::Accuse => self.settle_gone(env, number, step),
-            Step::Nothing | Step::End => {}
+            Step::Nothing | Step::AccuseToo | Step::End => {}
         }
     }
 

@@ -144,7 +144,7 @@ use updates::Updates;
 use verdict::DeathChecks;
 
 #[cfg(feature = "sim")]
-pub(crate) use push::enough as enough_pushes;
+pub(crate) use push::enough_of_death as enough_pushes;
 pub(crate) use renew::Renewal;
 pub(crate) use row::Row;
 

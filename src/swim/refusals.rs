@@ -16,9 +16,9 @@ use crate::stats::Gauge;
 use crate::time::Time;
 use crate::timer::TimerKey;
 
-/// After so long with a refusal of another member, the one that asked accuses; before, only if all that were asked were
-/// refused.
-pub(super) const REPORTS_WAIT: Duration = Duration::from_millis(20);
+/// If not all that were asked were refused, an answer may be on its way through one of them: this is waited for it, and twice
+/// as long as the first of them took to say that it was refused.
+const REPORTS_WAIT: Duration = Duration::from_millis(20);
 
 /// A hint may come before the socket is closed, and a ping be lost: so long after it others follow.
 const HINTED_PINGS: [Duration; 3] = [
@@ -31,7 +31,7 @@ const HINTED_PINGS: [Duration; 3] = [
 const ASKED_AGAIN: Duration = Duration::from_millis(50);
 
 /// How often others are asked.
-const ROUNDS: u8 = 4;
+const ROUNDS: u8 = 8;
 
 /// Why a ping was sent, outside of probes and inquiries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -72,6 +72,9 @@ pub(super) struct Inquiry {
     /// How many members of ours were asked, in so many rounds.
     asked: usize,
     rounds: u8,
+    asked_at: Time,
+    /// How long the first report took.
+    first_in: Duration,
     reports: [MemberId; MAX_HELPER_REPORTS],
     reported: usize,
     answered: bool,
@@ -90,6 +93,8 @@ pub(super) enum Step {
     AskOthers,
     /// Accuse it.
     Accuse,
+    /// It was accused: this one is one more that was refused.
+    AccuseToo,
     /// It is over.
     End,
 }
@@ -100,13 +105,18 @@ impl Inquiry {
         &self.reports[..self.reported]
     }
 
+    /// How long an answer is waited for, once there is a report.
+    fn waits(&self) -> Duration {
+        REPORTS_WAIT + self.first_in * 2
+    }
+
     /// Whether enough others were refused. Where nobody else could say so, the own refusal is enough.
     fn is_sure(&self, now: Time, others: usize) -> bool {
         let Some(since) = self.refused else {
             return false;
         };
         let all = self.reported >= self.asked.min(MAX_HELPER_REPORTS);
-        others == 0 || self.reported > 0 && (all || now.since(since) >= REPORTS_WAIT)
+        others == 0 || self.reported > 0 && (all || now.since(since) >= self.waits())
     }
 }
 
@@ -252,6 +262,8 @@ impl Refusals {
             refused: None,
             asked: 0,
             rounds: 0,
+            asked_at: env.now,
+            first_in: Duration::ZERO,
             reports: [MemberId::from_bytes([0; 16]); MAX_HELPER_REPORTS],
             reported: 0,
             answered: false,
@@ -284,24 +296,41 @@ impl Refusals {
     }
 
     /// So many members of ours were asked.
-    pub fn asked(&mut self, number: u64, helpers: usize) {
+    pub fn asked(&mut self, now: Time, number: u64, helpers: usize) {
         if let Some(inquiry) = self.inquiry_mut(number) {
             inquiry.asked += helpers;
             inquiry.rounds += 1;
+            inquiry.asked_at = now;
         }
     }
 
     /// A helper was refused, too. What follows, where so many `others` could be.
-    pub fn reported(&mut self, now: Time, number: u64, helper: MemberId, others: usize) -> Step {
-        let Some(inquiry) = self.inquiry_mut(number).filter(|one| !one.settled) else {
+    pub fn reported(
+        &mut self,
+        env: &mut Env,
+        number: u64,
+        helper: MemberId,
+        others: usize,
+    ) -> Step {
+        let now = env.now;
+        let Some(inquiry) = self.inquiry_mut(number).filter(|one| !one.answered) else {
             return Step::Nothing;
         };
         if inquiry.reports().contains(&helper) || helper == inquiry.target {
             return Step::Nothing;
         }
+        if inquiry.reported == 0 {
+            inquiry.first_in = now.since(inquiry.asked_at);
+        }
         if inquiry.reported < MAX_HELPER_REPORTS {
             inquiry.reports[inquiry.reported] = helper;
             inquiry.reported += 1;
+        }
+        if inquiry.settled {
+            return Step::AccuseToo;
+        }
+        if let Some(since) = inquiry.refused {
+            wake(env, inquiry, (since + inquiry.waits()).max(now));
         }
         step_if_sure(inquiry, now, others)
     }
@@ -333,7 +362,7 @@ impl Refusals {
         }
         if inquiry.refused.is_some() {
             let step = step_if_sure(inquiry, now, others);
-            if step == Step::Nothing && inquiry.rounds < ROUNDS {
+            if step == Step::Nothing && inquiry.rounds < ROUNDS && inquiry.reported == 0 {
                 wake(env, inquiry, (now + ASKED_AGAIN).min(over));
                 return Step::AskOthers;
             }
@@ -366,4 +395,187 @@ fn wake(env: &mut Env, inquiry: &mut Inquiry, at: Time) {
     inquiry.timer = env
         .timers
         .insert(at, Timer::InquiryDue(inquiry.number as u32));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{env, id};
+    use super::*;
+
+    const THERE: &str = "10.0.0.2:1";
+
+    fn there() -> SocketAddr {
+        THERE.parse().unwrap()
+    }
+
+    /// An inquiry about the second member, with number 7; `hint`: whether a hint began it.
+    fn inquiry(env: &mut Env, hint: bool) -> Refusals {
+        let mut refusals = Refusals::default();
+        assert!(refusals.begin(env, id(2), 7, Incarnation::ZERO, hint));
+        refusals
+    }
+
+    /// What is done about it, and when: milliseconds since it began.
+    fn steps(env: &mut Env, refusals: &mut Refusals, others: usize) -> Vec<(u64, Step)> {
+        let (start, timing) = (env.now, Timing::lan());
+        let mut steps = Vec::new();
+        while let Some(next) = env.timers.next_deadline() {
+            env.now = next;
+            while let Some((_, timer)) = env.timers.pop(next) {
+                assert_eq!(timer, Timer::InquiryDue(7));
+                let step = refusals.due(env, &timing, 7, others);
+                if step != Step::Nothing {
+                    steps.push((env.now.since(start).as_millis() as u64, step));
+                }
+                if step == Step::AskOthers {
+                    refusals.asked(env.now, 7, 6);
+                }
+            }
+        }
+        steps
+    }
+
+    #[test]
+    fn a_member_of_which_there_is_a_hint_is_pinged_three_times_more() {
+        let mut env = env();
+        let mut refusals = inquiry(&mut env, true);
+        assert!(
+            !refusals.begin(&mut env, id(2), 8, Incarnation::ZERO, true),
+            "it goes on"
+        );
+        let pings = [10, 50, 150].map(|at| (at, Step::Ping)).into_iter();
+        let all: Vec<_> = pings.chain([(1_000, Step::End)]).collect();
+        assert_eq!(steps(&mut env, &mut refusals, 3), all);
+        assert!(refusals.is_idle());
+        // Once it answers, it has its peace.
+        let mut refusals = inquiry(&mut env, true);
+        assert!(!refusals.answered(&id(2), 8, Incarnation::ZERO));
+        assert!(
+            !refusals.answered(&id(2), 7, Incarnation::ZERO),
+            "it was not refused"
+        );
+        assert_eq!(steps(&mut env, &mut refusals, 3), [(1_000, Step::End)]);
+    }
+
+    #[test]
+    fn it_is_accused_when_all_that_were_asked_are_refused_or_some_after_a_while() {
+        for (asked, reports, later, step) in [
+            (2, 2, 0, Step::Accuse),
+            (6, 2, 0, Step::Nothing),
+            (6, 6, 0, Step::Accuse),
+            (6, 5, 0, Step::Nothing),
+            (6, 1, 20, Step::Accuse),
+            (0, 1, 0, Step::Accuse),
+        ] {
+            let mut env = env();
+            let mut refusals = inquiry(&mut env, false);
+            assert!(refusals.refused(&mut env, 7));
+            assert!(!refusals.refused(&mut env, 7), "once");
+            refusals.asked(env.now, 7, asked);
+            assert_eq!(refusals.may_accuse(env.now, 7, 3), Step::Nothing);
+            env.now = env.now + Duration::from_millis(later);
+            let all = (0..reports).map(|helper| refusals.reported(&mut env, 7, id(10 + helper), 3));
+            assert_eq!(all.last(), Some(step), "{reports} of {asked}");
+            if step == Step::Accuse {
+                let one_more = refusals.reported(&mut env, 7, id(30), 3);
+                assert_eq!(one_more, Step::AccuseToo);
+            }
+        }
+    }
+
+    #[test]
+    fn nobody_is_accused_on_the_word_of_others_alone() {
+        let mut env = env();
+        let mut refusals = inquiry(&mut env, true);
+        refusals.asked(env.now, 7, 1);
+        env.now = env.now + Duration::from_millis(100);
+        assert_eq!(refusals.reported(&mut env, 7, id(3), 3), Step::Nothing);
+        assert!(refusals.refused(&mut env, 7));
+        assert_eq!(
+            refusals.reported(&mut env, 7, id(3), 3),
+            Step::Nothing,
+            "again"
+        );
+        assert_eq!(refusals.may_accuse(env.now, 7, 3), Step::Accuse);
+        // Where there are no others, the own refusal is enough.
+        let mut alone = inquiry(&mut env, false);
+        assert!(alone.refused(&mut env, 7));
+        assert_eq!(alone.may_accuse(env.now, 7, 0), Step::Accuse);
+    }
+
+    #[test]
+    fn others_are_asked_again_while_none_of_them_is_refused() {
+        let mut env = env();
+        let mut refusals = inquiry(&mut env, false);
+        refusals.refused(&mut env, 7);
+        refusals.asked(env.now, 7, 6);
+        let asked = (0..7).map(|round| (20 + 50 * round, Step::AskOthers));
+        let all: Vec<_> = asked.chain([(1_000, Step::End)]).collect();
+        assert_eq!(steps(&mut env, &mut refusals, 3), all);
+    }
+
+    #[test]
+    fn an_answer_is_worth_more_than_all_refusals_and_remembered() {
+        let mut env = env();
+        let mut refusals = inquiry(&mut env, false);
+        refusals.refused(&mut env, 7);
+        refusals.asked(env.now, 7, 2);
+        assert!(refusals.was_refused(&id(2)));
+        refusals.reported(&mut env, 7, id(3), 3);
+        assert!(refusals.answered(&id(2), 7, Incarnation::ZERO));
+        assert!(!refusals.was_refused(&id(2)));
+        assert_eq!(refusals.reported(&mut env, 7, id(4), 3), Step::Nothing);
+        // One that started again is another process than the one that was gone.
+        let mut restarted = inquiry(&mut env, false);
+        restarted.refused(&mut env, 7);
+        assert!(!restarted.answered(&id(2), 7, Incarnation::ZERO.next()));
+    }
+
+    #[test]
+    fn refuted_refusals_are_forgotten_after_ten_minutes_or_when_the_member_dies() {
+        let timing = Timing::lan();
+        let start = Time::from_millis(1_000_000);
+        let mut refusals = Refusals::default();
+        refusals.refute(start, id(2));
+        refusals.begin_period(start + Duration::from_secs(599), &timing);
+        assert!(refusals.is_refuted(&id(2)) && !refusals.is_refuted(&id(3)));
+        refusals.begin_period(start + REFUTED_MEMORY, &timing);
+        assert!(!refusals.is_refuted(&id(2)));
+        refusals.refute(start, id(2));
+        refusals.forget(&id(2));
+        assert!(!refusals.is_refuted(&id(2)));
+        for number in 0..=255 {
+            refusals.refute(start, id(number));
+        }
+        refusals.refute(start, MemberId::from_bytes([1; 16]));
+        let most = refusals.sizes().map(|gauge| gauge.now <= gauge.most);
+        assert_eq!(most, [true; 3]);
+    }
+
+    #[test]
+    fn a_ping_is_refused_once_at_its_address_while_it_is_fresh() {
+        let timing = Timing::lan();
+        let start = Time::from_millis(1_000_000);
+        let mut refusals = Refusals::default();
+        let ping = (9, there(), id(2), Incarnation::ZERO);
+        refusals.expect(start, ping, Why::Witness);
+        assert!(refusals.take(8, there()).is_none());
+        assert!(refusals.take(9, "10.0.0.2:2".parse().unwrap()).is_none());
+        assert!(refusals.take(9, there()).is_some());
+        assert!(refusals.take(9, there()).is_none(), "again");
+        assert!(refusals.answered(&id(2), 9, Incarnation::ZERO));
+        refusals.expect(start, ping, Why::Witness);
+        refusals.begin_period(start + timing.period * 2, &timing);
+        assert!(refusals.take(9, there()).is_none(), "too late");
+        // As many as there may be.
+        for number in 0..100 {
+            refusals.expect(
+                start,
+                (number, there(), id(2), Incarnation::ZERO),
+                Why::Witness,
+            );
+        }
+        assert_eq!(refusals.sizes()[0].now, MAX_NUMBERS as u64);
+        assert!(refusals.take(99, there()).is_some() && refusals.take(0, there()).is_none());
+    }
 }

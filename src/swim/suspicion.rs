@@ -414,6 +414,82 @@ mod tests {
     }
 
     #[test]
+    fn refusals_of_enough_members_make_a_suspicion_as_short_as_it_gets() {
+        let timing = Timing::lan();
+        for (living, enough) in [(2, 1), (3, 2), (4, 3), (5, 4), (50, 4)] {
+            let (mut env, table, mut suspicions, key) = suspecting(living);
+            let began = env.now;
+            let length = |suspicions: &Suspicions| over(&table, suspicions, key).since(began);
+            // Those that were not refused make room for those that were.
+            for accuser in 40..44 {
+                suspicions.accuse(
+                    &mut env,
+                    &table,
+                    &timing,
+                    key,
+                    id(accuser),
+                    Evidence::Silent,
+                );
+            }
+            for accuser in 1..=enough {
+                assert!(length(&suspicions) > timing.refused_suspicion);
+                let before = suspicions.of(table.get(key).unwrap()).unwrap().refusals();
+                let accused = suspicions.accuse(
+                    &mut env,
+                    &table,
+                    &timing,
+                    key,
+                    id(60 + accuser),
+                    Evidence::Refused,
+                );
+                assert_eq!(accused, Accused::Sooner);
+                let after = suspicions.of(table.get(key).unwrap()).unwrap().refusals();
+                assert_eq!(after.count_ones(), before.count_ones() + 1);
+            }
+            assert_eq!(
+                length(&suspicions),
+                timing.refused_suspicion,
+                "{living} members"
+            );
+            let again =
+                suspicions.accuse(&mut env, &table, &timing, key, id(61), Evidence::Refused);
+            assert_eq!(again, Accused::Before);
+            let itself = suspicions.accuse(
+                &mut env,
+                &table,
+                &timing,
+                key,
+                id(living),
+                Evidence::Refused,
+            );
+            assert_eq!(itself, Accused::Before);
+        }
+    }
+
+    #[test]
+    fn an_accuser_may_be_refused_later() {
+        let timing = Timing::lan();
+        let (mut env, table, mut suspicions, key) = suspecting(50);
+        let row = table.get(key).unwrap();
+        suspicions.accuse(&mut env, &table, &timing, key, id(1), Evidence::Silent);
+        assert!(
+            !suspicions.wants_refusal(&table, &timing, row),
+            "nobody was refused"
+        );
+        suspicions.accuse(&mut env, &table, &timing, key, id(2), Evidence::Refused);
+        assert!(suspicions.wants_refusal(&table, &timing, row));
+        let refused = suspicions.accuse(&mut env, &table, &timing, key, id(1), Evidence::Refused);
+        assert_eq!(refused, Accused::Sooner);
+        let suspicion = suspicions.of(row).unwrap();
+        assert!(suspicion.is_refused_by(&id(1)) && suspicion.is_refused_by(&id(2)));
+        assert_eq!(suspicion.accusers(), [id(1), id(2)]);
+        assert!(
+            !suspicions.wants_refusal(&table, &timing, row),
+            "this member was"
+        );
+    }
+
+    #[test]
     fn a_suspect_is_asked_for_its_last_word_before_it_is_confirmed() {
         let timing = Timing::lan();
         let (mut env, mut table, mut suspicions, key) = suspecting(5);
