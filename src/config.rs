@@ -252,9 +252,10 @@ impl Default for Timing {
 /// What a member is told before it starts.
 ///
 /// ```
-/// let mut config = butterfly::Config::new("127.0.0.1:0".parse().unwrap());
-/// config.name = "web-1".to_owned();
-/// config.timing = butterfly::Timing::local();
+/// use butterfly::{Config, Timing};
+///
+/// let config = Config::new("127.0.0.1:0".parse().unwrap()).name("web-1").timing(Timing::local());
+/// assert_eq!(config.name, "web-1");
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -314,13 +315,62 @@ impl Config {
         }
     }
 
+    /// The same under this name.
+    pub fn name(self, name: impl Into<String>) -> Self {
+        let name = name.into();
+        Config { name, ..self }
+    }
+
+    /// The same, as fast as this.
+    pub fn timing(self, timing: Timing) -> Self {
+        Config { timing, ..self }
+    }
+
+    /// The same with these keys, of which the first seals.
+    pub fn ring_keys(self, keys: impl IntoIterator<Item = RingKey>) -> Self {
+        let ring_keys = keys.into_iter().collect();
+        Config { ring_keys, ..self }
+    }
+
+    /// The same in the ring of this name.
+    pub fn ring(self, ring: RingName) -> Self {
+        let ring = Some(ring);
+        Config { ring, ..self }
+    }
+
+    /// The same, reached by others at this address.
+    pub fn advertise(self, addr: SocketAddr) -> Self {
+        let advertise = Some(addr);
+        Config { advertise, ..self }
+    }
+
+    /// The same with this id.
+    pub fn id(self, id: MemberId) -> Self {
+        Config {
+            id: Some(id),
+            ..self
+        }
+    }
+
+    /// The same, with rumors or without.
+    pub fn gossip(self, gossip: bool) -> Self {
+        Config { gossip, ..self }
+    }
+
+    /// The same, which keeps what it knows in this directory.
     #[cfg(feature = "disk")]
-    pub(crate) fn data_dir(&self) -> Option<&Path> {
+    pub fn data_dir(self, dir: impl Into<PathBuf>) -> Self {
+        let data_dir = Some(dir.into());
+        Config { data_dir, ..self }
+    }
+
+    #[cfg(feature = "disk")]
+    pub(crate) fn kept_in(&self) -> Option<&Path> {
         self.data_dir.as_deref()
     }
 
     #[cfg(not(feature = "disk"))]
-    pub(crate) fn data_dir(&self) -> Option<Infallible> {
+    pub(crate) fn kept_in(&self) -> Option<Infallible> {
         None
     }
 }

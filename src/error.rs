@@ -182,6 +182,14 @@ impl Reject {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CommandError {
+    /// It is no seed.
+    #[error("a seed is written HOST:PORT, like web-1:9638 or 10.0.0.7:9638")]
+    BadSeed,
+    /// Names are resolved elsewhere, and the system gives no descriptor for the answer.
+    #[error(
+        "the system gives no descriptor to be woken by; close some, or raise the limit (ulimit -n)"
+    )]
+    NoDescriptor,
     /// No more addresses can be asked for members.
     #[error("there are {0} seeds already; restart the member with fewer")]
     TooManySeeds(usize),

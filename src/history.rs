@@ -152,16 +152,19 @@ pub struct Helper {
     pub id: MemberId,
     /// How often it was asked.
     pub asked: u8,
-    /// How often it answered that it was. Peers without the extension never do.
+    /// How often it answered that it was.
     pub answered: u8,
+    /// Whether it is one that answers that: peers without the extension never do.
+    pub tells: bool,
 }
 
 impl Helper {
-    pub(crate) fn new(id: MemberId, asked: u8, answered: u8) -> Self {
+    pub(crate) fn new(id: MemberId, asked: u8, answered: u8, tells: bool) -> Self {
         Helper {
             id,
             asked,
             answered,
+            tells,
         }
     }
 }
@@ -279,7 +282,7 @@ mod tests {
             number,
             began: Time::from_millis(100),
             rounds: 1,
-            helpers: vec![Helper::new(id(9), 1, 1); 8].into(),
+            helpers: vec![Helper::new(id(9), 1, 1, true); 8].into(),
             unreachable: false,
             heard_others: true,
             lag: Duration::ZERO,

@@ -302,7 +302,9 @@ impl Journal {
     /// Something from `from` was dropped: counted always, told in a while.
     pub fn rejected(&mut self, time: Time, reason: Reject, from: SocketAddr) {
         self.stats.count_rejected(reason);
-        let gate = &mut self.gates[reason as usize];
+        let Some(gate) = self.gates.get_mut(reason as usize) else {
+            return;
+        };
         if time < gate.opens {
             gate.unreported += 1;
             return;

@@ -77,10 +77,30 @@
 //!
 //! The protocol is in `docs/PROTOCOL.md` (cited as PROTOCOL.md).
 
+// Below the drivers nothing ends the process, and nothing touches the world (`.clippy.toml`); tests may.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::disallowed_methods,
+        clippy::disallowed_types,
+        clippy::exit,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::print_stderr,
+        clippy::print_stdout,
+        clippy::unwrap_used
+    )
+)]
 // What membership and the wire have for gossip alone goes unused without it.
 #![cfg_attr(not(feature = "gossip"), allow(dead_code))]
 
 pub mod config;
+#[allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::indexing_slicing
+)] // A driver.
 #[cfg(feature = "disk")]
 pub mod disk;
 mod env;
@@ -96,6 +116,11 @@ mod journal;
 pub mod limits;
 mod lists;
 pub mod member;
+#[allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::indexing_slicing
+)] // A driver.
 mod net;
 #[cfg(not(feature = "disk"))]
 mod no_disk;
@@ -105,6 +130,11 @@ pub mod node;
 mod ring;
 pub mod ring_name;
 pub mod rumor;
+#[allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::indexing_slicing
+)] // A driver.
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod stats;
@@ -131,7 +161,11 @@ pub use error::{CommandError, Reject};
 pub use event::{Cause, Event, Evidence, SeedId};
 pub use history::{Fact, FailedProbe, Helper, HistoryEntry};
 pub use member::{Health, Incarnation, Member, MemberId};
-pub use net::{BindError, Butterfly, Fleet, FleetKey, Handle, Pinger, Pong, trim_memory};
+pub use net::{
+    Answer, BindError, Butterfly, Fleet, FleetKey, Handle, Pinger, Pong, Resolve, Seed, trim_memory,
+};
+#[cfg(feature = "tokio")]
+pub use net::{AsyncHandle, AsyncMember};
 #[cfg(feature = "gossip")]
 pub use net::{GossipStats, InjectError, Injector};
 pub use node::Node;
@@ -144,6 +178,16 @@ pub use stats::{DiskWrites, Gauge, Histogram, Stats};
 pub use time::Time;
 pub use view::{ElectionView, HealthCounts, MemberView, RumorView, SuspicionView};
 pub use wire::{RingKey, RingKeyError};
+
+/// The programs of the embedding page, compiled and run.
+#[doc = include_str!("../docs/guides/embedding.md")]
+#[cfg(doctest)]
+struct Embedding;
+
+/// The program of the page on tokio, compiled and run.
+#[doc = include_str!("../docs/guides/tokio.md")]
+#[cfg(all(doctest, feature = "gossip", feature = "tokio"))]
+struct Tokio;
 
 /// The README's example, compiled and run.
 #[doc = include_str!("../README.md")]

@@ -49,7 +49,10 @@ pub const MAX_QUEUED_TRACES: usize = 65_536;
 pub const MAX_HISTORY: usize = 512;
 
 /// Bytes of memory that the history takes, with what its entries point to.
-pub const MAX_HISTORY_BYTES: usize = 64 << 10;
+pub const MAX_HISTORY_BYTES: usize = 48 << 10;
+
+/// Bytes of the history that a data directory keeps across restarts, and of memory that it takes then.
+pub const MAX_HISTORY_FILE: usize = 48 << 10;
 
 /// Helpers of a failed probe that the history names: all of a round or two.
 pub const MAX_PROBE_HELPERS: usize = 8;
@@ -174,6 +177,10 @@ pub const FRAMES_PER_WAKE: usize = 256;
 
 /// Datagrams that one wake of the loop reads before timers get their turn.
 pub const DATAGRAMS_PER_WAKE: usize = 256;
+
+/// Errors of datagrams that one wake of the loop, or one failed call, reads: any host can forge them, and those that lie
+/// unread take of the room for datagrams.
+pub const ERRORS_PER_WAKE: usize = 64;
 
 /// The largest rumor that is sent or taken, bytes, envelope aside: a file of 8 MiB and what names it.
 pub const MAX_RUMOR: usize = (8 << 20) + 4_096;

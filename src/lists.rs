@@ -139,13 +139,15 @@ impl<T> Lists<T> {
     pub fn shrink(&mut self, mut moved: impl FnMut(&T, u32)) {
         let mut all = mem::take(&mut self.nodes);
         self.nodes.reserve_exact(2 * all.len());
-        for list in 0..self.ends.len() {
-            let mut next = mem::replace(&mut self.ends[list], EMPTY).front;
+        let mut list = 0;
+        while let Some(ends) = self.ends.get_mut(list) {
+            let mut next = mem::replace(ends, EMPTY).front;
             while let Some(node) = all.try_remove(next as usize) {
                 next = node.next;
                 moved(&node.value, self.nodes.vacant_key() as u32);
                 self.push_back(list, node.value);
             }
+            list += 1;
         }
     }
 
@@ -155,7 +157,9 @@ impl<T> Lists<T> {
             return;
         };
         let (prev, next) = (node.prev, node.next);
-        let ends = &mut self.ends[node.list()];
+        let Some(ends) = self.ends.get_mut(node.list()) else {
+            return;
+        };
         match self.nodes.get_mut(prev as usize) {
             Some(before) => before.next = next,
             None => ends.front = next,
@@ -168,10 +172,13 @@ impl<T> Lists<T> {
 
     /// Ties a node that is in no list to the end of `list`.
     fn link_back(&mut self, node: u32, list: usize) {
-        let last = mem::replace(&mut self.ends[list].back, node);
+        let Some(ends) = self.ends.get_mut(list) else {
+            return;
+        };
+        let last = mem::replace(&mut ends.back, node);
         match self.nodes.get_mut(last as usize) {
             Some(before) => before.next = node,
-            None => self.ends[list].front = node,
+            None => ends.front = node,
         }
         if let Some(linked) = self.nodes.get_mut(node as usize) {
             linked.prev = last;

@@ -69,8 +69,8 @@ impl MemberId {
             bad |= number >= 10 && letter >= 6;
         }
         let mut bytes = [0; 16];
-        for (byte, pair) in bytes.iter_mut().zip(nibbles.chunks_exact(2)) {
-            *byte = pair[0] << 4 | pair[1];
+        for (byte, [high, low]) in bytes.iter_mut().zip(nibbles.as_chunks().0) {
+            *byte = high << 4 | low;
         }
         (!bad).then_some(MemberId(bytes))
     }
@@ -78,9 +78,8 @@ impl MemberId {
     /// Its 32 lowercase hexadecimal digits, as they stand on the wire.
     pub fn to_hex(self) -> [u8; 32] {
         let mut hex = [0; 32];
-        for (pair, byte) in hex.chunks_exact_mut(2).zip(self.0) {
-            pair[0] = hex_digit(byte >> 4);
-            pair[1] = hex_digit(byte & 0xf);
+        for (pair, byte) in hex.as_chunks_mut().0.iter_mut().zip(self.0) {
+            *pair = [hex_digit(byte >> 4), hex_digit(byte & 0xf)];
         }
         hex
     }

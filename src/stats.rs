@@ -198,6 +198,8 @@ pub struct Stats {
     pub send_errors: u64,
     /// Times that reading from the socket failed.
     pub receive_errors: u64,
+    /// What the system said of datagrams that did not arrive, but for refusals by their target's own host: without effect.
+    pub stray_errors: u64,
     /// Round trips of probes that were answered directly.
     pub probe_rtt: Histogram,
     /// For how long members were Suspect here that then became Confirmed: by this member's own time-out, or by others' word.
@@ -206,18 +208,30 @@ pub struct Stats {
     pub loop_lag: Histogram,
 }
 
+/// One more of those in this place.
+#[inline]
+fn count(counts: &mut [u64], place: usize) {
+    if let Some(count) = counts.get_mut(place) {
+        *count += 1;
+    }
+}
+
+fn counted(counts: &[u64], place: usize) -> u64 {
+    counts.get(place).copied().unwrap_or(0)
+}
+
 impl Stats {
     pub(crate) fn count_received(&mut self, kind: MessageKind) {
-        self.received[kind as usize] += 1;
+        count(&mut self.received, kind as usize);
     }
 
     pub(crate) fn count_sent(&mut self, kind: MessageKind, bytes: usize) {
-        self.sent[kind as usize] += 1;
+        count(&mut self.sent, kind as usize);
         self.bytes_sent += bytes as u64;
     }
 
     pub(crate) fn count_rejected(&mut self, reason: Reject) {
-        self.rejected[reason as usize] += 1;
+        count(&mut self.rejected, reason as usize);
     }
 
     /// A probe was answered, after others had been asked or before.
@@ -232,7 +246,9 @@ impl Stats {
     /// A member was learned of, or its health changed after so long.
     pub(crate) fn count_transition(&mut self, from: Option<(Health, Duration)>, to: Health) {
         let before = from.map_or(0, |(health, _)| health as usize);
-        self.transitions[before][to as usize] += 1;
+        if let Some(after) = self.transitions.get_mut(before) {
+            count(after, to as usize);
+        }
         if let (Some((Health::Suspect, suspected)), Health::Confirmed) = (from, to) {
             self.detection.record(suspected);
         }
@@ -240,17 +256,20 @@ impl Stats {
 
     /// How often members came from the one health to the other; from `None`: were learned of.
     pub fn transitions(&self, from: Option<Health>, to: Health) -> u64 {
-        self.transitions[from.map_or(0, |health| health as usize)][to as usize]
+        let before = self
+            .transitions
+            .get(from.map_or(0, |health| health as usize));
+        before.map_or(0, |after| counted(after, to as usize))
     }
 
     /// Messages of this kind received and understood.
     pub fn received(&self, kind: MessageKind) -> u64 {
-        self.received[kind as usize]
+        counted(&self.received, kind as usize)
     }
 
     /// Messages of this kind handed out.
     pub fn sent(&self, kind: MessageKind) -> u64 {
-        self.sent[kind as usize]
+        counted(&self.sent, kind as usize)
     }
 
     /// All messages handed out.
@@ -265,7 +284,7 @@ impl Stats {
 
     /// What was dropped for this reason.
     pub fn rejected(&self, reason: Reject) -> u64 {
-        self.rejected[reason as usize]
+        counted(&self.rejected, reason as usize)
     }
 
     /// All that was dropped.
@@ -307,6 +326,7 @@ impl Stats {
             ("traces_lost", self.traces_lost),
             ("send_errors", self.send_errors),
             ("receive_errors", self.receive_errors),
+            ("stray_errors", self.stray_errors),
         ];
         let named = |names: &'static [&'static str], counts: &'_ [u64]| {
             names

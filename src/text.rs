@@ -53,13 +53,12 @@ pub const fn is_hidden(c: char) -> bool {
     if matches!(c, ' '..='~') {
         return false;
     }
-    let mut at = 0;
-    while at < HIDDEN.len() {
-        let (first, last) = HIDDEN[at];
-        if c <= last {
-            return first <= c;
+    let mut left: &[(char, char)] = &HIDDEN;
+    while let [(first, last), rest @ ..] = left {
+        if c <= *last {
+            return *first <= c;
         }
-        at += 1;
+        left = rest;
     }
     c as u32 & 0xfffe == 0xfffe
 }
@@ -137,9 +136,10 @@ fn is_mark(c: char) -> bool {
         return false;
     }
     let mut text = [b'a'; 5];
-    let len = 1 + c.encode_utf8(&mut text[1..]).len();
-    let behind = std::str::from_utf8(&text[..len]).unwrap_or_default();
-    behind.escape_debug().count() == 2
+    let rest = text.get_mut(1..).unwrap_or_default();
+    let len = c.encode_utf8(rest).len();
+    let behind = str::from_utf8(text.get(..=len).unwrap_or_default());
+    behind.is_ok_and(|text| text.escape_debug().count() == 2)
 }
 
 #[cfg(test)]

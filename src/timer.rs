@@ -157,14 +157,19 @@ impl<T> TimerWheel<T> {
         // The lowest bit, set for the sake of the logarithm, doesn't change the level.
         let level = (((tick ^ self.hand) | 1).ilog2() / SLOT_BITS) as usize;
         let slot = (tick >> shift(level)) as usize % SLOTS;
-        self.occupied[level] |= 1 << slot;
+        if let Some(occupied) = self.occupied.get_mut(level) {
+            *occupied |= 1 << slot;
+        }
         list(level, slot)
     }
 
     /// Level and slot of the earliest timers.
     fn first_occupied(&self) -> Option<(usize, usize)> {
-        let level = self.occupied.iter().position(|&slots| slots != 0)?;
-        Some((level, self.occupied[level].trailing_zeros() as usize))
+        let levels = self.occupied.iter().enumerate();
+        let mut levels = levels.filter(|(_, slots)| **slots != 0);
+        levels
+            .next()
+            .map(|(level, slots)| (level, slots.trailing_zeros() as usize))
     }
 
     /// The first tick of a slot: the digits of the hand above it, its own, and zeros below.
@@ -176,7 +181,7 @@ impl<T> TimerWheel<T> {
     /// Spreads the timers of the slot that the hand has come to over the levels below.
     fn move_down(&mut self, level: usize, slot: usize) {
         let from = list(level, slot);
-        self.occupied[level] &= !(1 << slot);
+        self.vacate(from);
         while let Some(node) = self.slots.front(from) {
             let Some(entry) = self.slots.get(node) else {
                 return;
@@ -186,12 +191,19 @@ impl<T> TimerWheel<T> {
         }
     }
 
+    /// A list is empty.
+    fn vacate(&mut self, list: usize) {
+        if let Some(occupied) = self.occupied.get_mut(list / SLOTS) {
+            *occupied &= !(1 << (list % SLOTS));
+        }
+    }
+
     /// Takes an entry out of the wheel.
     fn take(&mut self, index: u32) -> Option<Entry<T>> {
         let list = self.slots.list_of(index)?;
         let entry = self.slots.remove(index)?;
         if self.slots.front(list).is_none() {
-            self.occupied[list / SLOTS] &= !(1 << (list % SLOTS));
+            self.vacate(list);
         }
         if self.earliest.get() == Some(entry.tick) {
             self.earliest.set(None);

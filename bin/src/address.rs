@@ -1,11 +1,14 @@
 //! Addresses as people write them. One that makes no sense is one clear line, exit code 2.
 
+use std::fmt::{self, Display, Formatter};
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
 
 use butterfly::text::is_hidden;
 
 use crate::cli::DEFAULT_GATEWAY;
 use crate::failure::Failure;
+use crate::settings::Settings;
 
 /// Where a peer is to be asked for the ring.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -21,9 +24,70 @@ pub fn socket(option: &str, text: &str) -> Result<SocketAddr, Failure> {
     written(option, text, "127.0.0.1:9638 or [::1]:9638")
 }
 
-/// The `IP:PORT` of a gateway.
-pub fn gateway(text: &str) -> Result<SocketAddr, Failure> {
-    written("--http", text, DEFAULT_GATEWAY)
+/// Where a gateway is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A TCP address.
+    At(SocketAddr),
+    /// A Unix socket.
+    Socket(PathBuf),
+}
+
+impl Place {
+    /// As a browser, or the commands, would be told.
+    pub fn url(&self) -> String {
+        match self {
+            Place::At(addr) => format!("http://{addr}"),
+            Place::Socket(_) => self.to_string(),
+        }
+    }
+}
+
+impl Display for Place {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::At(addr) => write!(f, "{addr}"),
+            Place::Socket(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// A gateway as people write it: a URL, `HOST:PORT`, or `unix:` and a path. Names are resolved now.
+pub fn gateway(option: &str, text: &str) -> Result<Place, Failure> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        let path = PathBuf::from(path.strip_prefix("//").unwrap_or(path));
+        // As the system has it, in `sockaddr_un`.
+        return match path.as_os_str().len() {
+            0 => Err(Failure::usage(format_args!(
+                "{option} {text}: write the path of a socket, like unix:/run/butterfly/http"
+            ))),
+            1..=103 => Ok(Place::Socket(path)),
+            length => Err(Failure::usage(format_args!(
+                "{option} {text}: the path of a socket has 103 bytes at most, and this one {length}"
+            ))),
+        };
+    }
+    if text.starts_with("https:") {
+        return Err(Failure::usage(format_args!(
+            "{option} {text}: a gateway speaks HTTP without TLS: write http://IP:PORT"
+        )));
+    }
+    let address = text.strip_prefix("http://").unwrap_or(text);
+    let address = address.strip_suffix('/').unwrap_or(address);
+    let is_named = matches!(peer(address), Ok(Peer::Named(_)))
+        || address.strip_suffix(":0").is_some_and(is_host_name);
+    if address.parse::<SocketAddr>().is_err() && is_named {
+        let found = address.to_socket_addrs().map(Vec::from_iter);
+        let found =
+            found.map_err(|error| Failure::failed(format_args!("{option} {text}: {error}")))?;
+        // Where a name has both, as localhost has, gateways are at the older one unless told otherwise.
+        let first = found.iter().find(|addr| addr.is_ipv4()).or(found.first());
+        return first
+            .copied()
+            .map(Place::At)
+            .ok_or_else(|| Failure::failed(format_args!("{option} {text}: it has no address")));
+    }
+    written(option, address, DEFAULT_GATEWAY).map(Place::At)
 }
 
 fn written(option: &str, text: &str, like: &str) -> Result<SocketAddr, Failure> {
@@ -71,6 +135,12 @@ pub fn peer(text: &str) -> Result<Peer, String> {
 fn is_host_name(host: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte) || byte >= 0x80;
     (1..=253).contains(&host.len()) && host.bytes().all(fits) && !host.contains(is_hidden)
+}
+
+/// The peers of a member that is to run.
+pub fn peers(settings: &Settings) -> Result<Vec<Peer>, Failure> {
+    let peers: Result<_, _> = settings.args.peer.iter().map(|text| peer(text)).collect();
+    peers.map_err(|error| Failure::usage(format_args!("{} {error}", settings.called("peer"))))
 }
 
 /// The addresses that a `HOST:PORT` stands for, one at least, asked of the resolver now.
@@ -127,6 +197,41 @@ mod tests {
             assert!(peer(text).unwrap_err().contains("link-local"));
             let error = socket("--listen", text).unwrap_err();
             assert!(format!("{error:?}").contains("link-local"));
+        }
+    }
+
+    #[test]
+    fn a_gateway_is_a_url_an_address_a_name_or_a_socket() {
+        let at = Place::At("127.0.0.1:9631".parse().unwrap());
+        for text in [
+            "127.0.0.1:9631",
+            "http://127.0.0.1:9631",
+            "http://127.0.0.1:9631/",
+            "localhost:9631",
+            "http://localhost:9631/",
+        ] {
+            assert_eq!(gateway("--http", text), Ok(at.clone()), "{text}");
+        }
+        let socket = Place::Socket("/run/butterfly/http".into());
+        for text in ["unix:/run/butterfly/http", "unix:///run/butterfly/http"] {
+            assert_eq!(gateway("--http", text), Ok(socket.clone()), "{text}");
+        }
+        assert_eq!(socket.to_string(), "unix:/run/butterfly/http");
+        let long = format!("unix:/{}", "x".repeat(103));
+        for (text, why) in [
+            ("", "not an address"),
+            ("localhost", "write IP:PORT"),
+            ("http://127.0.0.1:9631/status", "not an address"),
+            ("https://127.0.0.1:9631", "without TLS"),
+            ("unix:", "the path of a socket"),
+            (long.as_str(), "103 bytes at most"),
+            ("[fe80::1%eth0]:9631", "link-local"),
+        ] {
+            let error = gateway("BUTTERFLY_HTTP", text).unwrap_err().to_string();
+            assert!(
+                error.contains(why) && error.contains("BUTTERFLY_HTTP"),
+                "{error}"
+            );
         }
     }
 

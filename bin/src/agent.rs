@@ -1,6 +1,8 @@
 //! A running member with what the program adds to the library's: its log, its seeds' names, its key
 //! files, and what the gateway says and does.
 
+mod past;
+mod reloading;
 mod solitude;
 mod telling;
 
@@ -15,14 +17,17 @@ use butterfly::{
 };
 use jiff::Timestamp;
 use log::{Level, debug, error, info, log, log_enabled, warn};
+use mio::Token;
 
-use crate::address::Peer;
+use crate::address::{Peer, Place};
 use crate::events::Feed;
+use crate::handlers::{Handlers, Owner};
+use crate::history::Kept;
 use crate::logging::Log;
 use crate::memory::Memory;
 use crate::output::{count, how_far, rumor, short_id, who};
 use crate::quiet::{Solitude, Throttle};
-use crate::ring_key::KeyFiles;
+use crate::reread::Reread;
 use crate::seeds::{self, Seeds};
 use crate::sys_info;
 use crate::view::{Counts, Rumors, Status};
@@ -40,15 +45,18 @@ const SELDOM: Duration = Duration::from_secs(10);
 pub struct Agent {
     pub member: Butterfly,
     /// Where its gateway is.
-    pub gateway: Option<SocketAddr>,
+    pub gateway: Option<Place>,
     /// Where its metrics are read by anybody.
-    pub metrics: Option<SocketAddr>,
+    pub metrics: Option<Place>,
     /// The metrics as they were scraped last, and when.
     pub page: Option<(Instant, String)>,
     /// What happened lately, for those who follow it.
     pub feed: Feed,
+    /// What runs when something happens.
+    pub handlers: Handlers,
+    past: Kept,
     seeds: Seeds,
-    key_files: KeyFiles,
+    reread: Reread,
     key_names: Vec<String>,
     started: Instant,
     leaving: bool,
@@ -66,22 +74,26 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Around a member that is bound, with the keys in these files.
+    /// Around a member that is bound, with these keys.
     pub fn new(
-        member: Butterfly,
+        mut member: Butterfly,
         seeds: Seeds,
-        key_files: KeyFiles,
+        reread: Reread,
         keys: &[RingKey],
         log: Log,
     ) -> Self {
+        let started = Timestamp::now();
+        let past = Kept::new(&mut member, started);
         Agent {
             member,
             gateway: None,
             metrics: None,
             page: None,
-            feed: Feed::new(Timestamp::now()),
+            feed: Feed::new(started),
+            handlers: Handlers::new(Vec::new(), Owner::default(), Token(0)),
+            past,
             seeds,
-            key_files,
+            reread,
             key_names: names(keys),
             started: Instant::now(),
             leaving: false,
@@ -115,6 +127,7 @@ impl Agent {
         self.log_unshown_changes(now);
         self.log_solitude(now);
         self.memory.turn(now, &self.member);
+        self.past.turn(now, &mut self.member);
         Ok(())
     }
 
@@ -125,13 +138,9 @@ impl Agent {
             self.changes.deadline(),
             self.solitude.deadline(),
             self.memory.deadline(),
+            self.past.deadline(),
         ];
         deadlines.into_iter().flatten().min()
-    }
-
-    /// Takes in the peers' names that were resolved.
-    pub fn seeds_resolved(&mut self) {
-        self.seeds.resolved(&mut self.member);
     }
 
     /// Asks a peer for its ring, for ever.
@@ -167,31 +176,6 @@ impl Agent {
     /// It was told to depart for good.
     pub fn is_expelled(&self) -> bool {
         self.expelled
-    }
-
-    /// Reads the ring keys again; if that fails, the old ones stay.
-    pub fn reload_keys(&mut self) {
-        if let Err(why) = self.key_files.read_again() {
-            warn!("{why}");
-        }
-    }
-
-    /// Takes in the ring keys that were read again.
-    pub fn keys_read(&mut self) {
-        let Some(answer) = self.key_files.answer() else {
-            return;
-        };
-        match answer {
-            Ok(keys) => {
-                self.key_names = names(&keys);
-                info!(
-                    "ring keys read again: {}; the first seals",
-                    self.key_names.join(", ")
-                );
-                self.member.set_ring_keys(keys);
-            }
-            Err(failure) => error!("the old ring keys stay: {failure}"),
-        }
     }
 
     pub fn uptime(&self) -> Duration {
@@ -279,6 +263,10 @@ impl Agent {
                 let who = self.who(id);
                 self.log_news(format_args!("{who} moved from {from} to {to}"));
             }
+            Event::MemberRestarted { id, .. } => {
+                let who = self.who(id);
+                self.log_news(format_args!("{who} was started again"));
+            }
             Event::AddressLearned { ip, .. } => {
                 self.log_news(format_args!("others know this member at {ip}"));
                 sys_info::renew(self);
@@ -287,7 +275,6 @@ impl Agent {
                 "others see this member at {seen}, and it says that it is at {told}: give it the address at which they \
                  reach it by --advertise, or see to it that {told} leads here, for UDP and TCP"
             ),
-            Event::SeedDue { seed } => self.seeds.due(seed),
             // Each source is told of once, by an event of its own.
             Event::Rejected {
                 reason: Reject::OtherRing,
@@ -536,12 +523,12 @@ impl Agent {
         if !self.seeds.listed().is_empty() && self.asked().next().is_none() {
             info!("its only --peer is itself: it waits for others to ask it");
         }
-        match self.gateway {
-            Some(gateway) => info!("its gateway is http://{gateway}"),
+        match &self.gateway {
+            Some(gateway) => info!("its gateway is {}", gateway.url()),
             None => info!("it has no gateway"),
         }
-        if let Some(metrics) = self.metrics {
-            info!("its metrics are at http://{metrics}/metrics");
+        if let Some(metrics) = &self.metrics {
+            info!("its metrics are at {}/metrics", metrics.url());
         }
         if self.key_names.is_empty() && !listening.ip().is_loopback() {
             warn!(

@@ -1,17 +1,20 @@
 //! Asking a running member through its gateway.
 
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use ureq::unversioned::resolver::DefaultResolver;
 use ureq::{Agent, Body, RequestBuilder, http::Response};
 
-use crate::address;
-use crate::cli::GatewayArgs;
+use crate::address::{self, Place};
+use crate::cli::{DEFAULT_GATEWAY, GatewayArgs};
 use crate::failure::Failure;
 use crate::gateway::Token;
+use crate::settings::Environment;
+use crate::unix_transport::ToSocket;
 
 /// How long a gateway has to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -19,13 +22,16 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const LEAST_PATIENCE: Duration = Duration::from_millis(100);
 /// More than any answer takes, bytes: a hundred thousand members at less than a kilobyte each.
 const MAX_ANSWER: u64 = 128 * 1024 * 1024;
+/// Where the gateway is, and the file with its token, if the command line does not say.
+const HTTP: &str = "BUTTERFLY_HTTP";
+const TOKEN_FILE: &str = "BUTTERFLY_HTTP_TOKEN_FILE";
 const JSON: &str = "application/json";
 const BYTES: &str = "application/octet-stream";
 
 /// The gateway of a running member.
 pub struct Client {
     agent: Agent,
-    gateway: SocketAddr,
+    gateway: Place,
     authorization: Option<String>,
 }
 
@@ -52,24 +58,37 @@ impl From<Trouble> for Failure {
 
 impl Client {
     pub fn new(args: &GatewayArgs) -> Result<Self, Failure> {
-        let token = args
-            .http_token_file
-            .as_deref()
-            .map(Token::read)
-            .transpose()?;
+        let environment = Environment::of_process();
+        let variable = |name| environment.get(name);
+        let (called, place) = match (&args.http, variable(HTTP)) {
+            (Some(text), _) => ("--http", text.clone()),
+            (None, Some(text)) => (HTTP, text.to_string_lossy().into_owned()),
+            (None, None) => ("--http", DEFAULT_GATEWAY.to_owned()),
+        };
+        let gateway = address::gateway(called, &place)?;
+        let token_file = args.http_token_file.clone();
+        let token_file = token_file.or_else(|| variable(TOKEN_FILE).map(PathBuf::from));
+        let token = token_file.as_deref().map(Token::read).transpose()?;
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
-            .proxy(None);
+            .proxy(None)
+            .build();
+        let agent = match &gateway {
+            Place::At(_) => config.into(),
+            Place::Socket(path) => {
+                Agent::with_parts(config, ToSocket(path.clone()), DefaultResolver::default())
+            }
+        };
         Ok(Client {
-            agent: config.build().into(),
-            gateway: address::gateway(&args.http)?,
+            agent,
+            gateway,
             authorization: token.map(|token| format!("Bearer {}", token.secret())),
         })
     }
 
-    pub fn gateway(&self) -> SocketAddr {
-        self.gateway
+    pub fn gateway(&self) -> &Place {
+        &self.gateway
     }
 
     /// What the gateway has there, as it is written.
@@ -170,7 +189,11 @@ impl Client {
     }
 
     fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.gateway)
+        match &self.gateway {
+            Place::At(addr) => format!("http://{addr}{path}"),
+            // The name is for the guard alone.
+            Place::Socket(_) => format!("http://127.0.0.1{path}"),
+        }
     }
 
     fn understand<T: DeserializeOwned>(&self, text: &str) -> Result<T, Trouble> {
@@ -210,7 +233,7 @@ impl Client {
     }
 
     fn trouble(&self, error: &ureq::Error, patience: Duration) -> Trouble {
-        let gateway = self.gateway;
+        let gateway = &self.gateway;
         if is_timeout(error) {
             let seconds = (patience.as_secs_f64() * 10.0).round() / 10.0;
             return Trouble::Silent(format!(
@@ -219,7 +242,8 @@ impl Client {
         }
         let gone = |kind| {
             use ErrorKind::{
-                BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, UnexpectedEof,
+                BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, NotFound,
+                UnexpectedEof,
             };
             matches!(
                 kind,
@@ -227,6 +251,7 @@ impl Client {
                     | ConnectionAborted
                     | ConnectionRefused
                     | ConnectionReset
+                    | NotFound
                     | UnexpectedEof
             )
         };
@@ -237,7 +262,7 @@ impl Client {
         };
         if nobody {
             Trouble::Nobody(format!(
-                "no member answers at {gateway}: is \"butterfly run\" running there? (--http IP:PORT to ask another)"
+                "no member answers at {gateway}: is \"butterfly run\" running there? (--http HOST:PORT or BUTTERFLY_HTTP to ask another)"
             ))
         } else {
             Trouble::Other(format!(

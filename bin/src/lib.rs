@@ -15,6 +15,8 @@ mod failure;
 pub mod fuzz;
 mod gateway;
 mod gossip;
+mod handlers;
+mod history;
 mod inject;
 #[cfg(test)]
 mod logged;
@@ -24,18 +26,23 @@ mod metrics;
 mod output;
 mod ping;
 mod quiet;
-mod resolver;
+#[doc(hidden)]
+pub mod reference;
+mod reread;
 mod ring_key;
 mod rumor_row;
 mod rumor_table;
 mod run;
 mod secret;
 mod seeds;
+mod settings;
+mod shipped;
 mod sim;
 mod store;
 mod sys_info;
 mod table;
 mod timing;
+mod unix_transport;
 mod version;
 mod view;
 
@@ -47,6 +54,7 @@ use clap::Parser;
 
 use cli::{Cli, Command};
 use failure::Failure;
+use settings::{Environment, Settings};
 
 /// Does what the command line asks for; returns the exit code.
 pub fn main() -> ExitCode {
@@ -76,10 +84,15 @@ fn say(error: &clap::Error) -> ExitCode {
 fn dispatch(command: Command) -> Result<(), Failure> {
     match command {
         Command::Demo(args) => demo::demo(&args),
-        Command::Run(args) => run::run(&args),
+        Command::Run(_) => run::run(Settings::new(
+            std::env::args_os().collect(),
+            Environment::of_process(),
+        )?),
         Command::Members(args) => commands::members(&args),
         Command::Status(args) => commands::status(&args),
         Command::Events(args) => events::events(&args),
+        Command::History(args) => history::history(&args),
+        Command::Explain(args) => history::explain(&args),
         Command::Join(args) => commands::join(&args),
         Command::Leave(args) => commands::leave(&args),
         Command::Block(args) => commands::block(&args),
@@ -94,6 +107,9 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Ping(args) => ping::ping(&args),
         Command::Sim(args) => sim::sim(&args),
         Command::RingKey(args) => ring_key::run(&args),
+        Command::Completions(args) => shipped::completions(&args),
+        Command::Man(args) => shipped::man(&args),
+        Command::Version => shipped::version(),
         Command::Store(args) => store::run(&args),
     }
 }

@@ -4,7 +4,8 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use butterfly::text::visible;
-use env_logger::{Builder, Env, Target, WriteStyle};
+use env_logger::{Builder, DEFAULT_FILTER_ENV, Env, Target, WriteStyle};
+use log::LevelFilter;
 
 use crate::background::Background;
 use crate::failure::Failure;
@@ -24,13 +25,33 @@ pub fn lines_lost(count: u64) -> String {
     format!("butterfly: {count} log lines were lost here, as nobody read the log in time\n")
 }
 
-/// Starts it: everything from level info on, unless `RUST_LOG` says otherwise.
+/// The level if nobody says otherwise.
+pub const LEVEL: &str = "info";
+
+/// Logs from this level on, from now on, unless `RUST_LOG` decides instead.
+pub fn set_level(level: Option<&str>) {
+    if level.is_some() || !is_set_by_rust_log() {
+        let level = level.unwrap_or(LEVEL).parse();
+        log::set_max_level(level.unwrap_or(LevelFilter::Info));
+    }
+}
+
+fn is_set_by_rust_log() -> bool {
+    std::env::var_os(DEFAULT_FILTER_ENV).is_some_and(|filter| !filter.is_empty())
+}
+
+/// Starts it: everything from this level on, or from info on, or as `RUST_LOG` says.
 ///
 /// # Errors
 /// The system gives no thread.
-pub fn start() -> io::Result<Log> {
+pub fn start(level: Option<&str>) -> io::Result<Log> {
     let background = Background::start("log", io::stderr(), lines_lost)?;
+    let by_level = level.is_some() || !is_set_by_rust_log();
     let mut builder = builder(Env::default());
+    if by_level {
+        // `log` itself holds the level, which may change.
+        builder.filter(None, LevelFilter::Trace);
+    }
     // Behind the thread the logger cannot see what standard error is.
     let style = std::env::var("RUST_LOG_STYLE");
     if style.is_ok_and(|style| style == "always" || style == "never") {
@@ -43,6 +64,7 @@ pub fn start() -> io::Result<Log> {
         .try_init();
     // It fails only if a log was started before, and then there is one.
     drop(started);
+    set_level(level);
     Ok(Log { background })
 }
 

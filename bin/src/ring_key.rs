@@ -4,14 +4,10 @@ use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread;
 
 use butterfly::RingKey;
 use jiff::Timestamp;
 use log::warn;
-use mio::Waker;
 use rand::TryRng;
 use rand::rngs::SysRng;
 
@@ -55,69 +51,6 @@ pub fn read(path: &Path) -> Result<RingKey, Failure> {
         );
     }
     Ok(key)
-}
-
-/// The key files of a member that runs, read again when it is told to: on a thread of its own, as a file system that
-/// hangs must not hold up the loop.
-pub struct KeyFiles {
-    files: Vec<PathBuf>,
-    waker: Arc<Waker>,
-    answer: Sender<Answer>,
-    answers: Receiver<Answer>,
-    under_way: bool,
-}
-
-/// What was in the files.
-type Answer = Result<Vec<RingKey>, Failure>;
-
-impl KeyFiles {
-    /// Wakes the loop when the files were read: take the `answer` then.
-    pub fn new(files: Vec<PathBuf>, waker: Arc<Waker>) -> Self {
-        let (answer, answers) = channel();
-        KeyFiles {
-            files,
-            waker,
-            answer,
-            answers,
-            under_way: false,
-        }
-    }
-
-    /// Begins to read them; why not, if so.
-    pub fn read_again(&mut self) -> Result<(), String> {
-        if self.files.is_empty() {
-            return Err("no ring keys to read again: none was given by --ring-key".to_owned());
-        }
-        if self.under_way {
-            return Err(
-                "the ring keys are still being read: does their file system answer?".to_owned(),
-            );
-        }
-        let (files, answer, waker) = (
-            self.files.clone(),
-            self.answer.clone(),
-            Arc::clone(&self.waker),
-        );
-        let started = thread::Builder::new()
-            .name("ring-keys".into())
-            .spawn(move || {
-                // If either fails, the loop is gone, and nobody wants to know.
-                if answer.send(read_all(&files)).is_ok() {
-                    let _ = waker.wake();
-                }
-            });
-        self.under_way = started.is_ok();
-        let started = started.map(drop);
-        started
-            .map_err(|error| format!("the system gives no thread to read the ring keys: {error}"))
-    }
-
-    /// What was in the files, once they were read.
-    pub fn answer(&mut self) -> Option<Answer> {
-        let answer = self.answers.try_recv().ok()?;
-        self.under_way = false;
-        Some(answer)
-    }
 }
 
 /// Makes a key and writes its file.

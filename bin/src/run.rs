@@ -1,7 +1,7 @@
-//! `butterfly run`: one member, its gateway, signals and the resolver, in one loop on one thread.
+//! `butterfly run`: one member, its gateway and signals, in one loop on one thread.
 
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,29 +12,34 @@ use butterfly::{BindError, Butterfly, Config, DiskError, MemberId};
 use log::warn;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
-use crate::address;
+use crate::address::{self, Place};
 use crate::agent::Agent;
 use crate::cli::{DEFAULT_GATEWAY, RunArgs};
 use crate::descriptors;
 use crate::failure::Failure;
 use crate::gateway::{Gateway, Guard, Token as BearerToken};
+use crate::handlers::{Handlers, Hook, MOST_HOOKS, Owner};
 use crate::logging::{self, Log};
 use crate::output;
-use crate::ring_key::{self, KeyFiles};
+use crate::reread::Reread;
+use crate::ring_key;
 use crate::seeds::Seeds;
+use crate::settings::Settings;
 use crate::sys_info;
 use crate::timing;
 
 const SWIM: Token = Token(0);
 const SIGNALS: Token = Token(1);
-const RESOLVED: Token = Token(2);
+const REREAD: Token = Token(2);
 /// The gateway's tokens begin here.
 const GATEWAY: Token = Token(3);
 /// Those of the listener for metrics.
 const METRICS: Token = Token(GATEWAY.0 + Gateway::TOKENS);
+/// Those of the commands that run when something happens.
+const HANDLERS: Token = Token(METRICS.0 + Gateway::TOKENS);
 
 /// How long it may take at the end to tell others what they are still to be told.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -45,13 +50,20 @@ const DISK_PATIENCE: Duration = Duration::from_secs(1);
 /// and its group.
 const ECHO: Duration = Duration::from_millis(500);
 
-pub fn run(args: &RunArgs) -> Result<(), Failure> {
-    let log = logging::start().map_err(no_loop)?;
+pub fn run(settings: Settings) -> Result<(), Failure> {
+    if settings.args.print_config {
+        return output::print(&settings.print(|name| default(name, &settings.args)));
+    }
+    let args = settings.args.clone();
+    let log = logging::start(args.log.as_deref()).map_err(no_loop)?;
+    for warning in &settings.warnings {
+        warn!("{warning}");
+    }
     descriptors::raise_limit();
-    let ended = Program::start(args, &log).and_then(|mut program| {
+    let ended = Program::start(settings, &log).and_then(|mut program| {
         program.agent.introduce();
         sys_info::renew(&mut program.agent);
-        program.announce(args)?;
+        program.announce(&args)?;
         program.turn_until_left()
     });
     log.finish(ended)
@@ -74,22 +86,23 @@ struct Program {
 }
 
 impl Program {
-    fn start(args: &RunArgs, log: &Log) -> Result<Self, Failure> {
+    fn start(settings: Settings, log: &Log) -> Result<Self, Failure> {
         let poll = Poll::new().map_err(no_loop)?;
-        let peers: Result<Vec<_>, _> = args.peer.iter().map(|peer| address::peer(peer)).collect();
-        let peers = peers.map_err(|error| Failure::usage(format_args!("--peer {error}")))?;
-        let config = config(args)?;
+        let peers = address::peers(&settings)?;
+        let config = config(&settings)?;
         let keys = config.ring_keys.clone();
-        let gateway = gateway(args, &poll)?;
-        let metrics = metrics(args, &poll)?;
+        let gateway = gateway(&settings, &poll)?;
+        let metrics = metrics(&settings, &poll)?;
+        let way_back = way_back(&settings.args);
+        let hooks = hooks(&settings)?;
 
         let signals = signals(&poll).map_err(no_loop)?;
-        let waker = Waker::new(poll.registry(), RESOLVED).map_err(no_loop)?;
+        let waker = Waker::new(poll.registry(), REREAD).map_err(no_loop)?;
         let waker = Arc::new(waker);
-        let seeds = Seeds::new(Arc::clone(&waker));
-        let key_files = KeyFiles::new(args.ring_key.clone(), waker);
+        let seeds = Seeds::default();
+        let reread = Reread::new(settings, waker);
         let member = Butterfly::bind(config).map_err(|error| match error {
-            BindError::Departed { id } => expelled(id, &way_back(args)),
+            BindError::Departed { id } => expelled(id, &way_back),
             BindError::Gossip { .. } => Failure::failed(format_args!(
                 "{error} (--gossip-port PORT, 0 takes a free one)"
             )),
@@ -100,9 +113,10 @@ impl Program {
             .register(&mut SourceFd(&fd), SWIM, Interest::READABLE)
             .map_err(no_loop)?;
 
-        let mut agent = Agent::new(member, seeds, key_files, &keys, log.clone());
-        agent.gateway = gateway.as_ref().map(Gateway::local_addr);
-        agent.metrics = metrics.as_ref().map(Gateway::local_addr);
+        let mut agent = Agent::new(member, seeds, reread, &keys, log.clone());
+        agent.gateway = gateway.as_ref().map(|it| it.place().clone());
+        agent.metrics = metrics.as_ref().map(|it| it.place().clone());
+        agent.handlers = handlers(&agent, hooks);
         for peer in &peers {
             if let Some(why) = agent.unreachable(peer) {
                 warn!("{why}");
@@ -117,14 +131,14 @@ impl Program {
             told_to_leave: None,
             finishing: None,
             is_told_of_disk: false,
-            way_back: way_back(args),
+            way_back,
         })
     }
 
     /// The chosen addresses, on standard output for scripts to read.
     fn announce(&self, args: &RunArgs) -> Result<(), Failure> {
         let mut lines = format!("swim {}\n", self.agent.member.local_addr());
-        if let Some(gateway) = self.agent.gateway {
+        if let Some(gateway) = &self.agent.gateway {
             lines += &format!("http {gateway}\n");
         }
         if args.gossip_port.is_some() {
@@ -132,7 +146,7 @@ impl Program {
             let port = self.agent.member.node().me().member.gossip_port;
             lines += &format!("gossip {}\n", SocketAddr::new(ip, port));
         }
-        if let Some(metrics) = self.agent.metrics {
+        if let Some(metrics) = &self.agent.metrics {
             lines += &format!("metrics {metrics}\n");
         }
         // Whoever reads them may stall.
@@ -168,7 +182,7 @@ impl Program {
     /// Has the disk take what is to be stored last; `None`: that takes its time.
     fn finish(&mut self) -> Option<Result<(), DiskError>> {
         let now = Instant::now();
-        self.agent.member.finish();
+        self.agent.finish();
         let stored = self.agent.member.stored(Duration::ZERO);
         let since = *self.finishing.get_or_insert(now);
         if stored.is_none() && !self.is_told_of_disk && now >= since + DISK_PATIENCE {
@@ -185,7 +199,7 @@ impl Program {
         let unsent = self.gateways.iter().any(Gateway::has_unsent);
         // That it is gone for good may have been said to this member alone.
         let departing = self.agent.is_expelled() && self.agent.member.node().hot_rumors() > 0;
-        unsent || departing
+        unsent || departing || self.agent.handlers.is_busy()
     }
 
     /// How it ended.
@@ -206,10 +220,14 @@ impl Program {
         if woken(SIGNALS) {
             self.take_signals()?;
         }
-        if woken(RESOLVED) {
-            self.agent.seeds_resolved();
-            self.agent.keys_read();
+        if woken(REREAD) {
+            self.agent.reloaded();
         }
+        for event in events.iter().filter(|event| event.token() >= HANDLERS) {
+            self.agent.handlers.woken(event.token());
+        }
+        let registry = self.poll.registry();
+        self.agent.handlers.turn(registry, Instant::now());
         for gateway in &mut self.gateways {
             for event in events.iter().filter(|event| event.token() >= GATEWAY) {
                 gateway.woken(event.token());
@@ -226,11 +244,12 @@ impl Program {
             Some(since) => Some(since + DISK_PATIENCE).filter(|_| !self.is_told_of_disk),
             None => end,
         };
-        if self.gateways.iter().any(Gateway::has_work) {
+        if self.gateways.iter().any(Gateway::has_work) || self.agent.handlers.has_work() {
             return Some(Duration::ZERO);
         }
         let gateways = self.gateways.iter().filter_map(Gateway::deadline);
-        let others = [self.agent.deadline(), end].into_iter().flatten();
+        let others = [self.agent.deadline(), self.agent.handlers.deadline(), end];
+        let others = others.into_iter().flatten();
         let next = gateways.chain(others).min()?;
         Some(next.saturating_duration_since(Instant::now()))
     }
@@ -239,7 +258,8 @@ impl Program {
         let signals: Vec<_> = self.signals.pending().collect();
         for signal in signals {
             match signal {
-                SIGHUP => self.agent.reload_keys(),
+                SIGHUP => self.agent.reload(),
+                SIGCHLD => self.agent.handlers.child_gone(),
                 _ => self.take_signal_to_leave(Instant::now())?,
             }
         }
@@ -261,8 +281,8 @@ impl Program {
     /// A second signal: the disk has a moment to take what it would lose, and nothing else is waited for.
     fn end_at_once(&mut self) -> Failure {
         let was_told = self.agent.has_left();
+        self.agent.finish();
         let member = &mut self.agent.member;
-        member.finish();
         match member.stored(DISK_PATIENCE) {
             Some(Ok(())) if was_told => {
                 Failure::failed("ended by a second signal, before all was said")
@@ -282,6 +302,29 @@ impl Program {
     }
 }
 
+/// What is to be run when something happens.
+fn hooks(settings: &Settings) -> Result<Vec<Hook>, Failure> {
+    let hooks = settings.args.on.clone();
+    if hooks.len() > MOST_HOOKS {
+        let called = settings.called("on");
+        return Err(Failure::usage(format_args!(
+            "{called}: {} commands are more than the {MOST_HOOKS} that there may be: let one do the work of several",
+            hooks.len()
+        )));
+    }
+    Ok(hooks)
+}
+
+fn handlers(agent: &Agent, hooks: Vec<Hook>) -> Handlers {
+    let me = agent.member.node().me();
+    let owner = Owner {
+        id: me.member.id.to_string(),
+        name: me.name.to_owned(),
+        gateway: agent.gateway.as_ref().map(|gateway| gateway.to_string()),
+    };
+    Handlers::new(hooks, owner, HANDLERS)
+}
+
 /// The end of a member whose data directory lacks what it knew last.
 fn not_stored(error: DiskError) -> Failure {
     Failure::not_stored(format_args!(
@@ -294,11 +337,33 @@ fn is_echo(first: Option<Instant>, now: Instant) -> bool {
     first.is_some_and(|first| now.saturating_duration_since(first) < ECHO)
 }
 
+/// Where it listens: with a key it is safe to be open to others.
+fn listen(args: &RunArgs) -> &str {
+    let default = match args.ring_key.is_empty() {
+        true => "127.0.0.1:9638",
+        false => "0.0.0.0:9638",
+    };
+    args.listen.as_deref().unwrap_or(default)
+}
+
+/// What a setting is that nobody has set, where it depends on others.
+fn default(name: &str, args: &RunArgs) -> Option<String> {
+    match name {
+        "listen" => Some(listen(args).to_owned()),
+        "http" => Some(DEFAULT_GATEWAY.to_owned()),
+        "log" => Some(logging::LEVEL.to_owned()),
+        _ => None,
+    }
+}
+
 /// What the library is told.
-fn config(args: &RunArgs) -> Result<Config, Failure> {
-    let mut config = Config::new(address::socket("--listen", &args.listen)?);
+fn config(settings: &Settings) -> Result<Config, Failure> {
+    let args = &settings.args;
+    let listen = address::socket(&settings.called("listen"), listen(args))?;
+    let mut config = Config::new(listen);
     if let Some(advertise) = &args.advertise {
-        config.advertise = Some(address::socket("--advertise", advertise)?);
+        let called = settings.called("advertise");
+        config.advertise = Some(address::socket(&called, advertise)?);
     }
     config.gossip_port = args.gossip_port;
     config.id = args.id;
@@ -332,58 +397,78 @@ fn way_back(args: &RunArgs) -> String {
 }
 
 /// The gateway, unless none is wanted, or the default port is somebody else's.
-fn gateway(args: &RunArgs, poll: &Poll) -> Result<Option<Gateway>, Failure> {
-    let addr = match args.http.as_deref() {
+fn gateway(settings: &Settings, poll: &Poll) -> Result<Option<Gateway>, Failure> {
+    let args = &settings.args;
+    let called = settings.called("http");
+    let place = match args.http.as_deref() {
         Some("none") if args.http_token_file.is_some() => {
             return Err(Failure::usage(
                 "--http none opens no gateway, which a --http-token-file could guard: leave one of them out",
             ));
         }
         Some("none") => return Ok(None),
-        Some(asked) => address::gateway(asked)?,
-        None => address::gateway(DEFAULT_GATEWAY)?,
+        Some(asked) => address::gateway(&called, asked)?,
+        None => address::gateway(&called, DEFAULT_GATEWAY)?,
     };
+    if let Place::At(addr) = &place
+        && !is_of_this_machine(addr.ip())
+    {
+        let asked = args.http.as_deref().unwrap_or_default();
+        return Err(Failure::usage(format_args!(
+            "{called} {asked}: that is no address of this machine, and a member can only open its gateway here; --http \
+             IP:PORT says where, --http none opens none"
+        )));
+    }
     let read = |file: &Option<PathBuf>| file.as_deref().map(BearerToken::read).transpose();
     let (token, read_token) = (
         read(&args.http_token_file)?,
         read(&args.http_read_token_file)?,
     );
+    if read_token.is_some() && token.is_none() {
+        return Err(Failure::usage(format_args!(
+            "{} is given without --http-token-file, which it needs beside it",
+            settings.called("http-read-token-file")
+        )));
+    }
     if read_token.is_some() && token == read_token {
         return Err(Failure::usage(
             "--http-read-token-file has the token of --http-token-file, which is for more than reading: make another",
         ));
     }
-    if token.is_none() && !addr.ip().is_loopback() {
+    if let Place::At(addr) = &place
+        && token.is_none()
+        && !addr.ip().is_loopback()
+    {
         return Err(Failure::usage(format_args!(
-            "--http {addr} is open to others: give it a --http-token-file FILE, whose token every request \
+            "{called} {addr} is open to others: give it a --http-token-file FILE, whose token every request \
              must then carry"
         )));
     }
     match Gateway::bind(
         poll.registry(),
         GATEWAY,
-        addr,
+        &place,
         Guard::new(token, read_token),
     ) {
         Ok(gateway) => Ok(Some(gateway)),
         Err(error) if error.kind() == ErrorKind::AddrInUse && args.http.is_none() => {
             warn!(
-                "no gateway: {addr} is in use, so commands without --http, such as \"butterfly leave\", reach who \
+                "no gateway: {place} is in use, so commands without --http, such as \"butterfly leave\", reach who \
                  listens there and not this member (--http 127.0.0.1:0 takes a free port)"
             );
             Ok(None)
         }
-        Err(error) => Err(cannot_open(addr, &error)),
+        Err(error) => Err(cannot_open(&place, &error)),
     }
 }
 
 /// The listener for metrics and health alone, if it is wanted.
-fn metrics(args: &RunArgs, poll: &Poll) -> Result<Option<Gateway>, Failure> {
-    let Some(asked) = &args.metrics else {
+fn metrics(settings: &Settings, poll: &Poll) -> Result<Option<Gateway>, Failure> {
+    let Some(asked) = &settings.args.metrics else {
         return Ok(None);
     };
-    let addr = address::socket("--metrics", asked)?;
-    let opened = Gateway::bind(poll.registry(), METRICS, addr, Guard::Public);
+    let addr = address::socket(&settings.called("metrics"), asked)?;
+    let opened = Gateway::bind(poll.registry(), METRICS, &Place::At(addr), Guard::Public);
     opened.map(Some).map_err(|error| {
         Failure::failed(format_args!(
             "cannot open {addr} for metrics: {error} (--metrics IP:PORT for another)"
@@ -391,14 +476,23 @@ fn metrics(args: &RunArgs, poll: &Poll) -> Result<Option<Gateway>, Failure> {
     })
 }
 
-fn cannot_open(addr: SocketAddr, error: &io::Error) -> Failure {
+/// Whether something can be bound to it here.
+fn is_of_this_machine(ip: IpAddr) -> bool {
+    let bound = UdpSocket::bind((ip, 0));
+    bound.map_or_else(
+        |error| error.kind() != ErrorKind::AddrNotAvailable,
+        |_| true,
+    )
+}
+
+fn cannot_open(place: &Place, error: &io::Error) -> Failure {
     Failure::failed(format_args!(
-        "cannot open the gateway on {addr}: {error} (--http IP:PORT for another, --http none for none)"
+        "cannot open the gateway on {place}: {error} (--http IP:PORT for another, --http none for none)"
     ))
 }
 
 fn signals(poll: &Poll) -> io::Result<Signals> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGCHLD])?;
     poll.registry()
         .register(&mut signals, SIGNALS, Interest::READABLE)?;
     Ok(signals)
@@ -411,16 +505,13 @@ fn no_loop(error: io::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use butterfly::Timing;
-    use clap::Parser;
 
     use super::*;
-    use crate::cli::{Cli, Command};
+    use crate::settings::Environment;
 
     fn told(line: &str) -> Result<Config, Failure> {
-        match Cli::try_parse_from(line.split(' ')).unwrap().command {
-            Command::Run(args) => config(&args),
-            _ => unreachable!("it is a run"),
-        }
+        let line = line.split(' ').map(Into::into).collect();
+        config(&Settings::new(line, Environment::default()).unwrap())
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use butterfly::{Rumor, RumorKind, Service, SysInfo};
 use log::{info, warn};
 
+use crate::address::Place;
 use crate::agent::Agent;
 
 /// To be announced with a service.
@@ -13,7 +14,7 @@ pub fn of(agent: &Agent) -> SysInfo {
     sys.hostname = host_name();
     sys.gossip_ip = me.ip.to_string();
     sys.gossip_port = me.gossip_port.into();
-    if let Some(addr) = agent.gateway {
+    if let Some(Place::At(addr)) = agent.gateway {
         let ip = if addr.ip().is_unspecified() {
             me.ip
         } else {

@@ -14,7 +14,7 @@ use super::replace::{remove_unfinished, replace};
 use super::snapshot::Snapshot;
 use super::snapshot_file::{SnapshotFileError, keep_aside, keep_copy};
 use super::writer::{NewId, Paths, Writer};
-use crate::limits::INCARNATION_RESERVE;
+use crate::limits::{INCARNATION_RESERVE, MAX_HISTORY_FILE};
 use crate::member::{Incarnation, MemberId};
 use crate::stats::DiskWrites;
 
@@ -26,6 +26,7 @@ const MOST_BYTES: u64 = 4_096;
 pub struct DataDir {
     snapshot: PathBuf,
     checksum: PathBuf,
+    history: PathBuf,
     /// What the file of checksums said at the start.
     checksums: Known,
     writer: Writer,
@@ -129,6 +130,8 @@ impl DataDir {
         remove_unfinished(&snapshot);
         let checksum = checksum::path_of(&snapshot);
         remove_unfinished(&checksum);
+        let history = dir.join("HISTORY");
+        remove_unfinished(&history);
         let checksums = checksum::read(&checksum).map_err(at(&checksum))?;
         let in_place = match &checksums {
             Known::Sums(sums) => sums.clone(),
@@ -138,12 +141,14 @@ impl DataDir {
             mark: path.clone(),
             snapshot: snapshot.clone(),
             checksum: checksum.clone(),
+            history: history.clone(),
         };
         let writer = Writer::start(id_file, paths, in_place).map_err(at(&path))?;
         Ok((
             DataDir {
                 snapshot,
                 checksum,
+                history,
                 checksums,
                 writer,
             },
@@ -221,6 +226,24 @@ impl DataDir {
                 Doubt::Unverified("the checksum beside it is older: another program wrote it since")
             }
         }
+    }
+
+    /// What [`store_history`](DataDir::store_history) stored last, at most [`MAX_HISTORY_FILE`] bytes of it; empty, if that
+    /// was never called.
+    ///
+    /// # Errors
+    /// The file is there, and cannot be read.
+    pub fn load_history(&self) -> Result<Vec<u8>, DiskError> {
+        match regular::read(&self.history, MAX_HISTORY_FILE as u64) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+            read => read.map_err(at(&self.history)),
+        }
+    }
+
+    /// Stores what its owner has to say of the past, soon, off the caller's thread, in the file `HISTORY`. If it cannot be
+    /// written the log says so, and the one before stays.
+    pub fn store_history(&self, lines: Vec<u8>) {
+        self.writer.write_history(lines);
     }
 
     /// Stores a new mark, soon, off the caller's thread.

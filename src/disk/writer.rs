@@ -64,6 +64,7 @@ struct Shared {
 struct State {
     mark: Option<u64>,
     snapshot: Option<Snapshot>,
+    history: Option<Vec<u8>>,
     new_id: Option<NewId>,
     /// The checksum of the snapshot that was found in place.
     found: Option<Sum>,
@@ -111,7 +112,10 @@ impl Shared {
     /// Waits for something to do; `false`: there will be nothing more.
     fn wait(&self) -> bool {
         let idle = |state: &mut State| {
-            state.mark.is_none() && state.snapshot.is_none() && state.new_id.is_none()
+            state.mark.is_none()
+                && state.snapshot.is_none()
+                && state.history.is_none()
+                && state.new_id.is_none()
         };
         let mut state = self.state();
         while idle(&mut state) && !state.ends {
@@ -129,6 +133,7 @@ pub(super) struct Paths {
     pub mark: PathBuf,
     pub snapshot: PathBuf,
     pub checksum: PathBuf,
+    pub history: PathBuf,
 }
 
 impl Writer {
@@ -150,9 +155,10 @@ impl Writer {
             checksum: paths.checksum,
             in_place,
         };
+        let mut history = Target::new(paths.history);
         let thread = thread::Builder::new()
             .name("butterfly-disk".to_owned())
-            .spawn(move || work(id_file, &mut marks, &mut snapshots))?;
+            .spawn(move || work(id_file, &mut marks, &mut snapshots, &mut history))?;
         Ok(Writer {
             shared,
             thread: Some(thread),
@@ -190,6 +196,12 @@ impl Writer {
     pub fn write_snapshot(&self, snapshot: Snapshot) {
         // The one before is dropped here, and not under the lock.
         let _before = self.shared.state().snapshot.replace(snapshot);
+        self.shared.wake.notify_one();
+    }
+
+    /// Has the history written soon, in the place of one that waits.
+    pub fn write_history(&self, lines: Vec<u8>) {
+        let _before = self.shared.state().history.replace(lines);
         self.shared.wake.notify_one();
     }
 
@@ -234,7 +246,7 @@ impl Drop for Writer {
 }
 
 /// What the thread does.
-fn work(id_file: IdFile, marks: &mut Marks, snapshots: &mut Snapshots) {
+fn work(id_file: IdFile, marks: &mut Marks, snapshots: &mut Snapshots, history: &mut Target) {
     let shared = Arc::clone(&marks.shared);
     while shared.wait() {
         marks.write_waiting();
@@ -251,6 +263,11 @@ fn work(id_file: IdFile, marks: &mut Marks, snapshots: &mut Snapshots) {
             }
             let failed = snapshots.replace(&snapshot, marks).err();
             shared.answer(|state| Shared::note(state, 1, failed));
+        }
+        let lines = shared.state().history.take();
+        if let Some(lines) = lines {
+            // Nobody needs it to go on, so the log alone is told if it fails.
+            let _ = history.note(replace(&history.path, |file| file.write_all(&lines)));
         }
     }
     marks.write_failed();

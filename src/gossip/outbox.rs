@@ -73,7 +73,9 @@ impl Outbox {
 
     /// Queues a push; `false`: too much waits already.
     pub fn push(&mut self, peer: &Peer, what: What, class: Class) -> bool {
-        let queue = &mut self.pushes[class as usize];
+        let Some(queue) = self.pushes.get_mut(class as usize) else {
+            return false;
+        };
         let room = queue.len() < MAX_QUEUED_PUSHES;
         if room {
             let id = PushId {

@@ -464,7 +464,9 @@ impl Store {
         {
             self.services.insert((member, place));
         }
-        self.of_kinds[nth(id.kind)] += 1;
+        if let Some(count) = self.of_kinds.get_mut(nth(id.kind)) {
+            *count += 1;
+        }
         self.by_id.insert(id, place);
         place
     }
@@ -473,7 +475,9 @@ impl Store {
     pub fn remove(&mut self, place: Place) -> Option<Entry> {
         let entry = self.entries.try_remove(place as usize)?;
         self.by_id.remove(&*entry.id);
-        self.of_kinds[nth(entry.id.kind)] -= 1;
+        if let Some(count) = self.of_kinds.get_mut(nth(entry.id.kind)) {
+            *count -= 1;
+        }
         self.removals.remove(&(entry.removal, place));
         self.forget(&entry, place);
         self.bytes -= entry.bytes.len();

@@ -181,7 +181,7 @@ pub(super) fn identify(
     // Another stream than the node's own.
     seed[0] ^= 0xff;
     let fresh = MemberId::random(&mut StdRng::from_seed(seed));
-    let Some(dir) = config.data_dir() else {
+    let Some(dir) = config.kept_in() else {
         let id = config.id.unwrap_or(fresh);
         return Ok((
             None,

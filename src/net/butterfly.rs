@@ -12,15 +12,16 @@ use std::time::{Duration, Instant};
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::bind::{self, BindError};
+use super::error_queue::ErrorQueue;
 #[cfg(feature = "gossip")]
 use super::gossip::GossipStats;
 use super::handle::{Command, Handle};
 use super::inbox::{End, Inbox};
-use super::outbox::{self, Outbox, Sent};
+use super::outbox::{self, Outbox};
 use super::rumors::Rumors;
 use super::socket::Socket;
 use super::wake_timer::{Wait, WakeTimer};
-use super::{snapshot, trace_file};
+use super::{seeds, snapshot, trace_file};
 use crate::config::Config;
 use crate::disk::DataDir;
 use crate::error::CommandError;
@@ -30,9 +31,10 @@ use crate::member::{Incarnation, MemberId};
 use crate::node::Node;
 use crate::time::Time;
 use crate::trace::Trace;
+use crate::view::MemberView;
 use crate::wire::RingKey;
 
-const UDP: Token = Token(0);
+pub(super) const UDP: Token = Token(0);
 const WAKER: Token = Token(1);
 const TIMER: Token = Token(2);
 
@@ -45,17 +47,20 @@ const TIMER: Token = Token(2);
 pub struct Butterfly {
     pub(super) node: Node,
     epoch: Instant,
-    poll: Poll,
+    pub(super) poll: Poll,
     ready: Events,
-    socket: Socket,
+    pub(super) socket: Socket,
     /// The socket may have more to read.
-    readable: bool,
+    pub(super) readable: bool,
+    /// The socket's queue of errors may have more to read.
+    pub(super) has_errors: bool,
+    pub(super) errors: ErrorQueue,
     /// The socket takes datagrams again after it did not; only known while that is watched.
-    writable: bool,
+    pub(super) writable: bool,
     pub(super) gossip: Option<Rumors>,
-    inbox: Inbox,
+    pub(super) inbox: Inbox,
     /// Between two calls, what the system would not take yet.
-    outbox: Outbox,
+    pub(super) outbox: Outbox,
     commands: Receiver<Command>,
     /// There may be more of them.
     commanded: bool,
@@ -72,6 +77,7 @@ pub struct Butterfly {
     pub(super) finished: bool,
     pub(super) snapshots: snapshot::Schedule,
     traces: Option<trace_file::Writer>,
+    pub(super) names: seeds::Names,
 }
 
 /// Starting.
@@ -115,6 +121,8 @@ impl Butterfly {
             ready: Events::with_capacity(128),
             socket,
             readable: true,
+            has_errors: false,
+            errors: ErrorQueue::new(),
             writable: false,
             gossip,
             inbox: Inbox::new(),
@@ -130,6 +138,7 @@ impl Butterfly {
             finished: false,
             snapshots: snapshot::Schedule::default(),
             traces,
+            names: seeds::Names::default(),
         })
     }
 }
@@ -139,6 +148,22 @@ impl Butterfly {
     /// The address that it is bound to.
     pub fn local_addr(&self) -> SocketAddr {
         self.socket.local_addr()
+    }
+
+    /// Where others reach it: as it is advertised, or as it is bound; an address of 0.0.0.0 stands until it is known.
+    pub fn addr(&self) -> SocketAddr {
+        let me = self.node.me().member;
+        let ip = if me.ip.is_unspecified() {
+            self.local_addr().ip()
+        } else {
+            me.ip
+        };
+        SocketAddr::new(ip, me.swim_port)
+    }
+
+    /// All members that are known, this one included, in no order: as [`Node::members`] has them.
+    pub fn members(&self) -> impl Iterator<Item = MemberView<'_>> {
+        self.node.members()
     }
 
     /// The state machine, to look at.
@@ -152,6 +177,11 @@ impl Butterfly {
         self.gossip.as_ref().map(Rumors::stats)
     }
 
+    /// Its time: what [`Node`] was told last, or would be told now. A [`HistoryEntry`](crate::HistoryEntry) has such times.
+    pub fn time(&self) -> Time {
+        self.clock()
+    }
+
     pub(super) fn clock(&self) -> Time {
         self.time_of(Instant::now())
     }
@@ -163,14 +193,6 @@ impl Butterfly {
     /// When its time began.
     pub(super) fn epoch(&self) -> Instant {
         self.epoch
-    }
-
-    /// Asks this address for members of the ring, from now on, ever more slowly.
-    ///
-    /// # Errors
-    /// See [`Node::join`].
-    pub fn join(&mut self, peer: SocketAddr) -> Result<SeedId, CommandError> {
-        self.node.join(self.clock(), peer)
     }
 
     /// Asks a seed that is known by name; [`Event::SeedDue`] asks for its addresses at each attempt.
@@ -275,7 +297,11 @@ impl Butterfly {
     /// work remains, so that it compares as due with any clock reading since.
     /// `None`: only when the descriptor is readable.
     pub fn deadline(&self) -> Option<Instant> {
-        if self.readable || self.commanded || self.gossip.as_ref().is_some_and(Rumors::has_work) {
+        if self.readable
+            || self.has_errors
+            || self.commanded
+            || self.gossip.as_ref().is_some_and(Rumors::has_work)
+        {
             return Some(self.epoch);
         }
         // What the system will not take yet is no reason to wake: it says when it can.
@@ -305,6 +331,7 @@ impl Butterfly {
     /// What there is to do, as far as [`wait`](Butterfly::wait) noted.
     fn work(&mut self) {
         self.obey();
+        self.hear_errors();
         self.flush(None);
         self.receive();
         self.hear_rumors();
@@ -312,6 +339,7 @@ impl Butterfly {
         let now = Instant::now();
         self.node.handle_timeout(self.time_of(now));
         self.push_rumors(now);
+        self.watch(now);
         self.store_mark();
         self.store_snapshot();
         self.flush(None);
@@ -330,7 +358,12 @@ impl Butterfly {
 
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.node.poll_event()
+        loop {
+            match self.node.poll_event()? {
+                Event::SeedDue { seed } if self.resolve(seed) => {}
+                event => return Some(event),
+            }
+        }
     }
 
     /// The next trace, if [`set_tracing`](Butterfly::set_tracing) asked for them; those that go to a file
@@ -385,6 +418,7 @@ impl Butterfly {
             match (event.token(), &mut self.gossip) {
                 (UDP, _) => {
                     self.readable |= event.is_readable() || event.is_error();
+                    self.has_errors |= event.is_error();
                     self.writable |= event.is_writable();
                 }
                 (WAKER, _) => self.commanded = true,
@@ -414,7 +448,10 @@ impl Butterfly {
                 // An error is told once, and what lies behind it can be read; one that stays must not keep us.
                 failures += 1;
                 self.readable = failures < 2;
-                self.node.handle_receive_error(heard);
+                self.has_errors = true;
+                if !self.hear_errors() {
+                    self.node.handle_receive_error(heard);
+                }
             }
             self.flush(Some(heard));
         }
@@ -430,64 +467,6 @@ impl Butterfly {
                 self.flush(Some(heard));
             }
         }
-    }
-
-    /// Sends what waits to be sent, until the system takes no more. What answers datagrams leaves at the time at which
-    /// their row was `heard`: a reading of the clock less. (A probe that a suspicion began is timed from then, too.) What
-    /// is stuck is encoded already: it leaves as it was decided, sealed with the key of that time.
-    fn flush(&mut self, heard: Option<Time>) {
-        if !self.outbox.is_empty() && !self.writable || self.node.is_paused() {
-            return;
-        }
-        while !self.outbox.is_empty() || self.encode(heard) {
-            let socket = &self.socket;
-            match self
-                .outbox
-                .send(|datagram, to, at| socket.send(datagram, to, at))
-            {
-                Sent::All => {}
-                Sent::Blocked => return self.watch_writable(true),
-                Sent::Failed(to) => self.node.handle_unreachable(self.clock(), to),
-            }
-        }
-        if self.writable {
-            self.watch_writable(false);
-        }
-    }
-
-    /// Encodes what waits to be sent, as far as it fits; whether there was anything.
-    fn encode(&mut self, heard: Option<Time>) -> bool {
-        // Mostly there is nothing, and reading the clock would cost more than the question.
-        if !self.node.has_outgoing() {
-            return false;
-        }
-        let now = heard.unwrap_or_else(|| self.clock());
-        let inbox = &self.inbox;
-        // Only an answer was asked for somewhere.
-        let answers = heard.is_some() && self.socket.says_where();
-        let at = |to| if answers { inbox.asked_at(to) } else { None };
-        self.outbox
-            .fill(|room| self.node.poll_datagram(now, room), at);
-        !self.outbox.is_empty()
-    }
-
-    /// Writability is only watched while something is stuck: the kernel would announce it after each send.
-    fn watch_writable(&mut self, on: bool) {
-        self.writable = false;
-        let interest = if on {
-            Interest::READABLE | Interest::WRITABLE
-        } else {
-            Interest::READABLE
-        };
-        if let Err(error) = self
-            .poll
-            .registry()
-            .reregister(&mut self.socket.udp, UDP, interest)
-        {
-            log::error!("cannot watch the UDP socket: {error}");
-        }
-        // Registering anew announces anew what is there to read; reading finds out.
-        self.readable = true;
     }
 
     pub(super) fn store_mark(&mut self) {

@@ -1,5 +1,10 @@
 //! What the safe interfaces of the system cannot reach: the only unsafe code.
 
+use std::io;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use std::os::fd::AsRawFd;
+use std::os::fd::BorrowedFd;
+
 /// Has the allocator give free memory back to the system: all of the process's, not only this library's.
 ///
 /// What was taken for large rumors, or by a crowd of connections, is free once they are gone. But where it lies between
@@ -15,3 +20,40 @@ pub fn trim_memory() {
 /// Has the allocator give free memory back to the system; this one sees to it itself.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub fn trim_memory() {}
+
+/// Bytes that were written to a TCP connection and that the peer's kernel has not acknowledged (tcp(7), SIOCOUTQ).
+///
+/// # Errors
+/// What the system says.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) fn unacknowledged(connection: BorrowedFd<'_>) -> io::Result<usize> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the descriptor is open while it is borrowed, and the call writes one int there (tcp(7)).
+    let result = unsafe { libc::ioctl(connection.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+    match usize::try_from(bytes) {
+        Ok(bytes) if result == 0 => Ok(bytes),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// How many there are, other systems do not say.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) fn unacknowledged(_: BorrowedFd<'_>) -> io::Result<usize> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Has the tokio runtime watch a member's descriptor.
+///
+/// # Errors
+/// If there is no runtime with I/O, or the system refuses.
+#[cfg(feature = "tokio")]
+pub(super) fn watch(
+    member: super::Butterfly,
+) -> io::Result<tokio::io::unix::AsyncFd<super::Butterfly>> {
+    // SAFETY: its descriptor is the member's own, the same one and open for as long as the member lives, which is as long as it
+    // is watched.
+    let watched = unsafe {
+        tokio::io::unix::AsyncFd::register_with_interest(member, tokio::io::Interest::READABLE)
+    };
+    watched.map_err(io::Error::from)
+}

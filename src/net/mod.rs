@@ -1,7 +1,10 @@
 //! Driver 1: one mio poll over the UDP socket, gossip's TCP sockets and the node's deadlines, single-threaded.
 
+#[cfg(feature = "tokio")]
+mod async_member;
 mod bind;
 mod butterfly;
+mod error_queue;
 #[allow(unsafe_code)]
 mod ffi;
 mod fleet;
@@ -23,6 +26,8 @@ mod packet_info;
 mod pinger;
 #[cfg(feature = "gossip")]
 mod rumors;
+mod seeds;
+mod sending;
 mod snapshot;
 mod socket;
 mod trace_file;
@@ -31,6 +36,8 @@ mod wake_timer;
 #[cfg(not(feature = "gossip"))]
 use no_rumors as rumors;
 
+#[cfg(feature = "tokio")]
+pub use async_member::{AsyncHandle, AsyncMember};
 pub use bind::BindError;
 pub use butterfly::Butterfly;
 pub use ffi::trim_memory;
@@ -41,3 +48,4 @@ pub use handle::Handle;
 #[cfg(feature = "gossip")]
 pub use injector::{InjectError, Injector};
 pub use pinger::{Pinger, Pong};
+pub use seeds::{Answer, Resolve, Seed};

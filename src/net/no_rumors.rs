@@ -7,6 +7,7 @@ use std::time::Instant;
 use mio::{Registry, Token};
 
 use super::Butterfly;
+use crate::node::Port;
 use crate::ring_name::RingName;
 
 /// There are none.
@@ -39,4 +40,12 @@ impl Butterfly {
     pub(super) fn hear_rumors(&mut self) {}
 
     pub(super) fn push_rumors(&mut self, _: Instant) {}
+
+    /// Without connections, no port is tested.
+    pub(super) fn watch(&mut self, at: Instant) {
+        let now = self.time_of(at);
+        while let Some(test) = self.node.poll_port_test() {
+            self.node.handle_port_test(now, test, Port::Silent);
+        }
+    }
 }

@@ -9,13 +9,17 @@ use crate::node::{SEND_BUFFER, Transmit};
 /// The most that are encoded before the first of them is sent.
 pub(super) const BATCH: usize = 16;
 
+/// So often one is tried: an error may be that of an earlier datagram, to somebody else, and each is told once.
+const TRIES: u8 = 3;
+
 /// What was encoded and is still to be sent.
 pub(super) struct Outbox {
     /// They lie there one behind the other.
     room: Box<[u8]>,
     held: Vec<Encoded>,
-    /// The first that was not sent.
+    /// The first that was not sent, and how often that failed.
     next: usize,
+    tries: u8,
 }
 
 /// A datagram that is to be sent.
@@ -33,6 +37,8 @@ pub(super) enum Sent {
     All,
     /// The system takes no more at the moment; the rest stays.
     Blocked,
+    /// There was an error, maybe of an earlier one: the errors are to be heard, and then all that is left to be sent.
+    Error,
     /// One never gets there, and is gone; the rest stays.
     Failed(SocketAddr),
 }
@@ -43,6 +49,7 @@ impl Outbox {
             room: vec![0; BATCH * SEND_BUFFER].into_boxed_slice(),
             held: Vec::with_capacity(BATCH),
             next: 0,
+            tries: 0,
         }
     }
 
@@ -79,11 +86,15 @@ impl Outbox {
             match send(&self.room[range.clone()], *to, *at) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Sent::Blocked,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(_) if self.tries + 1 < TRIES => {
+                    self.tries += 1;
+                    return Sent::Error;
+                }
                 Err(_) => {
-                    self.next += 1;
+                    (self.next, self.tries) = (self.next + 1, 0);
                     return Sent::Failed(*to);
                 }
-                Ok(_) => self.next += 1,
+                Ok(_) => (self.next, self.tries) = (self.next + 1, 0),
             }
         }
         Sent::All
@@ -161,12 +172,32 @@ mod tests {
     fn one_that_cannot_get_there_holds_up_no_other() {
         let (mut outbox, sent) = (holding(3), RefCell::default());
         let refused = |port| match port {
-            2 => Err(ErrorKind::ConnectionRefused.into()),
+            2 => Err(ErrorKind::HostUnreachable.into()),
             _ => Ok(2),
         };
+        for _ in 1..TRIES {
+            assert_eq!(outbox.send(system(&sent, refused)), Sent::Error);
+        }
         assert_eq!(outbox.send(system(&sent, refused)), Sent::Failed(peer(2)));
         assert_eq!(outbox.send(system(&sent, refused)), Sent::All);
         assert_eq!(sent.into_inner(), [1, 3]);
+    }
+
+    #[test]
+    fn an_error_of_an_earlier_one_loses_no_other() {
+        let (mut outbox, sent) = (holding(3), RefCell::default());
+        let errors = RefCell::new(vec![2, 2, 3]);
+        let told = |port| {
+            let at = errors.borrow().iter().position(|it| *it == port);
+            let Some(at) = at else { return Ok(2) };
+            errors.borrow_mut().remove(at);
+            Err(ErrorKind::ConnectionRefused.into())
+        };
+        for _ in 0..3 {
+            assert_eq!(outbox.send(system(&sent, told)), Sent::Error);
+        }
+        assert_eq!(outbox.send(system(&sent, told)), Sent::All);
+        assert_eq!(sent.into_inner(), [1, 2, 3]);
     }
 
     #[test]

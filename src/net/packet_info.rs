@@ -54,7 +54,7 @@ fn is_a_hosts(ip: &IpAddr) -> bool {
     !ip.is_unspecified() && !ip.is_multicast()
 }
 
-fn addr_of(address: &SockaddrStorage) -> Option<SocketAddr> {
+pub(super) fn addr_of(address: &SockaddrStorage) -> Option<SocketAddr> {
     let v4 = address.as_sockaddr_in().map(|addr| SocketAddr::from(*addr));
     v4.or_else(|| {
         address

@@ -90,7 +90,7 @@ impl Pinger {
         }
     }
 
-    fn encode(&mut self, number: u64) -> io::Result<Vec<u8>> {
+    pub(super) fn encode(&mut self, number: u64) -> io::Result<Vec<u8>> {
         let port = self.socket.local_addr()?.port();
         let from = MemberRecord {
             id: MemberId::OBSERVER,

@@ -9,13 +9,18 @@ use slab::Slab;
 
 use super::Butterfly;
 use super::butterfly::time_since;
+#[cfg(not(feature = "zmq"))]
+use super::gossip::Ended;
 use super::gossip::{Frame, Gossip, GossipStats, Options};
 use crate::error::CommandError;
 use crate::limits::{EAGER_RUMOR, FRAMES_PER_WAKE};
 use crate::member::MemberId;
-use crate::node::PushName;
+use crate::node::{Port, PortTest, PushName};
 use crate::ring_name::RingName;
 use crate::rumor::{Rumor, RumorKind, Service, ServiceConfig, ServiceFile, ServiceGroup};
+use crate::time::Time;
+#[cfg(not(feature = "zmq"))]
+use crate::view::MemberView;
 
 /// Commanding: rumors.
 impl Butterfly {
@@ -115,6 +120,10 @@ pub(super) struct Rumors {
     under_way: Slab<PushName>,
     /// The message that goes next.
     frame: Vec<u8>,
+    /// Whose connections are kept.
+    watched: Vec<(MemberId, SocketAddr)>,
+    /// Ports that are being tested; their keys are the labels.
+    tests: Slab<PortTest>,
 }
 
 impl Rumors {
@@ -132,6 +141,8 @@ impl Rumors {
             sockets: Gossip::bind(registry, addr, options)?,
             under_way: Slab::new(),
             frame: Vec::new(),
+            watched: Vec::new(),
+            tests: Slab::new(),
         })
     }
 
@@ -216,5 +227,59 @@ impl Butterfly {
         if gossip.frame.capacity() > KEEP {
             gossip.frame = Vec::new();
         }
+    }
+}
+
+/// What connections tell of members.
+#[cfg(not(feature = "zmq"))]
+impl Butterfly {
+    /// Keeps the connections that the node wants to see end, tests the ports that it asks for, and tells it what was seen.
+    pub(super) fn watch(&mut self, at: Instant) {
+        let (now, id) = (self.time_of(at), self.node.id());
+        let Some(gossip) = self.gossip.as_mut() else {
+            return self.watch_nothing(now);
+        };
+        if let Some(watched) = self.node.poll_watched() {
+            gossip.watched.clear();
+            gossip.watched.extend_from_slice(watched);
+            let peers: Vec<_> = watched.iter().map(|(_, addr)| *addr).collect();
+            gossip.sockets.keep(at, id, &peers);
+        }
+        while let Some(test) = self.node.poll_port_test() {
+            let label = gossip.tests.insert(test) as u64;
+            gossip.sockets.test_port(at, test.addr, label);
+        }
+        while let Some((label, port)) = gossip.sockets.poll_tested() {
+            if let Some(test) = gossip.tests.try_remove(label as usize) {
+                self.node.handle_port_test(now, test, port);
+            }
+        }
+        while let Some(ended) = gossip.sockets.poll_ended() {
+            let id = match ended {
+                Ended::To(addr) => gossip.watched.iter().find(|it| it.1 == addr).map(|it| it.0),
+                // Whoever opened it only said so; it came from that member's host at least.
+                Ended::From(id, ip) => {
+                    let is_there = |it: &MemberView<'_>| it.member.ip == ip.to_canonical();
+                    self.node.member(id).filter(is_there).map(|_| id)
+                }
+            };
+            if let Some(id) = id {
+                self.node.handle_hint(now, id);
+            }
+        }
+    }
+}
+
+impl Butterfly {
+    /// Without connections of our own, there is nothing to see.
+    pub(super) fn watch_nothing(&mut self, now: Time) {
+        while let Some(test) = self.node.poll_port_test() {
+            self.node.handle_port_test(now, test, Port::Silent);
+        }
+    }
+
+    #[cfg(feature = "zmq")]
+    pub(super) fn watch(&mut self, at: Instant) {
+        self.watch_nothing(self.time_of(at));
     }
 }

@@ -59,6 +59,26 @@ impl Butterfly {
         self.data_dir.as_ref().map(DataDir::writes)
     }
 
+    /// What the data directory keeps of an earlier run's history, as [`store_history`](Butterfly::store_history) was given
+    /// it; empty, if it keeps none, or there is no data directory.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn stored_history(&self) -> Result<Vec<u8>, DiskError> {
+        let load = |data_dir: &DataDir| data_dir.load_history();
+        self.data_dir.as_ref().map_or(Ok(Vec::new()), load)
+    }
+
+    /// Has the data directory, if there is one, keep this until the next run: what is known of the past, at most
+    /// [`MAX_HISTORY_FILE`](crate::limits::MAX_HISTORY_FILE) bytes in any format. The disk's thread writes it.
+    pub fn store_history(&mut self, lines: Vec<u8>) {
+        if let Some(data_dir) = &self.data_dir
+            && !self.finished
+        {
+            data_dir.store_history(lines);
+        }
+    }
+
     /// What the disk has not taken yet is given up, so that dropping this waits for nothing.
     pub fn abandon_disk(&mut self) {
         if let Some(data_dir) = &mut self.data_dir {

@@ -8,7 +8,7 @@ use mio::net::UdpSocket;
 use socket2::{Domain, Protocol, Socket as AnySocket, Type};
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
-use super::packet_info;
+use super::{error_queue, packet_info};
 
 /// Room in the kernel for a burst: the system's default holds only some 166 datagrams of 500 bytes. The
 /// system may grant less.
@@ -32,6 +32,9 @@ impl Socket {
         let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
         socket.set_nonblocking(true)?;
         let says_where = addr.ip().is_unspecified() && says_where(&socket, addr);
+        // Without, it is as if every refusal was lost.
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let _ = error_queue::ask_for(&socket, addr.is_ipv6());
         socket.bind(&addr.into())?;
         let udp = UdpSocket::from_std(socket.into());
         let local_addr = udp.local_addr()?;

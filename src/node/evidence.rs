@@ -53,6 +53,12 @@ impl Node {
         self.settle();
     }
 
+    /// The system said something of a datagram that did not arrive, but no refusal by its target's own host: it is counted,
+    /// as any host can forge it.
+    pub fn handle_stray_error(&mut self) {
+        self.env.journal.stats.stray_errors += 1;
+    }
+
     /// The number of an own ping.
     fn quoted_number(&self, quoted: &mut [u8]) -> Option<u64> {
         let payload: &[u8] = if self.keys.is_empty() {

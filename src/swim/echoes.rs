@@ -54,7 +54,10 @@ impl Echoes {
             self.buckets = vec![[0; WAYS]; wanted];
         }
         let ([one, other], tag) = self.places(record);
-        let taken = |place: usize| self.buckets[place].iter().filter(|tag| **tag != 0).count();
+        let taken = |place: usize| {
+            let bucket = self.buckets.get(place).into_iter().flatten();
+            bucket.filter(|tag| **tag != 0).count()
+        };
         let place = if taken(one) <= taken(other) {
             one
         } else {
@@ -106,7 +109,9 @@ impl Echoes {
             // The last sixteen, some of them again, are quicker to get than those that are left.
             let mut short = [0; 16];
             let last = bytes.last_chunk::<16>().unwrap_or_else(|| {
-                short[..rest.len()].copy_from_slice(rest);
+                for (place, byte) in short.iter_mut().zip(rest) {
+                    *place = *byte;
+                }
                 &short
             });
             hash = self.absorb(hash, last);

@@ -147,7 +147,9 @@ impl Lives {
             }
             self.last.resize(place + 1, 0);
         }
-        self.last[place] = life;
+        if let Some(last) = self.last.get_mut(place) {
+            *last = life;
+        }
     }
 
     fn add(&mut self, key: RowKey, change: Change) {

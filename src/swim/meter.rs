@@ -50,8 +50,8 @@ impl Meter {
         }
         let source = self.network(source);
         let slot = source as usize % METER_SLOTS;
-        let bucket = &mut self.slots[slot];
-        bucket.take(now, 1)
+        let bucket = self.slots.get_mut(slot);
+        bucket.is_some_and(|bucket| bucket.take(now, 1))
     }
 
     /// Whether something that came by a rumor may provoke one more answer now. It takes as much as a datagram does, which

@@ -4,7 +4,7 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | `table`, `row`, `names`, `slots` | who is known: rows in a slab, the round, the dead |
+//! | `table`, `sampling`, `row`, `names`, `slots` | who is known: rows in a slab, the round, the dead |
 //! | `merge` | the rules by which a record changes a row |
 //! | `identity`, `home`, `marks`, `address` | what this member is: its ring, its incarnations, its address |
 //! | `numbers` | numbers of questions, which prove an address |
@@ -89,6 +89,7 @@ mod renew;
 mod replay;
 mod row;
 mod rumors;
+mod sampling;
 mod seeds;
 mod send;
 mod sender;

@@ -42,7 +42,9 @@ fn hash(name: &str) -> u8 {
     chunks.iter().for_each(&mut absorb);
     if !rest.is_empty() {
         let mut last = [0; 8];
-        last[..rest.len()].copy_from_slice(rest);
+        for (place, byte) in last.iter_mut().zip(rest) {
+            *place = *byte;
+        }
         absorb(&last);
     }
     (hash >> 56) as u8

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::merge::State;
 use super::news::RowKey;
+use super::row::flag;
 use super::table::Table;
 use crate::env::{Env, Timer};
 use crate::history::{FailedProbe, Helper};
@@ -166,7 +167,8 @@ impl Probe {
         let asked = self.named.iter().filter(|named| named.asked > 0);
         let helper = |named: &Asked| {
             let row = table.get(named.key)?;
-            Some(Helper::new(row.id, named.asked, named.answered))
+            let tells = row.has(flag::OURS);
+            Some(Helper::new(row.id, named.asked, named.answered, tells))
         };
         FailedProbe {
             number: self.number,

@@ -21,8 +21,9 @@ use crate::timer::TimerKey;
 const REPORTS_WAIT: Duration = Duration::from_millis(20);
 
 /// A hint may come before the socket is closed, and a ping be lost: so long after it others follow.
+const FIRST_HINTED_PING: Duration = Duration::from_millis(10);
 const HINTED_PINGS: [Duration; 3] = [
-    Duration::from_millis(10),
+    FIRST_HINTED_PING,
     Duration::from_millis(50),
     Duration::from_millis(150),
 ];
@@ -102,7 +103,7 @@ pub(super) enum Step {
 impl Inquiry {
     /// Those that were refused, too.
     pub fn reports(&self) -> &[MemberId] {
-        &self.reports[..self.reported]
+        self.reports.get(..self.reported).unwrap_or_default()
     }
 
     /// How long an answer is waited for, once there is a report.
@@ -252,7 +253,7 @@ impl Refusals {
         if self.inquiries.len() >= MAX_INQUIRIES || self.inquiries.iter().any(goes_on) {
             return false;
         }
-        let first = env.now + HINTED_PINGS[0];
+        let first = env.now + FIRST_HINTED_PING;
         self.inquiries.push(Inquiry {
             target,
             number,
@@ -322,8 +323,8 @@ impl Refusals {
         if inquiry.reported == 0 {
             inquiry.first_in = now.since(inquiry.asked_at);
         }
-        if inquiry.reported < MAX_HELPER_REPORTS {
-            inquiry.reports[inquiry.reported] = helper;
+        if let Some(next) = inquiry.reports.get_mut(inquiry.reported) {
+            *next = helper;
             inquiry.reported += 1;
         }
         if inquiry.settled {

@@ -179,7 +179,9 @@ impl Replay {
         } else if self.early.len() < MAX_FIRST_CONTACTS {
             self.early.push((*id, serial));
         } else {
-            self.early[self.next_early] = (*id, serial);
+            if let Some(eldest) = self.early.get_mut(self.next_early) {
+                *eldest = (*id, serial);
+            }
             self.next_early = (self.next_early + 1) % MAX_FIRST_CONTACTS;
         }
     }
@@ -200,13 +202,16 @@ impl Replay {
             }
             self.windows.resize(place + 1, Window::default());
         }
-        self.windows[place] = match serial.epoch {
+        let window = match serial.epoch {
             0 => Window::default(),
             epoch => {
                 let number = serial.number.max(top);
                 Window::new(u128::MAX, Serial { epoch, number }, turn)
             }
         };
+        if let Some(held) = self.windows.get_mut(place) {
+            *held = window;
+        }
     }
 
     /// The row is another member's from now on.

@@ -54,7 +54,8 @@ impl Swim {
             let hard = MAX_DATAGRAM_SENT.saturating_sub(overhead).min(buf.len());
             let hard = hard.saturating_sub(extra);
             let soft = message.limit.saturating_sub(overhead + extra).min(hard);
-            let Some(mut len) = self.encode(env, &message, receiver, &mut buf[..hard], soft) else {
+            let room = buf.get_mut(..hard).unwrap_or_default();
+            let Some(mut len) = self.encode(env, &message, receiver, room, soft) else {
                 continue;
             };
             if extra > 0
@@ -68,7 +69,7 @@ impl Swim {
                 id: message.id,
                 addr: Some(message.to),
             };
-            let payload = &buf[..len];
+            let payload = buf.get(..len).unwrap_or_default();
             env.journal.sent(env.wall, kind, len + overhead, peer, || {
                 wire::decode(payload)
                     .map(|swim| listed(&swim.memberships))
@@ -256,18 +257,19 @@ impl Swim {
                 || !self.may_be_told(key, receiver)
                 || mute && self.is_accused(key)
             {
-                if skipped == PASSED {
+                let Some(next) = passed.get_mut(skipped) else {
                     break;
-                }
-                passed[skipped] = (place, key);
+                };
+                *next = (place, key);
                 skipped += 1;
                 continue;
             }
-            if count < MOST_NEWS && self.push_row(out, key, receiver, None, soft) {
-                told[count] = (place, key);
-                count += 1;
-            } else {
-                misses += 1;
+            match told.get_mut(count) {
+                Some(next) if self.push_row(out, key, receiver, None, soft) => {
+                    *next = (place, key);
+                    count += 1;
+                }
+                _ => misses += 1,
             }
             if misses >= MISSES {
                 break;
@@ -278,7 +280,8 @@ impl Swim {
             return count;
         }
         let enough = news::tellings(self.timing.news_factor, self.table.living());
-        let all = told[..count].iter().chain(&passed[..skipped]).copied();
+        let (told, passed) = (told.iter().take(count), passed.iter().take(skipped));
+        let all = told.chain(passed).copied();
         self.updates.told(&mut self.table, all, enough);
         count
     }

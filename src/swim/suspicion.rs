@@ -38,7 +38,7 @@ pub(crate) struct Suspicion {
 
 impl Suspicion {
     pub fn accusers(&self) -> &[MemberId] {
-        &self.accusers[..self.count]
+        self.accusers.get(..self.count).unwrap_or_default()
     }
 
     pub fn over(&self) -> Time {
@@ -206,11 +206,12 @@ impl Suspicions {
         let Some(place) = place.filter(|_| accuser != row.id) else {
             return Accused::Before;
         };
-        let (more, was_sure) = (
-            place == suspicion.count,
-            suspicion.is_sure(timing, table.living()),
-        );
-        suspicion.accusers[place] = accuser;
+        let was_sure = suspicion.is_sure(timing, table.living());
+        let more = place == suspicion.count;
+        let Some(named) = suspicion.accusers.get_mut(place) else {
+            return Accused::Before;
+        };
+        *named = accuser;
         suspicion.count += usize::from(more);
         let confirmations = suspicion.count - 1;
         let refused = evidence == Evidence::Refused;

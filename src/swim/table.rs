@@ -37,7 +37,7 @@ pub(crate) struct Table {
     names: Names,
     me: RowKey,
     /// Those to be probed, in random order: before `visited` this round's past, after it its future.
-    round: Vec<RowKey>,
+    pub(super) round: Vec<RowKey>,
     visited: usize,
     dead: Vec<RowKey>,
     /// Those that left.
@@ -92,6 +92,7 @@ impl Table {
     }
 
     /// The own row's content. It is put in by `new`, and nobody removes it.
+    #[expect(clippy::indexing_slicing)] // So there is nothing else to say.
     pub fn own(&self) -> &Row {
         &self.rows[self.me as usize]
     }
@@ -109,11 +110,12 @@ impl Table {
 
     /// Those that are Alive or Suspect, this member included.
     pub fn living(&self) -> usize {
-        self.counts[Health::Alive as usize - 1] + self.counts[Health::Suspect as usize - 1]
+        self.count(Health::Alive) + self.count(Health::Suspect)
     }
 
     pub fn count(&self, health: Health) -> usize {
-        self.counts[health as usize - 1]
+        let count = self.counts.get(health as usize - 1);
+        count.copied().unwrap_or(0)
     }
 
     /// Equal at two members that hold the same members for living, at the same incarnations, but for a chance of 2⁻³²;
@@ -331,15 +333,18 @@ impl Table {
 
     /// Counts a member in.
     fn add(&mut self, id: MemberId, incarnation: Incarnation, health: Health) {
-        self.counts[health as usize - 1] += 1;
+        if let Some(count) = self.counts.get_mut(health as usize - 1) {
+            *count += 1;
+        }
         let bits = bits_of(&id, incarnation, health);
         self.digest = self.digest.wrapping_add(bits);
     }
 
     /// And out.
     fn subtract(&mut self, id: MemberId, incarnation: Incarnation, health: Health) {
-        let count = &mut self.counts[health as usize - 1];
-        *count = count.saturating_sub(1);
+        if let Some(count) = self.counts.get_mut(health as usize - 1) {
+            *count = count.saturating_sub(1);
+        }
         let bits = bits_of(&id, incarnation, health);
         self.digest = self.digest.wrapping_sub(bits);
     }
@@ -419,8 +424,11 @@ impl Table {
 
     fn swap_in_round(&mut self, a: usize, b: usize) {
         self.round.swap(a, b);
-        self.set_place(self.round[a], a);
-        self.set_place(self.round[b], b);
+        for place in [a, b] {
+            if let Some(key) = self.round.get(place).copied() {
+                self.set_place(key, place);
+            }
+        }
     }
 
     fn set_place(&mut self, key: RowKey, place: usize) {
@@ -441,65 +449,6 @@ impl Table {
         let key = self.round.get(self.visited).copied()?;
         self.visited += 1;
         Some(key)
-    }
-
-    /// Up to `most` Alive members that fit, from a random place of the round on, in `found`.
-    pub fn some_alive(
-        &self,
-        most: usize,
-        fits: impl Fn(&Row) -> bool,
-        rng: &mut StdRng,
-        found: &mut Vec<RowKey>,
-    ) {
-        /// Bounds the walk in a ring of which most is suspect.
-        const STEPS: usize = 64;
-        found.clear();
-        if self.round.is_empty() {
-            return;
-        }
-        let start = rng.random_range(0..self.round.len());
-        let walk = self.round[start..]
-            .iter()
-            .chain(&self.round[..start])
-            .take(STEPS.max(most));
-        let alive = |key: &&RowKey| {
-            self.get(**key)
-                .is_some_and(|row| row.health == Health::Alive && fits(row))
-        };
-        found.extend(walk.filter(alive).take(most));
-    }
-
-    /// Shows rows of living members, each at most once and independently chosen, until `take` has `most`.
-    pub fn sample(&self, most: usize, rng: &mut StdRng, mut take: impl FnMut(&Row) -> usize) {
-        /// Draws for each one wanted: those that were drawn before, or do not fit, cost one.
-        const DRAWS: usize = 8;
-        let len = self.round.len();
-        if len <= 2 * most {
-            let start = if len == 0 {
-                0
-            } else {
-                rng.random_range(0..len)
-            };
-            let (before, after) = self.round.split_at(start);
-            for key in after.iter().chain(before) {
-                if self.get(*key).map_or(0, &mut take) >= most {
-                    return;
-                }
-            }
-            return;
-        }
-        let mut drawn = [usize::MAX; 64];
-        for draw in 0..(DRAWS * most).min(drawn.len()) {
-            let place = rng.random_range(0..len);
-            if drawn[..draw].contains(&place) {
-                continue;
-            }
-            drawn[draw] = place;
-            let row = self.round.get(place).and_then(|key| self.get(*key));
-            if row.map_or(0, &mut take) >= most {
-                return;
-            }
-        }
     }
 
     /// The dead that are not in the round.

@@ -46,7 +46,7 @@ pub fn open<'d>(keys: &[RingKey], datagram: &'d mut [u8]) -> Result<&'d [u8], Re
     if keys.is_empty()
         && let Some(payload) = plain(datagram)
     {
-        return Ok(&datagram[payload]);
+        return datagram.get(payload).ok_or(Reject::Truncated);
     }
     if !keys.is_empty() {
         return open_sealed(keys, datagram).map(|(payload, _)| payload);
@@ -186,5 +186,5 @@ pub fn seal_into(key: Option<(&RingKey, [u8; NONCE])>, payload: &[u8], frame: &m
 fn push_head(frame: &mut Vec<u8>, len: usize) {
     let mut head = [0; 1 + 10];
     Writer::new(&mut head, 0).head(PAYLOAD, len);
-    frame.extend_from_slice(&head[..1 + varint_len(len as u64)]);
+    frame.extend(head.iter().take(1 + varint_len(len as u64)));
 }

@@ -55,7 +55,7 @@ impl Part {
         };
         let mut head = [0; 11];
         Writer::new(&mut head, 0).head(tag(number, BYTES), self.content_len());
-        out.extend_from_slice(&head[..self.len() - self.content_len()]);
+        out.extend(head.iter().take(self.len() - self.content_len()));
         match self {
             Part::Sums {
                 depth,

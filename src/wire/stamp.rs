@@ -47,7 +47,11 @@ impl Stamp {
         match (bytes, bytes.first_chunk()) {
             ([], _) => return Stamp::Anyone,
             (_, Some(id)) => end = *id,
-            (short, None) => end[..short.len()].copy_from_slice(short),
+            (short, None) => {
+                for (place, byte) in end.iter_mut().zip(short) {
+                    *place = *byte;
+                }
+            }
         }
         Stamp::For(end)
     }

@@ -7,6 +7,7 @@ use super::field::Writer;
 use crate::limits::MAX_NAME;
 
 /// Every octet in decimal with a dot behind it, and how many bytes that is.
+#[expect(clippy::indexing_slicing)] // At compile time.
 static OCTETS: [([u8; 4], u8); 256] = {
     let mut octets = [(*b"000.", 4); 256];
     let mut octet = 0;
@@ -38,7 +39,9 @@ pub(super) fn write_ip(out: &mut Writer<'_>, ip: Option<IpAddr>) {
     match ip {
         Some(IpAddr::V4(ip)) => {
             for octet in ip.octets() {
-                let (digits, len) = &OCTETS[usize::from(octet)];
+                let Some((digits, len)) = OCTETS.get(usize::from(octet)) else {
+                    continue;
+                };
                 out.part(digits, usize::from(*len));
             }
             // The last one has no dot behind it.

@@ -5,6 +5,8 @@
 //! a [`Reader`], which checks the greeting byte by byte and everything else as early as a byte says so. A
 //! PUSH end sends its first message only after [`Step::Ready`]: ZeroMQ closes the connection otherwise.
 
+use crate::member::MemberId;
+
 /// What kind of socket an end is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -147,30 +149,54 @@ const RING: &[u8] = b"\x06X-Ring\0\0\0\x04";
 /// Bytes that it takes at most, with its value.
 const RING_PROPERTY: usize = RING.len() + 4;
 
+/// The property of READY that says which member opened the connection, of those that it keeps open for as long as both
+/// live: its end is a hint, and the word of it is good for no more.
+const MEMBER: &[u8] = b"\x08X-Member\0\0\0\x10";
+
+/// Bytes that it takes, with its value.
+const MEMBER_PROPERTY: usize = MEMBER.len() + 16;
+
 /// Greeting and READY of a member of the ring with this hash; 0: of a ring without a name.
 #[derive(Clone, Copy, Debug)]
 pub struct Hello {
-    bytes: [u8; HELLO + RING_PROPERTY],
+    bytes: [u8; HELLO + RING_PROPERTY + MEMBER_PROPERTY],
     len: usize,
 }
 
 impl Hello {
     /// What an end of this kind sends.
     pub fn new(role: Role, ring: u32) -> Self {
-        let mut bytes = [0; HELLO + RING_PROPERTY];
-        let hash = ring.to_le_bytes();
-        let property = [RING, &hash].into_iter().flatten();
-        for (place, byte) in bytes.iter_mut().zip(hello(role).iter().chain(property)) {
+        let mut hello = Hello {
+            bytes: [0; HELLO + RING_PROPERTY + MEMBER_PROPERTY],
+            len: 0,
+        };
+        hello.append(&self::hello(role));
+        if ring != 0 {
+            hello.say(RING, &ring.to_le_bytes());
+        }
+        hello
+    }
+
+    /// The same, and that this member opened the connection and keeps it.
+    pub fn of(mut self, member: MemberId) -> Self {
+        self.say(MEMBER, member.as_bytes());
+        self
+    }
+
+    /// One more property of READY.
+    fn say(&mut self, name: &[u8], value: &[u8]) {
+        self.append(name);
+        self.append(value);
+        if let Some(ready) = self.bytes.get_mut(GREETING + 1) {
+            *ready += (name.len() + value.len()) as u8;
+        }
+    }
+
+    fn append(&mut self, more: &[u8]) {
+        for (place, byte) in self.bytes.iter_mut().skip(self.len).zip(more) {
             *place = *byte;
         }
-        let mut len = HELLO;
-        if ring != 0 {
-            len = bytes.len();
-            if let Some(ready) = bytes.get_mut(GREETING + 1) {
-                *ready += RING_PROPERTY as u8;
-            }
-        }
-        Hello { bytes, len }
+        self.len += more.len();
     }
 
     /// Its bytes.
@@ -242,6 +268,8 @@ pub struct Reader {
     is_ready: bool,
     /// Stands for the name of our ring, 0 if it has none; `None`: the peer's is not looked at.
     ring: Option<u32>,
+    /// Who says that it opened the connection and keeps it.
+    member: Option<MemberId>,
 }
 
 impl Reader {
@@ -256,6 +284,7 @@ impl Reader {
             role,
             is_ready: false,
             ring: None,
+            member: None,
         }
     }
 
@@ -267,6 +296,11 @@ impl Reader {
     /// Whether the handshake is done.
     pub fn is_ready(&self) -> bool {
         self.is_ready
+    }
+
+    /// The member that says it opened the connection and keeps it.
+    pub fn member(&self) -> Option<MemberId> {
+        self.member
     }
 
     /// Whether a frame is under way: the length of its body, as far as it is known.
@@ -469,7 +503,7 @@ impl Reader {
     }
 
     /// READY's properties: a name with its length in one byte, a value with its length in four.
-    fn check_ready(&self, mut rest: &[u8]) -> Result<(), Fault> {
+    fn check_ready(&mut self, mut rest: &[u8]) -> Result<(), Fault> {
         let (mut socket_type, mut ring) = (None, self.ring);
         while !rest.is_empty() {
             let (name, after) = split(rest, 1).ok_or(Fault::Command)?;
@@ -479,6 +513,9 @@ impl Reader {
             } else if name.eq_ignore_ascii_case(b"X-Ring") {
                 let hash = value.try_into().map_err(|_| Fault::Command)?;
                 ring = Some(u32::from_le_bytes(hash));
+            } else if name.eq_ignore_ascii_case(b"X-Member") {
+                let id = value.try_into().map_err(|_| Fault::Command)?;
+                self.member = Some(MemberId::from_bytes(id));
             }
             rest = after;
         }
@@ -777,6 +814,27 @@ mod tests {
         odd[value] = 3;
         let mut reader = Reader::new(Role::Pull, MAX).in_ring(Some(7));
         assert_eq!(reader.read(&odd), Err(Fault::Command));
+    }
+
+    #[test]
+    fn who_keeps_a_connection_says_so() {
+        let id = MemberId::from_bytes([7; 16]);
+        for ring in [0, 9] {
+            let mut reader = Reader::new(Role::Pull, MAX).in_ring(Some(9));
+            let hello = Hello::new(Role::Push, ring).of(id);
+            let (used, step) = reader.read(hello.as_bytes()).unwrap();
+            assert_eq!((used, step), (hello.as_bytes().len(), Step::Ready));
+            assert_eq!(reader.member(), Some(id));
+        }
+        // An id has sixteen bytes.
+        let mut odd = Hello::new(Role::Push, 0).of(id).as_bytes().to_vec();
+        odd.pop();
+        odd[GREETING + 1] -= 1;
+        let value = odd.len() - 16;
+        odd[value] = 15;
+        let mut reader = Reader::new(Role::Pull, MAX);
+        assert_eq!(reader.read(&odd), Err(Fault::Command));
+        assert_eq!(reader.member(), None);
     }
 
     #[test]

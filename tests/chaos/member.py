@@ -46,6 +46,7 @@ class Member:
         self.clock = directory / f"{self.name}.clock"
         self.turn_clock(0)
         self.log = directory / f"{self.name}.log"
+        self.logged_before = 0
         self.process: subprocess.Popen[bytes] | None = None
         self.is_frozen = False
         self.disk_was_full = False
@@ -62,6 +63,7 @@ class Member:
         words = ["env", *(clock if FAKETIME else []), str(self.binary), "run", "--name", self.name, "--listen", f"{self.host.address}:9638"]
         words += ["--data-dir", str(self.disk), *self.arguments]
         with self.log.open("ab") as log:
+            self.logged_before = log.tell()
             self.process = subprocess.Popen(
                 self.host.words(*words),
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log, env=environment,
@@ -86,6 +88,7 @@ class Member:
         """Ends in good order; on a full disk it says that its last snapshot is not stored."""
         if self.process is None:
             return
+        self.await_first_word()
         self.signal(signal.SIGTERM)
         try:
             code = self.process.wait(PATIENCE)
@@ -94,6 +97,14 @@ class Member:
         if code not in ((0, 5) if self.disk_was_full else (0,)):
             raise Failed(f"{self.name} left with exit code {code}")
         self.process = None
+
+    def await_first_word(self) -> None:
+        """Until its first line in the log, it may be `env` or `ip` still, which a signal ends in no good order."""
+        end = time.monotonic() + PATIENCE
+        while self.runs and not self.is_frozen and self.log.stat().st_size <= self.logged_before:
+            if time.monotonic() >= end:
+                raise Failed(f"{self.name} does not say that it started")
+            time.sleep(0.01)
 
     def freeze(self, frozen: bool) -> None:
         self.signal(signal.SIGSTOP if frozen else signal.SIGCONT)

@@ -11,7 +11,8 @@ impl Agent {
     /// Tells those who follow what happened.
     pub(super) fn tell(&mut self, event: &Event) {
         if let Some(says) = self.says(event) {
-            self.feed.push(Timestamp::now(), says);
+            let row = self.feed.push(Timestamp::now(), says);
+            self.handlers.tell(&row);
         }
     }
 
@@ -35,6 +36,10 @@ impl Agent {
             Event::MemberMoved { id, from, to, .. } => Says {
                 address: Some(*to),
                 ..self.about("moved", *id, format!("{} moved from {from} to {to}", self.who(*id)))
+            },
+            Event::MemberRestarted { id, incarnation, .. } => Says {
+                incarnation: Some(incarnation.get()),
+                ..self.about("restarted", *id, format!("{} was started again", self.who(*id)))
             },
             Event::IdConflict { id, one, other, .. } => self.about(
                 "conflict",

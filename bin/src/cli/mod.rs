@@ -1,5 +1,7 @@
 //! The command line. What it means is with the commands.
 
+mod examples;
+mod past;
 mod rumors;
 mod sim;
 
@@ -11,170 +13,120 @@ use butterfly::limits::{MAX_NAME, MAX_RUMOR_BYTES};
 use butterfly::text::is_hidden;
 use butterfly::{MemberId, RingName, Timing};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::events::Kinds;
-
+use crate::handlers::Hook;
+use examples::*;
+pub use past::*;
 pub use rumors::*;
 pub use sim::*;
 
 /// Where a member's gateway is, unless said otherwise.
 pub const DEFAULT_GATEWAY: &str = "127.0.0.1:9631";
 
-const EXAMPLES: &str = "\
-Examples:
-  butterfly demo                                                 a ring on this machine, live
-  butterfly run --listen 127.0.0.1:9638 --name amber             a member
-  butterfly run --listen 127.0.0.1:9639 --name birch --peer 127.0.0.1:9638 --http 127.0.0.1:0
-  butterfly members                                              whom the first one sees
-  butterfly status --wait alive=2 --timeout 10                   wait until both are there
-  butterfly ping 127.0.0.1:9639 -c 5                             how long birch takes to answer
-  echo 'port = 6380' | butterfly config apply redis.default -       both know it, and all who come later";
-
-const DEMO: &str = "\
-Examples:
-  butterfly demo
-  butterfly demo --members 20
-  butterfly demo --timing lan           as slowly as in a data centre: some seconds";
-
-const RUN: &str = "\
-Examples:
-  butterfly run --listen 127.0.0.1:9638
-  butterfly run --listen 0.0.0.0:9638 --peer web-1:9638 --ring-key ring-20261123120000.sym.key
-  butterfly run --listen 127.0.0.1:0 --http 127.0.0.1:0      the chosen ports stand on standard output
-  butterfly run --listen 10.0.0.7:9638 --data-dir /var/lib/butterfly --name web-7
-
-Signals: SIGINT and SIGTERM leave the ring and end, a second one, half a second
-later or more, ends within a second, also if the disk hangs; SIGHUP reads the
-ring keys again.
-Environment: RUST_LOG=debug says more. TRACE_SWIM=1 writes what happens to a file in
-/tmp/habitat-swim-trace, or in TRACE_SWIM_DIR.";
-
-const MEMBERS: &str = "\
-Examples:
-  butterfly members
-  butterfly members -o json | jq -r '.[] | select(.health == \"alive\") | .address'";
-
-const STATUS: &str = "\
-Examples:
-  butterfly status
-  butterfly status --wait alive=5 --timeout 30       until five are Alive; exit code 3 if they are not in time
-  butterfly status --wait members=3+                 until three or more are not Departed";
-
-const EVENTS: &str = "\
-Examples:
-  butterfly events
-  butterfly events --since 10m --kind suspect,confirmed
-  butterfly events -o ndjson | jq -r 'select(.kind == \"leader\") | .group'";
-
-const JOIN: &str = "\
-Examples:
-  butterfly join web-1:9638 10.0.0.7:9638";
-
-const LEAVE: &str = "\
-Examples:
-  butterfly leave
-  butterfly leave --http 127.0.0.1:9700";
-
-const BLOCK: &str = "\
-Examples:
-  butterfly block web-2          by its name
-  butterfly block 1a2b3c4d       by the beginning of its id";
-
-const UNBLOCK: &str = "\
-Examples:
-  butterfly unblock web-2";
-
-const PING: &str = "\
-Examples:
-  butterfly ping 10.0.0.7:9638 -c 10
-  butterfly ping web-1:9638 -i 0.1 --ring-key ring-20261123120000.sym.key";
-
-const RING_KEY: &str = "\
-Examples:
-  butterfly ring-key generate ring --dir /etc/butterfly";
-
-const STORE: &str = "\
-Examples:
-  butterfly store show /var/lib/butterfly/1a2b3c4d1a2b3c4d1a2b3c4d1a2b3c4d.rst
-  butterfly store show -s FILE.rst           how many rumors of each kind, and their bytes
-  butterfly store show -o json FILE.rst | jq '.[] | select(.key == \"web.default\")'";
-
 const EXIT_CODES: &str = "Exit codes: 0 ok, 1 failed, 2 usage.";
 const EXIT_CODES_OF_WAITING: &str = "Exit codes: 0 ok, 1 failed, 2 usage, 3 not reached in time.";
 const EXIT_CODES_OF_RUN: &str = "Exit codes: 0 ok, 1 failed, 2 usage, 4 told to depart for good, 5 its last snapshot is not stored.";
+const TOP: &str = "\
+Start with: butterfly demo. Examples: butterfly --help, butterfly COMMAND --help.
+Exit codes: 0 ok, 1 failed, 2 usage, 3 not reached in time, 4 told to depart for good, 5 not stored.";
 const EXIT_CODES_OF_ALL: &str = "Exit codes: 0 ok, 1 failed, 2 usage, 3 not reached in time, 4 told to depart for good, 5 not stored.";
 
-/// Members of a ring that find each other, and find out who is dead.
+/// Butterfly keeps a group of machines aware of each other: who is up, who is gone, what they run.
 #[derive(Debug, Parser)]
-#[command(name = "butterfly", version, before_help = EXAMPLES, arg_required_else_help = true)]
-#[command(after_help = EXIT_CODES_OF_ALL)]
+#[command(
+    name = "butterfly",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 120
+)]
+#[command(after_help = TOP, after_long_help = long(EXAMPLES, EXIT_CODES_OF_ALL))]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
 }
 
+/// What a long help ends with.
+fn long(examples: &str, exit_codes: &str) -> String {
+    format!("{examples}\n\n{exit_codes}")
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Watch a ring on this machine form, agree, lose its leader, get it back, and let one go
-    #[command(before_help = DEMO, after_help = EXIT_CODES_OF_WAITING)]
+    #[command(after_help = EXIT_CODES_OF_WAITING, after_long_help = long(DEMO, EXIT_CODES_OF_WAITING))]
     Demo(DemoArgs),
     /// Run one member, until SIGINT or SIGTERM
-    #[command(before_help = RUN, after_help = EXIT_CODES_OF_RUN)]
+    #[command(after_help = EXIT_CODES_OF_RUN, after_long_help = long(RUN, EXIT_CODES_OF_RUN))]
     Run(Box<RunArgs>),
-    /// List the members that a running member sees
-    #[command(before_help = MEMBERS, after_help = EXIT_CODES)]
+    /// List the members of a ring, as a running member sees them
+    #[command(after_help = EXIT_CODES, after_long_help = long(MEMBERS, EXIT_CODES))]
     Members(MembersArgs),
     /// Show how a running member fares, or wait until its ring is as large as it should be
-    #[command(before_help = STATUS, after_help = EXIT_CODES_OF_WAITING)]
+    #[command(after_help = EXIT_CODES_OF_WAITING, after_long_help = long(STATUS, EXIT_CODES_OF_WAITING))]
     Status(StatusArgs),
     /// Follow what a running member sees happen, until it ends
-    #[command(before_help = EVENTS, after_help = EXIT_CODES)]
+    #[command(after_help = EXIT_CODES, after_long_help = long(EVENTS, EXIT_CODES))]
     Events(EventsArgs),
-    /// Let a running member ask peers for their ring
-    #[command(before_help = JOIN, after_help = EXIT_CODES)]
+    /// Show what a running member knows of past transitions: probes, helpers, accusers, causes
+    #[command(after_help = EXIT_CODES, after_long_help = long(HISTORY, EXIT_CODES))]
+    History(HistoryArgs),
+    /// Explain why a member is suspect, dead or gone, as a running member knows it
+    #[command(after_help = EXIT_CODES, after_long_help = long(EXPLAIN, EXIT_CODES))]
+    Explain(ExplainArgs),
+    /// Join a ring through peers
+    #[command(after_help = EXIT_CODES, after_long_help = long(JOIN, EXIT_CODES))]
     Join(JoinArgs),
-    /// Let a running member leave its ring and end
-    #[command(before_help = LEAVE, after_help = EXIT_CODES_OF_WAITING)]
+    /// Leave the ring, and end the running member
+    #[command(after_help = EXIT_CODES_OF_WAITING, after_long_help = long(LEAVE, EXIT_CODES_OF_WAITING))]
     Leave(LeaveArgs),
-    /// Let a running member ignore another one
-    #[command(before_help = BLOCK, after_help = EXIT_CODES)]
+    /// Ignore a member
+    #[command(after_help = EXIT_CODES, after_long_help = long(BLOCK, EXIT_CODES))]
     Block(BlockArgs),
-    /// Let a running member listen to another one again
-    #[command(before_help = UNBLOCK, after_help = EXIT_CODES)]
+    /// Listen to an ignored member again
+    #[command(after_help = EXIT_CODES, after_long_help = long(UNBLOCK, EXIT_CODES))]
     Unblock(BlockArgs),
-    /// Let a running member say which services it runs; list those of all
-    #[command(before_help = SERVICE, after_help = EXIT_CODES)]
+    /// Announce, withdraw or list services
+    #[command(after_help = EXIT_CODES, after_long_help = long(SERVICE, EXIT_CODES))]
     Service(ServiceArgs),
-    /// Give a service group a configuration, or show it
-    #[command(before_help = CONFIG, after_help = EXIT_CODES)]
+    /// Apply, show or remove the configuration of a service group
+    #[command(after_help = EXIT_CODES, after_long_help = long(CONFIG, EXIT_CODES))]
     Config(ConfigArgs),
-    /// Give a service group a file, or get it
-    #[command(before_help = FILE, after_help = EXIT_CODES)]
+    /// Upload, get or remove files of a service group
+    #[command(after_help = EXIT_CODES, after_long_help = long(FILE, EXIT_CODES))]
     File(FileArgs),
-    /// Have a service group elect a leader, or show who leads it
-    #[command(before_help = ELECTION, after_help = EXIT_CODES)]
+    /// Start an election in a service group, or show who leads it
+    #[command(after_help = EXIT_CODES, after_long_help = long(ELECTION, EXIT_CODES))]
     Election(ElectionArgs),
-    /// Have a member depart for good
-    #[command(before_help = DEPART, after_help = EXIT_CODES)]
+    /// Make a member depart for good
+    #[command(after_help = EXIT_CODES, after_long_help = long(DEPART, EXIT_CODES))]
     Depart(DepartArgs),
     /// List all rumors that a running member holds
-    #[command(before_help = RUMORS, after_help = EXIT_CODES)]
+    #[command(after_help = EXIT_CODES, after_long_help = long(RUMORS, EXIT_CODES))]
     Rumors(RumorsArgs),
     /// Push a rumor straight to a member of a ring, without being one
-    #[command(before_help = INJECT, after_help = EXIT_CODES)]
+    #[command(after_help = EXIT_CODES, after_long_help = long(INJECT, EXIT_CODES))]
     Inject(InjectArgs),
     /// Ping a member as its peers do, without becoming one
-    #[command(before_help = PING, after_help = EXIT_CODES)]
+    #[command(after_help = EXIT_CODES, after_long_help = long(PING, EXIT_CODES))]
     Ping(PingArgs),
     /// Simulate a ring, or measure the protocol, on a virtual network and clock
-    #[command(before_help = SIM, after_help = EXIT_CODES)]
+    #[command(after_help = EXIT_CODES, after_long_help = long(SIM, EXIT_CODES))]
     Sim(SimArgs),
     /// Make a ring key
-    #[command(before_help = RING_KEY, after_help = EXIT_CODES)]
+    #[command(after_help = EXIT_CODES, after_long_help = long(RING_KEY, EXIT_CODES))]
     RingKey(RingKeyArgs),
+    /// Print a script that completes commands and options in a shell
+    #[command(after_help = EXIT_CODES, after_long_help = long(COMPLETIONS, EXIT_CODES))]
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write those of all commands to a directory
+    #[command(after_help = EXIT_CODES, after_long_help = long(MAN, EXIT_CODES))]
+    Man(ManArgs),
+    /// Print the version
+    #[command(after_help = EXIT_CODES, after_long_help = EXIT_CODES)]
+    Version,
     /// Look into the snapshot of rumors in a data directory
-    #[command(before_help = STORE, after_help = EXIT_CODES)]
+    #[command(after_help = EXIT_CODES, after_long_help = long(STORE, EXIT_CODES))]
     Store(StoreArgs),
 }
 
@@ -197,10 +149,11 @@ pub struct OutputArgs {
 /// Which running member is asked.
 #[derive(Debug, Args)]
 pub struct GatewayArgs {
-    /// The gateway of the member to ask
-    #[arg(long, value_name = "IP:PORT", default_value = DEFAULT_GATEWAY)]
-    pub http: String,
-    /// The file with the gateway's bearer token, if it wants one
+    /// The gateway of the member to ask: HOST:PORT, a URL or unix:PATH [default: what BUTTERFLY_HTTP says, or
+    /// 127.0.0.1:9631]
+    #[arg(long, value_name = "GATEWAY")]
+    pub http: Option<String>,
+    /// The file with the gateway's bearer token, if it wants one [default: what BUTTERFLY_HTTP_TOKEN_FILE says]
     #[arg(long, value_name = "FILE")]
     pub http_token_file: Option<PathBuf>,
 }
@@ -219,11 +172,18 @@ pub struct DemoArgs {
     pub gossip_port: Option<u16>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct RunArgs {
-    /// The UDP address to listen on; port 0: the system chooses
+    /// The file with settings: a key for each option below, as in listen = "10.0.0.7:9638"
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print the settings and where each comes from, and end
+    #[arg(long)]
+    pub print_config: bool,
+    /// The UDP address to listen on; port 0: the system chooses [default: 0.0.0.0:9638 with a ring key, else
+    /// 127.0.0.1:9638]
     #[arg(long, value_name = "IP:PORT")]
-    pub listen: String,
+    pub listen: Option<String>,
     /// Where others reach it, if not where it listens
     #[arg(long, value_name = "IP:PORT")]
     pub advertise: Option<String>,
@@ -234,7 +194,17 @@ pub struct RunArgs {
     #[arg(long, value_name = "HOST:PORT")]
     pub peer: Vec<String>,
     /// Others probe it for ever, so that a ring that was cut in two heals through it
-    #[arg(long)]
+    #[arg(
+        long,
+        value_name = "true|false",
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_value = "false",
+        default_missing_value = "true",
+        hide_default_value = true,
+        hide_possible_values = true
+    )]
     pub permanent_peer: bool,
     /// A key of the ring; more than one: the first seals, any opens
     #[arg(long, value_name = "FILE")]
@@ -266,19 +236,30 @@ pub struct RunArgs {
     /// Changes the timing, as in period=500ms,timeout=250ms, by what `butterfly sim --set` showed to be good
     #[arg(long, value_name = "FIELD=VALUE", value_delimiter = ',')]
     pub set: Vec<String>,
-    /// Its HTTP gateway, or none; port 0: the system chooses [default: 127.0.0.1:9631]
-    #[arg(long, value_name = "IP:PORT|none")]
+    /// Its HTTP gateway: HOST:PORT or a URL of this machine, unix:PATH for a socket that only its user may connect to, or
+    /// none; port 0: the system chooses [default: 127.0.0.1:9631]
+    #[arg(long, value_name = "GATEWAY|none")]
     pub http: Option<String>,
     /// The file with the bearer token that every request must carry; needed beyond loopback
     #[arg(long, value_name = "FILE")]
     pub http_token_file: Option<PathBuf>,
     /// The file with another bearer token, which is good for reading (GET) only
-    #[arg(long, value_name = "FILE", requires = "http_token_file")]
+    #[arg(long, value_name = "FILE")]
     pub http_read_token_file: Option<PathBuf>,
     /// Also answers GET /metrics, /healthz and /readyz at this address, to anybody, without a token; port 0: the system chooses
     #[arg(long, value_name = "IP:PORT")]
     pub metrics: Option<String>,
+    /// A command for `sh -c` when something happens; EVENT is alive, suspect, confirmed, departed, leader, config, file, isolated
+    /// or * for all; as often as you like. It finds the event in BUTTERFLY_EVENT* and, as JSON, on standard input
+    #[arg(long, value_name = "EVENT=COMMAND")]
+    pub on: Vec<Hook>,
+    /// What is logged: lines of this level and above [default: info, or what RUST_LOG says]
+    #[arg(long, value_name = "LEVEL", value_parser = PossibleValuesParser::new(LEVELS))]
+    pub log: Option<String>,
 }
+
+/// Levels of the log.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 #[derive(Debug, Args)]
 pub struct MembersArgs {
@@ -300,32 +281,6 @@ pub struct StatusArgs {
     pub output: OutputArgs,
     #[command(flatten)]
     pub gateway: GatewayArgs,
-}
-
-#[derive(Debug, Args)]
-pub struct EventsArgs {
-    /// Begin with what happened so long ago, as far as it is kept (1,024 events or 256 KiB); with a unit, like 30s or 10m
-    #[arg(long, value_name = "DURATION")]
-    pub since: Option<Seconds>,
-    /// Only these kinds, as in alive,suspect,confirmed,departed; others are moved, leader, service, config, file, election,
-    /// departure, gone, isolated, reconnected, refuted, lagged, address, rejected, conflict, overruled, other_ring, new_id,
-    /// expelled, left
-    #[arg(long, value_name = "KIND,…")]
-    pub kind: Option<Kinds>,
-    /// How to print
-    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    pub output: EventFormat,
-    #[command(flatten)]
-    pub gateway: GatewayArgs,
-}
-
-/// How events are printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum EventFormat {
-    /// For people, a line each
-    Table,
-    /// For programs: JSON, a line each
-    Ndjson,
 }
 
 #[derive(Debug, Args)]
@@ -377,6 +332,18 @@ pub struct PingArgs {
 }
 
 #[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    pub shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// The directory to write to, which is made if it is not there
+    #[arg(value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub struct RingKeyArgs {
     #[command(subcommand)]
     pub command: RingKeyCommand,
@@ -385,7 +352,7 @@ pub struct RingKeyArgs {
 #[derive(Debug, Subcommand)]
 pub enum RingKeyCommand {
     /// Write a new key to NAME-YYYYMMDDhhmmss.sym.key, for you alone to read, and print its path
-    #[command(before_help = RING_KEY, after_help = EXIT_CODES)]
+    #[command(after_help = EXIT_CODES, after_long_help = long(RING_KEY, EXIT_CODES))]
     Generate {
         /// The name of the ring
         name: String,
@@ -404,7 +371,7 @@ pub struct StoreArgs {
 #[derive(Debug, Subcommand)]
 pub enum StoreCommand {
     /// List the rumors in a snapshot, a line each; bodies are told by their sizes
-    #[command(before_help = STORE, after_help = EXIT_CODES)]
+    #[command(after_help = EXIT_CODES, after_long_help = long(STORE, EXIT_CODES))]
     Show(ShowArgs),
 }
 
@@ -545,18 +512,39 @@ mod tests {
         Cli::command().debug_assert();
     }
 
-    /// The help of the command and of all below it, but for clap's own command `help`.
-    fn helps(command: &mut clap::Command) -> Vec<String> {
-        let mut all = vec![command.render_help().to_string()];
+    fn all_helps() -> Vec<[String; 2]> {
+        let mut cli = Cli::command();
+        cli.build();
+        helps(&mut cli)
+    }
+
+    /// The short and the long help of the command and of all below it, but for clap's own command `help`.
+    fn helps(command: &mut clap::Command) -> Vec<[String; 2]> {
+        let short = command.render_help().to_string();
+        let mut all = vec![[short, command.render_long_help().to_string()]];
         let below = command.get_subcommands_mut();
         all.extend(below.filter(|it| it.get_name() != "help").flat_map(helps));
         all
     }
 
     #[test]
-    fn every_help_begins_with_examples() {
-        for help in helps(&mut Cli::command()) {
-            assert!(help.starts_with("Examples:"), "{help}");
+    fn every_help_begins_with_what_the_command_does() {
+        let all = all_helps();
+        assert!(all.len() > 30, "{}", all.len());
+        for help in all.iter().flatten() {
+            let (first, rest) = help.split_once("\n\n").unwrap();
+            assert!(first.starts_with(|c: char| c.is_uppercase()), "{help}");
+            assert!(!first.contains("Let a running member"), "{help}");
+            assert!(rest.starts_with("Usage: butterfly"), "{help}");
+        }
+    }
+
+    #[test]
+    fn only_the_long_help_has_examples() {
+        for [short, long] in all_helps() {
+            assert!(!short.contains("\nExamples:"), "{short}");
+            let takes_nothing = long.contains("Usage: butterfly version");
+            assert!(takes_nothing || long.contains("\nExamples:\n  "), "{long}");
         }
     }
 
@@ -588,7 +576,6 @@ mod tests {
     fn usage_errors_end_with_code_2() {
         for line in [
             "butterfly",
-            "butterfly run",
             "butterfly nonsense",
             "butterfly run --listen 127.0.0.1:0 --id xyz",
             "butterfly run --listen 127.0.0.1:0 --timing warp",
@@ -618,7 +605,7 @@ mod tests {
 
     #[test]
     fn every_help_ends_with_the_exit_codes() {
-        for help in helps(&mut Cli::command()).iter().skip(1) {
+        for help in all_helps().iter().flatten() {
             let last = help.trim_end().lines().next_back().unwrap_or_default();
             assert!(last.starts_with("Exit codes: 0 ok"), "{help}");
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use butterfly::{MemberId, RumorKind, ServiceGroup};
 use clap::{Args, Subcommand};
 
-use super::{EXIT_CODES, GatewayArgs, OutputArgs};
+use super::{EXIT_CODES, GatewayArgs, OutputArgs, long};
 use crate::version::{self, Version};
 
 pub const SERVICE: &str = "\
@@ -62,14 +62,14 @@ pub struct ServiceArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum ServiceCommand {
-    /// Let a running member announce that it runs a service; once more to change what it said
-    #[command(before_help = SERVICE, after_help = EXIT_CODES)]
+    /// Announce a service; once more to change what was said of it
+    #[command(after_help = EXIT_CODES, after_long_help = long(SERVICE, EXIT_CODES))]
     Add(ServiceAddArgs),
-    /// Let a running member announce that it does not run a service any more
-    #[command(before_help = SERVICE, after_help = EXIT_CODES)]
+    /// Withdraw a service
+    #[command(after_help = EXIT_CODES, after_long_help = long(SERVICE, EXIT_CODES))]
     Remove(ServiceRemoveArgs),
     /// List the services that members run
-    #[command(before_help = SERVICE, after_help = EXIT_CODES)]
+    #[command(after_help = EXIT_CODES, after_long_help = long(SERVICE, EXIT_CODES))]
     List(ServiceListArgs),
 }
 
@@ -118,13 +118,13 @@ pub struct ConfigArgs {
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
     /// Give a service group a configuration
-    #[command(before_help = CONFIG, after_help = EXIT_CODES, allow_missing_positional = true)]
+    #[command(after_help = EXIT_CODES, after_long_help = long(CONFIG, EXIT_CODES), allow_missing_positional = true)]
     Apply(ConfigApplyArgs),
     /// Print the configuration of a service group
-    #[command(before_help = CONFIG, after_help = EXIT_CODES)]
+    #[command(after_help = EXIT_CODES, after_long_help = long(CONFIG, EXIT_CODES))]
     Show(ConfigShowArgs),
     /// Remove the configuration of a service group, at all members
-    #[command(before_help = CONFIG, after_help = EXIT_CODES)]
+    #[command(after_help = EXIT_CODES, after_long_help = long(CONFIG, EXIT_CODES))]
     Remove(ConfigRemoveArgs),
 }
 
@@ -183,13 +183,13 @@ pub struct FileArgs {
 #[derive(Debug, Subcommand)]
 pub enum FileCommand {
     /// Give a service group a file
-    #[command(before_help = FILE, after_help = EXIT_CODES, allow_missing_positional = true)]
+    #[command(after_help = EXIT_CODES, after_long_help = long(FILE, EXIT_CODES), allow_missing_positional = true)]
     Upload(FileUploadArgs),
     /// Print a file of a service group, or write it to another file
-    #[command(before_help = FILE, after_help = EXIT_CODES)]
+    #[command(after_help = EXIT_CODES, after_long_help = long(FILE, EXIT_CODES))]
     Get(FileGetArgs),
     /// Remove a file of a service group, at all members
-    #[command(before_help = FILE, after_help = EXIT_CODES)]
+    #[command(after_help = EXIT_CODES, after_long_help = long(FILE, EXIT_CODES))]
     Remove(FileRemoveArgs),
 }
 
@@ -258,11 +258,11 @@ pub struct ElectionArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum ElectionCommand {
-    /// Let a running member start the election of a leader, or take part in it
-    #[command(before_help = ELECTION, after_help = EXIT_CODES)]
+    /// Start the election of a leader, or take part in it
+    #[command(after_help = EXIT_CODES, after_long_help = long(ELECTION, EXIT_CODES))]
     Start(ElectionStartArgs),
     /// Show how far the elections are, and who leads
-    #[command(before_help = ELECTION, after_help = EXIT_CODES)]
+    #[command(after_help = EXIT_CODES, after_long_help = long(ELECTION, EXIT_CODES))]
     Show(ElectionShowArgs),
 }
 
@@ -332,13 +332,13 @@ pub struct InjectArgs {
 #[derive(Debug, Subcommand)]
 pub enum Injected {
     /// The configuration of a service group
-    #[command(before_help = INJECT, after_help = EXIT_CODES)]
+    #[command(after_help = EXIT_CODES, after_long_help = long(INJECT, EXIT_CODES))]
     Config(ConfigBody),
     /// A file of a service group
-    #[command(before_help = INJECT, after_help = EXIT_CODES)]
+    #[command(after_help = EXIT_CODES, after_long_help = long(INJECT, EXIT_CODES))]
     File(FileBody),
     /// A member's departure for good
-    #[command(before_help = INJECT, after_help = EXIT_CODES)]
+    #[command(after_help = EXIT_CODES, after_long_help = long(INJECT, EXIT_CODES))]
     Depart {
         /// Its whole id
         id: MemberId,

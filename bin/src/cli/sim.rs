@@ -8,7 +8,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 
-use super::OutputArgs;
+use super::{OutputArgs, long};
 
 pub const SIM: &str = "\
 Examples:
@@ -153,10 +153,10 @@ pub enum Start {
 #[derive(Debug, Subcommand)]
 pub enum SimCommand {
     /// Measure the protocol on the simulator, beside what is published of others
-    #[command(before_help = SCORECARD, after_help = EXIT_CODES_OF_SCORECARD)]
+    #[command(after_help = EXIT_CODES_OF_SCORECARD, after_long_help = long(SCORECARD, EXIT_CODES_OF_SCORECARD))]
     Scorecard(ScorecardArgs),
     /// Run seeds of trouble: rings in which things go wrong have to come to rest
-    #[command(before_help = CHAOS, after_help = EXIT_CODES_OF_CHAOS)]
+    #[command(after_help = EXIT_CODES_OF_CHAOS, after_long_help = long(CHAOS, EXIT_CODES_OF_CHAOS))]
     Chaos(ChaosArgs),
 }
 

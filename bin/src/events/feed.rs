@@ -148,8 +148,8 @@ impl Feed {
         self.cut += 1;
     }
 
-    /// This happened.
-    pub fn push(&mut self, at: Timestamp, says: Says) {
+    /// This happened; as those are told who follow.
+    pub fn push(&mut self, at: Timestamp, says: Says) -> EventRow {
         let kind = KINDS.iter().find(|kind| **kind == says.kind);
         let number = self.end();
         let row = EventRow {
@@ -162,7 +162,7 @@ impl Feed {
             says,
         };
         let (Some(kind), Ok(json)) = (kind, serde_json::to_string(&row)) else {
-            return;
+            return row;
         };
         self.bytes += json.len();
         self.rows.push_back(Row {
@@ -177,6 +177,7 @@ impl Feed {
             self.bytes -= oldest.json.len();
             self.first += 1;
         }
+        row
     }
 
     /// A place for a reader; `None`: there are too many.

@@ -6,4 +6,6 @@ mod row;
 
 pub use command::events;
 pub use feed::{EventId, Feed, Kinds, Reader, Start};
+#[cfg(test)]
+pub use row::is_kind;
 pub use row::{EventRow, Says};

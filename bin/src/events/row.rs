@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 /// All kinds of events: of a member the health that it has now, of a rumor what it is about.
-pub const KINDS: [&str; 24] = [
+pub const KINDS: [&str; 25] = [
     "alive",
     "suspect",
     "confirmed",
     "departed",
     "moved",
+    "restarted",
     "conflict",
     "leader",
     "service",
@@ -31,6 +32,12 @@ pub const KINDS: [&str; 24] = [
     "expelled",
     "left",
 ];
+
+/// Whether there are events of this kind.
+#[cfg(test)]
+pub fn is_kind(kind: &str) -> bool {
+    KINDS.contains(&kind)
+}
 
 /// One event, as the asked member saw it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

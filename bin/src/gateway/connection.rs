@@ -1,10 +1,8 @@
 //! One connection: bytes in, requests answered one after the other, bytes out, each in small steps.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
-use mio::net::TcpStream;
 use rustix::net::sockopt::set_socket_send_buffer_size;
 
 use super::answer::{Answer, Body};
@@ -13,6 +11,7 @@ use super::http::{self, Framing, Parsed, Request};
 use super::parts::Parts;
 use super::routes;
 use super::slots::{Holder, Source, Standing};
+use super::socket::Socket;
 use crate::agent::Agent;
 use crate::events::Reader;
 
@@ -62,7 +61,7 @@ enum Then {
 
 /// A client.
 pub struct Connection {
-    stream: TcpStream,
+    stream: Socket,
     source: Source,
     state: State,
     input: Vec<u8>,
@@ -81,7 +80,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    pub fn new(stream: TcpStream, source: Source, now: Instant) -> Self {
+    pub fn new(stream: Socket, source: Source, now: Instant) -> Self {
         Connection {
             stream,
             source,
@@ -163,7 +162,7 @@ impl Connection {
                 None => self.stream.read(&mut [0; 1]).map(|_| Step::Over),
             },
             State::Ending => {
-                self.stream.shutdown(Shutdown::Write)?;
+                self.stream.end()?;
                 self.state = State::Lingering;
                 self.progress = now;
                 Ok(Step::More)

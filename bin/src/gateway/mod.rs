@@ -14,18 +14,17 @@ mod parts;
 mod routes;
 mod rumor_routes;
 mod slots;
+mod socket;
 mod stream;
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use log::warn;
-use mio::event::Source as _;
-use mio::net::{TcpListener, TcpStream};
-use mio::{Interest, Registry, Token as Watched};
+use mio::{Registry, Token as Watched};
 
+use crate::address::Place;
 use crate::agent::Agent;
 use crate::descriptors::{self, Spare};
 use crate::quiet::Throttle;
@@ -34,6 +33,7 @@ use connection::{Connection, Step};
 pub use guard::{Guard, Token};
 pub use slots::MAX_CONNECTIONS;
 use slots::Source;
+use socket::{Listener, Socket};
 
 /// New clients in one turn. Every client gets two steps, to be read and answered, before as many newcomers as strangers
 /// may be have pushed it out: a round of all takes `MAX_CONNECTIONS / STEPS_PER_TURN` turns.
@@ -58,8 +58,8 @@ enum Accepting {
 
 /// The gateway: a listener and its clients.
 pub struct Gateway {
-    listener: TcpListener,
-    local_addr: SocketAddr,
+    listener: Listener,
+    place: Place,
     guard: Guard,
     /// The listener's; those of its clients follow.
     token: Watched,
@@ -81,13 +81,13 @@ impl Gateway {
     pub fn bind(
         registry: &Registry,
         token: Watched,
-        addr: SocketAddr,
+        place: &Place,
         guard: Guard,
     ) -> io::Result<Self> {
-        let mut listener = TcpListener::bind(addr)?;
-        listener.register(registry, token, Interest::READABLE)?;
+        let mut listener = Listener::bind(place)?;
+        listener.register(registry, token)?;
         Ok(Gateway {
-            local_addr: listener.local_addr()?,
+            place: listener.place()?,
             listener,
             guard,
             token,
@@ -100,8 +100,9 @@ impl Gateway {
         })
     }
 
-    pub fn local_addr(&self) -> SocketAddr {
-        self.local_addr
+    /// Where it is.
+    pub fn place(&self) -> &Place {
+        &self.place
     }
 
     /// The loop was woken for this token, which may be another's.
@@ -206,7 +207,7 @@ impl Gateway {
         self.spare.refill();
         for _ in 0..ACCEPTS_PER_TURN {
             match self.accept_one(now) {
-                Ok((stream, from)) => self.take_in(registry, stream, Source::of(from), now),
+                Ok((stream, from)) => self.take_in(registry, stream, from, now),
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock => {
                         self.accepting = Accepting::No;
@@ -227,7 +228,7 @@ impl Gateway {
 
     /// The next client that waits, by a descriptor that was held back if there is no other. Without one, the system
     /// does not even say whether anybody waits, and does not wake us when there are descriptors again.
-    fn accept_one(&mut self, now: Instant) -> io::Result<(TcpStream, SocketAddr)> {
+    fn accept_one(&mut self, now: Instant) -> io::Result<(Socket, Source)> {
         match self.listener.accept() {
             Err(error) if descriptors::ran_out(&error) && self.spare.release() => {
                 let accepted = self.listener.accept();
@@ -246,13 +247,7 @@ impl Gateway {
         }
     }
 
-    fn take_in(
-        &mut self,
-        registry: &Registry,
-        mut stream: TcpStream,
-        source: Source,
-        now: Instant,
-    ) {
+    fn take_in(&mut self, registry: &Registry, mut stream: Socket, source: Source, now: Instant) {
         let Some(slot) = self.place_for(source, now) else {
             turn_away(Connection::new(stream, source, now));
             self.spare.refill();
@@ -260,11 +255,7 @@ impl Gateway {
         };
         self.evict(slot);
         let token = Watched(self.token.0 + 1 + slot);
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        // Answers are small and written whole: waiting to make packets fuller only delays them.
-        let watched = stream
-            .set_nodelay(true)
-            .and_then(|()| registry.register(&mut stream, token, interest));
+        let watched = stream.register(registry, token);
         if watched.is_ok() {
             self.clients[slot] = Some(Connection::new(stream, source, now));
             self.make_ready(slot);

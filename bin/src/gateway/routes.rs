@@ -2,6 +2,7 @@
 
 use butterfly::limits::MAX_RUMOR;
 use butterfly::{CommandError, MemberId, RumorId};
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -10,11 +11,13 @@ use super::answer::Answer;
 use super::guard::Guard;
 use super::health;
 use super::http::{Content, Request};
+use super::params::Params;
 use super::parts::Parts;
 use super::rumor_routes as rumors;
 use super::stream;
 use crate::address::{self, Peer};
 use crate::agent::Agent;
+use crate::cli::Seconds;
 
 /// The largest body that is JSON, bytes.
 const MAX_JSON: usize = 15 * 1024;
@@ -49,7 +52,7 @@ impl How {
     }
 }
 
-const ROUTES: [Route; 23] = [
+const ROUTES: [Route; 24] = [
     get("/", "this list", list),
     get(
         "/butterfly",
@@ -62,6 +65,11 @@ const ROUTES: [Route; 23] = [
         "/v1/events",
         "what happens, as server-sent events; ?since=10m begins with what happened then, ?kind=alive,suspect leaves out the rest",
         stream::events,
+    ),
+    get(
+        "/v1/history",
+        "what led to each transition, the oldest first; ?member=ID|NAME&since=10m leaves out the rest",
+        history,
     ),
     public(
         "/metrics",
@@ -245,6 +253,21 @@ fn list(_: &mut Agent, _: &Request) -> Result<Answer, Answer> {
 fn members(agent: &mut Agent, _: &Request) -> Result<Answer, Answer> {
     let parts = Parts::default().members(&agent.member);
     Ok(Answer::parts(parts.text("\n")))
+}
+
+fn history(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
+    let params = Params::of(request, &["member", "since"])?;
+    let member: Option<String> = params.get("member")?;
+    let since: Option<Seconds> = params.get("since")?;
+    let mut rows = agent.history();
+    if let Some(member) = &member {
+        rows.retain(|row| row.about.is_meant_by(member));
+    }
+    if let Some(Seconds(ago)) = since {
+        let first = Timestamp::now().saturating_sub(ago);
+        rows.retain(|row| first.as_ref().is_ok_and(|first| row.time.0 >= *first));
+    }
+    Ok(Answer::ok(&rows))
 }
 
 fn status(agent: &mut Agent, _: &Request) -> Result<Answer, Answer> {

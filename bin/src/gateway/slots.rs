@@ -18,10 +18,15 @@ const STALLED: Duration = Duration::from_secs(1);
 pub struct Source(IpAddr);
 
 impl Source {
+    /// All of loopback, and each Unix socket.
+    pub fn this_machine() -> Self {
+        Source(Ipv6Addr::LOCALHOST.into())
+    }
+
     /// All of loopback is one source, as is an IPv6 /64.
     pub fn of(addr: SocketAddr) -> Self {
         match addr.ip().to_canonical() {
-            ip if ip.is_loopback() => Source(Ipv6Addr::LOCALHOST.into()),
+            ip if ip.is_loopback() => Source::this_machine(),
             IpAddr::V6(ip) => {
                 let network = ip.to_bits() & !u128::from(u64::MAX);
                 Source(Ipv6Addr::from_bits(network).into())

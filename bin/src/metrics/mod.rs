@@ -237,6 +237,16 @@ fn own_loop(out: &mut Exposition, agent: &Agent, stats: &Stats) {
         "Clients that followed this member's events and were cut off, as they took none.",
     )
     .is(agent.feed.cut());
+    let runs = agent.handlers.counts();
+    out.counter(
+        "butterfly_handler_runs_total",
+        "Commands of --on that ran, by what became of them; dropped: events without a run, as too many waited.",
+    )
+    .of("result", "done", runs.done)
+    .of("result", "failed", runs.failed)
+    .of("result", "killed", runs.killed)
+    .of("result", "dropped", runs.dropped)
+    .end();
     out.counter(
         "butterfly_log_lines_lost_total",
         "Lines of the log that nobody read in time.",

@@ -175,6 +175,6 @@ fn keys_are_read_again_off_the_loop() {
     member.signal("HUP");
     until("it says why not", || {
         let log = member.log();
-        log.contains("the old ring keys stay") && log.contains("no regular file")
+        log.contains("the old settings and ring keys stay") && log.contains("no regular file")
     });
 }

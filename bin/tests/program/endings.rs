@@ -189,7 +189,6 @@ fn a_wrong_command_line_is_exit_code_2() {
     for args in [
         vec![],
         vec!["nonsense"],
-        vec!["run"],
         vec!["demo", "--members", "2"],
         vec!["run", "--listen", "127.0.0.1:0", "--id", "xyz"],
         vec!["run", "--listen", "127.0.0.1:0", "--http", "0.0.0.0:0"],

@@ -22,7 +22,14 @@ pub fn program(args: &[&str]) -> Command {
 }
 
 fn without_settings(command: &mut Command) {
-    for variable in ["RUST_LOG", "NO_COLOR", "TRACE_SWIM"] {
+    for variable in [
+        "RUST_LOG",
+        "NO_COLOR",
+        "TRACE_SWIM",
+        "BUTTERFLY_CONFIG",
+        "BUTTERFLY_HTTP",
+        "BUTTERFLY_HTTP_TOKEN_FILE",
+    ] {
         command.env_remove(variable);
     }
 }
@@ -126,8 +133,9 @@ impl Member {
         Member::spawn_logged(command)
     }
 
+    /// One of this command, which says where it and its gateway are.
     #[track_caller]
-    fn spawn_logged(mut command: Command) -> Self {
+    pub fn spawn_logged(mut command: Command) -> Self {
         let log = NamedTempFile::new().unwrap();
         command.stderr(log.reopen().unwrap());
         Member::spawn(command, log)

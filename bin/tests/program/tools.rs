@@ -1,6 +1,7 @@
 //! Ring keys, `ping` and `demo`.
 
 use std::fs;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -48,7 +49,7 @@ fn a_hangup_reads_the_ring_keys_again() {
     fs::write(&file, "nonsense").unwrap();
     amber.signal("HUP");
     until("it says that the old keys stay", || {
-        amber.log().contains("the old ring keys stay")
+        amber.log().contains("the old settings and ring keys stay")
     });
     assert_eq!(amber.json("status")["ring_keys"][0], old_name);
 
@@ -122,4 +123,39 @@ fn the_demo_shows_a_ring_and_ends_by_itself() {
     ] {
         assert!(text.contains(part), "{part} is not in {text}");
     }
+}
+
+#[test]
+fn completions_and_manual_pages_know_all_commands() {
+    for shell in ["bash", "zsh", "fish"] {
+        let output = butterfly(&["completions", shell]);
+        assert_exit(&output, 0);
+        let script = String::from_utf8(output.stdout).unwrap();
+        for word in ["print-config", "ring-key", "scorecard"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+    let bash = butterfly(&["completions", "bash"]).stdout;
+    let dir = tempfile::tempdir().unwrap();
+    let script = dir.path().join("butterfly");
+    fs::write(&script, bash).unwrap();
+    let parsed = Command::new("bash").arg("-n").arg(&script).status();
+    assert!(parsed.unwrap().success());
+
+    let pages = dir.path().join("man1");
+    assert_exit(&butterfly(&["man", pages.to_str().unwrap()]), 0);
+    for page in [
+        "butterfly.1",
+        "butterfly-run.1",
+        "butterfly-ring-key-generate.1",
+    ] {
+        assert!(pages.join(page).exists(), "{page}");
+    }
+    let page = String::from_utf8(butterfly(&["man"]).stdout).unwrap();
+    assert!(
+        page.contains(".SH SYNOPSIS") && page.contains("butterfly\\-run(1)"),
+        "{page}"
+    );
+    let version = butterfly(&["version"]).stdout;
+    assert_eq!(version, butterfly(&["--version"]).stdout);
 }

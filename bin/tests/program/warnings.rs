@@ -125,7 +125,7 @@ fn a_peer_that_can_never_be_reached_is_told_at_the_start() {
     amber.says("peer [::1]:9 is IPv6 and cannot be reached from 127.0.0.1:");
     // There is no key to read again either.
     amber.signal("HUP");
-    amber.says("no ring keys to read again: none was given by --ring-key");
+    amber.says("nothing to read again: neither --config nor --ring-key was given");
 }
 
 #[test]

@@ -3,16 +3,20 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::cuts::{Cut, Report};
 use super::options::Options;
 use super::outgoing::{BATCH, Outgoing};
+use crate::member::MemberId;
+use crate::net::ffi;
+use crate::node::Port;
 use crate::wire::zmtp::{self, Hello, PING, Reader, Role, Step};
 
 /// Bytes that the kernel buffers on the way out; more would be a queue that nobody bounds.
@@ -47,6 +51,12 @@ pub(in crate::net) struct Link {
     due: Instant,
     /// Before the next attempt but one.
     pause: Duration,
+    /// The connection is kept, and this member says that it keeps it.
+    kept_by: Option<MemberId>,
+    /// A kept one has ended, of which nobody has asked yet.
+    has_ended: bool,
+    /// The last attempt ended because nobody listens there.
+    is_refused: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +103,9 @@ impl Link {
             out: Outgoing::default(),
             due: now,
             pause: options.reconnect.0,
+            kept_by: None,
+            has_ended: false,
+            is_refused: false,
         };
         link.connect(now, options)?;
         Ok(link)
@@ -123,6 +136,7 @@ impl Link {
             && error.kind() != ErrorKind::WouldBlock
         {
             log::debug!("cannot connect to {}: {error}", self.to);
+            self.is_refused = error.kind() == ErrorKind::ConnectionRefused;
             self.retry_later(now, options);
             return Ok(());
         }
@@ -132,6 +146,7 @@ impl Link {
         self.stream = Some(stream);
         self.reader = Reader::new(Role::Push, 0).in_ring(options.ring);
         self.stage = Stage::Connecting;
+        self.is_refused = false;
         self.due = now + options.handshake;
         Ok(())
     }
@@ -226,7 +241,10 @@ impl Link {
             Err(error) if error.kind() == ErrorKind::NotConnected => return false,
             Err(error) => Err(error),
             // At once: an end that waits for the other's greeting can wait for ever.
-            Ok(()) => say_hello(stream, Role::Push, options),
+            Ok(()) => {
+                let hello = Hello::new(Role::Push, options.ring.unwrap_or(0));
+                say(stream, self.kept_by.map_or(hello, |id| hello.of(id)))
+            }
         };
         match result {
             Ok(()) => {
@@ -236,6 +254,7 @@ impl Link {
             }
             Err(error) => {
                 log::debug!("cannot connect to {}: {error}", self.to);
+                self.is_refused = error.kind() == ErrorKind::ConnectionRefused;
                 self.disconnect(now, options);
                 false
             }
@@ -299,7 +318,7 @@ impl Link {
         }
         if self.is_ready() {
             self.is_asked = false;
-            self.due = now + options.heartbeat;
+            self.due = now + options.silence(self.kept_by.is_some());
         }
         Ok(())
     }
@@ -319,13 +338,16 @@ impl Link {
             Stage::Connecting => self.disconnect(now, options),
             Stage::Greeting => self.cut(now, Cut::Handshake, options, report),
             Stage::Ready if self.is_asked => self.cut(now, Cut::Silent, options, report),
-            Stage::Ready => {
-                self.is_asked = true;
-                self.due = now + options.heartbeat_timeout;
-                self.out.push_control(|out| out.extend_from_slice(PING));
-                self.flush();
-            }
+            Stage::Ready => self.ask(now, options),
         }
+    }
+
+    /// Asks a peer that is there for a sign of life.
+    pub(super) fn ask(&mut self, now: Instant, options: &Options) {
+        self.is_asked = true;
+        self.due = now + options.heartbeat_timeout;
+        self.out.push_control(|out| out.extend_from_slice(PING));
+        self.flush();
     }
 
     fn cut(&mut self, now: Instant, why: Cut, options: &Options, report: &mut Report) {
@@ -335,6 +357,7 @@ impl Link {
 
     /// What was taken and has not left is lost.
     fn disconnect(&mut self, now: Instant, options: &Options) {
+        self.has_ended |= self.kept_by.is_some() && self.is_ready();
         self.drop_stream();
         self.out.clear();
         (self.answers, self.is_asked, self.is_blocked) = (0, false, false);
@@ -380,6 +403,69 @@ impl Link {
         };
         lingering.wake();
         (!lingering.has_ended).then_some(lingering)
+    }
+}
+
+/// What is kept, and what is tested.
+impl Link {
+    /// The connection is kept from now on, and this member says so; `None`: it is no longer. Whether that can be said: once
+    /// there is a connection, it was said or not.
+    pub(super) fn keep(&mut self, by: Option<MemberId>) -> bool {
+        let may_say = by.is_none() || matches!(self.stage, Stage::Off | Stage::Connecting);
+        if may_say {
+            self.kept_by = by;
+        }
+        may_say
+    }
+
+    pub(super) fn is_kept(&self) -> bool {
+        self.kept_by.is_some()
+    }
+
+    /// Whether a kept connection has ended since this was asked last.
+    pub(super) fn take_end(&mut self) -> bool {
+        std::mem::take(&mut self.has_ended)
+    }
+
+    /// Tries to connect now, however long it was to pause.
+    pub(super) fn connect_now(&mut self, now: Instant, options: &Options) {
+        if self.is_off() {
+            self.due = now;
+            self.reconnect(now, options);
+        }
+    }
+
+    /// What is known of the peer's port: nothing while it is tried, or while a sign of life is asked for.
+    pub(super) fn port(&self) -> Option<Port> {
+        match self.stage {
+            Stage::Connecting => None,
+            Stage::Off if self.is_refused => Some(Port::Closed),
+            Stage::Off => Some(Port::Silent),
+            Stage::Ready if self.is_asked => None,
+            Stage::Greeting | Stage::Ready => Some(Port::Open),
+        }
+    }
+
+    /// What is known at last of a peer's port that said nothing in time: its kernel may have acknowledged what was sent.
+    pub(super) fn port_at_last(&self) -> Port {
+        let unacknowledged = self
+            .stream
+            .as_ref()
+            .map(|it| ffi::unacknowledged(it.as_fd()));
+        match unacknowledged {
+            Some(Ok(0)) if self.is_ready() && self.out.is_empty() => Port::Open,
+            _ => Port::Silent,
+        }
+    }
+
+    /// Ends it so that the peer's kernel forgets it at once.
+    pub(super) fn reset(&mut self) {
+        if let Some(stream) = &self.stream {
+            let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+        }
+        self.kept_by = None;
+        self.drop_stream();
+        self.stage = Stage::Off;
     }
 }
 
@@ -462,7 +548,10 @@ impl Lingering {
 
 /// Greeting and READY in one piece, which a new connection always has room for.
 pub(super) fn say_hello(stream: &mut TcpStream, role: Role, options: &Options) -> io::Result<()> {
-    let hello = Hello::new(role, options.ring.unwrap_or(0));
+    say(stream, Hello::new(role, options.ring.unwrap_or(0)))
+}
+
+fn say(stream: &mut TcpStream, hello: Hello) -> io::Result<()> {
     match stream.write(hello.as_bytes()) {
         Ok(len) if len == hello.as_bytes().len() => Ok(()),
         Ok(_) => Err(ErrorKind::WriteZero.into()),

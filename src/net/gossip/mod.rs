@@ -21,7 +21,7 @@ mod pull;
 mod push;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use mio::{Registry, Token};
@@ -33,6 +33,10 @@ pub(super) use cuts::Report;
 pub(super) use link::Link;
 pub(super) use options::Options;
 use push::PushSet;
+
+use crate::member::MemberId;
+#[cfg(not(feature = "zmq"))]
+use crate::node::Port;
 
 /// What carries the messages.
 #[cfg(not(feature = "zmq"))]
@@ -124,6 +128,16 @@ pub(super) struct Outcome {
     pub taken: bool,
 }
 
+/// A connection that was kept open ended.
+#[cfg(not(feature = "zmq"))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// To a peer that this member keeps one to.
+    To(SocketAddr),
+    /// Opened by a peer that says it is this member.
+    From(MemberId, IpAddr),
+}
+
 impl Gossip {
     /// Listens; with port 0, the system chooses one.
     ///
@@ -199,6 +213,33 @@ impl Gossip {
             .handle_timeout(now, &self.options, &mut self.report);
         self.inbox
             .handle_timeout(now, &self.options, &mut self.report);
+    }
+
+    /// Keeps connections to these peers open from now on, and says in them which member does so.
+    #[cfg(not(feature = "zmq"))]
+    pub fn keep(&mut self, now: Instant, by: MemberId, peers: &[SocketAddr]) {
+        self.push
+            .keep(now, (by, peers), &self.options, &mut self.report);
+    }
+
+    /// Finds out whether somebody listens there; [`poll_tested`](Gossip::poll_tested) says, with this label.
+    #[cfg(not(feature = "zmq"))]
+    pub fn test_port(&mut self, now: Instant, to: SocketAddr, label: u64) {
+        let test = (now, canonical(to), label);
+        self.push.test_port(test, &self.options, &mut self.report);
+    }
+
+    /// What a test of a port found.
+    #[cfg(not(feature = "zmq"))]
+    pub fn poll_tested(&mut self) -> Option<(u64, Port)> {
+        self.push.poll_tested()
+    }
+
+    /// A kept connection that ended.
+    #[cfg(not(feature = "zmq"))]
+    pub fn poll_ended(&mut self) -> Option<Ended> {
+        let to = self.push.poll_ended().map(Ended::To);
+        to.or_else(|| self.inbox.poll_ended())
     }
 
     /// The peer is dead: what waits for it is not sent.

@@ -48,6 +48,17 @@ pub(in crate::net) struct Options {
     pub floor: usize,
 }
 
+/// A kept connection is asked for a sign of life so many times more seldom: its end is told by the peer's kernel, and one
+/// whose host is gone only takes a place.
+const KEPT: u32 = 10;
+
+impl Options {
+    /// For how long nothing may come before a sign of life is asked for.
+    pub(super) fn silence(&self, is_kept: bool) -> Duration {
+        self.heartbeat * if is_kept { KEPT } else { 1 }
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Options {

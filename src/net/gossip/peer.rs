@@ -18,8 +18,21 @@ pub(super) struct Peer {
     pub(super) link: Link,
     /// It is among those that are to be flushed.
     pub(super) is_marked: bool,
+    /// Its port is being tested.
+    #[cfg(not(feature = "zmq"))]
+    pub(super) test: Option<PortTest>,
     queue: VecDeque<Frame>,
     queued_bytes: usize,
+}
+
+/// A test of a peer's port.
+#[cfg(not(feature = "zmq"))]
+pub(super) struct PortTest {
+    pub(super) label: u64,
+    /// Then it is over.
+    pub(super) until: Instant,
+    /// The connection was opened for nothing else.
+    pub(super) is_alone: bool,
 }
 
 /// A message that the connection has not taken yet.
@@ -43,6 +56,8 @@ impl Peer {
             last_used: now,
             link: Link::open(home, (addr, token, now), options)?,
             is_marked: false,
+            #[cfg(not(feature = "zmq"))]
+            test: None,
             queue: VecDeque::new(),
             queued_bytes: 0,
         })

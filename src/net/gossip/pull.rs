@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,7 +15,8 @@ use super::cuts::{Cut, Report};
 use super::link::say_hello;
 use super::listener::{Accepted, Listener};
 use super::options::Options;
-use super::{Frame, LISTENER, canonical};
+use super::{Ended, Frame, LISTENER, canonical};
+use crate::member::MemberId;
 use crate::wire::zmtp::{self, Context, Fault, PING, Reader, Role, Step};
 
 /// Bytes that are read at once.
@@ -39,6 +40,9 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// When accepting is tried again if there was no descriptor for it.
 const RETRY: Duration = Duration::from_millis(100);
+
+/// Ends of kept connections that are remembered until they are asked for: anybody can open and close such.
+const MAX_ENDED: usize = 64;
 
 /// All that comes to the gossip port.
 pub(super) struct Inbox {
@@ -67,6 +71,8 @@ pub(super) struct Inbox {
     work: u32,
     /// Nothing is due before.
     due: Option<Instant>,
+    /// Whose kept connections were closed from their end, and where they came from.
+    ended: Vec<(MemberId, IpAddr)>,
 }
 
 /// What the connections have to say.
@@ -99,6 +105,7 @@ impl Inbox {
             last: 0,
             work: WORK,
             due: None,
+            ended: Vec::new(),
         })
     }
 
@@ -116,7 +123,7 @@ impl Inbox {
 
     pub(super) fn has_work(&self) -> bool {
         let is_readable = self.readable.iter().any(|them| !them.is_empty());
-        self.is_acceptable || self.current.is_some() || is_readable
+        self.is_acceptable || self.current.is_some() || is_readable || !self.ended.is_empty()
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
@@ -285,7 +292,7 @@ impl Inbox {
             }
         };
         match result {
-            Ok(0) => self.close(key),
+            Ok(0) => self.end(key),
             Ok(_) => {
                 self.connections.measure(key);
                 let held = self.connections.held() as u64;
@@ -296,7 +303,7 @@ impl Inbox {
             Err(error) if error.kind() == ErrorKind::Interrupted => return true,
             Err(error) => {
                 log::debug!("lost a connection for gossip: {error}");
-                self.close(key);
+                self.end(key);
             }
         }
         false
@@ -330,7 +337,9 @@ impl Inbox {
                 let allowance = Duration::from_secs((len / options.floor.max(1)) as u64);
                 connection.began + options.stall + allowance
             }
-            Phase::Idle | Phase::Asked => now + options.heartbeat,
+            Phase::Idle | Phase::Asked => {
+                now + options.silence(connection.reader.member().is_some())
+            }
         };
         connection.phase = phase;
         connection.has_moved = false;
@@ -470,6 +479,22 @@ impl Inbox {
         report.cut(Instant::now(), why, peer);
         self.close(key);
         Some(peer)
+    }
+
+    /// The peer has closed it, or its system has.
+    fn end(&mut self, key: usize) {
+        if let Some(connection) = self.connections.get_mut(key)
+            && let Some(id) = connection.reader.member()
+            && self.ended.len() < MAX_ENDED
+        {
+            self.ended.push((id, connection.peer.ip()));
+        }
+        self.close(key);
+    }
+
+    /// A connection that was kept and that its peer closed.
+    pub(super) fn poll_ended(&mut self) -> Option<Ended> {
+        self.ended.pop().map(|(id, ip)| Ended::From(id, ip))
     }
 
     fn close(&mut self, key: usize) {

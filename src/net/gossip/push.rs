@@ -2,6 +2,8 @@
 
 #[cfg(not(feature = "zmq"))]
 mod finish;
+#[cfg(not(feature = "zmq"))]
+mod kept;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -35,6 +37,8 @@ pub(super) struct PushSet {
     unread: Vec<usize>,
     /// Nothing is due before.
     due: Option<Instant>,
+    #[cfg(not(feature = "zmq"))]
+    kept: kept::Kept,
 }
 
 /// Driving it.
@@ -51,6 +55,8 @@ impl PushSet {
             marked: Vec::new(),
             unread: Vec::new(),
             due: None,
+            #[cfg(not(feature = "zmq"))]
+            kept: kept::Kept::default(),
         }
     }
 
@@ -165,6 +171,8 @@ impl PushSet {
         }
         self.hand_over(key, options, report);
         self.look_by(key);
+        #[cfg(not(feature = "zmq"))]
+        self.see(key, now);
     }
 
     /// Hands over what waits for a peer, as far as its connection takes it, and writes.
@@ -200,6 +208,8 @@ impl PushSet {
         for key in self.keys() {
             self.expire(key, now, options, report);
         }
+        #[cfg(not(feature = "zmq"))]
+        self.open_kept(now, options, report);
         self.end_done(now);
     }
 
@@ -217,6 +227,8 @@ impl PushSet {
         self.tend(key, |peer| {
             peer.link.handle_timeout(now, options, report);
         });
+        #[cfg(not(feature = "zmq"))]
+        self.see(key, now);
         let mut expired = false;
         while let Some(Some((to, frame))) = self.tend(key, |peer| {
             Some((peer.addr, peer.expire_next(now, options.give_up)?))
@@ -231,6 +243,10 @@ impl PushSet {
             Some(since) => {
                 peer.link.reconnect(now, options);
                 since + options.give_up
+            }
+            None if peer.link.is_kept() => {
+                peer.link.reconnect(now, options);
+                return self.look_by(key);
             }
             // Nobody is there; the place is better used for another.
             None if expired && !peer.link.is_ready() => now,
@@ -278,6 +294,10 @@ impl PushSet {
     }
 
     pub(super) fn has_work(&self) -> bool {
+        #[cfg(not(feature = "zmq"))]
+        if self.has_news() {
+            return true;
+        }
         !(self.outcomes.is_empty() && self.marked.is_empty() && self.unread.is_empty())
     }
 
@@ -346,8 +366,8 @@ impl PushSet {
             return Ok(());
         }
         let may_go = |peer: &Peer| {
-            peer.waiting_since()
-                .is_none_or(|since| since + options.grace <= now)
+            let waits = peer.waiting_since();
+            !peer.link.is_kept() && waits.is_none_or(|since| since + options.grace <= now)
         };
         let victim = self
             .peers
@@ -410,7 +430,7 @@ impl PushSet {
     /// As soon as the connection has something to do.
     fn look_by(&mut self, key: usize) {
         if let Some(peer) = self.peers.get(key)
-            && (!peer.link.is_off() || peer.waiting_since().is_some())
+            && (!peer.link.is_off() || peer.waiting_since().is_some() || peer.link.is_kept())
         {
             self.wake_by(peer.link.due());
         }

@@ -63,6 +63,11 @@ impl Link {
         true
     }
 
+    /// Nobody would see it end.
+    pub(in crate::net::gossip) fn is_kept(&self) -> bool {
+        false
+    }
+
     pub(in crate::net::gossip) fn due(&self) -> Instant {
         Instant::now() + FAR_OFF
     }

@@ -1,0 +1,102 @@
+//! What a member takes in when it is told to read its settings again, by SIGHUP.
+
+use log::{error, info, warn};
+
+use super::{Agent, names};
+use crate::address;
+use crate::logging;
+use crate::reread::Again;
+use crate::settings::Settings;
+
+/// Settings that count at once. All others count from the next start on.
+pub const AT_ONCE: [&str; 3] = ["peer", "ring-key", "log"];
+
+impl Agent {
+    /// Reads the settings and the ring keys again; if that fails, the old ones stay.
+    pub fn reload(&mut self) {
+        if let Err(why) = self.reread.begin() {
+            warn!("{why}");
+        }
+    }
+
+    /// Takes in what was read again.
+    pub fn reloaded(&mut self) {
+        let Some(answer) = self.reread.answer() else {
+            return;
+        };
+        let taken = answer.and_then(|again| {
+            let peers = address::peers(&again.settings)?;
+            Ok((again, peers))
+        });
+        match taken {
+            Ok((again, peers)) => self.take_in(again, &peers),
+            Err(failure) => error!("the old settings and ring keys stay: {failure}"),
+        }
+    }
+
+    fn take_in(&mut self, again: Again, peers: &[address::Peer]) {
+        let Again { settings, keys } = again;
+        if !keys.is_empty() {
+            self.key_names = names(&keys);
+            info!(
+                "ring keys read again: {}; the first seals",
+                self.key_names.join(", ")
+            );
+            self.member.set_ring_keys(keys);
+        } else if !self.key_names.is_empty() {
+            warn!(
+                "no ring key is among the settings any more: the old ones stay until this member starts again"
+            );
+        }
+        logging::set_level(settings.args.log.as_deref());
+        let old = self.reread.replace(settings);
+        self.join_new_peers(&old, peers);
+        self.tell_of_changes(&old);
+    }
+
+    fn join_new_peers(&mut self, old: &Settings, peers: &[address::Peer]) {
+        let written = self.reread.settings().args.peer.clone();
+        for (peer, written) in peers.iter().zip(&written) {
+            if old.args.peer.contains(written) {
+                continue;
+            }
+            if let Some(why) = self.unreachable(peer) {
+                warn!("{why}");
+            }
+            match self.join(peer) {
+                Ok(()) => {
+                    info!("peer {written} is new among the settings: it is asked for its ring")
+                }
+                Err(error) => {
+                    warn!("peer {written} is new among the settings, and is not asked: {error}")
+                }
+            }
+        }
+        let gone = old.args.peer.iter().filter(|peer| !written.contains(peer));
+        for peer in gone {
+            info!(
+                "peer {peer} is no more among the settings: it is asked until this member starts again"
+            );
+        }
+    }
+
+    fn tell_of_changes(&self, old: &Settings) {
+        let now = self.reread.settings();
+        if now.args.log != old.args.log {
+            info!(
+                "it logs from level {} on",
+                log::max_level().as_str().to_lowercase()
+            );
+        }
+        let late: Vec<_> = now
+            .changed(old)
+            .filter(|name| !AT_ONCE.contains(name))
+            .collect();
+        if !late.is_empty() {
+            warn!(
+                "what changed of {} counts from the next start on",
+                late.join(", ")
+            );
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What the long helps show.
+
+pub const EXAMPLES: &str = "\
+Examples:
+  butterfly demo                                                 a ring on this machine, live
+  butterfly run --listen 127.0.0.1:9638 --name amber             a member
+  butterfly run --listen 127.0.0.1:9639 --name birch --peer 127.0.0.1:9638 --http 127.0.0.1:0
+  butterfly members                                              whom the first one sees
+  butterfly status --wait alive=2 --timeout 10                   wait until both are there
+  butterfly ping 127.0.0.1:9639 -c 5                             how long birch takes to answer
+  echo 'port = 6380' | butterfly config apply redis.default -       both know it, and all who come later";
+
+pub const DEMO: &str = "\
+Examples:
+  butterfly demo
+  butterfly demo --members 20
+  butterfly demo --timing lan           as slowly as in a data centre: some seconds";
+
+pub const RUN: &str = "\
+Examples:
+  butterfly run --listen 127.0.0.1:9638
+  butterfly run --listen 0.0.0.0:9638 --peer web-1:9638 --ring-key ring-20261123120000.sym.key
+  butterfly run --listen 127.0.0.1:0 --http 127.0.0.1:0      the chosen ports stand on standard output
+  butterfly run --on 'confirmed=logger dead: \"$BUTTERFLY_EVENT_MEMBER_NAME\"'
+  butterfly run --listen 10.0.0.7:9638 --data-dir /var/lib/butterfly --name web-7
+
+Signals: SIGINT and SIGTERM leave the ring and end, a second one, half a second
+later or more, ends within a second, also if the disk hangs; SIGHUP reads the
+ring keys again.
+Environment: RUST_LOG=debug says more. TRACE_SWIM=1 writes what happens to a file in
+/tmp/habitat-swim-trace, or in TRACE_SWIM_DIR.";
+
+pub const MEMBERS: &str = "\
+Examples:
+  butterfly members
+  butterfly members -o json | jq -r '.[] | select(.health == \"alive\") | .address'";
+
+pub const STATUS: &str = "\
+Examples:
+  butterfly status
+  butterfly status --wait alive=5 --timeout 30       until five are Alive; exit code 3 if they are not in time
+  butterfly status --wait members=3+                 until three or more are not Departed";
+
+pub const JOIN: &str = "\
+Examples:
+  butterfly join web-1:9638 10.0.0.7:9638";
+
+pub const LEAVE: &str = "\
+Examples:
+  butterfly leave
+  butterfly leave --http 127.0.0.1:9700";
+
+pub const BLOCK: &str = "\
+Examples:
+  butterfly block web-2          by its name
+  butterfly block 1a2b3c4d       by the beginning of its id";
+
+pub const UNBLOCK: &str = "\
+Examples:
+  butterfly unblock web-2";
+
+pub const PING: &str = "\
+Examples:
+  butterfly ping 10.0.0.7:9638 -c 10
+  butterfly ping web-1:9638 -i 0.1 --ring-key ring-20261123120000.sym.key";
+
+pub const RING_KEY: &str = "\
+Examples:
+  butterfly ring-key generate ring --dir /etc/butterfly";
+
+pub const STORE: &str = "\
+Examples:
+  butterfly store show /var/lib/butterfly/1a2b3c4d1a2b3c4d1a2b3c4d1a2b3c4d.rst
+  butterfly store show -s FILE.rst           how many rumors of each kind, and their bytes
+  butterfly store show -o json FILE.rst | jq '.[] | select(.key == \"web.default\")'";
+
+pub const COMPLETIONS: &str = "\
+Examples:
+  butterfly completions bash > /usr/share/bash-completion/completions/butterfly
+  butterfly completions zsh > ~/.zfunc/_butterfly
+  butterfly completions fish > ~/.config/fish/completions/butterfly.fish";
+
+pub const MAN: &str = "\
+Examples:
+  butterfly man | man -l -
+  butterfly man /usr/local/share/man/man1      a page for each command";

@@ -1,0 +1,370 @@
+//! `run --on EVENT=COMMAND`: runs commands of the operator when something happens. The loop never waits for one.
+
+mod child;
+mod hook;
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use log::{debug, warn};
+use mio::{Registry, Token};
+
+use crate::events::EventRow;
+use crate::output::count;
+use crate::quiet::Throttle;
+use child::{Child, Ended};
+pub use hook::Hook;
+
+/// Handlers that may be given: each runs one command at a time, with two pipes in the poll.
+pub const MOST_HOOKS: usize = 16;
+/// Events that wait until the command before is done; what comes on top is not handled.
+const MOST_WAITING: usize = 64;
+/// How long a command may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How many lines about failures are logged in [`SELDOM`].
+const MOST_LINES: u32 = 10;
+const SELDOM: Duration = Duration::from_secs(10);
+
+/// What a command is told of the member that runs it.
+#[derive(Clone, Debug, Default)]
+pub struct Owner {
+    pub id: String,
+    pub name: String,
+    /// Where its gateway is.
+    pub gateway: Option<String>,
+}
+
+/// An event for one of the handlers.
+struct Waiting {
+    hook: usize,
+    row: Rc<EventRow>,
+}
+
+/// What became of the commands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub done: u64,
+    pub failed: u64,
+    pub killed: u64,
+    /// Events that were not handled, as too many waited.
+    pub dropped: u64,
+}
+
+/// The handlers, their commands, and the events that wait for them.
+pub struct Handlers {
+    hooks: Vec<Hook>,
+    owner: Owner,
+    token: Token,
+    waiting: VecDeque<Waiting>,
+    /// The command of each handler, if one runs.
+    running: Vec<Option<Child>>,
+    /// Some command may have ended.
+    is_child_gone: bool,
+    counts: Counts,
+    lines: Throttle,
+    /// How long a command may take.
+    patience: Duration,
+}
+
+impl Handlers {
+    /// How many of the poll's tokens they take.
+    pub const TOKENS: usize = 2 * MOST_HOOKS;
+
+    /// With their tokens from `token` on.
+    pub fn new(hooks: Vec<Hook>, owner: Owner, token: Token) -> Self {
+        Handlers {
+            running: hooks.iter().map(|_| None).collect(),
+            hooks,
+            owner,
+            token,
+            waiting: VecDeque::new(),
+            is_child_gone: false,
+            counts: Counts::default(),
+            lines: Throttle::new(MOST_LINES, SELDOM),
+            patience: PATIENCE,
+        }
+    }
+
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Whether a command runs, or is to run.
+    pub fn is_busy(&self) -> bool {
+        !self.waiting.is_empty() || self.running.iter().any(Option::is_some)
+    }
+
+    /// This happened: whoever wants to know runs when there is a turn.
+    pub fn tell(&mut self, row: &EventRow) {
+        let wants = |(_, hook): &(usize, &Hook)| hook.wants(&row.says.kind);
+        let wanted = self.hooks.iter().enumerate().filter(wants);
+        let wanted: Vec<usize> = wanted.map(|(hook, _)| hook).collect();
+        if wanted.is_empty() {
+            return;
+        }
+        let row = Rc::new(row.clone());
+        for hook in wanted {
+            if self.waiting.len() >= MOST_WAITING {
+                self.counts.dropped += 1;
+                if let Some(more) = self.lines.admit_with_count(Instant::now()) {
+                    warn!(
+                        "--on {}: not run for {:?}, as {MOST_WAITING} events wait already{}",
+                        self.hooks[hook].event(),
+                        row.says.text,
+                        and_more(more)
+                    );
+                }
+                continue;
+            }
+            let row = Rc::clone(&row);
+            self.waiting.push_back(Waiting { hook, row });
+        }
+    }
+
+    /// The poll says that something is to be done there.
+    pub fn woken(&mut self, token: Token) {
+        let place = token.0.checked_sub(self.token.0);
+        if let Some(place) = place.filter(|place| *place < Self::TOKENS)
+            && let Some(Some(child)) = self.running.get_mut(place / 2)
+        {
+            child.woken();
+        }
+    }
+
+    /// A command may have ended.
+    pub fn child_gone(&mut self) {
+        self.is_child_gone = true;
+    }
+
+    /// Some want another turn at once.
+    pub fn has_work(&self) -> bool {
+        self.is_child_gone || self.running.iter().flatten().any(Child::has_work)
+    }
+
+    /// When there is a turn to be taken at the latest.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.running.iter().flatten().map(Child::deadline).min()
+    }
+
+    /// Goes on with the commands that run, and starts those that are due.
+    pub fn turn(&mut self, registry: &Registry, now: Instant) {
+        let asks = std::mem::take(&mut self.is_child_gone);
+        for hook in 0..self.hooks.len() {
+            let Some(child) = &mut self.running[hook] else {
+                continue;
+            };
+            child.turn(registry);
+            if asks && let Some(ended) = child.ended(registry) {
+                self.running[hook] = None;
+                self.note(hook, &ended);
+            } else if now >= child.deadline() {
+                child.kill();
+            }
+        }
+        self.start_waiting(registry, now);
+    }
+
+    /// Starts the first of those that wait for each handler that is free.
+    fn start_waiting(&mut self, registry: &Registry, now: Instant) {
+        let mut place = 0;
+        while let Some(Waiting { hook, .. }) = self.waiting.get(place) {
+            let hook = *hook;
+            if self.running[hook].is_some() {
+                place += 1;
+                continue;
+            }
+            let Some(Waiting { row, .. }) = self.waiting.remove(place) else {
+                break;
+            };
+            let tokens = [0, 1].map(|pipe| Token(self.token.0 + 2 * hook + pipe));
+            let command = self.hooks[hook].command();
+            match Child::start(
+                command,
+                &row,
+                &self.owner,
+                registry,
+                tokens,
+                now + self.patience,
+            ) {
+                Ok(child) => self.running[hook] = Some(child),
+                Err(error) => self.note(hook, &Ended::not_started(&row, &error)),
+            }
+        }
+    }
+
+    /// A command is done, or could not be started.
+    fn note(&mut self, hook: usize, ended: &Ended) {
+        let count = match ended {
+            Ended {
+                is_killed: true, ..
+            } => &mut self.counts.killed,
+            Ended { failure: None, .. } => &mut self.counts.done,
+            Ended { .. } => &mut self.counts.failed,
+        };
+        *count += 1;
+        let event = self.hooks[hook].event();
+        let Some(failure) = &ended.failure else {
+            return debug!("--on {event}: done for {:?}", ended.about);
+        };
+        if let Some(more) = self.lines.admit_with_count(Instant::now()) {
+            warn!(
+                "--on {event}: {failure}, for {:?}{}{}",
+                ended.about,
+                ended.last_words(),
+                and_more(more)
+            );
+        }
+    }
+}
+
+fn and_more(unreported: u64) -> String {
+    match unreported {
+        0 => String::new(),
+        unreported => {
+            let lines = count(usize::try_from(unreported).unwrap_or(usize::MAX), "line");
+            format!(" ({lines} of this kind before it)")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use mio::{Events, Poll};
+
+    use super::*;
+    use crate::events::Says;
+    use crate::logged;
+
+    const FIRST: Token = Token(7);
+
+    fn row(number: usize) -> EventRow {
+        EventRow {
+            id: format!("1-{number}"),
+            time: "2026-11-30T12:00:00.000Z".to_owned(),
+            says: Says {
+                kind: "alive".to_owned(),
+                name: Some(format!("web-{number}")),
+                text: format!("text {number}"),
+                ..Says::default()
+            },
+        }
+    }
+
+    fn handlers(hooks: &[String]) -> Handlers {
+        let hooks = hooks.iter().map(|hook| hook.parse().unwrap());
+        let owner = Owner {
+            id: "me".to_owned(),
+            ..Owner::default()
+        };
+        Handlers::new(hooks.collect(), owner, FIRST)
+    }
+
+    /// Until no command runs and no event waits, as `run` does it.
+    fn finish(handlers: &mut Handlers) {
+        let mut poll = Poll::new().unwrap();
+        let mut events = Events::with_capacity(16);
+        let end = Instant::now() + Duration::from_secs(20);
+        while handlers.is_busy() {
+            assert!(Instant::now() < end, "it does not end");
+            let pause = Duration::from_millis(if handlers.has_work() { 0 } else { 5 });
+            poll.poll(&mut events, Some(pause)).unwrap();
+            events
+                .iter()
+                .for_each(|event| handlers.woken(event.token()));
+            // There is no SIGCHLD here.
+            handlers.child_gone();
+            handlers.turn(poll.registry(), Instant::now());
+        }
+    }
+
+    fn lines(path: &Path) -> Vec<String> {
+        let text = fs::read_to_string(path).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn each_event_is_handled_in_turn_with_its_variables_and_its_json() {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, other) = (dir.path().join("one"), dir.path().join("other"));
+        let say = "$BUTTERFLY_EVENT $BUTTERFLY_EVENT_MEMBER_NAME of $BUTTERFLY_EVENT_SELF${BUTTERFLY_EVENT_GROUP}";
+        let mut handlers = handlers(&[
+            format!("alive=echo \"{say}\" >> {}", one.display()),
+            format!("*=cat >> {}", other.display()),
+            "suspect=exit 1".to_owned(),
+        ]);
+        (1..=5).for_each(|number| handlers.tell(&row(number)));
+        finish(&mut handlers);
+        let said: Vec<_> = (1..=5)
+            .map(|number| format!("alive web-{number} of me"))
+            .collect();
+        assert_eq!(lines(&one), said);
+        let json: Vec<_> = (1..=5)
+            .map(|number| serde_json::to_string(&row(number)).unwrap())
+            .collect();
+        assert_eq!(lines(&other), json);
+        let counts = Counts {
+            done: 10,
+            ..Counts::default()
+        };
+        assert_eq!(handlers.counts(), counts);
+    }
+
+    #[test]
+    fn a_command_that_fails_or_takes_too_long_is_told_with_its_last_words() {
+        let mut handlers = handlers(&["alive=echo why; echo now >&2; exit 3".to_owned()]);
+        let said = logged::by(|| {
+            handlers.tell(&row(1));
+            finish(&mut handlers);
+        });
+        assert_eq!(
+            said,
+            ["WARN --on alive: failed with exit status: 3, for \"text 1\": now"]
+        );
+        // What it started ends, too, and so does the pipe that it holds.
+        let mut handlers = self::handlers(&["*=sleep 1000 & sleep 1000".to_owned()]);
+        handlers.patience = Duration::from_millis(50);
+        let said = logged::by(|| {
+            handlers.tell(&row(1));
+            finish(&mut handlers);
+        });
+        assert_eq!(
+            said,
+            ["WARN --on *: killed, as it took longer than 30 s, for \"text 1\""]
+        );
+        assert_eq!((handlers.counts().killed, handlers.counts().failed), (1, 0));
+    }
+
+    #[test]
+    fn a_command_may_say_much_read_nothing_and_leave_something_running() {
+        let mut handlers = handlers(&[
+            "alive=head -c 1000000 /dev/zero".to_owned(),
+            "alive=exec <&-; true".to_owned(),
+            "alive=sleep 2 & true".to_owned(),
+        ]);
+        let mut event = row(1);
+        event.says.text = "x".repeat(1 << 20);
+        handlers.tell(&event);
+        finish(&mut handlers);
+        assert_eq!(handlers.counts().done + handlers.counts().failed, 3);
+    }
+
+    #[test]
+    fn so_many_events_wait_and_the_others_are_counted() {
+        let mut handlers = handlers(&["alive=true".to_owned()]);
+        let said =
+            logged::by(|| (0..MOST_WAITING + 3).for_each(|number| handlers.tell(&row(number))));
+        assert_eq!(handlers.counts().dropped, 3);
+        assert_eq!(said.len(), 3);
+        assert!(
+            said[0]
+                .starts_with("WARN --on alive: not run for \"text 64\", as 64 events wait already"),
+            "{said:?}"
+        );
+        finish(&mut handlers);
+        assert_eq!(handlers.counts().done, 64);
+    }
+}

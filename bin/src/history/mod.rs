@@ -1,0 +1,10 @@
+//! What led to each transition of a member, for people and programs: kept, shown, and explained.
+
+mod command;
+mod explain;
+mod kept;
+mod row;
+
+pub use command::{explain, history};
+pub use kept::Kept;
+pub use row::HistoryRow;
