@@ -465,7 +465,7 @@ mod tests {
             (6, 2, 0, Step::Nothing),
             (6, 6, 0, Step::Accuse),
             (6, 5, 0, Step::Nothing),
-            (6, 1, 20, Step::Accuse),
+            (6, 1, 20, Step::Nothing),
             (0, 1, 0, Step::Accuse),
         ] {
             let mut env = env();
@@ -474,7 +474,7 @@ mod tests {
             assert!(!refusals.refused(&mut env, 7), "once");
             refusals.asked(env.now, 7, asked);
             assert_eq!(refusals.may_accuse(env.now, 7, 3), Step::Nothing);
-            env.now = env.now + Duration::from_millis(later);
+            env.now += Duration::from_millis(later);
             let all = (0..reports).map(|helper| refusals.reported(&mut env, 7, id(10 + helper), 3));
             assert_eq!(all.last(), Some(step), "{reports} of {asked}");
             if step == Step::Accuse {
@@ -485,11 +485,28 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_is_waited_for_twice_as_long_as_the_first_report_took() {
+        for (took, waits) in [(3, 26), (30, 80)] {
+            let mut env = env();
+            let mut refusals = inquiry(&mut env, false);
+            refusals.refused(&mut env, 7);
+            refusals.asked(env.now, 7, 6);
+            let start = env.now;
+            env.now += Duration::from_millis(took);
+            assert_eq!(refusals.reported(&mut env, 7, id(10), 3), Step::Nothing);
+            let at = steps(&mut env, &mut refusals, 3);
+            let accused = at.iter().find(|(_, step)| *step == Step::Accuse).unwrap();
+            assert_eq!(accused.0 + took, waits);
+            assert!(env.now > start);
+        }
+    }
+
+    #[test]
     fn nobody_is_accused_on_the_word_of_others_alone() {
         let mut env = env();
         let mut refusals = inquiry(&mut env, true);
         refusals.asked(env.now, 7, 1);
-        env.now = env.now + Duration::from_millis(100);
+        env.now += Duration::from_millis(100);
         assert_eq!(refusals.reported(&mut env, 7, id(3), 3), Step::Nothing);
         assert!(refusals.refused(&mut env, 7));
         assert_eq!(
