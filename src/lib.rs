@@ -158,9 +158,9 @@ pub use config::{Config, Timing};
 #[cfg(feature = "disk")]
 pub use disk::DiskError;
 pub use error::{CommandError, Reject};
-pub use event::{Cause, Event, Evidence, SeedId};
+pub use event::{Cause, Event, SeedId};
 pub use history::{Fact, FailedProbe, Helper, HistoryEntry};
-pub use member::{Health, Incarnation, Member, MemberId};
+pub use member::{Evidence, Health, Incarnation, Member, MemberId};
 pub use net::{
     Answer, BindError, Butterfly, Fleet, FleetKey, Handle, Pinger, Pong, Resolve, Seed, trim_memory,
 };

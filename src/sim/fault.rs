@@ -91,11 +91,13 @@ pub enum Fault {
     CoreDump,
     /// A connection ends, as the process at its other end did.
     ConnectionEnd,
+    /// A member tests the port of a suspect.
+    PortTest,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 42] = [
+    pub const ALL: [Fault; 43] = [
         Fault::Loss,
         Fault::Burst,
         Fault::HeavyTail,
@@ -138,6 +140,7 @@ impl Fault {
         Fault::ForgedRefusal,
         Fault::CoreDump,
         Fault::ConnectionEnd,
+        Fault::PortTest,
     ];
 
     /// Its name: lowercase, words joined by `_`.
@@ -185,6 +188,7 @@ impl Fault {
             Fault::ForgedRefusal => "forged_refusal",
             Fault::CoreDump => "core_dump",
             Fault::ConnectionEnd => "connection_end",
+            Fault::PortTest => "port_test",
         }
     }
 }

@@ -12,7 +12,7 @@ use super::{Index, address_of};
 use crate::event::Event;
 use crate::limits::INCARNATION_RESERVE;
 use crate::member::{Incarnation, MemberId};
-use crate::node::Node;
+use crate::node::{Node, Port, PortTest};
 use crate::time::Time;
 
 /// With what a crashed process starts again.
@@ -76,6 +76,11 @@ pub(super) enum Parcel {
     /// A connection with this member ended.
     Ended {
         id: MemberId,
+    },
+    /// A test of a port has come to an end.
+    Tested {
+        test: PortTest,
+        port: Port,
     },
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::fault::Fault;
 use super::host::Parcel;
 use super::{Index, Sim, What, address_of, place_of};
+use crate::node::{Port, PortTest};
 use crate::time::Time;
 
 /// Linux quotes so many bytes of what it refuses.
@@ -179,6 +180,37 @@ impl Sim {
                 }
             }
         }
+    }
+
+    /// A member tests a port: what the system there answers.
+    pub(super) fn test_port(&mut self, member: Index, test: PortTest) {
+        /// Then it is given up.
+        const PATIENCE: Duration = Duration::from_secs(1);
+        let number = self.hosts[member].next_number(member);
+        let roll = self.dice.roll(number);
+        let there = place_of(test.addr).and_then(|place| self.places.get(place).copied().flatten());
+        let stopped = self.stopped(member, test.addr, None, roll);
+        let answers = there.filter(|there| {
+            let lost = matches!(stopped, Some(Fault::Loss | Fault::LinkLoss | Fault::Burst));
+            (stopped.is_none() || lost) && self.config.network.icmp && !self.hosts[*there].lost
+        });
+        let network = &self.config.network;
+        let mut after = network.delay(roll, &mut self.faults);
+        after += network.delay(roll.again(), &mut self.faults);
+        if stopped.is_some() {
+            after += RESENT;
+        }
+        let (port, after) = match answers {
+            None => (Port::Silent, PATIENCE),
+            Some(there) if self.hosts[there].up || self.now < self.hosts[there].closed_at => {
+                (Port::Open, after)
+            }
+            Some(_) => (Port::Closed, after),
+        };
+        self.faults.add(Fault::PortTest);
+        let (to, parcel) = (self.hosts[member].place, Parcel::Tested { test, port });
+        self.queue
+            .push(self.now + after, What::Arrive { to, parcel });
     }
 
     /// A refusal comes to a member that none of its ways forged, as from somebody who sees nothing of what it sends.

@@ -87,6 +87,7 @@ impl Sim {
             | Parcel::Frame { bytes, .. }
             | Parcel::Refused { bytes, .. } => self.trace.bytes(bytes),
             Parcel::Ended { id } => self.trace.bytes(id.as_bytes()),
+            Parcel::Tested { test, .. } => self.trace.bytes(test.id.as_bytes()),
         }
     }
 
@@ -117,7 +118,7 @@ impl Sim {
                         .got(host.id, bytes, &self.config.ring_keys)
                 }
                 Parcel::Frame { .. } => allowance.came.frames += 1,
-                Parcel::Refused { .. } | Parcel::Ended { .. } => {}
+                Parcel::Refused { .. } | Parcel::Ended { .. } | Parcel::Tested { .. } => {}
             }
         }
         let wrong = match &mut parcel {
@@ -135,6 +136,10 @@ impl Sim {
             }
             Parcel::Ended { id } => {
                 host.node.handle_hint(local, *id);
+                None
+            }
+            Parcel::Tested { test, port } => {
+                host.node.handle_port_test(local, *test, *port);
                 None
             }
         };
@@ -234,6 +239,9 @@ impl Sim {
         if let Some(watched) = self.hosts[member].node.poll_watched() {
             let watched = watched.to_vec();
             self.hosts[member].watched = watched;
+        }
+        while let Some(test) = self.hosts[member].node.poll_port_test() {
+            self.test_port(member, test);
         }
         self.take_notes(member);
         self.schedule_wake(member);

@@ -242,6 +242,7 @@ mod tests {
                 | Parcel::Frame { bytes, .. }
                 | Parcel::Refused { bytes, .. } => bytes,
                 Parcel::Ended { id } => id.as_bytes().to_vec(),
+                Parcel::Tested { .. } => Vec::new(),
             })
             .collect()
     }

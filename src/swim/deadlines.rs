@@ -10,8 +10,9 @@ use super::row::flag;
 use super::suspicion::{Accused, Due, Suspicion};
 use super::{Row, Swim};
 use crate::env::Env;
-use crate::event::{Cause, Evidence};
+use crate::event::Cause;
 use crate::history::Fact;
+use crate::member::Evidence;
 use crate::member::{Health, MemberId};
 use crate::trace::TraceKind;
 use crate::wire::MembershipRecord;
@@ -60,6 +61,17 @@ impl Swim {
                 false => Evidence::Silent,
             };
             self.accuse(env, key, accuser, evidence);
+        }
+        if let Some(by) = record.accusers.stalled_by() {
+            self.stall(env, key, by);
+        }
+    }
+
+    /// This member found that the process of the one in the row only stands still.
+    pub(super) fn stall(&mut self, env: &mut Env, key: RowKey, by: MemberId) {
+        let suspicions = &mut self.suspicions;
+        if suspicions.stall(env, &self.table, &self.timing, key, by) {
+            self.heat(env, key);
         }
     }
 

@@ -84,7 +84,9 @@ impl Swim {
         let suspicion = self.suspicions.of(row);
         let suspicion = suspicion.filter(|_| state.health == Health::Suspect);
         let accusers = suspicion.map_or(Accusers::NONE, |suspicion| {
-            Accusers::new(suspicion.accusers()).refused(suspicion.refusals())
+            Accusers::new(suspicion.accusers())
+                .refused(suspicion.refusals())
+                .stalled(suspicion.stalled())
         });
         out.push(
             &MembershipRecord {

@@ -10,12 +10,13 @@ use super::merge::{Spread, State};
 use super::news::RowKey;
 use super::outbox::{Body, Compare, Outgoing};
 use super::refusals::{Step, Why};
-use super::row::NONE;
+use super::row::{NONE, flag};
 use super::suspicion::confirmations_needed;
 use super::{Row, Swim};
 use crate::env::Env;
-use crate::event::{Cause, Evidence};
+use crate::event::Cause;
 use crate::limits::ORDINARY_DATAGRAM;
+use crate::member::Evidence;
 use crate::member::{Health, Incarnation, MemberId};
 use crate::wire::feature;
 
@@ -168,7 +169,7 @@ impl Swim {
         let (asker, row) = (incoming.sender.id, incoming.row.unwrap_or(NONE));
         let at = incoming.from;
         let why = Why::For { asker, row, at };
-        refusals.expect(env.now, (number, to, target, incarnation), why);
+        refusals.sent(env.now, (number, to, target, incarnation), why);
         refusals.was_refused(&target)
     }
 
@@ -331,8 +332,65 @@ impl Swim {
         {
             let number = fresh(env);
             let ping = (number, to, id, incarnation);
-            self.detector.refusals.expect(env.now, ping, Why::Witness);
+            self.detector.refusals.sent(env.now, ping, Why::Witness);
             self.ping_with(key, number);
+        }
+    }
+
+    /// A member of ours is Suspect, and nobody was refused: its port is to be tested, as its process may only stand still. Its
+    /// first accuser does that, and those that watch it: each test takes a place in the queue of a process that stands
+    /// still.
+    pub(super) fn test_port(&mut self, key: RowKey) {
+        let fits = |row: &&Row| {
+            row.health == Health::Suspect
+                && row.has_all(flag::OURS | flag::PROVED)
+                && row.gossip_port != 0
+        };
+        let Some(row) = self.table.get(key).filter(fits) else {
+            return;
+        };
+        let Some(suspicion) = self.suspicions.of(row) else {
+            return;
+        };
+        let is_first = suspicion.accusers().first() == Some(&self.table.own().id);
+        let watches = self.detector.watched.contains(&row.id);
+        if (is_first || watches)
+            && suspicion.evidence() == Evidence::Silent
+            && !self.timing.stall_patience.is_zero()
+        {
+            self.detector.refusals.test(row.id);
+        }
+    }
+
+    /// The next member whose port is to be tested, and where it is.
+    pub fn poll_port_test(&mut self) -> Option<(MemberId, SocketAddr)> {
+        loop {
+            let id = self.detector.refusals.next_test()?;
+            let row = self.table.find(&id).and_then(|key| self.table.get(key));
+            if let Some(row) = row.filter(|row| row.health == Health::Suspect) {
+                return Some((id, SocketAddr::new(self.table.ip_of(row), row.gossip_port)));
+            }
+        }
+    }
+
+    /// The system of this member answers at its port, though the member does not: its process stands still.
+    pub fn port_open(&mut self, env: &mut Env, id: &MemberId) {
+        let me = self.id();
+        if let Some(key) = self.table.find(id) {
+            self.stall(env, key, me);
+        }
+    }
+
+    /// The system of this member says that nobody listens at its port.
+    pub fn port_closed(&mut self, env: &mut Env, id: &MemberId) {
+        let me = self.id();
+        let suspect = |row: &Row| row.health == Health::Suspect;
+        if let Some(key) = self.table.find(id)
+            && self.table.get(key).is_some_and(suspect)
+            && !self.detector.refusals.is_refuted(id)
+            && !self.timing.refused_suspicion.is_zero()
+        {
+            self.accuse(env, key, me, Evidence::Refused);
         }
     }
 

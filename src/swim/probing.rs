@@ -17,10 +17,11 @@ use super::probe::Probe;
 use super::row::flag;
 use super::{Row, Swim};
 use crate::env::Env;
-use crate::event::{Cause, Evidence};
+use crate::event::Cause;
 use crate::history::Fact;
 use crate::journal::Peer;
 use crate::limits::ORDINARY_DATAGRAM;
+use crate::member::Evidence;
 use crate::member::{Health, Incarnation};
 use crate::trace::TraceKind;
 use crate::wire::{MemberRecord, feature};
@@ -338,6 +339,7 @@ impl Swim {
         if held.health <= Health::Suspect {
             let me = self.id();
             self.accuse(env, key, me, Evidence::Silent);
+            self.test_port(key);
         }
     }
 

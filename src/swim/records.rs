@@ -198,6 +198,7 @@ impl Swim {
         if heard.health == Health::Suspect && lived && spread == Spread::News && speaker.proved {
             self.volunteer(env, key);
             self.see_if_refused(env, key);
+            self.test_port(key);
         }
     }
 

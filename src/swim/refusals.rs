@@ -70,18 +70,25 @@ pub(super) struct Inquiry {
     /// Pings that were sent because of a hint; `None`: a probe's is enough.
     hinted: Option<u8>,
     refused: Option<Time>,
-    /// How many members of ours were asked, in so many rounds.
+    helpers: Helpers,
+    answered: bool,
+    /// It answered, or it was accused.
+    settled: bool,
+    timer: TimerKey,
+}
+
+/// Those that were asked.
+#[derive(Clone, Debug, Hash)]
+struct Helpers {
+    /// How many members of ours, in so many rounds.
     asked: usize,
     rounds: u8,
     asked_at: Time,
     /// How long the first report took.
     first_in: Duration,
+    /// Those that were refused, too.
     reports: [MemberId; MAX_HELPER_REPORTS],
     reported: usize,
-    answered: bool,
-    /// It answered, or it was accused.
-    settled: bool,
-    timer: TimerKey,
 }
 
 /// What is to be done about an inquiry.
@@ -103,12 +110,15 @@ pub(super) enum Step {
 impl Inquiry {
     /// Those that were refused, too.
     pub fn reports(&self) -> &[MemberId] {
-        self.reports.get(..self.reported).unwrap_or_default()
+        self.helpers
+            .reports
+            .get(..self.helpers.reported)
+            .unwrap_or_default()
     }
 
     /// How long an answer is waited for, once there is a report.
     fn waits(&self) -> Duration {
-        REPORTS_WAIT + self.first_in * 2
+        REPORTS_WAIT + self.helpers.first_in * 2
     }
 
     /// Whether enough others were refused. Where nobody else could say so, the own refusal is enough.
@@ -116,8 +126,8 @@ impl Inquiry {
         let Some(since) = self.refused else {
             return false;
         };
-        let all = self.reported >= self.asked.min(MAX_HELPER_REPORTS);
-        others == 0 || self.reported > 0 && (all || now.since(since) >= self.waits())
+        let all = self.helpers.reported >= self.helpers.asked.min(MAX_HELPER_REPORTS);
+        others == 0 || self.helpers.reported > 0 && (all || now.since(since) >= self.waits())
     }
 }
 
@@ -129,6 +139,8 @@ pub(super) struct Refusals {
     refuted: Vec<(MemberId, Time)>,
     /// Pings out of turn in this period.
     witnessed: usize,
+    /// Members whose ports are to be tested.
+    tests: Vec<MemberId>,
 }
 
 impl std::hash::Hash for Refusals {
@@ -137,14 +149,16 @@ impl std::hash::Hash for Refusals {
         self.inquiries.hash(state);
         self.refuted.hash(state);
         self.witnessed.hash(state);
+        self.tests.hash(state);
     }
 }
 
 impl Refusals {
-    pub fn sizes(&self) -> [Gauge; 3] {
+    pub fn sizes(&self) -> [Gauge; 4] {
         [
             Gauge::new("numbers_outstanding", self.outstanding.len(), MAX_NUMBERS),
             Gauge::new("inquiries", self.inquiries.len(), MAX_INQUIRIES),
+            Gauge::new("port_tests", self.tests.len(), MAX_INQUIRIES),
             Gauge::new("refuted_refusals", self.refuted.len(), MAX_REFUTED_REFUSALS),
         ]
     }
@@ -162,6 +176,17 @@ impl Refusals {
         growth::slim_list(&mut self.refuted);
     }
 
+    /// The port of this member is to be tested.
+    pub fn test(&mut self, id: MemberId) {
+        if self.tests.len() < MAX_INQUIRIES && !self.tests.contains(&id) {
+            self.tests.push(id);
+        }
+    }
+
+    pub fn next_test(&mut self) -> Option<MemberId> {
+        self.tests.pop()
+    }
+
     /// Whether one more suspect may be pinged out of turn in this period, which is then counted.
     pub fn may_witness(&mut self) -> bool {
         let may = self.witnessed < MAX_INQUIRIES;
@@ -170,7 +195,7 @@ impl Refusals {
     }
 
     /// A ping with this number leaves.
-    pub fn expect(&mut self, now: Time, ping: (u64, SocketAddr, MemberId, Incarnation), why: Why) {
+    pub fn sent(&mut self, now: Time, ping: (u64, SocketAddr, MemberId, Incarnation), why: Why) {
         let (number, to, target, incarnation) = ping;
         if self.outstanding.len() >= MAX_NUMBERS {
             self.outstanding.remove(0);
@@ -261,12 +286,14 @@ impl Refusals {
             began: env.now,
             hinted: hint.then_some(0),
             refused: None,
-            asked: 0,
-            rounds: 0,
-            asked_at: env.now,
-            first_in: Duration::ZERO,
-            reports: [MemberId::from_bytes([0; 16]); MAX_HELPER_REPORTS],
-            reported: 0,
+            helpers: Helpers {
+                asked: 0,
+                rounds: 0,
+                asked_at: env.now,
+                first_in: Duration::ZERO,
+                reports: [MemberId::from_bytes([0; 16]); MAX_HELPER_REPORTS],
+                reported: 0,
+            },
             answered: false,
             settled: false,
             timer: env.timers.insert(first, Timer::InquiryDue(number as u32)),
@@ -299,9 +326,9 @@ impl Refusals {
     /// So many members of ours were asked.
     pub fn asked(&mut self, now: Time, number: u64, helpers: usize) {
         if let Some(inquiry) = self.inquiry_mut(number) {
-            inquiry.asked += helpers;
-            inquiry.rounds += 1;
-            inquiry.asked_at = now;
+            inquiry.helpers.asked += helpers;
+            inquiry.helpers.rounds += 1;
+            inquiry.helpers.asked_at = now;
         }
     }
 
@@ -320,12 +347,12 @@ impl Refusals {
         if inquiry.reports().contains(&helper) || helper == inquiry.target {
             return Step::Nothing;
         }
-        if inquiry.reported == 0 {
-            inquiry.first_in = now.since(inquiry.asked_at);
+        if inquiry.helpers.reported == 0 {
+            inquiry.helpers.first_in = now.since(inquiry.helpers.asked_at);
         }
-        if let Some(next) = inquiry.reports.get_mut(inquiry.reported) {
+        if let Some(next) = inquiry.helpers.reports.get_mut(inquiry.helpers.reported) {
             *next = helper;
-            inquiry.reported += 1;
+            inquiry.helpers.reported += 1;
         }
         if inquiry.settled {
             return Step::AccuseToo;
@@ -363,7 +390,10 @@ impl Refusals {
         }
         if inquiry.refused.is_some() {
             let step = step_if_sure(inquiry, now, others);
-            if step == Step::Nothing && inquiry.rounds < ROUNDS && inquiry.reported == 0 {
+            if step == Step::Nothing
+                && inquiry.helpers.rounds < ROUNDS
+                && inquiry.helpers.reported == 0
+            {
                 wake(env, inquiry, (now + ASKED_AGAIN).min(over));
                 return Step::AskOthers;
             }
@@ -567,7 +597,7 @@ mod tests {
         }
         refusals.refute(start, MemberId::from_bytes([1; 16]));
         let most = refusals.sizes().map(|gauge| gauge.now <= gauge.most);
-        assert_eq!(most, [true; 3]);
+        assert_eq!(most, [true; 4]);
     }
 
     #[test]
@@ -576,18 +606,18 @@ mod tests {
         let start = Time::from_millis(1_000_000);
         let mut refusals = Refusals::default();
         let ping = (9, there(), id(2), Incarnation::ZERO);
-        refusals.expect(start, ping, Why::Witness);
+        refusals.sent(start, ping, Why::Witness);
         assert!(refusals.take(8, there()).is_none());
         assert!(refusals.take(9, "10.0.0.2:2".parse().unwrap()).is_none());
         assert!(refusals.take(9, there()).is_some());
         assert!(refusals.take(9, there()).is_none(), "again");
         assert!(refusals.answered(&id(2), 9, Incarnation::ZERO));
-        refusals.expect(start, ping, Why::Witness);
+        refusals.sent(start, ping, Why::Witness);
         refusals.begin_period(start + timing.period * 2, &timing);
         assert!(refusals.take(9, there()).is_none(), "too late");
         // As many as there may be.
         for number in 0..100 {
-            refusals.expect(
+            refusals.sent(
                 start,
                 (number, there(), id(2), Incarnation::ZERO),
                 Why::Witness,

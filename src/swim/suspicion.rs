@@ -9,9 +9,9 @@ use super::slots::Slots;
 use super::table::Table;
 use crate::config::Timing;
 use crate::env::{Env, Timer};
-use crate::event::Evidence;
 use crate::growth;
 use crate::limits::{MAX_ACCUSERS, MAX_LAST_WORDS, MAX_MEMBERS};
+use crate::member::Evidence;
 use crate::member::{Health, MemberId};
 use crate::stats::Gauge;
 use crate::time::Time;
@@ -32,6 +32,8 @@ pub(crate) struct Suspicion {
     count: usize,
     /// A bit for each accuser: the suspect's system told it that nobody listens at its port.
     refused: u8,
+    /// Who found that the suspect's system answers for it: its process stands still.
+    stalled: Option<MemberId>,
     /// Whether this member decided if it pings the suspect out of turn, as it was refused elsewhere.
     pub drawn: bool,
 }
@@ -48,6 +50,37 @@ impl Suspicion {
     /// Those whose pings were refused, a bit for each accuser.
     pub fn refusals(&self) -> u8 {
         self.refused
+    }
+
+    /// Who found that the suspect's process stands still.
+    pub fn stalled(&self) -> Option<MemberId> {
+        self.stalled
+    }
+
+    /// What stands behind it.
+    pub fn evidence(&self) -> Evidence {
+        match (self.refused, self.stalled) {
+            (0, None) => Evidence::Silent,
+            (0, Some(_)) => Evidence::Stalled,
+            _ => Evidence::Refused,
+        }
+    }
+
+    /// When it is over with so many confirmations, and how long before that the suspect is asked for its last word.
+    fn ends(&self, timing: &Timing, living: usize, confirmations: usize) -> (Time, Duration) {
+        let (mut over, last) = (
+            self.began + length(timing, living, confirmations),
+            timing.verdict_timeout,
+        );
+        if self.stalled.is_some() {
+            // It did not answer a period before.
+            over = over.max(self.began - timing.period + timing.stall_patience);
+        }
+        if self.is_sure(timing, living) {
+            let short = timing.refused_suspicion;
+            return (over.min(self.began + short), last.min(short / 2));
+        }
+        (over, last)
     }
 
     /// Whether this accuser's pings were refused.
@@ -169,6 +202,7 @@ impl Suspicions {
             accusers: [nobody; MAX_ACCUSERS],
             count: 0,
             refused: 0,
+            stalled: None,
             drawn: false,
         };
         let side = self.held.insert(suspicion) as u32;
@@ -224,17 +258,43 @@ impl Suspicions {
         }
         if !suspicion.asked {
             env.timers.cancel(suspicion.timer);
-            let length = length(timing, table.living(), confirmations);
-            let mut over = suspicion.began + length;
-            let mut last = timing.verdict_timeout;
-            if suspicion.is_sure(timing, table.living()) {
-                over = over.min(suspicion.began + timing.refused_suspicion);
-                last = last.min(timing.refused_suspicion / 2);
-            }
+            let (over, last) = suspicion.ends(timing, table.living(), confirmations);
             suspicion.over = over.max(env.now);
             suspicion.timer = ask_before(env, key, suspicion.over, last);
         }
         Accused::Sooner
+    }
+
+    /// This member found that the suspect's system answers for it: the suspicion lasts until the patience with a process
+    /// that stands still is over. Whether that is new.
+    pub fn stall(
+        &mut self,
+        env: &mut Env,
+        table: &Table,
+        timing: &Timing,
+        key: RowKey,
+        by: MemberId,
+    ) -> bool {
+        let suspect = |row: &&Row| row.health == Health::Suspect && row.id != by;
+        let row = table.get(key).filter(suspect);
+        let Some(suspicion) = row.and_then(|row| self.held.get_mut(row.side as usize)) else {
+            return false;
+        };
+        if timing.stall_patience.is_zero()
+            || suspicion.stalled.is_some()
+            || suspicion.is_sure(timing, table.living())
+        {
+            return false;
+        }
+        suspicion.stalled = Some(by);
+        let confirmations = suspicion.count.saturating_sub(1);
+        let (over, last) = suspicion.ends(timing, table.living(), confirmations);
+        if over > suspicion.over {
+            env.timers.cancel(suspicion.timer);
+            (suspicion.over, suspicion.asked) = (over, false);
+            suspicion.timer = ask_before(env, key, over, last);
+        }
+        true
     }
 
     /// Whether one more accuser, this member, would shorten the suspicion.

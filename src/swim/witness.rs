@@ -126,7 +126,7 @@ mod tests {
             keys.push(key);
         }
         // One has an accuser, one was accused by this very member.
-        let silent = crate::event::Evidence::Silent;
+        let silent = crate::member::Evidence::Silent;
         suspicions.accuse(&mut env, &table, &timing, keys[0], id(5), silent);
         suspicions.accuse(&mut env, &table, &timing, keys[1], id(1), silent);
         let mut next = || witness.next(&mut env, &table, &suspicions, &timing);

@@ -21,6 +21,7 @@ const RECONCILE: [u8; 2] = [0xba, 0x06];
 const STARTING: [u8; 3] = [0xa0, 0x07, 1];
 const ACCUSER: [u8; 2] = [0xa2, 0x06];
 const REFUSED: [u8; 2] = [0xa8, 0x06];
+const STALLED: [u8; 3] = [0xb2, 0x06, 16];
 
 /// `Member.id`'s tag and length.
 const ID_HEAD: [u8; 2] = [tag(1, BYTES), 32];
@@ -333,7 +334,9 @@ fn membership_body_len(record: &MembershipRecord<'_>, member: &EncodedMember) ->
         0 => 0,
         _ => REFUSED.len() + 1,
     };
-    bytes_len(member.len) + 2 + accusers + refused
+    let stalled = record.accusers.stalled_by();
+    let stalled = stalled.map_or(0, |_| STALLED.len() + 16);
+    bytes_len(member.len) + 2 + accusers + refused + stalled
 }
 
 #[inline]
@@ -348,6 +351,10 @@ fn write_membership(out: &mut Writer<'_>, record: &MembershipRecord<'_>, member:
     if record.accusers.refusals() != 0 {
         out.bytes(&REFUSED);
         out.byte(record.accusers.refusals());
+    }
+    if let Some(by) = record.accusers.stalled_by() {
+        out.bytes(&STALLED);
+        out.bytes(by.as_bytes());
     }
 }
 

@@ -72,6 +72,8 @@ pub struct Accusers<'a> {
     taken: usize,
     /// A bit for each of them, lowest first: its pings were refused.
     refused: u8,
+    /// Who found that the suspect's system answers for it.
+    stalled: Option<MemberId>,
 }
 
 #[derive(Clone, Copy)]
@@ -93,6 +95,7 @@ impl<'a> Accusers<'a> {
         source: Source::Ids(&[]),
         taken: 0,
         refused: 0,
+        stalled: None,
     };
 
     /// These ids, of which those beyond the first [`MAX_ACCUSERS`] are left out.
@@ -101,6 +104,7 @@ impl<'a> Accusers<'a> {
             source: Source::Ids(ids),
             taken: 0,
             refused: 0,
+            stalled: None,
         }
     }
 
@@ -110,7 +114,21 @@ impl<'a> Accusers<'a> {
             source: Source::Wire(fields),
             taken: 0,
             refused: 0,
+            stalled: None,
         }
+    }
+
+    /// The same, and this one found that the suspect's process only stands still.
+    pub const fn stalled(self, by: Option<MemberId>) -> Self {
+        Accusers {
+            stalled: by,
+            ..self
+        }
+    }
+
+    /// Who found so, if anybody.
+    pub const fn stalled_by(&self) -> Option<MemberId> {
+        self.stalled
     }
 
     /// The same, of whom those were refused whose bit is set, the first one's lowest.
@@ -189,9 +207,12 @@ pub(super) const ACCUSER: u32 = 100;
 /// The number of `Membership.refused`.
 pub(super) const REFUSED: u32 = 101;
 
+/// The number of `Membership.stalled`.
+pub(super) const STALLED: u32 = 102;
+
 impl PartialEq for Accusers<'_> {
     fn eq(&self, other: &Self) -> bool {
-        self.with_refusals().eq(other.with_refusals())
+        self.stalled == other.stalled && self.with_refusals().eq(other.with_refusals())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use butterfly::sim::{Disk, Fault, Index, Sim, SimConfig};
-use butterfly::{Cause, Event, Health, Time, Timing};
+use butterfly::{Cause, Event, Evidence, Health, Time, Timing};
 
 fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -247,5 +247,61 @@ fn half_of_a_ring_that_ends_at_once_is_confirmed_within_three_seconds() {
         }
         let gone = |sim: &Sim| (0..25).all(|member| sim.all_hold(2 * member, Health::Confirmed));
         assert!(sim.run_until(millis(3_000), gone), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_process_that_stands_still_for_five_seconds_is_confirmed_by_nobody() {
+    for (members, frozen) in [(10, 1), (40, 2), (40, 10)] {
+        for seed in 0..4 {
+            let mut sim = settled(members, seed, |_| {});
+            (0..frozen).for_each(|member| sim.freeze(member));
+            sim.run_for(millis(5_000));
+            let stalled = |sim: &Sim| {
+                let view = sim.node(members - 1).member(sim.id(0)).unwrap();
+                view.suspicion.map(|suspicion| suspicion.evidence)
+            };
+            assert_eq!(
+                stalled(&sim),
+                Some(Evidence::Stalled),
+                "{members} members, seed {seed}"
+            );
+            (0..frozen).for_each(|member| sim.thaw(member));
+            assert!(
+                sim.run_until(millis(1_500), Sim::all_agree),
+                "{members} members, seed {seed}"
+            );
+            for member in 0..members {
+                assert_eq!(held(&mut sim, member, Health::Confirmed), 0, "seed {seed}");
+            }
+            assert_eq!(sim.violations(), []);
+        }
+    }
+}
+
+#[test]
+fn a_process_that_stands_still_for_good_is_confirmed_when_the_patience_is_over() {
+    for seed in 0..4 {
+        let mut sim = settled(20, seed, |_| {});
+        sim.freeze(7);
+        let took = until_confirmed(&mut sim, 7);
+        let expected = millis(7_900)..=millis(11_000);
+        assert!(expected.contains(&took), "seed {seed}: {took:?}");
+    }
+    // One that ends while it stands still is gone.
+    for seed in 0..4 {
+        let mut sim = settled(20, seed, |_| {});
+        sim.freeze(7);
+        sim.run_for(millis(4_000));
+        sim.crash(7);
+        let took = until_confirmed(&mut sim, 7);
+        assert!(took <= millis(1_100), "seed {seed}: {took:?}");
+    }
+    // Without patience it is as dead as a lost host.
+    for seed in 0..4 {
+        let impatient = |config: &mut SimConfig| config.timing.stall_patience = Duration::ZERO;
+        let mut sim = settled(20, seed, impatient);
+        sim.freeze(7);
+        assert!(until_confirmed(&mut sim, 7) <= millis(5_050), "seed {seed}");
     }
 }

@@ -93,6 +93,7 @@ fn choices() -> Vec<Fault> {
         Fault::ForgedRefusal,
         Fault::CoreDump,
         Fault::ConnectionEnd,
+        Fault::PortTest,
     ];
     let mut all = Fault::ALL.to_vec();
     all.retain(|fault| !not_chosen.contains(fault));
