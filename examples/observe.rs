@@ -43,7 +43,9 @@ impl Directory {
     /// Takes an event in. It says what changed; what is true now, the node says.
     fn follow(&mut self, node: &Node, event: &Event) {
         match event {
-            Event::RumorChanged(id) | Event::RumorGone(id) if id.kind == RumorKind::Service => {
+            Event::RumorChanged { id, .. } | Event::RumorGone(id)
+                if id.kind == RumorKind::Service =>
+            {
                 self.look_up(node, id);
             }
             Event::MemberChanged { id, to, .. } => {

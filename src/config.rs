@@ -272,7 +272,7 @@ pub struct Config {
     pub gossip: bool,
     /// Its id; `None`: the one in `data_dir`, else a random one.
     pub id: Option<MemberId>,
-    /// A name for people, at most [`crate::limits::MAX_NAME`] bytes; more is cut off.
+    /// A name for people, at most [`crate::limits::MAX_NAME`] bytes: what is longer is cut, and the log says so.
     pub name: String,
     /// Whether others probe it for ever, so that partitions heal through it (`--permanent-peer`).
     pub persistent: bool,

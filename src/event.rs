@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::error::Reject;
 use crate::member::{Health, Incarnation, MemberId};
+use crate::name::Name;
 use crate::rumor::{RumorId, RumorKind, ServiceGroup};
 
 /// Something that happened, in the order in which it did. Taken by `poll_event`.
@@ -28,17 +29,33 @@ pub enum Event {
         incarnation: Incarnation,
         /// Why.
         cause: Cause,
+        /// Its name.
+        name: Name,
     },
-    /// A member is at another address than before: it proved to be there, or two others vouch for that. It is the
-    /// same member, be it after a restart.
+    /// A member is at another address than before, or takes gossip at another port: it proved to be there, or two others
+    /// vouch for that. It is the same member, be it after a restart.
     #[non_exhaustive]
     MemberMoved {
         /// Who.
         id: MemberId,
         /// Where it was.
         from: SocketAddr,
-        /// Where it is.
+        /// Where it is; as before, if only its port for gossip changed.
         to: SocketAddr,
+        /// Its TCP port for gossip; 0: it takes none.
+        gossip_port: u16,
+        /// Its name.
+        name: Name,
+    },
+    /// A member has another name than before.
+    #[non_exhaustive]
+    MemberRenamed {
+        /// Who.
+        id: MemberId,
+        /// Its name before; empty: it had none, or had not said it yet.
+        before: Name,
+        /// Its name now.
+        name: Name,
     },
     /// A member answers as another process than before: it ended, and was started again. Only members of ours say which
     /// process they are.
@@ -48,6 +65,8 @@ pub enum Event {
         id: MemberId,
         /// Its incarnation now.
         incarnation: Incarnation,
+        /// Its name.
+        name: Name,
     },
     /// This member heard something untrue of itself and raised its incarnation to refute it. At most one
     /// such event a second; `stats()` counts all.
@@ -139,7 +158,13 @@ pub enum Event {
         by: Duration,
     },
     /// A rumor is new here, or says something else than before.
-    RumorChanged(Arc<RumorId>),
+    #[non_exhaustive]
+    RumorChanged {
+        /// Which one.
+        id: Arc<RumorId>,
+        /// It was not held before.
+        is_new: bool,
+    },
     /// A copy of the ring's took the place of what the disk held, which said something else in the same version: the
     /// disk is damaged, or what it held is old. [`RumorChanged`](Event::RumorChanged) comes, too.
     RumorCorrected(Arc<RumorId>),

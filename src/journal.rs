@@ -13,6 +13,7 @@ use crate::limits::{
     MAX_QUEUED_EVENTS, MAX_QUEUED_TRACES, PROBE_PING_INTERVAL, REJECT_LOG_INTERVAL,
 };
 use crate::member::{Health, Incarnation, Member, MemberId};
+use crate::name::Name;
 use crate::stats::{MessageKind, Stats};
 use crate::time::Time;
 use crate::trace::{Trace, TraceKind};
@@ -240,6 +241,7 @@ impl Journal {
         &mut self,
         time: Time,
         member: &Member,
+        name: &str,
         from: Option<(Health, Duration)>,
         to: Health,
         cause: Cause,
@@ -254,6 +256,7 @@ impl Journal {
             to,
             incarnation,
             cause,
+            name: Name::of(name),
         });
         let fact = Fact::Changed {
             from,
@@ -268,8 +271,18 @@ impl Journal {
     }
 
     /// A member answers as another process than before.
-    pub fn member_restarted(&mut self, time: Time, id: MemberId, incarnation: Incarnation) {
-        self.event(Event::MemberRestarted { id, incarnation });
+    pub fn member_restarted(
+        &mut self,
+        time: Time,
+        id: MemberId,
+        incarnation: Incarnation,
+        name: Name,
+    ) {
+        self.event(Event::MemberRestarted {
+            id,
+            incarnation,
+            name,
+        });
         self.history.add(time, id, Fact::Restarted);
     }
 

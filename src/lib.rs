@@ -116,12 +116,14 @@ mod journal;
 pub mod limits;
 mod lists;
 pub mod member;
+mod name;
 #[allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
     clippy::indexing_slicing
 )] // A driver.
 mod net;
+#[allow(clippy::disallowed_types)] // It stands in for a driver.
 #[cfg(not(feature = "disk"))]
 mod no_disk;
 #[cfg(not(feature = "gossip"))]
@@ -161,6 +163,7 @@ pub use error::{CommandError, Reject};
 pub use event::{Cause, Event, SeedId};
 pub use history::{Fact, FailedProbe, Helper, HistoryEntry};
 pub use member::{Evidence, Health, Incarnation, Member, MemberId};
+pub use name::Name;
 pub use net::{
     Answer, BindError, Butterfly, Fleet, FleetKey, Handle, Pinger, Pong, Resolve, Seed, trim_memory,
 };

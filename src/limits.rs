@@ -15,8 +15,8 @@ pub const MAX_DATAGRAM_RECEIVED: usize = 65_507;
 /// Members in the table, this one included: a hundred thousand and room for the departed.
 pub const MAX_MEMBERS: usize = 131_072;
 
-/// Bytes of a member's name: enough for a host name's first label, little enough to ride in every message.
-pub const MAX_NAME: usize = 32;
+/// Bytes of a member's name: as many as Linux lets a host name have, and few enough to ride in every message.
+pub const MAX_NAME: usize = 64;
 
 /// Bytes of a ring's name.
 pub const MAX_RING_NAME: usize = 32;

@@ -11,6 +11,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use butterfly::text::visible;
 use butterfly::{
     Butterfly, Cause, CommandError, Event, Health, Incarnation, MemberId, Reject, RingKey, RumorId,
     RumorKind,
@@ -59,6 +60,8 @@ pub struct Agent {
     reread: Reread,
     key_names: Vec<String>,
     started: Instant,
+    /// Another member spoke to it since it started.
+    met: bool,
     leaving: bool,
     left: bool,
     expelled: bool,
@@ -96,6 +99,7 @@ impl Agent {
             reread,
             key_names: names(keys),
             started: Instant::now(),
+            met: false,
             leaving: false,
             left: false,
             expelled: false,
@@ -246,6 +250,7 @@ impl Agent {
                 cause,
                 ..
             } => {
+                self.met |= cause == Cause::ProofOfLife;
                 self.log_change(id, addr, from, to, incarnation, cause);
             }
             Event::Refuted {
@@ -259,9 +264,22 @@ impl Agent {
                     );
                 }
             }
-            Event::MemberMoved { id, from, to, .. } => {
-                let who = self.who(id);
-                self.log_news(format_args!("{who} moved from {from} to {to}"));
+            Event::MemberMoved {
+                id,
+                from,
+                to,
+                gossip_port,
+                ..
+            } => {
+                let moved = self.moved(id, from, to, gossip_port);
+                self.log_news(format_args!("{moved}"));
+            }
+            // One that became known says its name a little later.
+            Event::MemberRenamed {
+                id, before, name, ..
+            } if !before.is_empty() => {
+                let (id, was) = (short_id(id), telling::was(&before));
+                self.log_news(format_args!("{id} is named {} now{was}", visible(&name)));
             }
             Event::MemberRestarted { id, .. } => {
                 let who = self.who(id);
@@ -323,7 +341,7 @@ impl Agent {
                 info!("left");
                 self.left = true;
             }
-            Event::RumorChanged(id) => {
+            Event::RumorChanged { id, .. } => {
                 self.log_rumor(&id);
                 if id.kind == RumorKind::Service && *id.id == *self.member.node().id().to_string() {
                     sys_info::renew(self);

@@ -1,19 +1,23 @@
 //! What is read from a file, or from standard input, to be put into a rumor.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, IsTerminal, Read};
 use std::path::Path;
 
 use butterfly::limits::{MAX_FILENAME, MAX_RUMOR};
 use butterfly::text::is_name;
 
 use crate::failure::Failure;
+use crate::output;
 
 /// What is in the file; `-` is standard input.
 pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     let most = MAX_RUMOR as u64 + 1;
     let mut bytes = Vec::new();
     let read = if path == Path::new("-") {
+        if io::stdin().is_terminal() {
+            output::tell("reading from the terminal: end with Ctrl-D on a line of its own");
+        }
         io::stdin().lock().take(most).read_to_end(&mut bytes)
     } else {
         File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes))

@@ -21,7 +21,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 pub fn members(args: &MembersArgs) -> Result<(), Failure> {
     let client = Client::new(&args.gateway)?;
-    if args.output.output == Format::Json {
+    if args.output.format() == Format::Json {
         return output::print(&client.get_text("/members")?);
     }
     let members: Vec<MemberRow> = client.get("/members")?;
@@ -38,7 +38,7 @@ pub fn status(args: &StatusArgs) -> Result<(), Failure> {
     if let Some(wait) = args.wait {
         wait_for(&client, wait, args.timeout)?;
     }
-    match args.output.output {
+    match args.output.format() {
         Format::Json => output::print(&client.get_text("/status")?),
         Format::Table => {
             let status: Status = client.get("/status")?;

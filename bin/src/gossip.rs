@@ -1,6 +1,7 @@
 //! The commands about rumors, which ask a running member through its gateway.
 
 use std::fs;
+use std::io::{self, IsTerminal};
 use std::path::Path;
 
 use butterfly::RumorKind;
@@ -66,7 +67,7 @@ fn list_services(args: &ServiceListArgs) -> Result<(), Failure> {
     let rows: Vec<RumorRow> = client.get(&rumors_path(Some("service"), group))?;
     let runs = |row: &RumorRow| matches!(&row.says, Says::Service(service) if !service.withdrawn);
     let rows: Vec<RumorRow> = rows.into_iter().filter(runs).collect();
-    match args.output.output {
+    match args.output.format() {
         Format::Json => print_json(&rows),
         Format::Table => {
             let members: Vec<MemberRow> = client.get("/members")?;
@@ -134,7 +135,7 @@ fn show_config(args: &ConfigShowArgs) -> Result<(), Failure> {
     let group = args.group.as_str();
     // This one first: it says so if there is none.
     let text = client.get_bytes(&path("/config", &[("group", group)]))?;
-    match args.output.output {
+    match args.output.format() {
         Format::Table => output::print_body(&text),
         Format::Json => {
             let rows: Vec<RumorRow> =
@@ -202,10 +203,22 @@ fn get_file(args: &FileGetArgs) -> Result<(), Failure> {
     let client = Client::new(&args.gateway)?;
     let of = [("group", args.group.as_str()), ("name", &args.name)];
     let bytes = client.get_bytes(&path("/file", &of))?;
-    match &args.output {
+    match &args.to {
+        None if io::stdout().is_terminal() && is_binary(&bytes) => {
+            Err(Failure::failed(format_args!(
+                "{} is no text ({}), and this is a terminal: --to FILE writes it to a file",
+                args.name,
+                output::count(bytes.len(), "byte")
+            )))
+        }
         None => output::print_body(&bytes),
         Some(path) => write(path, &bytes),
     }
+}
+
+/// Whether people would see nothing of it.
+fn is_binary(bytes: &[u8]) -> bool {
+    bytes.contains(&0) || std::str::from_utf8(bytes).is_err()
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
@@ -249,7 +262,7 @@ fn show_elections(args: &ElectionShowArgs) -> Result<(), Failure> {
             client.gateway()
         )));
     }
-    match args.output.output {
+    match args.output.format() {
         Format::Json => print_json(&rows),
         Format::Table => output::print(&rumor_table::elections(&rows, &names(&client)?)),
     }
@@ -285,7 +298,7 @@ pub fn rumors(args: &RumorsArgs) -> Result<(), Failure> {
     let client = Client::new(&args.gateway)?;
     let kind = args.kind.map(|kind| kind.as_str());
     let path = rumors_path(kind, args.group.as_ref().map(|group| group.as_str()));
-    match args.output.output {
+    match args.output.format() {
         Format::Json => output::print(&client.get_text(&path)?),
         Format::Table => {
             let rows: Vec<RumorRow> = client.get(&path)?;

@@ -33,8 +33,8 @@ pub fn inject(args: &InjectArgs) -> Result<(), Failure> {
     if !args.force {
         check(&rumor)?;
     }
-    let key = args.ring_key.as_deref().map(ring_key::read).transpose()?;
-    let mut injector = connect(&addrs, key.as_ref())?;
+    let keys = ring_key::read_all(&args.ring_key)?;
+    let mut injector = connect(&addrs, keys.first())?;
     match args.force {
         true => injector.force(&rumor),
         false => injector.push(&rumor),

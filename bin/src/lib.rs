@@ -35,6 +35,7 @@ mod rumor_table;
 mod run;
 mod secret;
 mod seeds;
+mod service_manager;
 mod settings;
 mod shipped;
 mod sim;

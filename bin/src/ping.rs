@@ -27,7 +27,7 @@ pub fn ping(args: &PingArgs) -> Result<(), Failure> {
     let to = who_answers(&addrs, &keys, args.timeout);
     let mut pinger = Pinger::connect(to, keys).map_err(|error| cannot_ping(to, &error))?;
     let mut pause = Pause::new().map_err(|error| cannot_ping(to, &error))?;
-    let mut tally = Tally::new(to, args.output.output)?;
+    let mut tally = Tally::new(to, args.output.format())?;
     loop {
         let began = Instant::now();
         let outcome = pinger.ping(args.timeout).map(|pong| pong.map(Reply::from));

@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use butterfly::RingKey;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use log::warn;
 use rand::TryRng;
 use rand::rngs::SysRng;
@@ -16,6 +16,8 @@ use crate::failure::Failure;
 use crate::output;
 use crate::secret;
 
+/// How far ahead of the clock the name of a new key may be.
+const MOST_AHEAD: SignedDuration = SignedDuration::from_secs(60);
 const MISSING: &str = "there is no such file: copy the key of the ring there \
                        (\"butterfly ring-key generate NAME\" makes one for a new ring)";
 
@@ -59,15 +61,24 @@ fn generate(name: &str, dir: &Path) -> Result<PathBuf, Failure> {
     SysRng.try_fill_bytes(&mut secret).map_err(|error| {
         Failure::failed(format_args!("the system gives no randomness: {error}"))
     })?;
-    let revision = Timestamp::now().strftime("%Y%m%d%H%M%S").to_string();
-    let key = RingKey::new(name, &revision, secret).map_err(|error| {
-        Failure::failed(format_args!(
-            "cannot make a ring key named {name:?}: {error}"
-        ))
-    })?;
-    let path = dir.join(key.file_name());
-    write_new(&path, &key.to_file_text())?;
-    Ok(path)
+    let mut at = Timestamp::now();
+    loop {
+        let revision = at.strftime("%Y%m%d%H%M%S").to_string();
+        let key = RingKey::new(name, &revision, secret).map_err(|error| {
+            Failure::usage(format_args!(
+                "cannot make a ring key named {name:?}: {error}"
+            ))
+        })?;
+        let path = dir.join(key.file_name());
+        let next = at + SignedDuration::from_secs(1);
+        // Another was made in this second.
+        if path.exists() && next < Timestamp::now() + MOST_AHEAD {
+            at = next;
+            continue;
+        }
+        write_new(&path, &key.to_file_text())?;
+        return Ok(path);
+    }
 }
 
 /// Writes a file that is for its owner alone to read and was not there before.
@@ -124,6 +135,25 @@ mod tests {
             "{name}"
         );
         assert_eq!(read_all(&[path]).unwrap()[0].file_name().to_string(), name);
+    }
+
+    #[test]
+    fn keys_that_are_made_at_once_all_have_their_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut made: Vec<_> = (0..5)
+            .map(|_| generate("ring", dir.path()).unwrap())
+            .collect();
+        made.dedup();
+        assert_eq!(made.len(), 5);
+        assert!(made.is_sorted());
+    }
+
+    #[test]
+    fn a_name_that_is_none_is_a_usage_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = generate("../x", dir.path()).unwrap_err();
+        let usage = Failure::usage(error.to_string());
+        assert_eq!(error, usage);
     }
 
     #[test]

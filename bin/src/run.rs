@@ -27,6 +27,7 @@ use crate::output;
 use crate::reread::Reread;
 use crate::ring_key;
 use crate::seeds::Seeds;
+use crate::service_manager::ServiceManager;
 use crate::settings::Settings;
 use crate::sys_info;
 use crate::timing;
@@ -64,6 +65,7 @@ pub fn run(settings: Settings) -> Result<(), Failure> {
         program.agent.introduce();
         sys_info::renew(&mut program.agent);
         program.announce(&args)?;
+        program.service_manager.ready(Instant::now());
         program.turn_until_left()
     });
     log.finish(ended)
@@ -71,6 +73,7 @@ pub fn run(settings: Settings) -> Result<(), Failure> {
 
 struct Program {
     poll: Poll,
+    service_manager: ServiceManager,
     signals: Signals,
     agent: Agent,
     /// Its listeners: the gateway's, and the one for metrics.
@@ -125,6 +128,7 @@ impl Program {
         }
         Ok(Program {
             poll,
+            service_manager: ServiceManager::of_process(),
             signals,
             agent,
             gateways: gateway.into_iter().chain(metrics).collect(),
@@ -217,6 +221,14 @@ impl Program {
         self.agent.process(woken(SWIM)).map_err(|error| {
             Failure::failed(format_args!("the member's socket failed: {error}"))
         })?;
+        let (node, now) = (self.agent.member.node(), Instant::now());
+        self.service_manager.turn(now, || {
+            let counts = node.counts();
+            format!(
+                "sees {} members alive, {} suspect",
+                counts.alive, counts.suspect
+            )
+        });
         if woken(SIGNALS) {
             self.take_signals()?;
         }
@@ -248,7 +260,12 @@ impl Program {
             return Some(Duration::ZERO);
         }
         let gateways = self.gateways.iter().filter_map(Gateway::deadline);
-        let others = [self.agent.deadline(), self.agent.handlers.deadline(), end];
+        let others = [
+            self.agent.deadline(),
+            self.agent.handlers.deadline(),
+            self.service_manager.deadline(),
+            end,
+        ];
         let others = others.into_iter().flatten();
         let next = gateways.chain(others).min()?;
         Some(next.saturating_duration_since(Instant::now()))
@@ -274,6 +291,7 @@ impl Program {
             return Err(self.end_at_once());
         }
         self.told_to_leave = Some(now);
+        self.service_manager.stopping();
         self.agent.leave();
         Ok(())
     }

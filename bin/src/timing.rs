@@ -228,7 +228,7 @@ mod tests {
         for (change, told) in [
             ("period", "write FIELD=VALUE"),
             ("warp=9", "it has period timeout"),
-            ("period=5", "like 500ms"),
+            ("period=5x", "like 500ms"),
             ("witnesses=many", "a whole number"),
             ("news_factor=x", "a number"),
             ("local_health=1", "true or false"),

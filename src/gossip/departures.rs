@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::hot::Class;
 use super::outbox::What;
@@ -75,6 +76,16 @@ impl Departures {
 
     pub fn is_dead_stranger(&self, id: &MemberId) -> bool {
         self.dead_strangers.contains_key(id)
+    }
+
+    /// For a failure's message: what is known of a member whose services are held, or were.
+    #[cfg(feature = "sim")]
+    pub fn absence(&self, now: Time, member: &MemberId) -> String {
+        let ago = |since: &Time| now.since(*since);
+        let dead = self.dead_strangers.get(member).map(ago);
+        let ghost = self.ghosts.get(member).map(ago);
+        let stray = self.strays.contains(member);
+        format!("dead as others said {dead:?} ago, stray {stray}, dropped {ghost:?} ago")
     }
 
     /// Members whose services stay dropped while nobody knows them.
@@ -173,7 +184,7 @@ impl Gossip {
     /// Services of members that nobody speaks of any more are gone too: who came after they left would hold
     /// them for ever, and everybody else not. A member has from one sweep to the next to become known.
     pub(super) fn sweep_services(&mut self, env: &mut Env, ring: &impl Ring) {
-        let (me, patience) = (ring.me(), self.timing.departed_after);
+        let (me, patience) = (ring.me(), self.word_lasts(ring));
         let mut dead = std::mem::take(&mut self.departures.dead_strangers);
         dead.retain(|member, heard| {
             env.now.since(*heard) < patience && ring.health(member).is_none()
@@ -205,6 +216,18 @@ impl Gossip {
             self.retire_services(env, member);
             self.departures.add_ghost(env.now, member);
         }
+    }
+
+    /// How long the word counts that a stranger is Confirmed: whoever holds it for that says so in each comparison, so that in
+    /// this time each member hears it again, but for a chance of e⁻⁶ (each begins one with a random other in `sync_max`).
+    /// If nobody says so any more, all who did are gone.
+    fn word_lasts(&self, ring: &impl Ring) -> Duration {
+        let timing = &self.timing;
+        let comparisons = timing.sync_max * 3 * ring.living() as u32;
+        if comparisons.is_zero() {
+            return timing.departed_after;
+        }
+        comparisons.min(timing.departed_after)
     }
 
     /// A service was heard of whose member is not known here. Whether it is one that was dropped because that is gone: it

@@ -477,7 +477,8 @@ impl Gossip {
             Put::New(place) if held.is_some_and(|held| election::same(held, now)) => {
                 if let Some(entry) = self.store.get(place) {
                     let id = std::sync::Arc::clone(&entry.id);
-                    env.journal.event(Event::RumorChanged(id));
+                    let is_new = false;
+                    env.journal.event(Event::RumorChanged { id, is_new });
                 }
             }
             Put::New(place) => self.changed(env, place),

@@ -10,6 +10,12 @@ use crate::limits::{
 use crate::stats::Gauge;
 
 impl Gossip {
+    /// See [`Departures::absence`](super::departures::Departures::standing).
+    #[cfg(feature = "sim")]
+    pub fn absence(&self, now: crate::time::Time, member: &crate::member::MemberId) -> String {
+        self.departures.absence(now, member)
+    }
+
     /// Everything that grows, with its cap.
     pub fn sizes(&self) -> [Gauge; 22] {
         let (pushes, talks) = self.outbox.queued();

@@ -263,12 +263,12 @@ impl Gossip {
     /// What a rumor says is new here, for whoever watches.
     fn note(&mut self, env: &mut Env, place: Place) {
         if let Some(entry) = self.store.get(place) {
-            let id = Arc::clone(&entry.id);
+            let (id, is_new) = (Arc::clone(&entry.id), entry.is_new);
             env.journal.stats.rumors_adopted += 1;
             if id.kind == RumorKind::Service {
                 self.service_changed(env, &id.key);
             }
-            env.journal.event(Event::RumorChanged(id));
+            env.journal.event(Event::RumorChanged { id, is_new });
         }
         if let Some(surplus) = self.store.surplus_removal() {
             self.forget_removal(env, surplus);

@@ -34,6 +34,8 @@ pub(crate) struct Entry {
     pub withdrawn: bool,
     /// It says that a configuration or file was removed: the later, the higher. 0: it does not.
     removal: u64,
+    /// Nothing of this id was held before it.
+    pub is_new: bool,
     /// How often it was told since it is hot.
     pub told: u8,
     /// How often it was heard back since it is hot.
@@ -418,6 +420,7 @@ impl Store {
             withdrawn: is_withdrawn(rumor),
             removal,
             hot: None,
+            is_new: place.is_none(),
             told: 0,
             heard: 0,
         };

@@ -115,7 +115,8 @@ impl Gossip {
             && let Some(entry) = self.store.get(place)
         {
             let id = Arc::clone(&entry.id);
-            env.journal.event(Event::RumorChanged(id));
+            let is_new = false;
+            env.journal.event(Event::RumorChanged { id, is_new });
         }
     }
 }

@@ -11,8 +11,10 @@ use super::rumors::Rumors;
 use super::socket::Socket;
 use crate::config::Config;
 use crate::disk::{DataDir, DiskError, StoredIdentity, by_the_clock};
+use crate::limits::MAX_NAME;
 use crate::member::{Incarnation, MemberId, unreachable_address};
 use crate::node::NodeConfig;
+use crate::wire::cut_name;
 
 /// Ports that are tried if the system chooses, until one is free for both UDP and TCP.
 const PORTS_TRIED: usize = 64;
@@ -106,6 +108,17 @@ pub(super) fn check_addresses(config: &Config) -> Result<(), BindError> {
         });
     }
     Ok(())
+}
+
+/// Says so if others see but a part of its name.
+pub(super) fn check_name(config: &Config) {
+    let (name, seen) = (&config.name, cut_name(&config.name));
+    if seen.len() < name.len() {
+        log::warn!(
+            "the name {name:?} has {} bytes, and the most are {MAX_NAME}: this member is {seen:?} in the ring",
+            name.len()
+        );
+    }
 }
 
 /// Binds UDP and, for gossip, TCP. If the system chooses the one port for both, it chooses until it is free

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::bind::{self, BindError};
+use super::complaints::Complaints;
 use super::error_queue::ErrorQueue;
 #[cfg(feature = "gossip")]
 use super::gossip::GossipStats;
@@ -61,6 +62,7 @@ pub struct Butterfly {
     pub(super) inbox: Inbox,
     /// Between two calls, what the system would not take yet.
     pub(super) outbox: Outbox,
+    pub(super) complaints: Complaints,
     commands: Receiver<Command>,
     /// There may be more of them.
     commanded: bool,
@@ -88,6 +90,7 @@ impl Butterfly {
     /// See [`BindError`].
     pub fn bind(config: Config) -> Result<Self, BindError> {
         bind::check_addresses(&config)?;
+        bind::check_name(&config);
         let poll = Poll::new()?;
         let (mut socket, gossip) = bind::both(&config, poll.registry())?;
         let local_addr = socket.local_addr();
@@ -127,6 +130,7 @@ impl Butterfly {
             gossip,
             inbox: Inbox::new(),
             outbox: Outbox::new(),
+            complaints: Complaints::default(),
             commands,
             commanded: false,
             sender,

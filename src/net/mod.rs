@@ -4,6 +4,7 @@
 mod async_member;
 mod bind;
 mod butterfly;
+mod complaints;
 mod error_queue;
 #[allow(unsafe_code)]
 mod ffi;

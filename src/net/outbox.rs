@@ -39,8 +39,8 @@ pub(super) enum Sent {
     Blocked,
     /// There was an error, maybe of an earlier one: the errors are to be heard, and then all that is left to be sent.
     Error,
-    /// One never gets there, and is gone; the rest stays.
-    Failed(SocketAddr),
+    /// One never gets there, for a reason of the system's, and is gone; the rest stays.
+    Failed(SocketAddr, Option<i32>),
 }
 
 impl Outbox {
@@ -90,9 +90,9 @@ impl Outbox {
                     self.tries += 1;
                     return Sent::Error;
                 }
-                Err(_) => {
+                Err(error) => {
                     (self.next, self.tries) = (self.next + 1, 0);
-                    return Sent::Failed(*to);
+                    return Sent::Failed(*to, error.raw_os_error());
                 }
                 Ok(_) => (self.next, self.tries) = (self.next + 1, 0),
             }
@@ -178,7 +178,10 @@ mod tests {
         for _ in 1..TRIES {
             assert_eq!(outbox.send(system(&sent, refused)), Sent::Error);
         }
-        assert_eq!(outbox.send(system(&sent, refused)), Sent::Failed(peer(2)));
+        assert_eq!(
+            outbox.send(system(&sent, refused)),
+            Sent::Failed(peer(2), None)
+        );
         assert_eq!(outbox.send(system(&sent, refused)), Sent::All);
         assert_eq!(sent.into_inner(), [1, 3]);
     }

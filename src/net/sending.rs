@@ -1,5 +1,7 @@
 //! Sending what the node has to say, as far as the system takes it.
 
+use std::time::Instant;
+
 use mio::Interest;
 
 use super::butterfly::{Butterfly, UDP};
@@ -26,7 +28,10 @@ impl Butterfly {
                     self.has_errors = true;
                     self.hear_errors();
                 }
-                Sent::Failed(to) => self.node.handle_unreachable(self.clock(), to),
+                Sent::Failed(to, why) => {
+                    self.complaints.unsent(to, why, Instant::now());
+                    self.node.handle_unreachable(self.clock(), to);
+                }
             }
         }
         if self.writable {

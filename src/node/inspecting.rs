@@ -7,10 +7,19 @@ use std::time::Duration;
 use super::Node;
 use crate::limits::{MAX_GONE, MAX_QUEUED_EVENTS, MAX_QUEUED_TRACES};
 use crate::member::Incarnation;
+#[cfg(feature = "sim")]
+use crate::member::MemberId;
 use crate::ring::Ring;
 use crate::stats::Gauge;
 
 impl Node {
+    /// For a failure's message: how it holds a member whose services it holds, or held.
+    #[cfg(feature = "sim")]
+    pub(crate) fn absence(&self, member: MemberId) -> String {
+        let health = self.health_of(member);
+        format!("{health:?}, {}", self.gossip.absence(self.env.now, &member))
+    }
+
     /// Where others hold this member to be, if they go on holding it elsewhere than where it was told to say that it is
     /// (see [`Event::SeenElsewhere`](crate::Event::SeenElsewhere)).
     pub fn seen_elsewhere(&self) -> Option<SocketAddr> {

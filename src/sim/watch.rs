@@ -92,7 +92,7 @@ impl Watch {
 
     /// Notes departures for good as rumors come, and go: there may be too many, and the oldest is pardoned.
     fn departure(&mut self, event: &Event) {
-        let (Event::RumorChanged(rumor) | Event::RumorGone(rumor)) = event else {
+        let (Event::RumorChanged { id: rumor, .. } | Event::RumorGone(rumor)) = event else {
             return;
         };
         if rumor.kind != RumorKind::Departure {
@@ -182,6 +182,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::name::Name;
     use crate::rumor::RumorId;
     use crate::sim::{Sim, SimConfig, id_of};
 
@@ -204,6 +205,7 @@ mod tests {
             to,
             incarnation: incarnation(number),
             cause,
+            name: Name::default(),
         }
     }
 
@@ -258,7 +260,10 @@ mod tests {
     #[test]
     fn who_departed_by_a_rumor_must_not_come_back() {
         let rumor = Arc::new(RumorId::departure(id_of(1)));
-        let departs = Event::RumorChanged(Arc::clone(&rumor));
+        let departs = Event::RumorChanged {
+            id: Arc::clone(&rumor),
+            is_new: true,
+        };
         let departed = change(Health::Departed, 0, Cause::Departure);
         for (to, cause) in [
             (Health::Alive, Cause::ProofOfLife),

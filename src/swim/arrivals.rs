@@ -111,12 +111,12 @@ impl Swim {
         let key = self.learn(
             env,
             &member,
+            sender.name,
             Health::Alive,
             Cause::ProofOfLife,
             Spread::News,
         )?;
         self.is_there(&sender.id, member.swim_addr());
-        self.table.set_name(key, sender.name);
         if let Some(row) = self.table.get_mut(key) {
             let ours = sender.features & feature::EXTENSIONS != 0;
             row.set(flag::OURS, ours);

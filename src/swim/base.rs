@@ -11,6 +11,7 @@ use super::table::Table;
 use super::{Row, Swim};
 use crate::env::Env;
 use crate::member::MemberId;
+use crate::name::Name;
 use crate::time::Time;
 use crate::wire::{Extras, LIFE_BYTES, STAMP_BYTES, Serial, Stamp, life_of};
 use rand::RngExt;
@@ -31,6 +32,12 @@ impl Swim {
     /// The own row.
     pub(super) fn me(&self) -> &Row {
         self.table.own()
+    }
+
+    /// The name of the member in this row; empty: it has none, or nobody is there.
+    pub(super) fn name_of(&self, key: RowKey) -> Name {
+        let row = self.table.get(key);
+        row.map_or(Name::default(), |row| Name::of(self.table.name_of(row)))
     }
 
     pub(super) fn is_blocked(&self, id: &MemberId) -> bool {

@@ -45,9 +45,11 @@ impl Swim {
         if state.health != before.health
             && let Some(member) = self.table.member(key)
         {
+            let name = self.table.get(key).map(|row| self.table.name_of(row));
             env.journal.member_changed(
                 env.wall,
                 &member,
+                name.unwrap_or_default(),
                 Some((before.health, lasted)),
                 state.health,
                 cause,
@@ -83,6 +85,7 @@ impl Swim {
         &mut self,
         env: &mut Env,
         member: &Member,
+        name: &str,
         health: Health,
         cause: Cause,
         spread: Spread,
@@ -95,11 +98,12 @@ impl Swim {
             return None;
         }
         let key = self.table.insert(member, health, env.now);
+        self.table.set_name(key, name);
         self.table.settle(key, &mut env.rng);
         self.begin_side(env, key);
         self.somebody_lives(env, health);
         env.journal
-            .member_changed(env.wall, member, None, health, cause);
+            .member_changed(env.wall, member, name, None, health, cause);
         env.journal.stats.records_adopted += 1;
         self.notice_change(member.id, None, health);
         if spread == Spread::News {

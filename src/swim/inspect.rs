@@ -67,7 +67,7 @@ mod tests {
         config.reserved = Incarnation::ZERO;
         let mut swim = Swim::new(&config, &mut env);
         let (other, cause) = (member(2), Cause::ProofOfLife);
-        let key = swim.learn(&mut env, &other, Health::Alive, cause, Spread::News);
+        let key = swim.learn(&mut env, &other, "", Health::Alive, cause, Spread::News);
         assert!(swim.table.get(key.unwrap()).unwrap().news != COLD);
         swim.probe_period(&mut env);
         assert!(swim.detector.probe.is_some());

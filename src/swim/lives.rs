@@ -219,8 +219,10 @@ impl Swim {
         let (id, before) = (incoming.sender.id, self.trust.lives.last_of(key));
         let Some(twin) = self.trust.lives.answered(key, life, here, asked, now) else {
             if before != 0 && self.trust.lives.last_of(key) != before {
+                let name = self.name_of(key);
+                let incarnation = incoming.sender.incarnation;
                 env.journal
-                    .member_restarted(env.wall, id, incoming.sender.incarnation);
+                    .member_restarted(env.wall, id, incarnation, name);
             }
             return;
         };

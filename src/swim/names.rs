@@ -3,7 +3,7 @@
 
 use crate::growth;
 
-/// Where a name begins, in 24 bits: all names of a full table have 4 MiB, and as much may be gone. The other eight
+/// Where a name begins, in 25 bits: all names of a full table have 8 MiB, and as much may be gone. The other seven
 /// are of its hash: mostly a name can be told from another without a look at it, which would be one more place in memory
 /// for each message.
 #[derive(Clone, Copy)]
@@ -13,7 +13,7 @@ impl NameRef {
     /// That of no name.
     pub const EMPTY: NameRef = NameRef(0);
 
-    const BITS: u32 = 24;
+    const BITS: u32 = 25;
 
     fn new(start: usize, name: &str) -> Self {
         NameRef(start as u32 & ((1 << Self::BITS) - 1) | u32::from(hash(name)) << Self::BITS)
@@ -31,7 +31,7 @@ impl NameRef {
     }
 }
 
-/// Multiplies eight bytes at a time.
+/// Seven bits. Multiplies eight bytes at a time.
 #[inline]
 fn hash(name: &str) -> u8 {
     let mut hash = 0_u64;
@@ -47,7 +47,7 @@ fn hash(name: &str) -> u8 {
         }
         absorb(&last);
     }
-    (hash >> 56) as u8
+    (hash >> 57) as u8
 }
 
 pub(super) struct Names {

@@ -349,7 +349,7 @@ impl Swim {
         }
         self.take_in(env, incoming, ip, way);
         if ours && !was_forwarded {
-            self.correct_name(incoming);
+            self.correct_name(env, incoming);
         }
         if straight && (ours || incoming.answers.question) {
             // On a plain ring, the row says so if it is known.

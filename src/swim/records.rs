@@ -18,6 +18,8 @@ use crate::error::Reject;
 use crate::event::{Cause, Event};
 use crate::history::Fact;
 use crate::member::{Health, Incarnation, Member, MemberId};
+use crate::name::Name;
+use crate::text::cleaned;
 use crate::wire::{MemberRecord, MembershipRecord, Memberships, feature};
 
 /// What a record is worth.
@@ -186,10 +188,16 @@ impl Swim {
                     departed: heard.left,
                     ..member_at(&record.member, ip)
                 };
-                let Some(key) = self.learn(env, &member, heard.health, cause, spread) else {
+                let Some(key) = self.learn(
+                    env,
+                    &member,
+                    record.member.name,
+                    heard.health,
+                    cause,
+                    spread,
+                ) else {
                     return self.refuse(env, speaker, Reject::TableFull);
                 };
-                self.table.set_name(key, record.member.name);
                 key
             }
         };
@@ -222,7 +230,7 @@ impl Swim {
     }
 
     /// The name of who answered a probe is compared letter by letter: in its pings another may pass for the one held.
-    pub(super) fn correct_name(&mut self, incoming: &Incoming<'_>) {
+    pub(super) fn correct_name(&mut self, env: &mut Env, incoming: &Incoming<'_>) {
         let sender = incoming.sender;
         let is_held = |key: &RowKey| {
             let row = self.table.get(*key);
@@ -231,7 +239,18 @@ impl Swim {
         if let Some(key) = incoming.row.filter(is_held)
             && !sender.name.is_empty()
         {
-            self.table.set_name(key, sender.name);
+            self.rename(env, key, sender.name);
+        }
+    }
+
+    /// A member says that this is its name.
+    fn rename(&mut self, env: &mut Env, key: RowKey, name: &str) {
+        let before = self.name_of(key);
+        self.table.set_name(key, name);
+        let name = self.name_of(key);
+        if let Some(row) = self.table.get(key).filter(|_| name != before) {
+            let id = row.id;
+            env.journal.event(Event::MemberRenamed { id, before, name });
         }
     }
 
@@ -258,14 +277,27 @@ impl Swim {
                 .set_contact(key, ip, sender.swim_port, sender.gossip_port);
             self.trust.advertisers.forget(key);
         }
-        if before != to {
-            let from = before;
-            env.journal.event(Event::MemberMoved { id, from, to });
+        let (from, held) = (before, self.name_of(key));
+        if moved {
+            let name = match renamed {
+                true => Name::of(&cleaned(sender.name)),
+                false => held,
+            };
+            let gossip_port = sender.gossip_port;
+            env.journal.event(Event::MemberMoved {
+                id,
+                from,
+                to,
+                gossip_port,
+                name,
+            });
+        }
+        if from != to {
             let fact = Fact::Moved { from, to };
             env.journal.history.add(env.wall, id, fact);
         }
         if renamed {
-            self.table.set_name(key, sender.name);
+            self.rename(env, key, sender.name);
         }
         if let Some(row) = self.table.get_mut(key) {
             row.set(flag::PERSISTENT, sender.persistent);

@@ -35,3 +35,4 @@ pub use swim::{
     Accusers, EncodedMember, Encoder, MemberRecord, MembershipRecord, Memberships, Message, Swim,
     decode, decode_usual, encode_membership, feature, membership_len,
 };
+pub(crate) use text::cut_name;

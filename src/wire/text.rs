@@ -111,7 +111,7 @@ fn checked_octet(number: u64, digits: usize) -> Option<u32> {
 
 /// A name for people, cut to [`MAX_NAME`] bytes at a character's end.
 #[inline]
-pub(super) fn cut_name(name: &str) -> &str {
+pub(crate) fn cut_name(name: &str) -> &str {
     if name.len() <= MAX_NAME {
         return name;
     }
@@ -202,10 +202,10 @@ mod tests {
 
     #[test]
     fn a_long_name_is_cut_between_characters() {
-        let ascii = "x".repeat(40);
+        let ascii = "x".repeat(MAX_NAME + 8);
         assert_eq!(cut_name(&ascii).len(), MAX_NAME);
-        let wide = format!("x{}", "ü".repeat(20));
-        assert_eq!(cut_name(&wide), &wide[..31]);
+        let wide = format!("x{}", "ü".repeat(MAX_NAME));
+        assert_eq!(cut_name(&wide), &wide[..MAX_NAME - 1]);
         assert_eq!(cut_name("short"), "short");
     }
 }

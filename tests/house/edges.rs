@@ -5,12 +5,12 @@ use std::path::Path;
 
 /// A room, and the rooms that it knows; a room that is not in the list knows none. What is not in the list is not allowed, and
 /// what is in it is there.
-const KNOWS: [(&str, &str); 24] = [
+const KNOWS: [(&str, &str); 25] = [
     ("config", "limits member ring_name wire"),
     ("disk", "limits member stats wire"),
     ("env", "journal time timer"),
     ("error", "rumor"),
-    ("event", "error member rumor"),
+    ("event", "error member name rumor"),
     (
         "gossip",
         "config env error event limits lists member ring rumor stats successor text time wire",
@@ -18,9 +18,10 @@ const KNOWS: [(&str, &str); 24] = [
     ("history", "event limits member time"),
     (
         "journal",
-        "error event growth history limits member stats time trace wire",
+        "error event growth history limits member name stats time trace wire",
     ),
     ("lists", "growth"),
+    ("name", "limits"),
     (
         "net",
         "config disk error event limits member node ring_name rumor stats text time trace view wire",
@@ -42,7 +43,7 @@ const KNOWS: [(&str, &str); 24] = [
     ("successor", "member"),
     (
         "swim",
-        "config env error event growth history journal limits lists member ring ring_name stats successor text time timer trace wire",
+        "config env error event growth history journal limits lists member name ring ring_name stats successor text time timer trace wire",
     ),
     ("timer", "lists time"),
     ("trace", "member text time"),

@@ -10,6 +10,7 @@ mod evidence;
 mod flood;
 mod lifecycle;
 mod messages;
+mod moved;
 #[cfg(feature = "gossip")]
 mod myself;
 #[cfg(feature = "gossip")]

@@ -60,7 +60,7 @@ fn churn(seed: u64) -> (Option<Duration>, usize) {
     let took = sim.now().since(start);
     for member in &living {
         for (at, event) in sim.take_events(*member) {
-            if let Event::RumorChanged(id) = event
+            if let Event::RumorChanged { id, .. } = event
                 && id.kind == RumorKind::Service
                 && gone
                     .iter()

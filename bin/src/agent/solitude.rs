@@ -17,14 +17,22 @@ impl Agent {
         if self.leaving || self.left || self.expelled {
             return Some("it is leaving".to_owned());
         }
-        if self.member.node().isolated_for().is_some() {
+        // The survivor of two cannot know whether the other is dead or cut off. Nobody else could serve then, so it does.
+        let outlived = self.met && self.others() == 1;
+        if self.member.node().isolated_for().is_some() && !outlived {
             return Some("it is isolated: it hears no other member".to_owned());
         }
-        if self.is_alone() {
+        if self.is_alone() && !outlived {
             return Some("it is alone: nobody that it knows or was told to ask answers".to_owned());
         }
         let least = least.filter(|least| alive < *least)?;
         Some(format!("{alive} of {least} members are alive"))
+    }
+
+    /// How many others it knows that have not left.
+    fn others(&self) -> usize {
+        let counts = self.member.node().counts();
+        (counts.alive + counts.suspect + counts.confirmed).saturating_sub(1)
     }
 
     /// It knows others, or was told to ask some, and none of them lives.

@@ -1,11 +1,12 @@
 //! What is told of an event to those who follow them.
 
-use butterfly::{Event, MemberId, RumorKind};
+use butterfly::text::visible;
+use butterfly::{Event, MemberId, Rumor, RumorKind};
 use jiff::Timestamp;
 
 use super::Agent;
 use crate::events::Says;
-use crate::output::rumor;
+use crate::output::{how_far, rumor, short_id};
 
 impl Agent {
     /// Tells those who follow what happened.
@@ -33,10 +34,21 @@ impl Agent {
                 incarnation: Some(incarnation.get()),
                 ..self.about(to.as_str(), *id, self.change(*id, *addr, *from, *to, *incarnation, *cause))
             },
-            Event::MemberMoved { id, from, to, .. } => Says {
+            Event::MemberMoved {
+                id,
+                from,
+                to,
+                gossip_port,
+                ..
+            } => Says {
                 address: Some(*to),
-                ..self.about("moved", *id, format!("{} moved from {from} to {to}", self.who(*id)))
+                ..self.about("moved", *id, self.moved(*id, *from, *to, *gossip_port))
             },
+            // One that became known says its name a little later.
+            Event::MemberRenamed { before, .. } if before.is_empty() => return None,
+            Event::MemberRenamed { id, before, name, .. } => {
+                self.about("renamed", *id, format!("{} is named {} now{}", short_id(*id), visible(name), was(before)))
+            }
             Event::MemberRestarted { id, incarnation, .. } => Says {
                 incarnation: Some(incarnation.get()),
                 ..self.about("restarted", *id, format!("{} was started again", self.who(*id)))
@@ -60,16 +72,20 @@ impl Agent {
                     format!("{kind} of {group}: {} was elected, term {term}", self.who(*leader)),
                 )
             },
-            Event::RumorChanged(id) => {
+            Event::RumorChanged { id, is_new, .. } => {
                 let held = self.member.node().rumor(id);
                 let version = held.as_ref().filter(|_| id.kind != RumorKind::Departure).map(|held| held.version);
-                let removed = held.is_some_and(|held| held.removed);
+                let removed = held.as_ref().is_some_and(|held| held.removed);
                 let what = match (version, removed) {
                     (None, _) => rumor(id),
-                    (Some(version), _) if id.kind.is_election() => format!("{}: term {version}", rumor(id)),
+                    (Some(version), _) if id.kind.is_election() => {
+                        let held = held.as_ref().and_then(|held| held.rumor());
+                        format!("{}: {}", rumor(id), stands(held.as_ref(), version))
+                    }
                     (Some(version), false) => format!("{}: incarnation {version}", rumor(id)),
                     (Some(version), true) => format!("{}: removed, incarnation {version}", rumor(id)),
                 };
+                let what = format!("{what}{}", if *is_new { " (new)" } else { "" });
                 Says {
                     incarnation: version.filter(|_| !id.kind.is_election()),
                     ..self.about_rumor(kind_of(id.kind), id, what)
@@ -175,4 +191,19 @@ fn kind_of(kind: RumorKind) -> &'static str {
         RumorKind::Election | RumorKind::ElectionUpdate => "election",
         RumorKind::Departure => "departure",
     }
+}
+
+/// What it was named before, if it had a name.
+pub(super) fn was(before: &str) -> String {
+    match before {
+        "" => String::new(),
+        before => format!(", and was {}", visible(before)),
+    }
+}
+
+/// How an election stands, and why nobody has won it if so.
+fn stands(election: Option<&Rumor>, term: u64) -> String {
+    election
+        .and_then(how_far)
+        .unwrap_or_else(|| format!("decided in term {term}"))
 }

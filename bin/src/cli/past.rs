@@ -28,7 +28,7 @@ pub struct EventsArgs {
     /// Begin with what happened so long ago, as far as it is kept (1,024 events or 256 KiB); with a unit, like 30s or 10m
     #[arg(long, value_name = "DURATION")]
     pub since: Option<Seconds>,
-    /// Only these kinds, as in alive,suspect,confirmed,departed; others are moved, restarted, leader, service, config, file, election,
+    /// Only these kinds, as in alive,suspect,confirmed,departed; others are moved, renamed, restarted, leader, service, config, file, election,
     /// departure, gone, isolated, reconnected, refuted, lagged, address, rejected, conflict, overruled, other_ring, new_id,
     /// expelled, left
     #[arg(long, value_name = "KIND,…")]

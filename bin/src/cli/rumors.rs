@@ -25,7 +25,7 @@ Examples:
 pub const FILE: &str = "\
 Examples:
   butterfly file upload redis.default users.acl
-  butterfly file get redis.default users.acl --output users.acl
+  butterfly file get redis.default users.acl --to users.acl
   butterfly file remove redis.default users.acl";
 
 pub const ELECTION: &str = "\
@@ -234,8 +234,8 @@ pub struct FileGetArgs {
     /// The file's name
     pub name: String,
     /// Where to write it, if not to standard output
-    #[arg(long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", alias = "output")]
+    pub to: Option<PathBuf>,
     #[command(flatten)]
     pub gateway: GatewayArgs,
 }
@@ -319,9 +319,9 @@ pub struct InjectArgs {
     // Options that stand before the subcommand or behind it cannot be required ones.
     #[arg(long, value_name = "HOST:PORT", global = true)]
     pub to: Option<String>,
-    /// The key of the ring, if it has one
+    /// A key of the ring, if it has one; more than one: the first seals
     #[arg(long, value_name = "FILE", global = true)]
-    pub ring_key: Option<PathBuf>,
+    pub ring_key: Vec<PathBuf>,
     /// Push what no member of this program takes, but one of the original's does
     #[arg(long, global = true)]
     pub force: bool,

@@ -206,15 +206,20 @@ pub enum ReportFormat {
     Markdown,
 }
 
-/// A duration as people write it: `500ms`, `60s`, `2m`, `1m 30s`.
+/// A duration as people write it, everywhere: `500ms`, `60s`, `2m`, `1m 30s`; a bare number is of seconds.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let parsed = text.parse::<SignedDuration>().ok();
-    let duration = parsed.and_then(|duration| Duration::try_from(duration).ok());
+    let duration = match text.parse() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
+        Err(_) => {
+            let parsed = text.parse::<SignedDuration>().ok();
+            parsed.and_then(|duration| Duration::try_from(duration).ok())
+        }
+    };
     // A hundred years: can be added to any time.
     const MOST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
     duration
         .filter(|duration| *duration <= MOST)
-        .ok_or_else(|| "write a duration with its unit, like 500ms, 60s or 2m".to_owned())
+        .ok_or_else(|| "write seconds, like 0.5, or with a unit, like 500ms or 2m".to_owned())
 }
 
 /// A share of all, from 0 to 1, of a number of percent.
@@ -239,7 +244,16 @@ mod tests {
         ] {
             assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }
-        for text in ["", "60", "-1s", "x", "1 parsec", "99999999999999h"] {
+        for text in [
+            "",
+            "-1",
+            "inf",
+            "NaN",
+            "-1s",
+            "x",
+            "1 parsec",
+            "99999999999999h",
+        ] {
             assert!(duration(text).is_err(), "{text}");
         }
     }

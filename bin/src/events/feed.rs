@@ -18,6 +18,9 @@ pub const MOST_READERS: usize = 16;
 /// Bytes that a reader is given at once: events until there are so many.
 const PORTION: usize = 16 << 10;
 
+/// So many events that a reader does not want pass until it is told where it is.
+const SILENT: u64 = 64;
+
 /// What happened lately.
 pub struct Feed {
     /// When the member started, in milliseconds since 1970: numbers begin anew then.
@@ -110,6 +113,8 @@ pub enum Start {
 #[derive(Debug)]
 pub struct Reader {
     next: u64,
+    /// The event that it knows to have passed; `None`: it was told nothing yet.
+    told: Option<u64>,
     kinds: Kinds,
     /// Where it began is of another run of the member: how many events it lacks is not known.
     is_of_other_run: bool,
@@ -203,6 +208,7 @@ impl Feed {
         }
         Some(Reader {
             next,
+            told: None,
             kinds,
             is_of_other_run,
             _readers: Rc::clone(&self.readers),
@@ -226,6 +232,10 @@ impl Reader {
             portion += &lost(Some(feed.first - self.next));
             self.next = feed.first;
         }
+        if self.told.is_none() {
+            // A stream that ends before its first event goes on where it began.
+            portion += &self.place(feed);
+        }
         let behind = usize::try_from(self.next - feed.first).unwrap_or(usize::MAX);
         for row in feed.rows.iter().skip(behind) {
             if portion.len() >= PORTION {
@@ -237,10 +247,22 @@ impl Reader {
                     number: self.next,
                 };
                 portion += &format!("id: {id}\ndata: {}\n\n", row.json);
+                self.told = Some(self.next);
             }
             self.next += 1;
         }
+        if self.told.is_some_and(|told| self.next > told + SILENT + 1) {
+            portion += &self.place(feed);
+        }
         (!portion.is_empty()).then(|| portion.into_bytes())
+    }
+
+    /// What tells it where it is, and nothing else: the id of the event before the next.
+    fn place(&mut self, feed: &Feed) -> String {
+        let number = self.next.saturating_sub(1);
+        self.told = Some(number);
+        let run = feed.run;
+        format!("id: {}\n\n", EventId { run, number })
     }
 }
 
@@ -339,6 +361,25 @@ mod tests {
         assert!(reader().is_some());
         drop(all);
         assert_eq!(feed.readers(), 0);
+    }
+
+    #[test]
+    fn a_reader_that_is_told_no_event_still_knows_its_place() {
+        let mut feed = feed(1_000);
+        let places = |reader: &mut Reader, feed: &Feed| {
+            let portions: Vec<_> = std::iter::from_fn(|| reader.next_portion(feed)).collect();
+            String::from_utf8(portions.concat()).unwrap()
+        };
+        let mut reader = feed.reader(Start::Now, "left".parse().unwrap()).unwrap();
+        assert_eq!(places(&mut reader, &feed), "id: 3e8-0\n\n");
+        (0..SILENT).for_each(|_| push(&mut feed, "alive", "x"));
+        assert_eq!(places(&mut reader, &feed), "");
+        push(&mut feed, "alive", "x");
+        assert_eq!(places(&mut reader, &feed), "id: 3e8-65\n\n");
+        push(&mut feed, "alive", "next");
+        let again = Start::Behind("3e8-65".parse().unwrap());
+        let mut again = feed.reader(again, Kinds::default()).unwrap();
+        assert_eq!(told(&mut again, &feed), ["next"]);
     }
 
     #[test]

@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 /// All kinds of events: of a member the health that it has now, of a rumor what it is about.
-pub const KINDS: [&str; 25] = [
+pub const KINDS: [&str; 26] = [
     "alive",
     "suspect",
     "confirmed",
     "departed",
     "moved",
+    "renamed",
     "restarted",
     "conflict",
     "leader",

@@ -49,7 +49,7 @@ pub fn explain(args: &ExplainArgs) -> Result<(), Failure> {
     };
     let (about, health) = find(&args.member, &members, &rows)?;
     let explanation = explained(&rows, about.id(), own.id());
-    match args.output.output {
+    match args.output.format() {
         Format::Json => {
             let text = serde_json::to_string(&explanation).map_err(Failure::failed)?;
             output::print_line(&text)

@@ -113,6 +113,16 @@ fn messages(out: &mut Exposition, stats: &Stats) {
     .of("direction", "received", stats.bytes_received)
     .of("direction", "sent", stats.bytes_sent)
     .end();
+    out.counter(
+        "butterfly_datagrams_lost_total",
+        "Datagrams that this member dropped before they were sent, as too many waited.",
+    )
+    .is(stats.datagrams_lost);
+    out.counter(
+        "butterfly_id_conflicts_total",
+        "Times that two processes with one id were seen.",
+    )
+    .is(stats.id_conflicts);
     let mut rejected = out.counter(
         "butterfly_rejected_total",
         "Datagrams, memberships in them, and rumors that this member dropped, by reason.",
@@ -181,6 +191,11 @@ fn gossip(out: &mut Exposition, member: &Butterfly) {
         "Bytes of rumors that this member may hold (--store-limit).",
     )
     .is(node.rumor_limit());
+    out.counter(
+        "butterfly_rumors_not_taken_total",
+        "Rumors that no peer's connection took: TCP to it does not work, or it is slow.",
+    )
+    .is(node.stats().rumors_not_taken);
     let Some(stats) = member.gossip_stats() else {
         return;
     };

@@ -22,7 +22,7 @@ pub fn run(args: &StoreArgs) -> Result<(), Failure> {
 
 fn show(args: &ShowArgs) -> Result<(), Failure> {
     let snapshot = read(&args.file)?;
-    match (args.output.output, args.summary) {
+    match (args.output.format(), args.summary) {
         (Format::Table, false) => output::print(&entries_table(&snapshot)),
         (Format::Table, true) => output::print(&summary_table(&snapshot)),
         (Format::Json, false) => {

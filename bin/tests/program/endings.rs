@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Member, assert_exit, butterfly, pair, program, said, until};
+use crate::harness::{Member, PATIENCE, assert_exit, butterfly, pair, program, said, until};
 
 #[test]
 fn what_is_not_reached_in_time_is_exit_code_3() {
@@ -64,16 +64,6 @@ fn what_fails_is_one_line_and_exit_code_1() {
             "no member answers at 127.0.0.1:1",
         ),
         (
-            vec![
-                "ring-key",
-                "generate",
-                "a/b",
-                "--dir",
-                dir.path().to_str().unwrap(),
-            ],
-            "a/b",
-        ),
-        (
             vec!["ring-key", "generate", "a", "--dir", "/nonexistent"],
             "/nonexistent",
         ),
@@ -86,6 +76,7 @@ fn what_fails_is_one_line_and_exit_code_1() {
 fn an_address_that_is_none_is_one_line_and_exit_code_2() {
     for (args, part) in [
         (vec!["run", "--listen", "nonsense"], "nonsense"),
+        (vec!["ring-key", "generate", "a/b"], "a/b"),
         (vec!["run", "--listen", "localhost:9638"], "IP:PORT"),
         (run("--advertise", "10.0.0.1"), "--advertise"),
         (run("--peer", "x"), "HOST:PORT"),
@@ -268,12 +259,15 @@ fn who_outlives_all_it_knows_says_so() {
 #[test]
 fn a_member_that_hears_nobody_says_so_everywhere_until_it_does() {
     let (amber, birch) = pair();
+    let cedar = Member::start(&["--peer", &amber.swim.to_string()]);
+    amber.wait("alive=3");
     let ready = || {
         let get = "GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         amber.talk(get)
     };
     assert!(ready().starts_with("HTTP/1.1 200 "));
     birch.signal("STOP");
+    cedar.signal("STOP");
     amber.says("isolated: this member has heard no other for ");
     amber.says(&format!("or UDP to {} blocked?", amber.swim));
     assert!(amber.json("status")["isolated_ms"].as_u64() > Some(0));
@@ -292,8 +286,9 @@ fn a_member_that_hears_nobody_says_so_everywhere_until_it_does() {
         "{output:?}"
     );
     birch.signal("CONT");
+    cedar.signal("CONT");
     amber.says("no longer isolated: that lasted ");
-    amber.wait("alive=2");
+    amber.wait("alive=3");
     assert!(amber.json("status")["isolated_ms"].is_null());
     assert_eq!(
         amber
@@ -301,6 +296,27 @@ fn a_member_that_hears_nobody_says_so_everywhere_until_it_does() {
             .matches("isolated: this member has heard")
             .count(),
         1
+    );
+}
+
+#[test]
+fn the_survivor_of_two_stays_ready() {
+    let (amber, birch) = pair();
+    let asked = |query: &str| {
+        let get =
+            format!("GET /readyz{query} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        amber.talk(&get)
+    };
+    birch.signal("KILL");
+    amber.says("isolated: this member has heard no other for ");
+    until("birch is dead", || {
+        amber.row("birch")["health"] == "confirmed"
+    });
+    assert!(asked("").starts_with("HTTP/1.1 200 "), "{}", asked(""));
+    assert!(
+        asked("?alive=2").starts_with("HTTP/1.1 503 "),
+        "{}",
+        asked("")
     );
 }
 
@@ -328,4 +344,36 @@ fn a_signal_lets_it_leave() {
         assert_eq!(birch.end(), Some(0), "{}", birch.log());
         until("amber knows", || amber.row("birch")["health"] == "departed");
     }
+}
+
+#[test]
+fn a_service_manager_is_told_of_the_start_of_each_turn_and_of_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notify");
+    let listening = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    listening.set_read_timeout(Some(PATIENCE)).unwrap();
+    let told = || {
+        let mut buffer = [0; 200];
+        let length = listening.recv(&mut buffer).unwrap();
+        String::from_utf8(buffer[..length].to_vec()).unwrap()
+    };
+    let mut run = program(&["run", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
+    run.env("NOTIFY_SOCKET", &path)
+        .env("WATCHDOG_USEC", "20000");
+    let mut amber = Member::spawn_logged(run);
+    assert_eq!(told(), "READY=1");
+    for _ in 0..3 {
+        assert_eq!(told(), "WATCHDOG=1\nSTATUS=sees 1 members alive, 0 suspect");
+    }
+    amber.signal("TERM");
+    let mut last = told();
+    while last.starts_with("WATCHDOG=1") {
+        last = told();
+    }
+    assert_eq!(last, "STOPPING=1\nSTATUS=leaving");
+    assert_eq!(amber.end(), Some(0));
+
+    let mut run = program(&["run", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
+    run.env("NOTIFY_SOCKET", "/nowhere/notify");
+    Member::spawn_logged(run).says("cannot tell the service manager at /nowhere/notify anything: ");
 }

@@ -32,12 +32,15 @@ fn scrape(member: &Member) -> Scrape {
 }
 
 /// The names that are promised.
-const NAMES: [&str; 25] = [
+const NAMES: [&str; 29] = [
     "butterfly_build_info",
+    "butterfly_datagrams_lost_total",
     "butterfly_detection_seconds",
     "butterfly_disk_writes_total",
     "butterfly_gossip_bytes_total",
     "butterfly_gossip_connections",
+    "butterfly_handler_runs_total",
+    "butterfly_id_conflicts_total",
     "butterfly_isolated",
     "butterfly_local_health",
     "butterfly_loop_lag_seconds",
@@ -50,6 +53,7 @@ const NAMES: [&str; 25] = [
     "butterfly_rumor_limit_bytes",
     "butterfly_rumors",
     "butterfly_rumors_hot",
+    "butterfly_rumors_not_taken_total",
     "butterfly_swim_bytes_total",
     "butterfly_swim_messages_total",
     "butterfly_transitions_total",

@@ -121,7 +121,7 @@ fn a_file_comes_back_as_it_was() {
     assert_exit(&got, 0);
     assert!(got.stdout == bytes);
     let copy = dir.path().join("copy");
-    let to = ["--output", copy.to_str().unwrap()];
+    let to = ["--to", copy.to_str().unwrap()];
     assert_exit(
         &amber.ask(&[&["file", "get", GROUP, "a b&c=d.bin"], &to[..]].concat()),
         0,

@@ -212,8 +212,8 @@ fn what_makes_no_sense_is_said() {
             "--kill, --leave and --pause take 3 of 4 members",
         ),
         (
-            "--for 60",
-            "write a duration with its unit, like 500ms, 60s or 2m",
+            "--for 60x",
+            "write seconds, like 0.5, or with a unit, like 500ms or 2m",
         ),
         ("--loss 200", "write a number of percent from 0 to 100"),
         (

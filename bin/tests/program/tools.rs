@@ -126,6 +126,16 @@ fn the_demo_shows_a_ring_and_ends_by_itself() {
 }
 
 #[test]
+fn json_can_be_asked_for_in_one_word() {
+    let amber = Member::start(&["--name", "amber"]);
+    let output = amber.ask(&["members", "--json"]);
+    assert_exit(&output, 0);
+    let members: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(members[0]["name"], "amber");
+    assert_exit(&amber.ask(&["members", "--json", "-o", "table"]), 2);
+}
+
+#[test]
 fn completions_and_manual_pages_know_all_commands() {
     for shell in ["bash", "zsh", "fish"] {
         let output = butterfly(&["completions", shell]);

@@ -228,3 +228,31 @@ fn a_member_that_nobody_finds_where_it_says_that_it_is_is_told_so() {
     ));
     assert_eq!(birch.json("status")["seen_at"], listen);
 }
+
+#[test]
+fn a_name_may_have_64_bytes_and_a_longer_one_is_cut_with_a_warning() {
+    let whole = "a".repeat(64);
+    let amber = Member::start(&["--name", &whole]);
+    let birch = Member::start(&["--name", &"b".repeat(65), "--peer", &amber.swim.to_string()]);
+    birch.says("has 65 bytes, and the most are 64: this member is ");
+    amber.wait("alive=2");
+    birch.wait("alive=2");
+    // Each sees the other's name whole, as far as it is one.
+    assert_eq!(birch.row(&whole)["health"], "alive");
+    assert_eq!(amber.row(&"b".repeat(64))["health"], "alive");
+    assert!(!amber.log().contains("and the most are"), "{}", amber.log());
+}
+
+#[test]
+fn a_member_that_cannot_send_says_why_once() {
+    // From loopback the system sends nothing to others.
+    let amber = Member::start(&["--peer", "192.0.2.1:9"]);
+    amber.says("the system does not send to 192.0.2.1:9: ");
+    until("it was asked again", || {
+        amber.json("status")["counters"]["send_errors"].as_u64() > Some(2)
+    });
+    assert_eq!(
+        amber.log().matches("the system does not send to").count(),
+        1
+    );
+}

@@ -92,6 +92,10 @@ typedef enum {
   BUTTERFLY_ISOLATED = 16,
   // It hears another one again, or knows none any more. `silent_us`: how long it heard nobody.
   BUTTERFLY_ISOLATION_ENDED = 17,
+  // A member has another name than before: `renamed`.
+  BUTTERFLY_MEMBER_RENAMED = 18,
+  // A member answers as another process than before, it was started again: `restarted`.
+  BUTTERFLY_MEMBER_RESTARTED = 19,
 } butterfly_kind;
 
 // How a member fares, from best to worst.
@@ -169,17 +173,43 @@ typedef struct {
   butterfly_health to;
   // The incarnation of the record that says so.
   uint64_t incarnation;
+  // Its name, empty if it has none. Valid until the next butterfly_next_event().
+  const char *name;
 } butterfly_member_changed;
 
-// A member is at another address than before.
+// A member is at another address than before, or takes gossip at another port.
 typedef struct {
   // Who: 32 hexadecimal digits.
   char id[33];
   // Where it was, "IP:PORT".
   char from[64];
-  // Where it is, "IP:PORT".
+  // Where it is, "IP:PORT"; as before, if only its port for gossip changed.
   char to[64];
+  // Its TCP port for gossip; 0: it takes none.
+  uint16_t gossip_port;
+  // Its name, empty if it has none. Valid until the next butterfly_next_event().
+  const char *name;
 } butterfly_moved;
+
+// A member has another name than before.
+typedef struct {
+  // Who: 32 hexadecimal digits.
+  char id[33];
+  // Its name before, empty if it had none. Valid until the next butterfly_next_event().
+  const char *before;
+  // Its name now. Valid until the next butterfly_next_event().
+  const char *name;
+} butterfly_renamed;
+
+// A member was started again.
+typedef struct {
+  // Who: 32 hexadecimal digits.
+  char id[33];
+  // Its incarnation now.
+  uint64_t incarnation;
+  // Its name, empty if it has none. Valid until the next butterfly_next_event().
+  const char *name;
+} butterfly_restarted;
 
 // Which rumor it is.
 typedef struct {
@@ -189,6 +219,8 @@ typedef struct {
   const char *key;
   // The member's id, or the file's name, or a constant. Valid until the next butterfly_next_event().
   const char *id;
+  // Of BUTTERFLY_RUMOR_CHANGED: it was not held before.
+  bool is_new;
 } butterfly_rumor;
 
 // A group has a leader.
@@ -209,6 +241,10 @@ typedef union {
   butterfly_member_changed member_changed;
   // Of BUTTERFLY_MEMBER_MOVED.
   butterfly_moved moved;
+  // Of BUTTERFLY_MEMBER_RENAMED.
+  butterfly_renamed renamed;
+  // Of BUTTERFLY_MEMBER_RESTARTED.
+  butterfly_restarted restarted;
   // Of BUTTERFLY_RUMOR_CHANGED, _GONE and _OVERRULED.
   butterfly_rumor rumor;
   // Of BUTTERFLY_LEADER_ELECTED.

@@ -65,6 +65,10 @@ pub enum butterfly_kind {
     BUTTERFLY_ISOLATED = 16,
     /// It hears another one again, or knows none any more. `silent_us`: how long it heard nobody.
     BUTTERFLY_ISOLATION_ENDED = 17,
+    /// A member has another name than before: `renamed`.
+    BUTTERFLY_MEMBER_RENAMED = 18,
+    /// A member answers as another process than before, it was started again: `restarted`.
+    BUTTERFLY_MEMBER_RESTARTED = 19,
 }
 
 use butterfly_kind::*;
@@ -83,9 +87,35 @@ pub struct butterfly_member_changed {
     pub to: butterfly_health,
     /// The incarnation of the record that says so.
     pub incarnation: u64,
+    /// Its name, empty if it has none. Valid until the next butterfly_next_event().
+    pub name: *const c_char,
 }
 
-/// A member is at another address than before.
+/// A member has another name than before.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct butterfly_renamed {
+    /// Who: 32 hexadecimal digits.
+    pub id: [c_char; 33],
+    /// Its name before, empty if it had none. Valid until the next butterfly_next_event().
+    pub before: *const c_char,
+    /// Its name now. Valid until the next butterfly_next_event().
+    pub name: *const c_char,
+}
+
+/// A member was started again.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct butterfly_restarted {
+    /// Who: 32 hexadecimal digits.
+    pub id: [c_char; 33],
+    /// Its incarnation now.
+    pub incarnation: u64,
+    /// Its name, empty if it has none. Valid until the next butterfly_next_event().
+    pub name: *const c_char,
+}
+
+/// A member is at another address than before, or takes gossip at another port.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct butterfly_moved {
@@ -93,8 +123,12 @@ pub struct butterfly_moved {
     pub id: [c_char; 33],
     /// Where it was, "IP:PORT".
     pub from: [c_char; 64],
-    /// Where it is, "IP:PORT".
+    /// Where it is, "IP:PORT"; as before, if only its port for gossip changed.
     pub to: [c_char; 64],
+    /// Its TCP port for gossip; 0: it takes none.
+    pub gossip_port: u16,
+    /// Its name, empty if it has none. Valid until the next butterfly_next_event().
+    pub name: *const c_char,
 }
 
 /// Which rumor it is.
@@ -107,6 +141,8 @@ pub struct butterfly_rumor {
     pub key: *const c_char,
     /// The member's id, or the file's name, or a constant. Valid until the next butterfly_next_event().
     pub id: *const c_char,
+    /// Of BUTTERFLY_RUMOR_CHANGED: it was not held before.
+    pub is_new: bool,
 }
 
 /// A group has a leader.
@@ -131,6 +167,10 @@ pub union butterfly_told {
     pub member_changed: butterfly_member_changed,
     /// Of BUTTERFLY_MEMBER_MOVED.
     pub moved: butterfly_moved,
+    /// Of BUTTERFLY_MEMBER_RENAMED.
+    pub renamed: butterfly_renamed,
+    /// Of BUTTERFLY_MEMBER_RESTARTED.
+    pub restarted: butterfly_restarted,
     /// Of BUTTERFLY_RUMOR_CHANGED, _GONE and _OVERRULED.
     pub rumor: butterfly_rumor,
     /// Of BUTTERFLY_LEADER_ELECTED.
@@ -212,26 +252,73 @@ fn tell(member: &mut butterfly, event: Event) -> butterfly_event {
             to,
             incarnation,
             cause,
+            name,
             ..
         } => {
+            texts.key = raw::text_for_c(&name);
             let member_changed = butterfly_member_changed {
                 id: hex(id),
                 addr: place(addr),
                 from: health(from),
                 to: health(Some(to)),
                 incarnation: incarnation.get(),
+                name: texts.key.as_ptr(),
             };
             let told = butterfly_told { member_changed };
             (BUTTERFLY_MEMBER_CHANGED, cause.to_string(), told)
         }
-        Event::MemberMoved { id, from, to, .. } => {
+        Event::MemberMoved {
+            id,
+            from,
+            to,
+            gossip_port,
+            name,
+            ..
+        } => {
+            texts.key = raw::text_for_c(&name);
             let moved = butterfly_moved {
                 id: hex(id),
                 from: place(from),
                 to: place(to),
+                gossip_port,
+                name: texts.key.as_ptr(),
             };
-            let text = format!("it is at {to} now, and was at {from}");
+            let text = match from == to {
+                true => format!("it takes gossip at port {gossip_port} now"),
+                false => format!("it is at {to} now, and was at {from}"),
+            };
             (BUTTERFLY_MEMBER_MOVED, text, butterfly_told { moved })
+        }
+        Event::MemberRenamed {
+            id, before, name, ..
+        } => {
+            (texts.key, texts.id) = (raw::text_for_c(&before), raw::text_for_c(&name));
+            let renamed = butterfly_renamed {
+                id: hex(id),
+                before: texts.key.as_ptr(),
+                name: texts.id.as_ptr(),
+            };
+            let text = format!("its name is {name:?} now, and was {before:?}");
+            (BUTTERFLY_MEMBER_RENAMED, text, butterfly_told { renamed })
+        }
+        Event::MemberRestarted {
+            id,
+            incarnation,
+            name,
+            ..
+        } => {
+            texts.key = raw::text_for_c(&name);
+            let restarted = butterfly_restarted {
+                id: hex(id),
+                incarnation: incarnation.get(),
+                name: texts.key.as_ptr(),
+            };
+            let text = "it was started again".to_owned();
+            (
+                BUTTERFLY_MEMBER_RESTARTED,
+                text,
+                butterfly_told { restarted },
+            )
         }
         Event::Refuted {
             claimed,
@@ -281,11 +368,18 @@ fn tell(member: &mut butterfly, event: Event) -> butterfly_event {
                 butterfly_told { silent_us },
             )
         }
-        Event::RumorChanged(id) => (BUTTERFLY_RUMOR_CHANGED, id.to_string(), named(texts, &id)),
-        Event::RumorGone(id) => (BUTTERFLY_RUMOR_GONE, id.to_string(), named(texts, &id)),
+        Event::RumorChanged { id, is_new, .. } => {
+            let told = named(texts, &id, is_new);
+            (BUTTERFLY_RUMOR_CHANGED, id.to_string(), told)
+        }
+        Event::RumorGone(id) => (
+            BUTTERFLY_RUMOR_GONE,
+            id.to_string(),
+            named(texts, &id, false),
+        ),
         Event::RumorOverruled { id, version, .. } => {
             let text = format!("{id}: another one of version {version} is kept");
-            (BUTTERFLY_RUMOR_OVERRULED, text, named(texts, &id))
+            (BUTTERFLY_RUMOR_OVERRULED, text, named(texts, &id, false))
         }
         Event::LeaderElected {
             kind,
@@ -326,13 +420,14 @@ fn tell(member: &mut butterfly, event: Event) -> butterfly_event {
     }
 }
 
-fn named(texts: &mut Texts, id: &RumorId) -> butterfly_told {
+fn named(texts: &mut Texts, id: &RumorId, is_new: bool) -> butterfly_told {
     (texts.key, texts.id) = (raw::text_for_c(&id.key), raw::text_for_c(&id.id));
     let kind: RumorKind = id.kind;
     let rumor = butterfly_rumor {
         kind: kind as i32,
         key: texts.key.as_ptr(),
         id: texts.id.as_ptr(),
+        is_new,
     };
     butterfly_told { rumor }
 }

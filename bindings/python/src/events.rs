@@ -24,8 +24,10 @@ pub fn told<'py>(
             to,
             incarnation,
             cause,
+            name,
             ..
         } => {
+            fields.set_item("name", &*name)?;
             fields.set_item("id", id.to_string())?;
             fields.set_item("addr", addr.to_string())?;
             fields.set_item("before", from.map(|health| health.as_str()))?;
@@ -34,7 +36,35 @@ pub fn told<'py>(
             fields.set_item("cause", cause.to_string())?;
             "MemberChanged"
         }
-        Event::MemberMoved { id, from, to, .. } => {
+        Event::MemberRenamed {
+            id, before, name, ..
+        } => {
+            fields.set_item("id", id.to_string())?;
+            fields.set_item("before", &*before)?;
+            fields.set_item("name", &*name)?;
+            "MemberRenamed"
+        }
+        Event::MemberRestarted {
+            id,
+            incarnation,
+            name,
+            ..
+        } => {
+            fields.set_item("id", id.to_string())?;
+            fields.set_item("incarnation", incarnation.get())?;
+            fields.set_item("name", &*name)?;
+            "MemberRestarted"
+        }
+        Event::MemberMoved {
+            id,
+            from,
+            to,
+            gossip_port,
+            name,
+            ..
+        } => {
+            fields.set_item("gossip_port", gossip_port)?;
+            fields.set_item("name", &*name)?;
             fields.set_item("id", id.to_string())?;
             fields.set_item("before", from.to_string())?;
             fields.set_item("addr", to.to_string())?;
@@ -95,8 +125,9 @@ pub fn told<'py>(
             fields.set_item("seconds", lasted.as_secs_f64())?;
             "IsolationEnded"
         }
-        Event::RumorChanged(id) => {
+        Event::RumorChanged { id, is_new, .. } => {
             rumor(&id)?;
+            fields.set_item("is_new", is_new)?;
             "RumorChanged"
         }
         Event::RumorGone(id) => {

@@ -7,7 +7,7 @@ use super::storm::Storm;
 use super::users;
 use crate::config::Timing;
 use crate::member::{Health, MemberId};
-use crate::rumor::{ElectionStatus, RumorKind, ServiceGroup};
+use crate::rumor::{ElectionStatus, RumorId, RumorKind, ServiceGroup};
 use crate::sim::{Fault, Index, Sim};
 
 /// So many of the longest pauses, in which seeds and the dead are asked, pass at most until all agree.
@@ -30,7 +30,8 @@ pub(super) fn come_to_rest(storm: &mut Storm<'_>) -> (Vec<String>, Option<Durati
     let most = timing.retry_max * PATIENCE + round * ROUNDS;
     let mut wrong = disagreement(storm);
     while let Some(what) = &wrong {
-        if storm.sim.now().since(start) >= most {
+        let passed = storm.sim.now().since(start);
+        if passed >= most && !(is_of_strangers(&storm.sim) && passed < most + strangers(storm)) {
             return (vec![format!("not at rest: {what}")], None);
         }
         storm.sim.run_for(timing.period / 4);
@@ -46,6 +47,45 @@ pub(super) fn come_to_rest(storm: &mut Storm<'_>) -> (Vec<String>, Option<Durati
     (unrest(storm), Some(agreed_after))
 }
 
+/// How long it takes besides until all have dropped the services of somebody whom nobody knows any more: until the word that
+/// it is dead counts no longer, and two rounds later (`Gossip::sweep_services`).
+fn strangers(storm: &Storm<'_>) -> Duration {
+    let (timing, up) = (storm.plan.timing(), storm.sim.up().count() as u32);
+    timing.sync_max * 3 * up + timing.drip * 2
+}
+
+/// Whether members disagree on nothing but services of somebody whom nobody knows any more.
+fn is_of_strangers(sim: &Sim) -> bool {
+    let held: Vec<BTreeSet<_>> = sim.up().map(|member| rumors_of(sim, member)).collect();
+    let Some((first, others)) = held.split_first() else {
+        return false;
+    };
+    let is_strange = |id: &RumorId| {
+        let member = id.id.parse().ok().filter(|_| id.kind == RumorKind::Service);
+        member.is_some_and(|id| sim.up().all(|at| sim.node(at).health_of(id).is_none()))
+    };
+    let differing = || {
+        others
+            .iter()
+            .flat_map(|held| first.symmetric_difference(held))
+    };
+    differing().next().is_some() && differing().all(|(id, ..)| is_strange(id))
+}
+
+/// The rumors that a member holds, with their versions and bytes.
+fn rumors_of(sim: &Sim, member: Index) -> BTreeSet<(RumorId, u64, Vec<u8>)> {
+    let rumors = sim.node(member).rumors();
+    rumors
+        .map(|rumor| {
+            (
+                RumorId::clone(rumor.id),
+                rumor.version,
+                rumor.bytes().to_vec(),
+            )
+        })
+        .collect()
+}
+
 /// What members do not agree on.
 fn disagreement(storm: &Storm<'_>) -> Option<String> {
     let sim = &storm.sim;
@@ -57,7 +97,9 @@ fn disagreement(storm: &Storm<'_>) -> Option<String> {
             if view != Some(Health::Alive) {
                 let held = sim.node(*of).member(*id).map(|held| held.member);
                 let held = held.map(|held| (held.incarnation, held.departed));
-                return Some(format!("{of} holds {id}, which lives, for {view:?}, at {held:?}"));
+                return Some(format!(
+                    "{of} holds {id}, which lives, for {view:?}, at {held:?}"
+                ));
             }
         }
         let ghost = sim
@@ -80,25 +122,21 @@ fn difference(sim: &Sim, living: &[Index]) -> String {
     let Some((first, others)) = living.split_first() else {
         return String::new();
     };
-    let all_of = |member: Index| -> BTreeSet<_> {
-        let rumors = sim.node(member).rumors();
-        rumors
-            .map(|rumor| (rumor.id.clone(), rumor.version, rumor.bytes().to_vec()))
-            .collect()
-    };
-    let held = all_of(*first);
+    let held = rumors_of(sim, *first);
     for other in others {
-        let theirs = all_of(*other);
+        let theirs = rumors_of(sim, *other);
         if let Some((id, version, bytes)) = held.symmetric_difference(&theirs).next() {
             let whose = if held.contains(&(id.clone(), *version, bytes.clone())) {
                 first
             } else {
                 other
             };
-            let views = [first, other].map(|at| Some(sim.node(*at).health_of(id.id.parse().ok()?)));
-            return format!(
-                "{first} and {other}, as {id} {version} of {whose}, of whom they say {views:?}"
-            );
+            let standing = |at: &Index| match id.id.parse() {
+                Ok(member) => format!("; {at}: {}", sim.node(*at).absence(member)),
+                Err(_) => String::new(),
+            };
+            let views: String = living.iter().map(standing).collect();
+            return format!("{first} and {other}, as {id} {version} of {whose}{views}");
         }
     }
     "not any more".to_owned()

@@ -167,7 +167,7 @@ impl Bench {
     /// The rumors that changed since the last call.
     pub fn changed(&mut self) -> Vec<RumorId> {
         let changed = self.events().into_iter().filter_map(|event| match event {
-            Event::RumorChanged(id) => Some((*id).clone()),
+            Event::RumorChanged { id, .. } => Some((*id).clone()),
             _ => None,
         });
         changed.collect()

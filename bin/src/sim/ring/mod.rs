@@ -49,7 +49,7 @@ pub fn ring(args: &RingArgs) -> Result<(), Failure> {
         file.write_all(svg.as_bytes())
             .map_err(|error| cannot_write(path, &error))?;
     }
-    match args.output.output {
+    match args.output.format() {
         Format::Table => output::print(&report::text(&scenario, &outcome)),
         Format::Json => output::print_line(&report::json(&scenario, &outcome).to_string()),
     }

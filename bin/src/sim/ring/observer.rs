@@ -246,7 +246,7 @@ impl Observer<'_> {
                     self.changed(at, viewer, subject, *to as State, *cause);
                 }
             }
-            Event::RumorChanged(id) => {
+            Event::RumorChanged { id, .. } => {
                 if let Some(rumor) = self.rumors.get_mut(&**id) {
                     rumor.heard[viewer].get_or_insert(at);
                 }

@@ -24,15 +24,37 @@ class MemberChanged(Event):
     incarnation: int
     cause: str
     """Why, in words."""
+    name: str
+    """Its name, empty if it has none."""
 
 
 @dataclass(frozen=True)
 class MemberMoved(Event):
-    """A member is at another address than before."""
+    """A member is at another address than before, or takes gossip at another port."""
 
     id: str
     before: str
     addr: str
+    gossip_port: int
+    name: str
+
+
+@dataclass(frozen=True)
+class MemberRenamed(Event):
+    """A member has another name than before (empty: it had none)."""
+
+    id: str
+    before: str
+    name: str
+
+
+@dataclass(frozen=True)
+class MemberRestarted(Event):
+    """A member answers as another process than before: it was started again."""
+
+    id: str
+    incarnation: int
+    name: str
 
 
 @dataclass(frozen=True)
@@ -98,6 +120,9 @@ class _OfRumor(Event):
 @dataclass(frozen=True)
 class RumorChanged(_OfRumor):
     """A rumor is new here, or says something else than before."""
+
+    is_new: bool
+    """It was not held before."""
 
 
 @dataclass(frozen=True)
@@ -165,6 +190,8 @@ _KINDS = {
     for kind in (
         MemberChanged,
         MemberMoved,
+        MemberRenamed,
+        MemberRestarted,
         Refuted,
         Rejected,
         NewId,
