@@ -223,7 +223,7 @@ impl Gossip {
     /// If nobody says so any more, all who did are gone.
     fn word_lasts(&self, ring: &impl Ring) -> Duration {
         let timing = &self.timing;
-        let comparisons = timing.sync_max * 3 * ring.living() as u32;
+        let comparisons = timing.sync_max.saturating_mul(3 * ring.living() as u32);
         if comparisons.is_zero() {
             return timing.departed_after;
         }

@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::ops::{Deref, DerefMut};
+use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
@@ -16,6 +17,9 @@ use super::{BindError, Butterfly, Handle, ffi};
 use crate::config::Config;
 use crate::event::Event;
 use crate::node::Node;
+
+/// Others have their turn after so many: each may be 256 datagrams.
+const TURNS: usize = 4;
 
 /// A [`Butterfly`] that a tokio runtime drives, without a thread: as long as its events are waited for.
 ///
@@ -37,9 +41,13 @@ use crate::node::Node;
 /// # })
 /// # }
 /// ```
+///
+/// To drop one waits for its disk, as for a `Butterfly`, and blocks its thread for that: [`close`](AsyncMember::close) does not.
 #[derive(Debug)]
 pub struct AsyncMember {
-    watched: AsyncFd<Butterfly>,
+    /// The member's descriptor, as one of its own, so that nobody closes it who has the member.
+    watched: AsyncFd<OwnedFd>,
+    member: Butterfly,
     sleep: Pin<Box<Sleep>>,
     /// It has left, or was told to depart or to stop: nothing more comes.
     is_over: bool,
@@ -60,7 +68,8 @@ impl AsyncMember {
     /// If the runtime cannot watch its descriptor.
     pub fn drive(member: Butterfly) -> io::Result<Self> {
         Ok(AsyncMember {
-            watched: ffi::watch(member)?,
+            watched: ffi::watch(member.as_fd().try_clone_to_owned()?)?,
+            member,
             sleep: Box::pin(sleep_until(tokio::time::Instant::now())),
             is_over: false,
         })
@@ -75,17 +84,25 @@ impl AsyncMember {
         poll_fn(|cx| self.poll_next_event(cx)).await
     }
 
-    /// Drives it until this holds, and drops the events until then.
+    /// Drives it until this holds, which is looked at after all that it does, and drops the events until then.
     ///
     /// # Errors
     /// As [`Butterfly::process`]; `NotConnected`: it left before that.
     pub async fn until(&mut self, mut holds: impl FnMut(&Node) -> bool) -> io::Result<()> {
-        while !holds(self.node()) {
-            if self.next_event().await?.is_none() {
-                return Err(io::ErrorKind::NotConnected.into());
+        poll_fn(|cx| {
+            for _ in 0..TURNS {
+                while self.take_event().is_some() {}
+                if holds(self.node()) {
+                    return Poll::Ready(Ok(()));
+                }
+                if self.is_over {
+                    return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
+                }
+                ready!(self.poll_turn(cx))?;
             }
-        }
-        Ok(())
+            again(cx)
+        })
+        .await
     }
 
     /// Leaves the ring, and drives it until the others are told; events are dropped.
@@ -98,6 +115,17 @@ impl AsyncMember {
         Ok(())
     }
 
+    /// Ends it without leaving the ring, as dropping does, on one of the runtime's threads for what blocks: until its disk has
+    /// all that it knows.
+    ///
+    /// # Errors
+    /// If the runtime ends meanwhile.
+    pub async fn close(self) -> io::Result<()> {
+        let AsyncMember { member, .. } = self;
+        let closed = tokio::task::spawn_blocking(move || drop(member)).await;
+        closed.map_err(io::Error::other)
+    }
+
     /// Reaches it from other tasks, while its events are waited for.
     ///
     /// # Errors
@@ -107,51 +135,65 @@ impl AsyncMember {
     }
 
     fn poll_next_event(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Event>>> {
-        /// Others have their turn after so many: each may be 256 datagrams.
-        const TURNS: usize = 4;
         for _ in 0..TURNS {
+            if let Some(event) = self.take_event() {
+                return Poll::Ready(Ok(Some(event)));
+            }
             if self.is_over {
                 return Poll::Ready(Ok(None));
             }
-            let member = self.watched.get_mut();
-            if let Some(event) = member.poll_event() {
-                self.is_over = matches!(event, Event::Left | Event::Expelled);
-                return Poll::Ready(Ok(Some(event)));
-            }
-            if member.is_stopped() {
-                self.is_over = true;
-                continue;
-            }
-            let is_due = match member.deadline() {
-                Some(due) if due <= Instant::now() => true,
-                Some(due) => {
-                    self.sleep.as_mut().reset(due.into());
-                    self.sleep.as_mut().poll(cx).is_ready()
-                }
-                None => false,
-            };
-            if !is_due {
-                // Before processing: what arrives in between sets it again.
-                ready!(self.watched.poll_read_ready_mut(cx))?.clear_ready();
-            }
-            self.watched.get_mut().process()?;
+            ready!(self.poll_turn(cx))?;
         }
-        cx.waker().wake_by_ref();
-        Poll::Pending
+        again(cx)
     }
+
+    /// The next event that is there. Once it is over, there is none.
+    fn take_event(&mut self) -> Option<Event> {
+        let event = Some(&mut self.member)
+            .filter(|_| !self.is_over)?
+            .poll_event();
+        self.is_over = match &event {
+            Some(event) => matches!(event, Event::Left | Event::Expelled),
+            None => self.member.is_stopped(),
+        };
+        event
+    }
+
+    /// Waits until there is something to do, and does it.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let is_due = match self.member.deadline() {
+            Some(due) if due <= Instant::now() => true,
+            Some(due) => {
+                self.sleep.as_mut().reset(due.into());
+                self.sleep.as_mut().poll(cx).is_ready()
+            }
+            None => false,
+        };
+        if !is_due {
+            // Before processing: what arrives in between sets it again.
+            ready!(self.watched.poll_read_ready(cx))?.clear_ready();
+        }
+        Poll::Ready(self.member.process())
+    }
+}
+
+/// Others have their turn now.
+fn again<T>(cx: &Context<'_>) -> Poll<T> {
+    cx.waker().wake_by_ref();
+    Poll::Pending
 }
 
 impl Deref for AsyncMember {
     type Target = Butterfly;
 
     fn deref(&self) -> &Butterfly {
-        self.watched.get_ref()
+        &self.member
     }
 }
 
 impl DerefMut for AsyncMember {
     fn deref_mut(&mut self) -> &mut Butterfly {
-        self.watched.get_mut()
+        &mut self.member
     }
 }
 
@@ -269,6 +311,31 @@ mod tests {
                 |event: &Event| matches!(event, Event::MemberChanged { id: its, .. } if *its == id);
             assert!(its(&seen[0]), "{seen:?}");
             driven.abort();
+        });
+    }
+
+    #[test]
+    fn what_no_event_tells_of_is_seen_too() {
+        in_runtime(async {
+            let mut one = member();
+            one.until(|node| node.now() >= crate::Time::from_micros(300_000))
+                .await
+                .unwrap();
+            one.close().await.unwrap();
+        });
+    }
+
+    #[test]
+    fn members_may_change_places() {
+        in_runtime(async {
+            let (mut one, mut other) = (member(), member());
+            std::mem::swap::<Butterfly>(&mut one, &mut other);
+            drop(one);
+            // What it waits for is gone, but nothing else is closed or woken in its place.
+            other
+                .until(|node| node.now() >= crate::Time::from_micros(300_000))
+                .await
+                .unwrap();
         });
     }
 

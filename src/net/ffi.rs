@@ -4,6 +4,11 @@ use std::io;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
+#[cfg(feature = "tokio")]
+use std::os::fd::OwnedFd;
+
+#[cfg(feature = "tokio")]
+use tokio::io::unix::AsyncFd;
 
 /// Has the allocator give free memory back to the system: all of the process's, not only this library's.
 ///
@@ -42,18 +47,13 @@ pub(super) fn unacknowledged(_: BorrowedFd<'_>) -> io::Result<usize> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Has the tokio runtime watch a member's descriptor.
+/// Has the tokio runtime watch a descriptor.
 ///
 /// # Errors
 /// If there is no runtime with I/O, or the system refuses.
 #[cfg(feature = "tokio")]
-pub(super) fn watch(
-    member: super::Butterfly,
-) -> io::Result<tokio::io::unix::AsyncFd<super::Butterfly>> {
-    // SAFETY: its descriptor is the member's own, the same one and open for as long as the member lives, which is as long as it
-    // is watched.
-    let watched = unsafe {
-        tokio::io::unix::AsyncFd::register_with_interest(member, tokio::io::Interest::READABLE)
-    };
+pub(super) fn watch(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: it is owned, so it is open and the same one for as long as it is watched.
+    let watched = unsafe { AsyncFd::register_with_interest(fd, tokio::io::Interest::READABLE) };
     watched.map_err(io::Error::from)
 }

@@ -51,6 +51,8 @@ pub(in crate::net) struct Link {
     due: Instant,
     /// Before the next attempt but one.
     pause: Duration,
+    /// When the peer was there.
+    ready_at: Instant,
     /// The connection is kept, and this member says that it keeps it.
     kept_by: Option<MemberId>,
     /// A kept one has ended, of which nobody has asked yet.
@@ -103,6 +105,7 @@ impl Link {
             out: Outgoing::default(),
             due: now,
             pause: options.reconnect.0,
+            ready_at: now,
             kept_by: None,
             has_ended: false,
             is_refused: false,
@@ -306,7 +309,11 @@ impl Link {
                 Step::More => break,
                 Step::Ready => {
                     self.stage = Stage::Ready;
-                    self.pause = options.reconnect.0;
+                    self.ready_at = now;
+                    // A kept one is opened again by itself, so it first has to stand for a while.
+                    if !self.is_kept() {
+                        self.pause = options.reconnect.0;
+                    }
                 }
                 // Beyond that, it does not read what it asks for.
                 Step::Ping(context) if self.answers < ANSWERS => {
@@ -357,7 +364,12 @@ impl Link {
 
     /// What was taken and has not left is lost.
     fn disconnect(&mut self, now: Instant, options: &Options) {
-        self.has_ended |= self.kept_by.is_some() && self.is_ready();
+        if self.is_kept() && self.is_ready() {
+            self.has_ended = true;
+            if now.saturating_duration_since(self.ready_at) >= options.reconnect.1 {
+                self.pause = options.reconnect.0;
+            }
+        }
         self.drop_stream();
         self.out.clear();
         (self.answers, self.is_asked, self.is_blocked) = (0, false, false);

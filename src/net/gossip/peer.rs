@@ -20,7 +20,7 @@ pub(super) struct Peer {
     pub(super) is_marked: bool,
     /// Its port is being tested.
     #[cfg(not(feature = "zmq"))]
-    pub(super) test: Option<PortTest>,
+    pub(super) test: Option<Box<PortTest>>,
     queue: VecDeque<Frame>,
     queued_bytes: usize,
 }

@@ -67,6 +67,8 @@ impl PushSet {
                     if let Ok(key) = self.open(now, to, options, report) {
                         self.tend(key, |peer| peer.link.keep(by));
                         self.look_by(key);
+                    } else {
+                        self.wake_by(now + options.reconnect.1);
                     }
                 }
                 (Ok(_), Ok(key)) => self.look_by(key),
@@ -104,7 +106,9 @@ impl PushSet {
                     peer.link.connect_now(now, options);
                 }
                 // An earlier one has its answer with this.
-                peer.test.replace(test).map(|earlier| earlier.label)
+                peer.test
+                    .replace(Box::new(test))
+                    .map(|earlier| earlier.label)
             })
         });
         match is_under_way {
@@ -159,6 +163,7 @@ fn is_idle(peer: &Peer) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
     use std::net::{IpAddr, Ipv4Addr, TcpListener};
 
     use socket2::{Domain, Socket, Type};
@@ -166,6 +171,7 @@ mod tests {
     use super::super::super::tests::{Member, PATIENCE, closed_port, member};
     use super::super::super::{Ended, Gossip};
     use super::*;
+    use crate::wire::zmtp::{Role, hello};
 
     const ME: MemberId = MemberId::from_bytes([1; 16]);
     const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -252,6 +258,33 @@ mod tests {
             None,
             "what never stood has no end"
         );
+    }
+
+    #[test]
+    fn whoever_takes_a_connection_and_cuts_it_is_tried_ever_more_seldom() {
+        let mut keeper = member(|options| {
+            options.reconnect = (Duration::from_millis(10), Duration::from_secs(20));
+        });
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        keeper
+            .gossip
+            .keep(Instant::now(), ME, &[listener.local_addr().unwrap()]);
+        let addr = listener.local_addr().unwrap();
+        let (mut came, mut held) = (Vec::new(), None);
+        keeper.poll_until("it came five times", |it| {
+            if let Ok((mut stream, _)) = listener.accept() {
+                stream.write_all(&hello(Role::Pull)).unwrap();
+                came.push(Instant::now());
+                held = Some(stream);
+            }
+            if is_kept(&it.gossip, addr) {
+                held = None;
+            }
+            came.len() == 5
+        });
+        let pauses: Vec<_> = came.windows(2).map(|two| two[1] - two[0]).collect();
+        assert!(pauses[3] >= Duration::from_millis(80), "{pauses:?}");
     }
 
     #[test]
