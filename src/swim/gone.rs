@@ -18,6 +18,7 @@ use crate::event::Cause;
 use crate::limits::ORDINARY_DATAGRAM;
 use crate::member::Evidence;
 use crate::member::{Health, Incarnation, MemberId};
+use crate::trace::TraceKind;
 use crate::wire::feature;
 
 impl Swim {
@@ -262,6 +263,11 @@ impl Swim {
         if held.health == Health::Alive {
             let health = Health::Suspect;
             let suspect = State { health, ..held };
+            if let Some(member) = self.table.member(key) {
+                let peer = (&member).into();
+                env.journal
+                    .trace(env.wall, TraceKind::ProbeSuspect, peer, Vec::new);
+            }
             self.change(env, key, suspect, Cause::Refused, Spread::News);
         }
         let me = self.id();
