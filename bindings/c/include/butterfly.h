@@ -137,7 +137,7 @@ typedef struct {
   const char *listen;
   // Where others reach this member, "IP:PORT", if that is not where it listens; or NULL.
   const char *advertise;
-  // A name for people; or NULL.
+  // A name for people, at most 64 bytes: a longer one is cut, and the log says so; or NULL.
   const char *name;
   // Its id, 32 lowercase hexadecimal digits; NULL: the one in the data directory, else a random one.
   const char *id;

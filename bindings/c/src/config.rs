@@ -19,7 +19,7 @@ pub struct butterfly_config {
     pub listen: *const c_char,
     /// Where others reach this member, "IP:PORT", if that is not where it listens; or NULL.
     pub advertise: *const c_char,
-    /// A name for people; or NULL.
+    /// A name for people, at most 64 bytes: a longer one is cut, and the log says so; or NULL.
     pub name: *const c_char,
     /// Its id, 32 lowercase hexadecimal digits; NULL: the one in the data directory, else a random one.
     pub id: *const c_char,

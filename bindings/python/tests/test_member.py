@@ -55,6 +55,18 @@ def test_two_members_meet_and_one_leaves() -> None:
     asyncio.run(main())
 
 
+def test_a_name_has_64_bytes_and_a_longer_one_is_cut_with_a_warning() -> None:
+    async def main() -> None:
+        with pytest.warns(UserWarning, match="has 65 bytes, and the most are 64"):
+            member = local(name="x" * 65)
+        async with member as one, local(name="y" * 64) as other:
+            await other.join(one.local_addr)
+            await soon(asyncio.gather(one.alive(2), other.alive(2)))
+            assert {it.name for it in one.members()} == {"x" * 64, "y" * 64}
+
+    asyncio.run(main())
+
+
 def test_who_hears_nobody_any_more_is_told_so() -> None:
     async def main() -> None:
         async with local() as one, local() as other:
@@ -80,7 +92,7 @@ def test_rumors_reach_the_other() -> None:
             one.apply_config(GROUP, b"maxmemory = 1")
             one.apply_file(GROUP, "a.txt", b"hello", 7)
             event = await soon(seen)
-            assert isinstance(event, butterfly.RumorChanged) and event.key == GROUP
+            assert isinstance(event, butterfly.RumorChanged) and event.key == GROUP and event.is_new
             assert other.file(GROUP, "a.txt") == (b"hello", 7)
             while not other.services(GROUP) or other.config(GROUP) is None:
                 await soon(first(other, butterfly.RumorChanged))

@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 import os
 import threading
+import warnings
 import weakref
 from collections import deque
 from collections.abc import Sequence
@@ -21,6 +22,9 @@ _MOST_EVENTS = 10_000
 """Events that wait for a reader who does not come; then the oldest go."""
 
 _LEAVE_PATIENCE = 10.0
+
+_MOST_NAME = 64
+"""Bytes of a member's name."""
 
 
 class Counts(NamedTuple):
@@ -105,7 +109,8 @@ class Member:
     """A member of a ring.
 
     ``listen`` is the UDP address to bind, "IP:PORT"; port 0 lets the system choose. ``ring_keys`` are texts of ring key
-    files: the first seals, any opens. ``timing`` is "lan", "wan", "habitat" or "local", the same at all members.
+    files: the first seals, any opens. ``name`` has at most 64 bytes; a longer one is cut, with a warning. ``timing`` is
+    "lan", "wan", "habitat" or "local", the same at all members.
     """
 
     def __init__(
@@ -124,6 +129,9 @@ class Member:
         persistent: bool = False,
         store_limit: Optional[int] = None,
     ) -> None:
+        length = len(name.encode())
+        if length > _MOST_NAME:
+            warnings.warn(f"the name {name!r} has {length} bytes, and the most are {_MOST_NAME}: it is cut", stacklevel=2)
         self._listen = listen
         self._config: dict[str, Any] = {
             "advertise": advertise,
