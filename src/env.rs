@@ -15,6 +15,8 @@ pub(crate) enum Timer {
     AckLate,
     /// Nobody vouched for the suspect in this row.
     SuspicionDue(u32),
+    /// The member of the inquiry with this number is to be pinged again, or others are.
+    InquiryDue(u32),
     /// The member in this row did not answer for itself, though others say it is dead.
     VerdictDue(u32),
     /// The dead member in this row, which says that it lives, is to be probed again.

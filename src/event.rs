@@ -222,6 +222,8 @@ pub enum Cause {
     },
     /// It answered neither this member's ping nor those of others.
     ProbeFailed,
+    /// Its system says that nobody listens at its port, to this member and to others.
+    Refused,
     /// Another member answered a ping at its address.
     AddressTaken,
     /// Nobody vouched for it in time.
@@ -243,6 +245,7 @@ impl fmt::Display for Cause {
             Cause::ItsLeave => f.write_str("it said that it leaves"),
             Cause::Record { via } => write!(f, "heard from {via}"),
             Cause::ProbeFailed => f.write_str("it answered neither a ping nor those of others"),
+            Cause::Refused => f.write_str("its system says that nobody listens at its port"),
             Cause::AddressTaken => f.write_str("another member answered at its address"),
             Cause::SuspicionTimeout => f.write_str("nobody vouched for it in time"),
             Cause::VerdictBelieved => f.write_str("others say so, and it did not answer"),

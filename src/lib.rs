@@ -162,7 +162,7 @@ pub use disk::DiskError;
 pub use error::{CommandError, Reject};
 pub use event::{Cause, Event, SeedId};
 pub use history::{Fact, FailedProbe, Helper, HistoryEntry};
-pub use member::{Health, Incarnation, Member, MemberId};
+pub use member::{Evidence, Health, Incarnation, Member, MemberId};
 pub use name::Name;
 pub use net::{
     Answer, BindError, Butterfly, Fleet, FleetKey, Handle, Pinger, Pong, Resolve, Seed, trim_memory,

@@ -67,6 +67,23 @@ pub const MAX_LAST_WORDS: usize = 32;
 /// Suspects that a member may be about to probe as a witness; more displace the oldest.
 pub const MAX_WITNESSED: usize = 8;
 
+/// Pings outside of probes that may be refused by their receivers' systems; more displace the oldest.
+pub const MAX_NUMBERS: usize = 64;
+
+/// Members that are asked about at the same time, as their system refused a ping or a connection with them ended, and
+/// suspects that are pinged out of turn in one period to see if they refuse; the probe cycle finds out about more.
+pub const MAX_INQUIRIES: usize = 32;
+
+/// Members that answered though their system refused pings, and so for [`REFUTED_MEMORY`] accuse nobody of it; more
+/// displace the oldest.
+pub const MAX_REFUTED_REFUSALS: usize = 256;
+
+/// How long such a member is remembered.
+pub const REFUTED_MEMORY: Duration = Duration::from_secs(600);
+
+/// Helpers that were refused, too, and are remembered for one inquiry.
+pub const MAX_HELPER_REPORTS: usize = 8;
+
 /// Members to which connections are kept open, so that their end is a hint: two that hear of it are as good as five.
 pub const MAX_WATCHED: usize = 4;
 

@@ -255,6 +255,29 @@ impl Member {
     }
 }
 
+/// What stands behind an accusation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Evidence {
+    /// The member does not answer, and nor does its system.
+    Silent,
+    /// The member does not answer, but its system does for it: its process stands still.
+    Stalled,
+    /// Its system says that nobody listens at its port: the process is gone.
+    Refused,
+}
+
+impl Evidence {
+    /// What a member is called that is accused so.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Evidence::Silent => "silent",
+            Evidence::Stalled => "stalled",
+            Evidence::Refused => "gone",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

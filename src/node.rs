@@ -201,6 +201,7 @@ impl Node {
         let row = table.get(key)?;
         let suspicion = self.swim.suspicion(row).map(|suspicion| SuspicionView {
             accusers: suspicion.accusers(),
+            evidence: suspicion.evidence(),
             until: suspicion.over(),
         });
         Some(MemberView {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::member::Evidence;
 use crate::member::{Health, Member, MemberId};
 use crate::rumor::{Election, ElectionStatus, Rumor, RumorId};
 use crate::time::Time;
@@ -33,6 +34,8 @@ pub struct MemberView<'a> {
 pub struct SuspicionView<'a> {
     /// Who is known to suspect it; peers without the extension don't say.
     pub accusers: &'a [MemberId],
+    /// What stands behind it.
+    pub evidence: Evidence,
     /// When it is Confirmed if nobody vouches for it, by the node's time.
     pub until: Time,
 }

@@ -161,6 +161,9 @@ fn notes(row: &MemberRow, members: &[MemberRow], blocked: bool) -> Vec<String> {
     if blocked {
         notes.push("blocked".into());
     }
+    if let Some(evidence) = row.evidence.as_deref().filter(|it| *it != "silent") {
+        notes.push(evidence.to_owned());
+    }
     if !row.suspected_by.is_empty() {
         let by: Vec<_> = row
             .suspected_by
@@ -313,6 +316,7 @@ pub mod tests {
             rtt_us: None,
             since_ms: 61_000,
             suspected_by: Vec::new(),
+            evidence: None,
             suspicion_left_ms: None,
         }
     }
@@ -359,6 +363,7 @@ pub mod tests {
         let rows = [
             MemberRow {
                 suspected_by: vec!["1a".repeat(16), "ff".repeat(16)],
+                evidence: Some("gone".into()),
                 suspicion_left_ms: Some(1_240),
                 ..row(&"2b".repeat(16), "", "suspect")
             },
@@ -373,7 +378,7 @@ pub mod tests {
             "\
 ID        NAME       ADDRESS        HEALTH   INC  RTT     SINCE  NOTE
 1a1a1a1a  web\\u{1b}  10.0.0.2:9638  alive    3    153 us  1m1s   this member
-2b2b2b2b  -          10.0.0.2:9638  suspect  3    -       1m1s   suspected by web\\u{1b} and ffffffff, 1.2 s left
+2b2b2b2b  -          10.0.0.2:9638  suspect  3    -       1m1s   gone, suspected by web\\u{1b} and ffffffff, 1.2 s left
 
 2 known: 1 alive, 1 suspect, 0 confirmed, 0 departed; local health 2 (0 best, 8 worst)
 "

@@ -27,6 +27,9 @@ pub struct MemberRow {
     /// Of a suspect: the ids of those who accuse it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suspected_by: Vec<String>,
+    /// Of a suspect: `gone` (its system refuses pings), `stalled` (its system answers for it) or `silent`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<String>,
     /// Of a suspect: milliseconds until it counts as dead, unless somebody vouches for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspicion_left_ms: Option<u64>,
@@ -55,6 +58,7 @@ impl MemberRow {
             suspected_by: suspicion.map_or_else(Vec::new, |suspicion| {
                 suspicion.accusers.iter().map(ToString::to_string).collect()
             }),
+            evidence: suspicion.map(|suspicion| suspicion.evidence.as_str().to_owned()),
             suspicion_left_ms: suspicion
                 .map(|suspicion| suspicion.until.since(now).as_millis() as u64),
         }

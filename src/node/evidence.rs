@@ -84,13 +84,22 @@ impl Node {
 
     /// The next gossip port to test.
     pub fn poll_port_test(&mut self) -> Option<PortTest> {
-        None
+        let (id, addr) = self.swim.poll_port_test()?;
+        Some(PortTest { id, addr })
     }
 
     /// What the test of a port found.
     pub fn handle_port_test(&mut self, now: Time, test: PortTest, port: Port) {
-        let _ = (test, port);
-        self.advance_unless_paused(now);
+        if self.paused {
+            return;
+        }
+        self.advance(now);
+        match port {
+            Port::Open => self.swim.port_open(&mut self.env, &test.id),
+            Port::Closed => self.swim.port_closed(&mut self.env, &test.id),
+            Port::Silent => {}
+        }
+        self.settle();
     }
 
     /// The members to whose gossip ports a connection is to be kept open, nearest first, if they are others than at the last

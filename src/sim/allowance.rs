@@ -28,12 +28,21 @@ const OFFERS: u64 = 90;
 /// Rumors that one peer without the extensions is owed in a period.
 const OWED: u64 = 64;
 
+/// Pings of a member of which there is a hint.
+const HINTED_PINGS: u64 = 4;
+
+/// How often others are asked about a member that refuses.
+const REFUSED_ROUNDS: u64 = 8;
+
 /// What of a node decides how much it may send.
 #[derive(Clone, Copy, Default)]
 struct Standing {
     /// Memberships and rumors that changed something, until now.
     adopted: u64,
     rumors_adopted: u64,
+    /// Refusals and hints that came, until now.
+    refusals: u64,
+    hints: u64,
     news: u64,
     hot: u64,
     suspects: u64,
@@ -65,6 +74,8 @@ impl Standing {
             told_again: size("elections") + size("departures").min(1),
             incarnation: node.incarnation().get(),
             rumors_adopted: stats.rumors_adopted,
+            refusals: stats.refusals,
+            hints: stats.hints,
             news: node.news() as u64,
             hot: node.hot_rumors() as u64,
             suspects: counts.suspect as u64,
@@ -84,6 +95,8 @@ impl Standing {
             adopted: first.adopted,
             rumors_adopted: first.rumors_adopted,
             incarnation: first.incarnation,
+            refusals: first.refusals,
+            hints: first.hints,
             news: first.news.max(second.news),
             hot: first.hot.max(second.hot),
             suspects: first.suspects.max(second.suspects),
@@ -253,7 +266,10 @@ impl Window<'_> {
         let own = self.tries() + 1 + FIRST_COMPARISONS + 2 * self.seeds + 2;
         let asked = self.got.of(Purpose::Ping) + self.got.of(Purpose::PingReq);
         let answered = self.got.of(Purpose::Answer) + self.got.of(Purpose::PassedOn);
+        let reports = self.got.of(Purpose::Answer).min(self.rounds());
+        let hinted = HINTED_PINGS * (self.hints() + reports + self.refusals());
         own * self.rounds()
+            + hinted
             + self.suspects()
             + 2 * asked
             + answered
@@ -261,9 +277,17 @@ impl Window<'_> {
             + self.pushes()
     }
 
-    /// What is to be answered.
+    /// What is to be answered; and that a ping was refused, to the member that asked for it.
     fn questions(&self) -> u64 {
-        self.got.of(Purpose::Ping) + self.got.of(Purpose::PingReq)
+        self.got.of(Purpose::Ping) + self.got.of(Purpose::PingReq) + self.refusals()
+    }
+
+    fn refusals(&self) -> u64 {
+        self.after.refusals - self.before.refusals.min(self.after.refusals)
+    }
+
+    fn hints(&self) -> u64 {
+        self.after.hints - self.before.hints.min(self.after.hints)
     }
 
     /// News is pushed until it was told often enough, corrections go to those who spoke of who left, and who leaves says
@@ -313,7 +337,8 @@ impl Window<'_> {
     fn requests(&self) -> u64 {
         let last_words = (MAX_LAST_WORDS as u64 * self.rounds()).min(self.suspects());
         let probes = self.tries() * self.rounds();
-        at_once(self.timing.indirect_probes) * (probes + last_words + self.records())
+        let refused = 2 * REFUSED_ROUNDS * self.refusals();
+        at_once(self.timing.indirect_probes) * (probes + last_words + self.records() + refused)
     }
 
     /// Rumors: each that is hot until it is cold, those that were asked for, and what peers get that cannot ask.

@@ -79,11 +79,25 @@ pub enum Fault {
     ThreeWays,
     /// A member reaches all sides of a partition.
     Bridge,
+    /// A system says that nobody listens where a datagram came to it.
+    Refusal,
+    /// A system would say so, and has done it too often.
+    RefusalLimited,
+    /// A firewall rejects a message, as if nobody listened.
+    Reject,
+    /// Somebody forges a refusal.
+    ForgedRefusal,
+    /// A process ends, and its sockets stay open for a while.
+    CoreDump,
+    /// A connection ends, as the process at its other end did.
+    ConnectionEnd,
+    /// A member tests the port of a suspect.
+    PortTest,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 36] = [
+    pub const ALL: [Fault; 43] = [
         Fault::Loss,
         Fault::Burst,
         Fault::HeavyTail,
@@ -120,6 +134,13 @@ impl Fault {
         Fault::OneAlone,
         Fault::ThreeWays,
         Fault::Bridge,
+        Fault::Refusal,
+        Fault::RefusalLimited,
+        Fault::Reject,
+        Fault::ForgedRefusal,
+        Fault::CoreDump,
+        Fault::ConnectionEnd,
+        Fault::PortTest,
     ];
 
     /// Its name: lowercase, words joined by `_`.
@@ -161,6 +182,13 @@ impl Fault {
             Fault::OneAlone => "one_alone",
             Fault::ThreeWays => "three_ways",
             Fault::Bridge => "bridge",
+            Fault::Refusal => "refusal",
+            Fault::RefusalLimited => "refusal_limited",
+            Fault::Reject => "reject",
+            Fault::ForgedRefusal => "forged_refusal",
+            Fault::CoreDump => "core_dump",
+            Fault::ConnectionEnd => "connection_end",
+            Fault::PortTest => "port_test",
         }
     }
 }

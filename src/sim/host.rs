@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::network::Link;
+use super::systems::Limits;
 use super::watch::Watch;
 use super::{Index, address_of};
 use crate::event::Event;
 use crate::limits::INCARNATION_RESERVE;
 use crate::member::{Incarnation, MemberId};
-use crate::node::Node;
+use crate::node::{Node, Port, PortTest};
 use crate::time::Time;
 
 /// With what a crashed process starts again.
@@ -59,8 +60,28 @@ impl Content {
 
 /// Something that came and was not read yet.
 pub(super) enum Parcel {
-    Datagram { from: SocketAddr, bytes: Vec<u8> },
-    Frame { from: SocketAddr, bytes: Vec<u8> },
+    Datagram {
+        from: SocketAddr,
+        bytes: Vec<u8>,
+    },
+    Frame {
+        from: SocketAddr,
+        bytes: Vec<u8>,
+    },
+    /// The system there says that nobody listens, and quotes what it was sent.
+    Refused {
+        at: SocketAddr,
+        bytes: Vec<u8>,
+    },
+    /// A connection with this member ended.
+    Ended {
+        id: MemberId,
+    },
+    /// A test of a port has come to an end.
+    Tested {
+        test: PortTest,
+        port: Port,
+    },
 }
 
 /// Something that a process sent and that did not leave yet.
@@ -107,6 +128,14 @@ pub(super) struct Host {
     /// Messages that it sent.
     pub sent: u64,
     pub watch: Watch,
+    /// The members with which it keeps connections.
+    pub watched: Vec<(MemberId, SocketAddr)>,
+    /// Its host ended with it.
+    pub lost: bool,
+    /// When its sockets were, or will be, closed.
+    pub closed_at: Time,
+    /// What its system may still refuse.
+    pub limits: Limits,
 }
 
 impl Host {
@@ -134,6 +163,10 @@ impl Host {
             lives: 1,
             sent: 0,
             watch: Watch::default(),
+            watched: Vec::new(),
+            lost: false,
+            closed_at: Time::ZERO,
+            limits: Limits::default(),
         }
     }
 

@@ -26,6 +26,7 @@
 //! | `host` | one process: its disk, its clock, its socket |
 //! | `turn` | how a process reads, works and sends |
 //! | `way` | what a message meets between two processes |
+//! | `systems` | what systems say of the ports of processes that ended |
 //! | `watch` | what must hold after every event |
 //! | `forge` | what somebody sends who is no member, and what comes of it |
 //! | `traffic` | what members send each other, counted by what it is for |
@@ -42,6 +43,7 @@ mod host;
 mod look;
 mod network;
 mod queue;
+mod systems;
 mod traffic;
 mod turn;
 mod watch;
@@ -141,6 +143,8 @@ pub struct Sim {
     dice: Dice,
     /// Ways that lead in the other direction only.
     cuts: BTreeSet<(Index, Index)>,
+    /// Whose messages the firewalls of others reject.
+    rejected: BTreeSet<(Index, Index)>,
     /// Datagrams of the past, to be replayed: source, destination, bytes.
     past: Vec<(SocketAddr, SocketAddr, Vec<u8>)>,
     /// All datagrams that were sent, if they are recorded.
@@ -178,6 +182,7 @@ impl Sim {
             hosts: Vec::new(),
             places: Vec::new(),
             cuts: BTreeSet::new(),
+            rejected: BTreeSet::new(),
             past: Vec::new(),
             recorded: None,
             strayed: BTreeMap::new(),
@@ -355,13 +360,20 @@ impl Sim {
 impl Sim {
     /// The member stops without a word.
     pub fn crash(&mut self, member: Index) {
-        let host = &mut self.hosts[member];
-        if host.up {
-            host.up = false;
-            host.inbox.clear();
-            host.held.clear();
-            self.faults.add(Fault::Crash);
+        if self.hosts[member].up {
+            self.end_process(member);
+            if !self.hosts[member].lost {
+                self.close_sockets(member, self.now);
+            }
         }
+    }
+
+    fn end_process(&mut self, member: Index) {
+        let host = &mut self.hosts[member];
+        host.up = false;
+        host.inbox.clear();
+        host.held.clear();
+        self.faults.add(Fault::Crash);
     }
 
     /// A crashed member comes back with an empty table; `incarnation` is what its disk says.
@@ -413,8 +425,9 @@ impl Sim {
         let host = &mut self.hosts[member];
         (host.mark, host.epoch) = (incarnation.plus(INCARNATION_RESERVE), epoch);
         (host.node, host.up, host.frozen, host.clock) = (node, true, false, 0);
-        host.stalled = false;
+        (host.stalled, host.lost, host.closed_at) = (false, false, now);
         host.held.clear();
+        host.watched.clear();
         (host.wake, host.turn, host.busy_until) = (None, None, now);
         host.inbox.clear();
         if let Some(what) = host.watch.begins(now, incarnation, same_disk) {
@@ -509,6 +522,7 @@ impl Sim {
     /// What one member sends comes to the other again.
     pub fn mend(&mut self, from: Index, to: Index) {
         self.cuts.remove(&(from, to));
+        self.rejected.remove(&(from, to));
     }
 
     /// From now on members only reach those with the same number, below 32; all have 0 at first.
@@ -527,6 +541,7 @@ impl Sim {
     /// All ways lead in both directions again.
     pub fn mend_all(&mut self) {
         self.cuts.clear();
+        self.rejected.clear();
     }
 
     /// The member reaches all sides of a partition.
@@ -539,10 +554,16 @@ impl Sim {
 
     /// All ways are open and all links perfect again, no process is slow, stalled or frozen; what crashed stays so.
     pub fn heal(&mut self) {
-        let Network { delay, jitter, .. } = self.config.network;
+        let Network {
+            delay,
+            jitter,
+            icmp,
+            ..
+        } = self.config.network;
         self.config.network = Network {
             delay,
             jitter,
+            icmp,
             ..Network::default()
         };
         self.mend_all();

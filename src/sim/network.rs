@@ -37,6 +37,11 @@ pub struct Network {
     pub corrupt: f64,
     /// The share of datagrams of which the end is cut off.
     pub truncate: f64,
+    /// Whether systems say that nobody listens where a process ended (ICMP port unreachable, with Linux's limits), and end
+    /// its connections.
+    pub icmp: bool,
+    /// The share of datagrams of which somebody forges such a refusal, while they come where they should.
+    pub forged: f64,
 }
 
 impl Default for Network {
@@ -56,6 +61,8 @@ impl Default for Network {
             replay: 0.0,
             corrupt: 0.0,
             truncate: 0.0,
+            icmp: false,
+            forged: 0.0,
         }
     }
 }
@@ -122,6 +129,8 @@ pub struct Link {
     pub tcp: bool,
     /// Datagrams with more bytes than this vanish, coming and going.
     pub largest: usize,
+    /// Somebody forges a refusal of each datagram that is sent to it.
+    pub forged: bool,
 }
 
 impl Default for Link {
@@ -135,6 +144,7 @@ impl Default for Link {
             udp_in: true,
             tcp: true,
             largest: usize::MAX,
+            forged: false,
         }
     }
 }

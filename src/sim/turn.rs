@@ -58,8 +58,12 @@ impl Sim {
     fn arrive(&mut self, to: usize, parcel: Parcel) {
         let at_home = self.places.get(to).copied().flatten();
         let Some(member) = at_home.filter(|member| self.hosts[*member].up) else {
+            self.nobody_listens(to, &parcel);
             return self.reuse(parcel);
         };
+        if self.rejects(member, &parcel) {
+            return self.reuse(parcel);
+        }
         self.record(member, &parcel);
         if !self.hosts[member].is_late() {
             self.deliver(member, parcel);
@@ -79,12 +83,21 @@ impl Sim {
         self.trace.number(self.now.as_micros());
         self.trace.number(member as u64);
         match parcel {
-            Parcel::Datagram { bytes, .. } | Parcel::Frame { bytes, .. } => self.trace.bytes(bytes),
+            Parcel::Datagram { bytes, .. }
+            | Parcel::Frame { bytes, .. }
+            | Parcel::Refused { bytes, .. } => self.trace.bytes(bytes),
+            Parcel::Ended { id } => self.trace.bytes(id.as_bytes()),
+            Parcel::Tested { test, .. } => self.trace.bytes(test.id.as_bytes()),
         }
     }
 
     fn reuse(&mut self, parcel: Parcel) {
-        let (Parcel::Datagram { bytes, .. } | Parcel::Frame { bytes, .. }) = parcel;
+        let (Parcel::Datagram { bytes, .. }
+        | Parcel::Frame { bytes, .. }
+        | Parcel::Refused { bytes, .. }) = parcel
+        else {
+            return;
+        };
         if self.buffers.len() < SPARE {
             self.buffers.push(bytes);
         }
@@ -105,6 +118,7 @@ impl Sim {
                         .got(host.id, bytes, &self.config.ring_keys)
                 }
                 Parcel::Frame { .. } => allowance.came.frames += 1,
+                Parcel::Refused { .. } | Parcel::Ended { .. } | Parcel::Tested { .. } => {}
             }
         }
         let wrong = match &mut parcel {
@@ -115,6 +129,18 @@ impl Sim {
             Parcel::Frame { from, bytes } => {
                 host.node.handle_rumor(local, bytes, || *from);
                 before.and_then(|before| before.frame(&Snap::of(&host.node)))
+            }
+            Parcel::Refused { at, bytes } => {
+                host.node.handle_refused(local, *at, bytes);
+                None
+            }
+            Parcel::Ended { id } => {
+                host.node.handle_hint(local, *id);
+                None
+            }
+            Parcel::Tested { test, port } => {
+                host.node.handle_port_test(local, *test, *port);
+                None
             }
         };
         if let Some(what) = wrong {
@@ -210,6 +236,13 @@ impl Sim {
             node.handle_sent(local, push.id, taken);
         }
         self.buffers.push(frame);
+        if let Some(watched) = self.hosts[member].node.poll_watched() {
+            let watched = watched.to_vec();
+            self.hosts[member].watched = watched;
+        }
+        while let Some(test) = self.hosts[member].node.poll_port_test() {
+            self.test_port(member, test);
+        }
         self.take_notes(member);
         self.schedule_wake(member);
     }

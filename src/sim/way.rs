@@ -51,6 +51,7 @@ impl Sim {
             return self.faults.add(fault);
         }
         self.dispatch(source, to, datagram, roll);
+        self.forge_refusal(from, to, datagram, self.config.network.forged);
         if roll.hits(Fault::Duplicate, self.config.network.duplicate) {
             self.faults.add(Fault::Duplicate);
             self.dispatch(source, to, datagram, roll.again());
@@ -130,7 +131,7 @@ impl Sim {
     }
 
     /// What stops a message on its way; `datagram`: its size, if it is one.
-    fn stopped(
+    pub(super) fn stopped(
         &self,
         from: Index,
         to: SocketAddr,
@@ -237,7 +238,11 @@ mod tests {
         inbox
             .into_iter()
             .map(|parcel| match parcel {
-                Parcel::Datagram { bytes, .. } | Parcel::Frame { bytes, .. } => bytes,
+                Parcel::Datagram { bytes, .. }
+                | Parcel::Frame { bytes, .. }
+                | Parcel::Refused { bytes, .. } => bytes,
+                Parcel::Ended { id } => id.as_bytes().to_vec(),
+                Parcel::Tested { .. } => Vec::new(),
             })
             .collect()
     }

@@ -81,13 +81,23 @@ impl Swim {
 
     /// Asks some Alive members to ping this one. How many of them are ours, and say so.
     pub(super) fn ask_others(&mut self, env: &mut Env, target: MemberId, number: u64) -> usize {
+        self.ask_some(env, target, number, self.timing.indirect_probes)
+    }
+
+    /// The same of at most so many.
+    pub(super) fn ask_some(
+        &mut self,
+        env: &mut Env,
+        target: MemberId,
+        number: u64,
+        most: usize,
+    ) -> usize {
         let mut ours = 0;
         let mut helpers = std::mem::take(&mut self.detector.helpers);
         let row = self.table.find(&target).and_then(|key| self.table.get(key));
         // Who does not know of IPv6 knows no such member.
         let v6 = row.is_some_and(|row| row.has(flag::V6));
         let fits = |row: &Row| row.id != target && (!v6 || row.has(flag::OURS));
-        let most = self.timing.indirect_probes;
         self.table
             .some_alive(most, fits, &mut env.rng, &mut helpers);
         for key in &helpers {
@@ -148,6 +158,7 @@ impl Swim {
             return;
         };
         let body = Body::Ack {
+            refused: false,
             forward_to: None,
             number: 0,
             news: true,

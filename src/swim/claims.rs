@@ -9,6 +9,7 @@ use super::verdict::DeathChecks;
 use crate::env::Env;
 use crate::history::Fact;
 use crate::limits::ORDINARY_DATAGRAM;
+use crate::member::Evidence;
 use crate::member::Incarnation;
 
 impl Swim {
@@ -26,6 +27,11 @@ impl Swim {
         let (Some(member), Some(row)) = (self.table.member(key), self.table.get(key)) else {
             return;
         };
+        let stands_still = |suspicion: &Suspicion| suspicion.evidence() == Evidence::Stalled;
+        if self.suspicion(row).is_some_and(stands_still) {
+            // Others lost patience sooner.
+            return;
+        }
         let ending = |suspicion: &Suspicion| suspicion.is_ending();
         if incarnation == row.incarnation && self.suspicion(row).is_some_and(ending) {
             // It is being asked already, and what comes of it is the same.

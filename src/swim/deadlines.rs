@@ -12,15 +12,22 @@ use super::{Row, Swim};
 use crate::env::Env;
 use crate::event::Cause;
 use crate::history::Fact;
+use crate::member::Evidence;
 use crate::member::{Health, MemberId};
 use crate::trace::TraceKind;
 use crate::wire::MembershipRecord;
 
 impl Swim {
     /// This member says that the one in the row does not answer.
-    pub(super) fn accuse(&mut self, env: &mut Env, key: RowKey, accuser: MemberId) {
+    pub(super) fn accuse(
+        &mut self,
+        env: &mut Env,
+        key: RowKey,
+        accuser: MemberId,
+        evidence: Evidence,
+    ) {
         let suspicions = &mut self.suspicions;
-        match suspicions.accuse(env, &self.table, &self.timing, key, accuser) {
+        match suspicions.accuse(env, &self.table, &self.timing, key, accuser, evidence) {
             Accused::Before => return,
             Accused::Anew => {}
             Accused::Sooner => self.heat(env, key),
@@ -42,9 +49,29 @@ impl Swim {
         record: &MembershipRecord<'_>,
     ) {
         if heard.health == Health::Suspect && held == Some(heard) {
-            for accuser in record.accusers {
-                self.accuse(env, key, accuser);
-            }
+            self.accuse_all(env, key, record);
+        }
+    }
+
+    /// All that a record names say that the member in the row does not answer.
+    pub(super) fn accuse_all(&mut self, env: &mut Env, key: RowKey, record: &MembershipRecord<'_>) {
+        for (accuser, refused) in record.accusers.with_refusals() {
+            let evidence = match refused {
+                true => Evidence::Refused,
+                false => Evidence::Silent,
+            };
+            self.accuse(env, key, accuser, evidence);
+        }
+        if let Some(by) = record.accusers.stalled_by() {
+            self.stall(env, key, by);
+        }
+    }
+
+    /// This member found that the process of the one in the row only stands still.
+    pub(super) fn stall(&mut self, env: &mut Env, key: RowKey, by: MemberId) {
+        let suspicions = &mut self.suspicions;
+        if suspicions.stall(env, &self.table, &self.timing, key, by) {
+            self.heat(env, key);
         }
     }
 
@@ -75,7 +102,7 @@ impl Swim {
             self.change(env, key, suspect, Cause::AddressTaken, Spread::News);
         }
         let me = self.id();
-        self.accuse(env, key, me);
+        self.accuse(env, key, me, Evidence::Silent);
         let row = self.table.get(key);
         let suspicion = row.and_then(|row| self.suspicion(row));
         if let Some(timer) = suspicion.and_then(Suspicion::cut_short)

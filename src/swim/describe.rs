@@ -81,16 +81,18 @@ impl Swim {
         }
         let state = state.unwrap_or(row.state());
         (member.incarnation, member.departed) = (state.incarnation, state.left);
-        let accusers = if state.health == Health::Suspect {
-            self.suspicions.accusers(row)
-        } else {
-            &[]
-        };
+        let suspicion = self.suspicions.of(row);
+        let suspicion = suspicion.filter(|_| state.health == Health::Suspect);
+        let accusers = suspicion.map_or(Accusers::NONE, |suspicion| {
+            Accusers::new(suspicion.accusers())
+                .refused(suspicion.refusals())
+                .stalled(suspicion.stalled())
+        });
         out.push(
             &MembershipRecord {
                 member,
                 health: state.health,
-                accusers: Accusers::from(accusers),
+                accusers,
             },
             soft,
         )

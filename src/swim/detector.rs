@@ -6,6 +6,7 @@ use super::hearing::Hearing;
 use super::local_health::LocalHealth;
 use super::news::RowKey;
 use super::probe::Probe;
+use super::refusals::Refusals;
 use super::watched::Watched;
 use super::witness::Witness;
 use crate::config::Timing;
@@ -21,6 +22,7 @@ pub(super) struct Detector {
     pub hearing: Hearing,
     pub witness: Witness,
     pub watched: Watched,
+    pub refusals: Refusals,
     /// Whether the next probe in turn goes to the successor.
     to_successor: bool,
     /// Members chosen to help; kept so that choosing allocates nothing.
@@ -37,6 +39,7 @@ impl Detector {
             hearing: Hearing::new(env.now),
             witness: Witness::new(),
             watched: Watched::new(),
+            refusals: Refusals::default(),
             to_successor: env.rng.random(),
             helpers: Vec::new(),
         }
@@ -51,6 +54,7 @@ impl Detector {
     pub fn begin_period(&mut self, env: &mut Env, timing: &Timing) {
         env.timers.cancel(self.next_period);
         let next = env.now + self.local_health.stretch(timing.period);
+        self.refusals.begin_period(env.now, timing);
         self.next_period = env.timers.insert(next, Timer::ProbePeriod);
     }
 }

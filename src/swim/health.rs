@@ -30,6 +30,7 @@ impl Swim {
         let (before, lasted) = (row.state(), env.now.since(row.since));
         self.checks.settle(env, &mut self.table, key, state);
         let afresh = state.health == Health::Suspect && state.incarnation != before.incarnation;
+        self.note_refuted(env, key, state);
         if state.health != before.health || afresh {
             self.end_side(env, key);
         }
@@ -167,6 +168,25 @@ impl Swim {
         self.dead.comebacks.end(env, key);
         if let Some(timer) = timer {
             env.timers.cancel(timer);
+        }
+    }
+
+    /// A member gets another state. If it lives on though this member said that it refused pings, such refusals say nothing
+    /// for a while; but a restart raises an incarnation further than a refutation.
+    fn note_refuted(&mut self, env: &Env, key: RowKey, state: State) {
+        /// A member on its way refutes once or twice.
+        const REFUTATIONS: u64 = 8;
+        let Some(row) = self.table.get(key) else {
+            return;
+        };
+        let (id, me) = (row.id, self.table.own().id);
+        let raised = state.incarnation.get() - row.incarnation.get().min(state.incarnation.get());
+        let suspicion = self.suspicions.of(row);
+        let refused = suspicion.is_some_and(|suspicion| suspicion.is_refused_by(&me));
+        if state.health == Health::Alive && refused && raised < REFUTATIONS {
+            self.detector.refusals.refute(env.now, id);
+        } else if state.health >= Health::Confirmed {
+            self.detector.refusals.forget(&id);
         }
     }
 

@@ -10,6 +10,7 @@ impl Swim {
     pub fn sizes(&self) -> impl Iterator<Item = Gauge> {
         let members = self.table.sizes().into_iter().chain(self.updates.sizes());
         let failure = self.suspicions.sizes().into_iter();
+        let failure = failure.chain(self.detector.refusals.sizes());
         let failure = failure.chain(self.checks.sizes()).chain(self.dead.sizes());
         let sent = self.outbox.sizes().into_iter().chain(self.seeds.sizes());
         let told = self.tables.sizes().chain(self.identity.home.sizes());

@@ -13,6 +13,7 @@
 //! | `outbox` | messages that wait to be sent |
 //! | `updates`, `news` | which records are news, the least told first |
 //! | `detector`, `probe`, `witness`, `hearing`, `isolation`, `local_health` | who does not answer, and whether that is this member's fault |
+//! | `refusals` | which pings may be refused, what others are asked about a member that is, and which refusals were refuted |
 //! | `suspicion`, `verdict` | suspicions and death checks, and until when |
 //! | `graves`, `comeback`, `healing` | the dead, when to ask them, and whether those that say they live do |
 //! | `seeds` | addresses asked for ever |
@@ -30,7 +31,7 @@
 //! | `deadlines` | the time of a suspicion, a death check or a grave is over |
 //! | `claims` | a claim that a living member is dead begins to be checked |
 //! | `probing` | the probe cycle |
-//! | `refusals`, `watched` | what systems say of their members' ports, and whose connections are kept open for hints |
+//! | `gone`, `watched` | what systems say of their members' ports, and whose connections are kept open for hints |
 //! | `tables`, `push`, `leave` | tables are compared, news is pushed, this member leaves |
 //! | `incarnation`, `renew`, `whereabouts` | this member's incarnation, id and address change |
 //! | `sender`, `questions`, `fresh` | who sent a message; having it prove its address; whether it was recorded |
@@ -54,6 +55,7 @@ mod describe;
 mod detector;
 mod echoes;
 mod fresh;
+mod gone;
 mod graves;
 mod healing;
 mod health;
@@ -143,7 +145,7 @@ use updates::Updates;
 use verdict::DeathChecks;
 
 #[cfg(feature = "sim")]
-pub(crate) use push::enough as enough_pushes;
+pub(crate) use push::enough_of_death as enough_pushes;
 pub(crate) use renew::Renewal;
 pub(crate) use row::Row;
 
@@ -243,6 +245,7 @@ impl Swim {
             Timer::ProbePeriod => self.probe_period(env),
             Timer::AckLate => self.ack_late(env),
             Timer::SuspicionDue(key) => self.suspicion_due(env, key),
+            Timer::InquiryDue(number) => self.inquiry_due(env, number),
             Timer::VerdictDue(key) => self.verdict_due(env, key),
             Timer::ComebackDue(key) => self.comeback_due(env, key),
             Timer::GraveDue(key) => self.grave_due(env, key),

@@ -51,6 +51,8 @@ pub(super) enum Body {
         number: u64,
         /// Whether it carries news.
         news: bool,
+        /// Whether it says that the ping with this number was refused, which its receiver asked for.
+        refused: bool,
     },
     /// A ping that has somebody prove its address, and carries nothing else.
     Question {

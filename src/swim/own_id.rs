@@ -61,6 +61,7 @@ impl Swim {
             self.reserve_question(incoming, None, *probe, Compare::Nothing);
             let limit = incoming.speaker.budget.spend(self.bare_datagram());
             let body = Body::Ack {
+                refused: false,
                 forward_to: None,
                 number: *probe,
                 news: false,

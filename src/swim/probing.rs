@@ -21,6 +21,7 @@ use crate::event::Cause;
 use crate::history::Fact;
 use crate::journal::Peer;
 use crate::limits::ORDINARY_DATAGRAM;
+use crate::member::Evidence;
 use crate::member::{Health, Incarnation};
 use crate::trace::TraceKind;
 use crate::wire::{MemberRecord, feature};
@@ -337,7 +338,8 @@ impl Swim {
         self.ask_silent_at_source(key);
         if held.health <= Health::Suspect {
             let me = self.id();
-            self.accuse(env, key, me);
+            self.accuse(env, key, me, Evidence::Silent);
+            self.test_port(key);
         }
     }
 

@@ -14,9 +14,19 @@ const RECORDS: usize = 4;
 
 /// How often news is pushed in a ring of that many: at least so often, and so often that hardly a member of
 /// thousands is missed, as each is with a probability of e⁻ⁿ after n tellings by everyone.
-pub(crate) fn enough(least: usize, living: usize) -> usize {
+fn enough(least: usize, living: usize) -> usize {
     const MARGIN: f64 = 2.0;
-    least.max((libm::log(living as f64) + MARGIN).ceil() as usize)
+    tellings(least, living, MARGIN)
+}
+
+/// The same for the death of a process, which is told once and not again by each accuser: none of thousands is to be missed.
+pub(crate) fn enough_of_death(least: usize, living: usize) -> usize {
+    const MARGIN: f64 = 7.0;
+    tellings(least, living, MARGIN)
+}
+
+fn tellings(least: usize, living: usize, margin: f64) -> usize {
+    least.max((libm::log(living as f64) + margin).ceil() as usize)
 }
 
 impl Swim {
@@ -25,11 +35,8 @@ impl Swim {
     pub(super) fn push_due(&mut self, env: &mut Env) {
         self.updates.pushing = false;
         let enough = enough(self.timing.push_tellings, self.table.living());
-        let fresh = self
-            .updates
-            .news
-            .least_told()
-            .is_some_and(|times| times < enough);
+        let least_told = self.updates.news.least_told();
+        let fresh = least_told.is_some_and(|times| times < enough) || self.has_fresh_death();
         // Who hears nobody waits until it does.
         if !fresh || !self.heard_of_late(env.now) || self.push(env, enough) == 0 {
             return;
@@ -37,6 +44,23 @@ impl Swim {
         self.updates.pushing = true;
         env.timers
             .insert(env.now + self.timing.push_interval, Timer::PushDue);
+    }
+
+    /// Whether the death of a process is news that was not told often enough.
+    fn has_fresh_death(&mut self) -> bool {
+        /// After so many others that were told as often, there is none.
+        const LOOKED_AT: usize = 64;
+        let enough = enough_of_death(self.timing.push_tellings, self.table.living());
+        let (table, suspicions) = (&self.table, &self.suspicions);
+        let is_death = |key: RowKey| {
+            table.get(key).is_some_and(|row| match row.health {
+                Health::Suspect => suspicions.of(row).is_some_and(|one| one.refusals() != 0),
+                Health::Confirmed => true,
+                _ => false,
+            })
+        };
+        let mut told_less = self.updates.news.told_less(enough).take(LOOKED_AT);
+        told_less.any(is_death)
     }
 
     /// Pushes news to some Alive members; how many datagrams. Whose address is not proved gets a ping that has it
@@ -67,10 +91,11 @@ impl Swim {
         (row.has(flag::PROVED) || !row.has(flag::ASKED)) && !self.is_blocked(&row.id)
     }
 
-    /// What nobody was told yet goes to the successor, in as many of the datagrams as it takes, before it goes to
-    /// those that were chosen at random.
+    /// What was not pushed yet goes to the successor, in as many of the datagrams as it takes, before it goes to
+    /// those that were chosen at random. An Ack or a ping may have told somebody of it before.
     fn successor_first(&mut self, chosen: &mut Vec<RowKey>, most: usize) {
-        let fresh = self.updates.news.told_less(1).take(RECORDS * most).count();
+        let unpushed = self.updates.news.told_less(self.timing.push_fanout);
+        let fresh = unpushed.take(RECORDS * most).count();
         let Some(key) = self.successor().filter(|_| fresh > 0) else {
             return;
         };

@@ -33,6 +33,13 @@ impl AckKind {
     }
 }
 
+/// Whether an answer says that the ping which its receiver asks for was refused.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Report {
+    Refused,
+    Nothing,
+}
+
 /// What an answer carries.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Content {
@@ -136,6 +143,10 @@ impl Swim {
                 probe,
                 ..
             } if kind == MessageKind::ForwardedAck => {
+                let (id, incarnation) = (incoming.sender.id, incoming.sender.incarnation);
+                if incoming.fresh {
+                    self.answers_refusal(env, &id, *probe, incarnation);
+                }
                 self.forward(incoming, to, *probe, memberships);
             }
             Message::Ack {
@@ -149,12 +160,17 @@ impl Swim {
             } => {
                 let (forward_to, kind) = (forward_to.as_ref(), AckKind::new(*probe, *table));
                 let direct = self.on_ack(env, incoming, forward_to, kind, memberships);
+                if direct && swim.extras.refused && incoming.fresh && incoming.speaker.proved {
+                    self.helper_refused(env, incoming.sender.id, *probe);
+                }
                 if direct {
                     self.on_rumors(env, incoming, *rumors, reconcile);
                     self.on_comparable(incoming, *rumors, *starting);
                 }
             }
-            Message::PingReq { target, probe, .. } => self.on_ping_req(incoming, target, *probe),
+            Message::PingReq { target, probe, .. } => {
+                self.on_ping_req(env, incoming, target, *probe);
+            }
             Message::ProbePing { .. } => self.on_probe_ping(env, incoming),
         }
     }
@@ -235,7 +251,14 @@ impl Swim {
         // The answer shows what is held now, before this very ping counts as proof of life, so that the
         // sender hears what was said of it and can refute it.
         let forward_to = forward_to.map(|to| Box::new(to.contact()));
-        self.answer(incoming, limit, forward_to, number, content);
+        self.answer(
+            incoming,
+            limit,
+            forward_to,
+            number,
+            content,
+            Report::Nothing,
+        );
         if observer {
             return;
         }
@@ -288,6 +311,8 @@ impl Swim {
             self.on_stale_ack(env, incoming, way, number);
             return false;
         }
+        let (id, incarnation) = (incoming.sender.id, incoming.sender.incarnation);
+        self.answers_refusal(env, &id, number, incarnation);
         if incoming.answers.question {
             self.seeds.answered(incoming.contact());
         }
@@ -409,14 +434,27 @@ impl Swim {
         }
     }
 
-    fn on_ping_req(&mut self, incoming: &mut Incoming<'_>, target: &MemberRecord<'_>, number: u64) {
+    fn on_ping_req(
+        &mut self,
+        env: &Env,
+        incoming: &mut Incoming<'_>,
+        target: &MemberRecord<'_>,
+        number: u64,
+    ) {
         let asker = MemberRecord {
             address: Some(incoming.contact().ip()),
             ..incoming.sender.contact()
         };
         if target.id == self.id() {
             let limit = incoming.speaker.budget.spend(self.bare_datagram());
-            return self.answer(incoming, limit, None, number, Content::Bare);
+            return self.answer(
+                incoming,
+                limit,
+                None,
+                number,
+                Content::Bare,
+                Report::Nothing,
+            );
         }
         let Some(key) = self.table.find(&target.id) else {
             return;
@@ -441,10 +479,14 @@ impl Swim {
             ages: true,
             body,
         });
+        let refused = match self.refused_of_late(env, incoming, key, number) {
+            true => Report::Refused,
+            false => Report::Nothing,
+        };
         // So that the asker knows that it was heard, whatever comes of it.
         if incoming.sender.features & feature::EXTENSIONS != 0 {
             let limit = incoming.speaker.budget.spend(ORDINARY_DATAGRAM);
-            self.answer(incoming, limit, None, number, Content::News);
+            self.answer(incoming, limit, None, number, Content::News, refused);
         }
     }
 
@@ -463,7 +505,7 @@ impl Swim {
             self.reserve_question(incoming, None, 0, Compare::Nothing);
         }
         let limit = incoming.speaker.budget.spend(ORDINARY_DATAGRAM);
-        self.answer(incoming, limit, None, 0, Content::News);
+        self.answer(incoming, limit, None, 0, Content::News, Report::Nothing);
         if incoming.fresh {
             let ip = incoming.contact().ip();
             self.take_in(env, incoming, ip, Way::Straight);
@@ -482,6 +524,7 @@ impl Swim {
         forward_to: Option<Box<MemberRecord<'static>>>,
         number: u64,
         content: Content,
+        refused: Report,
     ) {
         let (mut told, mut ages) = (None, false);
         if let Some(key) = incoming.row
@@ -505,6 +548,7 @@ impl Swim {
             Body::Ack {
                 forward_to,
                 number,
+                refused: refused == Report::Refused,
                 news: content == Content::News,
             }
         };

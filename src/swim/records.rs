@@ -116,7 +116,12 @@ impl Swim {
                     self.hear_of_life(speaker, key, held, heard);
                 }
             }
-            (Merge::Ignore, Some(key)) => self.confirm_suspicion(env, key, held, heard, record),
+            (Merge::Ignore, Some(key)) => {
+                self.confirm_suspicion(env, key, held, heard, record);
+                if speaker.proved {
+                    self.see_if_refused(env, key);
+                }
+            }
             (Merge::Ignore, None) => {}
             // That it lives it has to show by an answer, and not to say.
             (Merge::Adopt, Some(key))
@@ -196,12 +201,12 @@ impl Swim {
                 key
             }
         };
-        for accuser in record.accusers {
-            self.accuse(env, key, accuser);
-        }
+        self.accuse_all(env, key, record);
         // A stranger's word is not worth a probe, which would cost more than the word.
         if heard.health == Health::Suspect && lived && spread == Spread::News && speaker.proved {
             self.volunteer(env, key);
+            self.see_if_refused(env, key);
+            self.test_port(key);
         }
     }
 

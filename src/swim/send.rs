@@ -122,6 +122,7 @@ impl Swim {
                 forward_to,
                 number,
                 news,
+                ..
             } => {
                 let ack = Content::ack(
                     forward_to.as_deref(),
@@ -423,6 +424,7 @@ impl Swim {
             // It has to fit beside an Ack into three times the bytes of a stranger's ping.
             Body::Question { .. } => extras.life = 0,
             Body::Astray { .. } => extras.astray = true,
+            Body::Ack { refused, .. } => extras.refused = refused,
             _ => {}
         }
         if (extras.astray || message.id.is_none())

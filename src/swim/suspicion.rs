@@ -11,6 +11,7 @@ use crate::config::Timing;
 use crate::env::{Env, Timer};
 use crate::growth;
 use crate::limits::{MAX_ACCUSERS, MAX_LAST_WORDS, MAX_MEMBERS};
+use crate::member::Evidence;
 use crate::member::{Health, MemberId};
 use crate::stats::Gauge;
 use crate::time::Time;
@@ -29,6 +30,12 @@ pub(crate) struct Suspicion {
     timer: TimerKey,
     accusers: [MemberId; MAX_ACCUSERS],
     count: usize,
+    /// A bit for each accuser: the suspect's system told it that nobody listens at its port.
+    refused: u8,
+    /// Who found that the suspect's system answers for it: its process stands still.
+    stalled: Option<MemberId>,
+    /// Whether this member decided if it pings the suspect out of turn, as it was refused elsewhere.
+    pub drawn: bool,
 }
 
 impl Suspicion {
@@ -38,6 +45,66 @@ impl Suspicion {
 
     pub fn over(&self) -> Time {
         self.over
+    }
+
+    /// Those whose pings were refused, a bit for each accuser.
+    pub fn refusals(&self) -> u8 {
+        self.refused
+    }
+
+    /// Who found that the suspect's process stands still.
+    pub fn stalled(&self) -> Option<MemberId> {
+        self.stalled
+    }
+
+    /// What stands behind it.
+    pub fn evidence(&self) -> Evidence {
+        match (self.refused, self.stalled) {
+            (0, None) => Evidence::Silent,
+            (0, Some(_)) => Evidence::Stalled,
+            _ => Evidence::Refused,
+        }
+    }
+
+    /// When it is over with so many confirmations, and how long before that the suspect is asked for its last word.
+    fn ends(&self, timing: &Timing, living: usize, confirmations: usize) -> (Time, Duration) {
+        let (mut over, last) = (
+            self.began + length(timing, living, confirmations),
+            timing.verdict_timeout,
+        );
+        if self.stalled.is_some() {
+            // It did not answer a period before.
+            over = over.max(self.began - timing.period + timing.stall_patience);
+        }
+        if self.is_sure(timing, living) {
+            let short = timing.refused_suspicion;
+            return (over.min(self.began + short), last.min(short / 2));
+        }
+        (over, last)
+    }
+
+    /// Whether this accuser's pings were refused.
+    pub fn is_refused_by(&self, accuser: &MemberId) -> bool {
+        let place = self.accusers().iter().position(|id| id == accuser);
+        place.is_some_and(|place| self.refused >> place & 1 != 0)
+    }
+
+    /// Whether it is as short as refusals make it.
+    fn is_sure(&self, timing: &Timing, living: usize) -> bool {
+        let refusals = self.refused.count_ones() as usize;
+        !timing.refused_suspicion.is_zero() && refusals > confirmations_needed(timing, living)
+    }
+
+    /// The place of one more accuser, if it counts; and whether it is another one's, which was not refused.
+    fn place_for(&self, accuser: &MemberId, evidence: Evidence) -> Option<usize> {
+        let is_marked = |place: &usize| self.refused >> place & 1 != 0;
+        let refused = evidence == Evidence::Refused;
+        match self.accusers().iter().position(|id| id == accuser) {
+            Some(place) => Some(place).filter(|place| refused && !is_marked(place)),
+            None if self.count < MAX_ACCUSERS => Some(self.count),
+            None if refused => (0..self.count).find(|place| !is_marked(place)),
+            None => None,
+        }
     }
 
     pub fn number(&self) -> u64 {
@@ -100,10 +167,31 @@ impl Suspicions {
         self.of(row).map_or(&[], Suspicion::accusers)
     }
 
+    /// The row's suspicion, to be changed.
+    pub fn of_mut(&mut self, row: &Row) -> Option<&mut Suspicion> {
+        if row.health == Health::Suspect {
+            self.held.get_mut(row.side as usize)
+        } else {
+            None
+        }
+    }
+
+    /// Whether the row's member is suspected as its system refuses pings, and one more that is refused, this member,
+    /// would shorten that.
+    pub fn wants_refusal(&self, table: &Table, timing: &Timing, row: &Row) -> bool {
+        let me = table.own().id;
+        self.of(row).is_some_and(|suspicion| {
+            suspicion.refused != 0
+                && !suspicion.asked
+                && !suspicion.is_sure(timing, table.living())
+                && !suspicion.is_refused_by(&me)
+        })
+    }
+
     /// The member in this row is Suspect from now on.
     pub fn begin(&mut self, env: &mut Env, table: &mut Table, timing: &Timing, key: RowKey) {
         let over = env.now + length(timing, table.living(), 0);
-        let timer = ask_before(env, timing, key, over);
+        let timer = ask_before(env, key, over, timing.verdict_timeout);
         let nobody = MemberId::from_bytes([0; 16]);
         let suspicion = Suspicion {
             began: env.now,
@@ -113,6 +201,9 @@ impl Suspicions {
             timer,
             accusers: [nobody; MAX_ACCUSERS],
             count: 0,
+            refused: 0,
+            stalled: None,
+            drawn: false,
         };
         let side = self.held.insert(suspicion) as u32;
         if let Some(row) = table.get_mut(key) {
@@ -135,6 +226,7 @@ impl Suspicions {
         timing: &Timing,
         key: RowKey,
         accuser: MemberId,
+        evidence: Evidence,
     ) -> Accused {
         let suspect = |row: &&Row| row.health == Health::Suspect;
         let Some(row) = table.get(key).filter(suspect) else {
@@ -144,25 +236,65 @@ impl Suspicions {
         let Some(suspicion) = self.held.get_mut(row.side as usize) else {
             return Accused::Before;
         };
-        if suspicion.accusers().contains(&accuser) || accuser == row.id {
-            return Accused::Before;
-        }
-        let Some(next) = suspicion.accusers.get_mut(suspicion.count) else {
+        let place = suspicion.place_for(&accuser, evidence);
+        let Some(place) = place.filter(|_| accuser != row.id) else {
             return Accused::Before;
         };
-        *next = accuser;
-        suspicion.count += 1;
+        let was_sure = suspicion.is_sure(timing, table.living());
+        let more = place == suspicion.count;
+        let Some(named) = suspicion.accusers.get_mut(place) else {
+            return Accused::Before;
+        };
+        *named = accuser;
+        suspicion.count += usize::from(more);
         let confirmations = suspicion.count - 1;
-        if confirmations == 0 || confirmations > needed {
+        let refused = evidence == Evidence::Refused;
+        if refused {
+            suspicion.refused |= 1 << place;
+        }
+        let confirms = more && confirmations > 0 && confirmations <= needed;
+        if !confirms && (!refused || was_sure) {
             return Accused::Anew;
         }
         if !suspicion.asked {
             env.timers.cancel(suspicion.timer);
-            let length = length(timing, table.living(), confirmations);
-            suspicion.over = (suspicion.began + length).max(env.now);
-            suspicion.timer = ask_before(env, timing, key, suspicion.over);
+            let (over, last) = suspicion.ends(timing, table.living(), confirmations);
+            suspicion.over = over.max(env.now);
+            suspicion.timer = ask_before(env, key, suspicion.over, last);
         }
         Accused::Sooner
+    }
+
+    /// This member found that the suspect's system answers for it: the suspicion lasts until the patience with a process
+    /// that stands still is over. Whether that is new.
+    pub fn stall(
+        &mut self,
+        env: &mut Env,
+        table: &Table,
+        timing: &Timing,
+        key: RowKey,
+        by: MemberId,
+    ) -> bool {
+        let suspect = |row: &&Row| row.health == Health::Suspect && row.id != by;
+        let row = table.get(key).filter(suspect);
+        let Some(suspicion) = row.and_then(|row| self.held.get_mut(row.side as usize)) else {
+            return false;
+        };
+        if timing.stall_patience.is_zero()
+            || suspicion.stalled.is_some()
+            || suspicion.is_sure(timing, table.living())
+        {
+            return false;
+        }
+        suspicion.stalled = Some(by);
+        let confirmations = suspicion.count.saturating_sub(1);
+        let (over, last) = suspicion.ends(timing, table.living(), confirmations);
+        if over > suspicion.over {
+            env.timers.cancel(suspicion.timer);
+            (suspicion.over, suspicion.asked) = (over, false);
+            suspicion.timer = ask_before(env, key, over, last);
+        }
+        true
     }
 
     /// Whether one more accuser, this member, would shorten the suspicion.
@@ -191,7 +323,10 @@ impl Suspicions {
         let Some(suspicion) = row.and_then(|row| self.held.get_mut(row.side as usize)) else {
             return Due::Nothing;
         };
-        let last = timing.verdict_timeout;
+        let mut last = timing.verdict_timeout;
+        if suspicion.is_sure(timing, table.living()) {
+            last = last.min(timing.refused_suspicion / 2);
+        }
         if suspicion.asked || last.is_zero() {
             return Due::Confirm;
         }
@@ -227,7 +362,7 @@ impl Suspicion {
 
 /// Independent accusations, beside the first, that make a suspicion as short as it gets: no more than
 /// there are others who could accuse.
-fn confirmations_needed(timing: &Timing, living: usize) -> usize {
+pub(super) fn confirmations_needed(timing: &Timing, living: usize) -> usize {
     let others = living.saturating_sub(2);
     timing
         .suspicion_confirmations
@@ -265,8 +400,8 @@ fn length(timing: &Timing, living: usize, confirmations: usize) -> Duration {
 
 /// Sets the timer that has a suspect asked for its last word, early enough for the answer to come before
 /// the suspicion is over.
-fn ask_before(env: &mut Env, timing: &Timing, key: RowKey, over: Time) -> TimerKey {
-    let ask = (over - timing.verdict_timeout).max(env.now);
+fn ask_before(env: &mut Env, key: RowKey, over: Time, last: Duration) -> TimerKey {
+    let ask = (over - last).max(env.now);
     env.timers.insert(ask, Timer::SuspicionDue(key))
 }
 
@@ -295,17 +430,32 @@ mod tests {
         let timing = Timing::lan();
         let (mut env, table, mut suspicions, key) = suspecting(20);
         assert!(
-            suspicions.accuse(&mut env, &table, &timing, key, id(1)) != Accused::Sooner,
+            suspicions.accuse(&mut env, &table, &timing, key, id(1), Evidence::Silent)
+                != Accused::Sooner,
             "the first"
         );
         let mut before = over(&table, &suspicions, key);
         for accuser in 2..2 + timing.suspicion_confirmations as u8 {
             assert_eq!(
-                suspicions.accuse(&mut env, &table, &timing, key, id(accuser)),
+                suspicions.accuse(
+                    &mut env,
+                    &table,
+                    &timing,
+                    key,
+                    id(accuser),
+                    Evidence::Silent
+                ),
                 Accused::Sooner
             );
             assert!(
-                suspicions.accuse(&mut env, &table, &timing, key, id(accuser)) != Accused::Sooner,
+                suspicions.accuse(
+                    &mut env,
+                    &table,
+                    &timing,
+                    key,
+                    id(accuser),
+                    Evidence::Silent
+                ) != Accused::Sooner,
                 "again"
             );
             let now = over(&table, &suspicions, key);
@@ -313,12 +463,90 @@ mod tests {
             before = now;
         }
         assert!(
-            suspicions.accuse(&mut env, &table, &timing, key, id(19)) != Accused::Sooner,
+            suspicions.accuse(&mut env, &table, &timing, key, id(19), Evidence::Silent)
+                != Accused::Sooner,
             "one more than needed"
         );
         assert!(
-            suspicions.accuse(&mut env, &table, &timing, key, id(20)) != Accused::Sooner,
+            suspicions.accuse(&mut env, &table, &timing, key, id(20), Evidence::Silent)
+                != Accused::Sooner,
             "itself"
+        );
+    }
+
+    #[test]
+    fn refusals_of_enough_members_make_a_suspicion_as_short_as_it_gets() {
+        let timing = Timing::lan();
+        for (living, enough) in [(2, 1), (3, 2), (4, 3), (5, 4), (50, 4)] {
+            let (mut env, table, mut suspicions, key) = suspecting(living);
+            let began = env.now;
+            let length = |suspicions: &Suspicions| over(&table, suspicions, key).since(began);
+            // Those that were not refused make room for those that were.
+            for accuser in 40..44 {
+                suspicions.accuse(
+                    &mut env,
+                    &table,
+                    &timing,
+                    key,
+                    id(accuser),
+                    Evidence::Silent,
+                );
+            }
+            for accuser in 1..=enough {
+                assert!(length(&suspicions) > timing.refused_suspicion);
+                let before = suspicions.of(table.get(key).unwrap()).unwrap().refusals();
+                let accused = suspicions.accuse(
+                    &mut env,
+                    &table,
+                    &timing,
+                    key,
+                    id(60 + accuser),
+                    Evidence::Refused,
+                );
+                assert_eq!(accused, Accused::Sooner);
+                let after = suspicions.of(table.get(key).unwrap()).unwrap().refusals();
+                assert_eq!(after.count_ones(), before.count_ones() + 1);
+            }
+            assert_eq!(
+                length(&suspicions),
+                timing.refused_suspicion,
+                "{living} members"
+            );
+            let again =
+                suspicions.accuse(&mut env, &table, &timing, key, id(61), Evidence::Refused);
+            assert_eq!(again, Accused::Before);
+            let itself = suspicions.accuse(
+                &mut env,
+                &table,
+                &timing,
+                key,
+                id(living),
+                Evidence::Refused,
+            );
+            assert_eq!(itself, Accused::Before);
+        }
+    }
+
+    #[test]
+    fn an_accuser_may_be_refused_later() {
+        let timing = Timing::lan();
+        let (mut env, table, mut suspicions, key) = suspecting(50);
+        let row = table.get(key).unwrap();
+        suspicions.accuse(&mut env, &table, &timing, key, id(1), Evidence::Silent);
+        assert!(
+            !suspicions.wants_refusal(&table, &timing, row),
+            "nobody was refused"
+        );
+        suspicions.accuse(&mut env, &table, &timing, key, id(2), Evidence::Refused);
+        assert!(suspicions.wants_refusal(&table, &timing, row));
+        let refused = suspicions.accuse(&mut env, &table, &timing, key, id(1), Evidence::Refused);
+        assert_eq!(refused, Accused::Sooner);
+        let suspicion = suspicions.of(row).unwrap();
+        assert!(suspicion.is_refused_by(&id(1)) && suspicion.is_refused_by(&id(2)));
+        assert_eq!(suspicion.accusers(), [id(1), id(2)]);
+        assert!(
+            !suspicions.wants_refusal(&table, &timing, row),
+            "this member was"
         );
     }
 

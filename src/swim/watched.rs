@@ -32,6 +32,11 @@ impl Watched {
         self.stale |= most > 0 && is_one;
     }
 
+    /// Whether this is one of them.
+    pub fn contains(&self, id: &MemberId) -> bool {
+        self.told.iter().any(|(watched, _)| watched == id)
+    }
+
     /// Whoever they are, they are to be looked for again.
     pub fn forget(&mut self) {
         self.stale = true;

@@ -126,8 +126,9 @@ mod tests {
             keys.push(key);
         }
         // One has an accuser, one was accused by this very member.
-        suspicions.accuse(&mut env, &table, &timing, keys[0], id(5));
-        suspicions.accuse(&mut env, &table, &timing, keys[1], id(1));
+        let silent = crate::member::Evidence::Silent;
+        suspicions.accuse(&mut env, &table, &timing, keys[0], id(5), silent);
+        suspicions.accuse(&mut env, &table, &timing, keys[1], id(1), silent);
         let mut next = || witness.next(&mut env, &table, &suspicions, &timing);
         let mut first = [next().unwrap(), next().unwrap()];
         first.sort_unstable();

@@ -4,12 +4,12 @@
 use super::extras::Extras;
 use super::field::{Fields, Value, int32, uint32};
 use super::raw_member::RawMember;
-use super::record::{ACCUSER, Accusers, MemberRecord, MembershipRecord};
+use super::record::{ACCUSER, Accusers, MemberRecord, MembershipRecord, REFUSED, STALLED};
 use super::stamp::{STAMP_FIELD, Stamp};
 use super::swim::{Message, Swim};
 use super::usual;
 use crate::error::Reject;
-use crate::member::Health;
+use crate::member::{Health, MemberId};
 
 /// Reads the payload of an envelope. What it returns has passed every check that drops a message whole;
 /// a membership that is to be skipped alone shows when [`Memberships`] comes to it.
@@ -324,13 +324,17 @@ fn read_membership(membership: &[u8]) -> Result<MembershipRecord<'_>, Reject> {
     let mut fields = Fields::new(membership);
     let mut member = fields.bytes_if(1)?.unwrap_or_default();
     let mut health = fields.varint_if(2)?.map_or(Health::Alive, health_of);
-    let mut accusers = None;
+    let (mut accusers, mut refused, mut stalled) = (None, 0, None);
     loop {
         let here = fields;
         match fields.next()? {
             Some((1, Value::Bytes(bytes))) => member = bytes,
             Some((2, Value::Varint(number))) => health = health_of(number),
             Some((ACCUSER, Value::Bytes(_))) => accusers = accusers.or(Some(here)),
+            Some((REFUSED, Value::Varint(bits))) => refused = bits as u8,
+            Some((STALLED, Value::Bytes(id))) => {
+                stalled = id.try_into().ok().map(MemberId::from_bytes);
+            }
             Some(_) => {}
             None => break,
         }
@@ -340,7 +344,11 @@ fn read_membership(membership: &[u8]) -> Result<MembershipRecord<'_>, Reject> {
     Ok(MembershipRecord {
         member: raw.record(Some(address))?,
         health,
-        accusers: accusers.map_or(Accusers::NONE, Accusers::from_wire),
+        accusers: accusers.map_or(Accusers::NONE, |fields| {
+            Accusers::from_wire(fields)
+                .refused(refused)
+                .stalled(stalled)
+        }),
     })
 }
 
@@ -357,7 +365,7 @@ mod tests {
 
     use super::super::{Encoder, HEADROOM};
     use super::*;
-    use crate::member::{Incarnation, MemberId};
+    use crate::member::Incarnation;
 
     fn member(rng: &mut StdRng) -> MemberRecord<'static> {
         let ips = ["10.0.0.7", "255.1.20.3", "fd00::7"].map(|ip| ip.parse().ok());

@@ -20,6 +20,8 @@ const RECONCILE: [u8; 2] = [0xba, 0x06];
 /// `Ack.starting`, when it says so.
 const STARTING: [u8; 3] = [0xa0, 0x07, 1];
 const ACCUSER: [u8; 2] = [0xa2, 0x06];
+const REFUSED: [u8; 2] = [0xa8, 0x06];
+const STALLED: [u8; 3] = [0xb2, 0x06, 16];
 
 /// `Member.id`'s tag and length.
 const ID_HEAD: [u8; 2] = [tag(1, BYTES), 32];
@@ -328,7 +330,13 @@ impl Tail {
 #[inline]
 fn membership_body_len(record: &MembershipRecord<'_>, member: &EncodedMember) -> usize {
     let accusers = record.accusers.iter().count() * (ACCUSER_HEAD.len() + 16);
-    bytes_len(member.len) + 2 + accusers
+    let refused = match record.accusers.refusals() {
+        0 => 0,
+        _ => REFUSED.len() + 1,
+    };
+    let stalled = record.accusers.stalled_by();
+    let stalled = stalled.map_or(0, |_| STALLED.len() + 16);
+    bytes_len(member.len) + 2 + accusers + refused + stalled
 }
 
 #[inline]
@@ -339,6 +347,14 @@ fn write_membership(out: &mut Writer<'_>, record: &MembershipRecord<'_>, member:
     for accuser in record.accusers.iter() {
         out.bytes(&ACCUSER_HEAD);
         out.bytes(accuser.as_bytes());
+    }
+    if record.accusers.refusals() != 0 {
+        out.bytes(&REFUSED);
+        out.byte(record.accusers.refusals());
+    }
+    if let Some(by) = record.accusers.stalled_by() {
+        out.bytes(&STALLED);
+        out.bytes(by.as_bytes());
     }
 }
 

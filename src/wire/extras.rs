@@ -13,6 +13,7 @@ const RING_NAME: [u8; 2] = [0x82, 0x07];
 const TO: [u8; 3] = [0x8a, 0x07, 16];
 const ASTRAY: [u8; 3] = [0x90, 0x07, 1];
 const LIFE: [u8; 2] = [0x9d, 0x07];
+const REFUSED: [u8; 3] = [0xa8, 0x07, 1];
 const ADVERTISED: [u8; 2] = [0xc2, 0x07];
 
 /// Their numbers.
@@ -21,6 +22,7 @@ const RING_NAME_NUMBER: u32 = 112;
 const TO_NUMBER: u32 = 113;
 const ASTRAY_NUMBER: u32 = 114;
 const LIFE_NUMBER: u32 = 115;
+const REFUSED_NUMBER: u32 = 117;
 const ADVERTISED_NUMBER: u32 = 120;
 
 /// Bytes of the one that stands in every plain message of ours.
@@ -41,6 +43,8 @@ pub struct Extras<'a> {
     pub advertised: Option<IpAddr>,
     /// Which of its sender's lives it is from; 0: it does not say.
     pub life: u32,
+    /// An Ack of a helper: the system of the member that it was asked to ping says that nobody listens there.
+    pub refused: bool,
 }
 
 /// What tells a life of a member from its others, by the epoch in which it began: never 0.
@@ -70,6 +74,7 @@ impl<'a> Extras<'a> {
             }
             (ASTRAY_NUMBER, Value::Varint(number)) => self.astray = number != 0,
             (LIFE_NUMBER, Value::Fixed32(life)) => self.life = life,
+            (REFUSED_NUMBER, Value::Varint(number)) => self.refused = number != 0,
             (ADVERTISED_NUMBER, Value::Bytes(ip)) => {
                 self.advertised = Some(ip_of(ip).ok_or(Reject::Malformed)?);
             }
@@ -114,7 +119,8 @@ impl<'a> Extras<'a> {
             Some(IpAddr::V6(_)) => ADVERTISED.len() + 1 + 16,
         };
         let life = if self.life == 0 { 0 } else { LIFE_BYTES };
-        ring + name + to + astray + advertised + life
+        let refused = if self.refused { REFUSED.len() } else { 0 };
+        ring + name + to + astray + advertised + life + refused
     }
 
     /// Whether there are none.
@@ -157,6 +163,9 @@ impl<'a> Extras<'a> {
         if self.life != 0 {
             out.bytes(&LIFE);
             out.bytes(&self.life.to_le_bytes());
+        }
+        if self.refused {
+            out.bytes(&REFUSED);
         }
     }
 }
@@ -223,13 +232,14 @@ mod tests {
     fn they_come_back_as_they_were_and_as_the_proto_file_says() {
         let to = Some(MemberId::from_bytes([3; 16]));
         let addresses = [None, "10.1.2.3".parse().ok(), "fd00::7".parse().ok()];
-        for (bits, advertised) in (0..32).flat_map(|bits| addresses.map(|ip| (bits, ip))) {
+        for (bits, advertised) in (0..64).flat_map(|bits| addresses.map(|ip| (bits, ip))) {
             let extras = Extras {
                 ring: if bits & 1 == 0 { 0 } else { 0x0403_0201 },
                 ring_name: if bits & 2 == 0 { b"" } else { b"production" },
                 to: to.filter(|_| bits & 4 != 0),
                 astray: bits & 8 != 0,
                 life: if bits & 16 == 0 { 0 } else { 0x89ab_cdef },
+                refused: bits & 32 != 0,
                 advertised,
             };
             let mut bytes = ping();
@@ -238,7 +248,7 @@ mod tests {
             extras.write(&mut bytes[end..]);
             assert_eq!(decode(&bytes).unwrap().extras, extras);
             let usual = decode_usual(&bytes, |_| false).map(|swim| swim.extras);
-            assert_eq!(usual, (bits & 14 == 0).then_some(extras), "{bits}");
+            assert_eq!(usual, (bits & 46 == 0).then_some(extras), "{bits}");
             let swim = butterfly_protocols::swim::Swim::parse_from_bytes(&bytes).unwrap();
             assert_eq!(swim.ring(), &extras.ring.to_le_bytes()[..4 * (bits & 1)]);
             assert_eq!(swim.ring_name().as_bytes(), extras.ring_name);

@@ -70,6 +70,10 @@ pub struct MembershipRecord<'a> {
 pub struct Accusers<'a> {
     source: Source<'a>,
     taken: usize,
+    /// A bit for each of them, lowest first: its pings were refused.
+    refused: u8,
+    /// Who found that the suspect's system answers for it.
+    stalled: Option<MemberId>,
 }
 
 #[derive(Clone, Copy)]
@@ -90,6 +94,8 @@ impl<'a> Accusers<'a> {
     pub const NONE: Accusers<'static> = Accusers {
         source: Source::Ids(&[]),
         taken: 0,
+        refused: 0,
+        stalled: None,
     };
 
     /// These ids, of which those beyond the first [`MAX_ACCUSERS`] are left out.
@@ -97,6 +103,8 @@ impl<'a> Accusers<'a> {
         Accusers {
             source: Source::Ids(ids),
             taken: 0,
+            refused: 0,
+            stalled: None,
         }
     }
 
@@ -105,7 +113,42 @@ impl<'a> Accusers<'a> {
         Accusers {
             source: Source::Wire(fields),
             taken: 0,
+            refused: 0,
+            stalled: None,
         }
+    }
+
+    /// The same, and this one found that the suspect's process only stands still.
+    pub const fn stalled(self, by: Option<MemberId>) -> Self {
+        Accusers {
+            stalled: by,
+            ..self
+        }
+    }
+
+    /// Who found so, if anybody.
+    pub const fn stalled_by(&self) -> Option<MemberId> {
+        self.stalled
+    }
+
+    /// The same, of whom those were refused whose bit is set, the first one's lowest.
+    pub const fn refused(self, bits: u8) -> Self {
+        Accusers {
+            refused: bits & ((1 << MAX_ACCUSERS) - 1),
+            ..self
+        }
+    }
+
+    /// The bits of those whose pings were refused.
+    pub const fn refusals(&self) -> u8 {
+        self.refused
+    }
+
+    /// The same ids again, each with whether its pings were refused.
+    pub fn with_refusals(&self) -> impl Iterator<Item = (MemberId, bool)> + use<'a> {
+        let (first, refused) = (self.taken, self.refused);
+        let all = self.iter().enumerate();
+        all.map(move |(place, id)| (id, refused >> (first + place) & 1 != 0))
     }
 
     /// The same ids again, from the first that was not yet taken.
@@ -161,9 +204,15 @@ fn next_accuser(fields: &mut Fields<'_>) -> Option<MemberId> {
 /// The number of `Membership.accuser`.
 pub(super) const ACCUSER: u32 = 100;
 
+/// The number of `Membership.refused`.
+pub(super) const REFUSED: u32 = 101;
+
+/// The number of `Membership.stalled`.
+pub(super) const STALLED: u32 = 102;
+
 impl PartialEq for Accusers<'_> {
     fn eq(&self, other: &Self) -> bool {
-        self.iter().eq(other.iter())
+        self.stalled == other.stalled && self.with_refusals().eq(other.with_refusals())
     }
 }
 
@@ -171,6 +220,6 @@ impl Eq for Accusers<'_> {}
 
 impl fmt::Debug for Accusers<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.iter()).finish()
+        f.debug_list().entries(self.with_refusals()).finish()
     }
 }

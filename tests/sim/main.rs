@@ -8,6 +8,7 @@ mod disks;
 mod elections;
 mod faults;
 mod ghosts;
+mod gone;
 mod gossip;
 mod healing;
 mod history;

@@ -82,6 +82,9 @@ pub struct RingArgs {
         help_heading = "What happens"
     )]
     pub kill: u32,
+    /// Their hosts end with them: else their systems refuse what is sent to them, and end their connections
+    #[arg(long, help_heading = "What happens")]
+    pub lost_hosts: bool,
     /// So many leave, and say so
     #[arg(
         long,

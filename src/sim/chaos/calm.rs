@@ -95,7 +95,11 @@ fn disagreement(storm: &Storm<'_>) -> Option<String> {
         for id in &ids {
             let view = sim.node(*of).health_of(*id);
             if view != Some(Health::Alive) {
-                return Some(format!("{of} holds {id}, which lives, for {view:?}"));
+                let held = sim.node(*of).member(*id).map(|held| held.member);
+                let held = held.map(|held| (held.incarnation, held.departed));
+                return Some(format!(
+                    "{of} holds {id}, which lives, for {view:?}, at {held:?}"
+                ));
             }
         }
         let ghost = sim

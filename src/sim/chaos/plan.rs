@@ -22,6 +22,8 @@ pub struct Plan {
     pub timing: &'static str,
     /// Whether the ring has a key.
     pub sealed: bool,
+    /// Whether systems refuse what comes to the ports of processes that ended.
+    pub icmp: bool,
     /// What goes wrong.
     pub troubles: Vec<Fault>,
     /// For how long it does.
@@ -45,11 +47,25 @@ impl Plan {
             members,
             timing,
             sealed: rng.random_bool(0.4),
+            icmp: false,
             troubles,
             storm: Duration::ZERO,
         };
         plan.storm = plan.timing().period.mul_f64(periods);
+        plan.choose_systems();
         plan
+    }
+
+    /// What systems do. Chosen by dice of their own, so that seeds of the past choose the same otherwise.
+    fn choose_systems(&mut self) {
+        let mut rng = generator(self.seed ^ 0x5157_e350);
+        self.icmp = rng.random();
+        let some = [Fault::Reject, Fault::ForgedRefusal, Fault::CoreDump];
+        let chosen = some.into_iter().filter(|_| rng.random_bool(0.2));
+        if self.icmp {
+            self.troubles.extend(chosen);
+            self.troubles.sort_unstable();
+        }
     }
 
     /// Their timing.
@@ -71,6 +87,13 @@ fn choices() -> Vec<Fault> {
         Fault::OneAlone,
         Fault::ThreeWays,
         Fault::Bridge,
+        Fault::Refusal,
+        Fault::RefusalLimited,
+        Fault::Reject,
+        Fault::ForgedRefusal,
+        Fault::CoreDump,
+        Fault::ConnectionEnd,
+        Fault::PortTest,
     ];
     let mut all = Fault::ALL.to_vec();
     all.retain(|fault| !not_chosen.contains(fault));
@@ -89,6 +112,7 @@ pub(super) fn is_steady(trouble: Fault) -> bool {
             | Fault::Replay
             | Fault::Corrupt
             | Fault::Truncate
+            | Fault::ForgedRefusal
     )
 }
 
@@ -102,11 +126,12 @@ impl fmt::Display for Plan {
         let troubles: Vec<_> = self.troubles.iter().map(ToString::to_string).collect();
         write!(
             f,
-            "seed {}: {} members, {}, {}, {:.0?} of {}",
+            "seed {}: {} members, {}, {}{}, {:.0?} of {}",
             self.seed,
             self.members,
             self.timing,
             if self.sealed { "sealed" } else { "plain" },
+            if self.icmp { ", icmp" } else { "" },
             self.storm,
             troubles.join(", ")
         )

@@ -48,6 +48,7 @@ impl<'p> Storm<'p> {
         let mut config = SimConfig::new(plan.seed);
         config.timing = plan.timing();
         config.events = false;
+        config.network.icmp = plan.icmp;
         if plan.sealed {
             let key = RingKey::new("chaos", "20260101000000", [7; 32]);
             config.ring_keys = key.into_iter().collect();
@@ -159,6 +160,7 @@ impl<'p> Storm<'p> {
             Fault::Corrupt if !self.plan.sealed => network.corrupt = share / 20.0,
             Fault::Corrupt => network.corrupt = share,
             Fault::Truncate => network.truncate = share,
+            Fault::ForgedRefusal => network.forged = share,
             _ => {}
         }
     }
@@ -213,7 +215,7 @@ impl<'p> Storm<'p> {
     fn act(&mut self, trouble: Fault) {
         match trouble {
             _ if is_steady(trouble) => self.set_steady(trouble),
-            Fault::Partition | Fault::OneWay => self.divide(trouble),
+            Fault::Partition | Fault::OneWay | Fault::Reject => self.divide(trouble),
             Fault::LinkLoss
             | Fault::FlipFlop
             | Fault::UdpDead
@@ -239,7 +241,16 @@ impl<'p> Storm<'p> {
     /// Some ways are closed for a while.
     fn divide(&mut self, trouble: Fault) {
         let all = self.sim.processes();
-        if trouble == Fault::OneWay {
+        if trouble == Fault::Reject {
+            let Some(closed) = self.some_up(|_, _| true) else {
+                return;
+            };
+            for other in (0..all).filter(|other| *other != closed) {
+                if self.rng.random_bool(0.5) {
+                    self.sim.reject(other, closed);
+                }
+            }
+        } else if trouble == Fault::OneWay {
             let Some(mute) = self.some_up(|_, _| true) else {
                 return;
             };
@@ -373,6 +384,14 @@ impl<'p> Storm<'p> {
                 self.sim.crash(other);
                 self.sim.swap_addresses(member, other);
                 self.later(pause, Then::Start(other, disk));
+            }
+            Fault::CoreDump => {
+                let takes = self
+                    .plan
+                    .timing()
+                    .period
+                    .mul_f64(self.rng.random_range(0.1..3.0));
+                self.sim.dump_core(member, takes);
             }
             _ => self.sim.crash(member),
         }

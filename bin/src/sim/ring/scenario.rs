@@ -25,6 +25,8 @@ pub struct Scenario {
     pub delay: Duration,
     pub jitter: Duration,
     pub killed: usize,
+    /// The hosts of those that are killed end with them.
+    pub lost_hosts: bool,
     pub leaving: usize,
     pub paused: usize,
     pub pause_for: Duration,
@@ -49,6 +51,7 @@ impl Scenario {
             delay: args.delay,
             jitter: args.jitter,
             killed: args.kill as usize,
+            lost_hosts: args.lost_hosts,
             leaving: args.leave as usize,
             paused: args.pause as usize,
             pause_for: args.pause_for,
@@ -125,6 +128,7 @@ impl Scenario {
         config.timing = self.timing.clone();
         // Watching what must always hold is for tests: here it would cost time.
         config.watched = false;
+        config.network.icmp = !self.lost_hosts;
         config.network.loss = self.loss;
         config.network.delay = self.delay;
         config.network.jitter = self.jitter;

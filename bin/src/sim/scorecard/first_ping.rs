@@ -14,23 +14,25 @@ pub const ROW: RowSpec = RowSpec {
     number: 3,
     title: "Whole periods, rounded up, until the first ping at a crashed member",
     what: "N members, settled; one of them crashes. Measured is when the first of the others begins to probe it. \
-           If each probes a random one in each period, that takes e/(e − 1) = 1.582 periods on average.",
+           If each probes a random one in each period, that takes e/(e − 1) = 1.582 periods on average, and any time at \
+           worst; here every second probe goes to the member that comes next.",
     conditions: NETWORK,
-    source: "Bound: within 5 % of the expectation in the SWIM paper, §3.1.",
+    source: "Bound: 5 % above the expectation in the SWIM paper, §3.1, and three periods at worst.",
     measure,
 };
 
 const SHARE: f64 = 0.05;
+const MOST: f64 = 3.0;
 
 fn measure(plan: &Plan) -> Vec<Figure> {
     let expected = E / (E - 1.0);
-    let within = expected * (1.0 - SHARE)..=expected * (1.0 + SHARE);
     [32, 100]
         .into_iter()
-        .map(|members| {
+        .flat_map(|members| {
             let periods = plan.runs(2_000, 500, |seed| until_first_ping(plan, seed, members));
-            Figure::new(format!("N = {members}"), Unit::Number, periods)
-                .within(Statistic::Mean, within.clone())
+            let figure = |values| Figure::new(format!("N = {members}"), Unit::Number, values);
+            let mean = figure(periods.clone()).at_most(Statistic::Mean, expected * (1.0 + SHARE));
+            [mean, figure(periods).at_most(Statistic::Highest, MOST)]
         })
         .collect()
 }

@@ -9,6 +9,7 @@ mod departure;
 mod detection;
 mod first_ping;
 mod flapping;
+mod gone;
 mod halves;
 mod joining;
 mod load;
@@ -27,7 +28,7 @@ use plan::Plan;
 use row::{Row, RowSpec};
 
 /// All rows, in the order in which they are printed.
-const ROWS: [RowSpec; 12] = [
+const ROWS: [RowSpec; 13] = [
     joining::ROW,
     load::ROW,
     first_ping::ROW,
@@ -40,6 +41,7 @@ const ROWS: [RowSpec; 12] = [
     loss::ROW,
     detection::ROW,
     together::ROW,
+    gone::ROW,
 ];
 
 pub fn scorecard(args: &ScorecardArgs) -> Result<(), Failure> {
