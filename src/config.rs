@@ -48,7 +48,7 @@ pub struct Timing {
     /// it did not answer. Zero: as long as any other.
     pub stall_patience: Duration,
     /// To so many members, those that come next by their ids, connections are kept open: their end is a hint to ping the
-    /// member at once. At most [`MAX_WATCHED`](crate::limits::MAX_WATCHED); 0: none.
+    /// member at once. At most [`MAX_WATCHED`]; 0: none.
     pub watch_connections: usize,
     /// How long a member that others say is dead has to answer for itself (PROTOCOL.md §2, 1 s there).
     pub verdict_timeout: Duration,

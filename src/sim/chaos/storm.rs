@@ -483,7 +483,10 @@ impl<'p> Storm<'p> {
         let twins = self.twins.clone();
         twins.iter().for_each(|twin| self.sim.crash(*twin));
         for member in 0..self.sim.processes() {
-            if self.sim.is_up(member) && !self.twins.contains(&member) {
+            if self.sim.is_up(member) && self.sim.node(member).is_leaving() {
+                // It was about to end.
+                self.sim.crash(member);
+            } else if self.sim.is_up(member) && !self.twins.contains(&member) {
                 // Seeds that moved and lost their disks know nobody who could know them: they are found by name.
                 self.ask_seeds(member);
                 let blocked: Vec<_> = self.sim.node(member).blocked().collect();
