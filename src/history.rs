@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::event::Cause;
 use crate::limits::{MAX_HISTORY, MAX_HISTORY_BYTES};
-use crate::member::{Health, Incarnation, MemberId};
+use crate::member::{Evidence, Health, Incarnation, MemberId};
 use crate::time::Time;
 
 /// How many entries back a late answer is looked for: what came before them is long past.
@@ -70,6 +70,8 @@ pub enum Fact {
     Accused {
         /// Who.
         by: MemberId,
+        /// What stands behind it.
+        evidence: Evidence,
     },
     /// Before it is Confirmed, it was asked once more, directly and through this many helpers.
     #[non_exhaustive]

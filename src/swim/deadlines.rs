@@ -33,7 +33,8 @@ impl Swim {
             Accused::Sooner => self.heat(env, key),
         }
         if let Some(row) = self.table.get(key) {
-            let fact = Fact::Accused { by: accuser };
+            let by = accuser;
+            let fact = Fact::Accused { by, evidence };
             env.journal.history.add(env.wall, row.id, fact);
         }
     }

@@ -61,6 +61,10 @@ struct Trouble<'a> {
     left: bool,
     departed: bool,
     unreachable: bool,
+    /// Its system said that nobody listens at its port.
+    refused: bool,
+    /// Its system answered, and it did not.
+    stalled: bool,
     /// It sent a message by itself, and went on answering no probe.
     unasked: bool,
     answered_late_ms: Option<u64>,
@@ -228,7 +232,11 @@ fn summed_up<'a>(chain: &[&'a HistoryRow], about: MemberId, own: MemberId) -> Tr
                 trouble.answered_late_ms = trouble.answered_late_ms.max(Some(*after_ms));
             }
             What::Unasked => unasked = true,
-            What::Accused { by } | What::DeathClaimed { by, .. } => {
+            What::Accused { by, .. } | What::DeathClaimed { by, .. } => {
+                if let What::Accused { evidence, .. } = &row.what {
+                    trouble.refused |= evidence == "gone";
+                    trouble.stalled |= evidence == "stalled";
+                }
                 if by.id() != own && trouble.told_by.is_none() {
                     trouble.told_by = Some(by);
                 }
@@ -265,8 +273,8 @@ fn judge(trouble: &Trouble<'_>) -> (Likely, String) {
     } else if trouble.restarted {
         let text = "its process ended, and was started again: what answers now is another process";
         (Likely::Restarted, text.to_owned())
-    } else if trouble.unreachable && trouble.back_ms.is_none() {
-        let text = "its process ended, or there is no way to its host: the system says that nobody is there";
+    } else if trouble.refused && trouble.back_ms.is_none() {
+        let text = "its process ended: its own system says that nobody listens at its port";
         (Likely::Ended, text.to_owned())
     } else if is_own_loop {
         let text = format!(
@@ -283,6 +291,9 @@ fn judge(trouble: &Trouble<'_>) -> (Likely, String) {
     } else if heard_nobody || is_isolated {
         let text = "the fault is here: this member heard nobody meanwhile, no helper either, so its own network was cut";
         (Likely::OwnNetwork, text.to_owned())
+    } else if trouble.unreachable && trouble.back_ms.is_none() {
+        let text = "its process ended, or there is no way to its host: the system says that nobody is there";
+        (Likely::Ended, text.to_owned())
     } else if let Some(late) = trouble.answered_late_ms {
         let text = format!(
             "its process stood still or was overloaded: its host kept what it was sent, and it answered after {}",
@@ -300,6 +311,9 @@ fn judge(trouble: &Trouble<'_>) -> (Likely, String) {
             shown_ms(after)
         );
         (Likely::Cut, text)
+    } else if trouble.stalled {
+        let text = "its process stands still: its system answers in its place";
+        (Likely::Stopped, text.to_owned())
     } else if !trouble.probes.is_empty() {
         let text = "its process or host ended, stands still, or its network is cut: nobody who asked it got an answer, and \
                     nothing came from it (which of these it was shows when it is back)";

@@ -1,5 +1,6 @@
 //! One entry of the history, as JSON: written by `run`, read by the others, and kept in the data directory.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -110,6 +111,11 @@ impl Who {
     }
 }
 
+/// As an earlier version had it, which did not say.
+fn silent() -> Cow<'static, str> {
+    "silent".into()
+}
+
 /// What happened; of a transition, the kind is the health that the member has now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -131,6 +137,9 @@ pub enum What {
     Unasked,
     Accused {
         by: Who,
+        /// What the accused is, as far as its system shows: gone, stalled or silent.
+        #[serde(default = "silent")]
+        evidence: Cow<'static, str>,
     },
     LastWord {
         helpers: u8,
@@ -289,7 +298,10 @@ impl Rows<'_> {
                 after_ms: ms(*after),
             },
             Fact::SpokeUnasked => What::Unasked,
-            Fact::Accused { by, .. } => What::Accused { by: self.who(*by) },
+            Fact::Accused { by, evidence, .. } => What::Accused {
+                by: self.who(*by),
+                evidence: evidence.as_str().into(),
+            },
             Fact::LastWord { helpers, .. } => What::LastWord { helpers: *helpers },
             Fact::DeathClaimed {
                 by, incarnation, ..
@@ -461,8 +473,18 @@ fn text(about: &Who, what: &What, own: MemberId) -> String {
             shown_ms(*after_ms)
         ),
         What::Unasked => format!("{shown} sent a message by itself, though it answered no probe"),
-        What::Accused { by } if by.id() == own => format!("this member accused {shown}"),
-        What::Accused { by } => format!("{} accused {shown}", by.short()),
+        What::Accused { by, evidence } => {
+            let who = match by.id() == own {
+                true => "this member".to_owned(),
+                false => by.short(),
+            };
+            let why = match &**evidence {
+                "gone" => ": its system says that nobody listens at its port",
+                "stalled" => ": it stands still, and its system answers",
+                _ => "",
+            };
+            format!("{who} accused {shown}{why}")
+        }
         What::LastWord { helpers } => format!(
             "{shown} was asked once more, directly and through {}",
             count((*helpers).into(), "helper")

@@ -161,7 +161,7 @@ fn a_killed_member_is_suspected_then_confirmed_and_the_log_says_why() {
     for part in [
         "alive -> suspect",
         "suspect -> confirmed",
-        "it answered neither a ping nor those of others",
+        "its system says that nobody listens at its port",
     ] {
         amber.says(part);
     }

@@ -108,8 +108,12 @@ fn metrics_say_what_happened_to_a_ring() {
     until("birch is confirmed", || {
         amber.row("birch")["health"] == "confirmed"
     });
-    let dead = scrape(&amber);
     let died = [("from", "suspect"), ("to", "confirmed")];
+    // What is scraped is up to a quarter of a second old.
+    until("that is counted", || {
+        scrape(&amber).value("butterfly_transitions_total", &died) > 0.0
+    });
+    let dead = scrape(&amber);
     assert_eq!(dead.value("butterfly_transitions_total", &died), 1.0);
     assert_eq!(dead.value("butterfly_detection_seconds_count", &[]), 1.0);
     let took = dead.value("butterfly_detection_seconds_sum", &[]);
