@@ -204,8 +204,15 @@ fn summed_up<'a>(chain: &[&'a HistoryRow], about: MemberId, own: MemberId) -> Tr
     for row in chain.iter().copied() {
         match &row.what {
             What::Suspect(change) | What::Confirmed(change) | What::Departed(change) => {
+                if trouble.back_ms.take().is_some() {
+                    // It was back: what was the matter then is not what is now.
+                    since = None;
+                    trouble.restarted = false;
+                    trouble.refused = false;
+                    trouble.unreachable = false;
+                    trouble.told_by = None;
+                }
                 since.get_or_insert(row.time);
-                trouble.back_ms = None;
                 // Its message came before this, so it ran, and was not heard to answer.
                 trouble.unasked |= unasked;
                 trouble.left |= change.cause == "its_leave";
@@ -591,6 +598,31 @@ mod tests {
                     "seed {seed}: {named:?}, not {name:?}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn an_earlier_restart_does_not_explain_what_comes_later() {
+        for seed in 0..10 {
+            let mut sim = ring(seed);
+            sim.crash(VICTIM);
+            until_all_hold(&mut sim, Health::Confirmed);
+            sim.restart(VICTIM, Incarnation::new(9).unwrap());
+            sim.join(VICTIM, 0);
+            until_all_hold(&mut sim, Health::Alive);
+            sim.run_for(secs(12));
+            sim.freeze(VICTIM);
+            until_all_hold(&mut sim, Health::Confirmed);
+            let still = all_say(&sim);
+            assert!(
+                !still.contains(&Likely::Restarted),
+                "seed {seed}: {still:?}"
+            );
+            sim.thaw(VICTIM);
+            until_all_hold(&mut sim, Health::Alive);
+            sim.run_for(secs(5));
+            let after = all_say(&sim);
+            assert_eq!(after, [Likely::Stopped; VICTIM], "seed {seed}");
         }
     }
 

@@ -362,6 +362,7 @@ fn word_of(cause: Cause) -> &'static str {
         Cause::DeadTooLong => "dead_too_long",
         Cause::Departure => "departure",
         Cause::Replaced => "replaced",
+        Cause::Refused => "refused",
         _ => "other",
     }
 }
@@ -378,6 +379,7 @@ pub fn why(change: &Change, own: MemberId) -> String {
         ("probe_failed", _) => {
             "it answered neither this member's ping nor those of helpers".to_owned()
         }
+        ("refused", _) => "its system says that nobody listens at its port".to_owned(),
         ("address_taken", _) => "another member answered at its address".to_owned(),
         ("suspicion_timeout", _) => "no refutation arrived in time".to_owned(),
         ("verdict_believed", _) => "others said that it is dead, and it did not answer".to_owned(),
