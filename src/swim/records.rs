@@ -299,16 +299,22 @@ impl Swim {
         if renamed {
             self.rename(env, key, sender.name);
         }
+        let mut changed = moved;
         if let Some(row) = self.table.get_mut(key) {
             row.set(flag::PERSISTENT, sender.persistent);
             if moved {
                 row.set(flag::PROVED | flag::ASKED | flag::TOLD, false);
             }
             if way == Way::Straight {
-                row.set(flag::OURS, sender.features & feature::EXTENSIONS != 0);
+                let ours = sender.features & feature::EXTENSIONS != 0;
+                changed |= row.has(flag::OURS) != ours;
+                row.set(flag::OURS, ours);
             }
         }
-        self.touch(&id);
+        // Looking for those to watch costs a look at each row.
+        if changed {
+            self.touch(&id);
+        }
     }
 
     /// A record of this very member.

@@ -33,7 +33,7 @@ impl Swim {
         let old = self.table.renew_me(id, env.now);
         self.outbox.forget_encoded();
         self.updates.successor = Successor::new();
-        self.detector.watched.forget();
+        self.detector.watched.renew();
         self.trust.echoes.clear();
         self.identity.marks.begin_anew();
         self.identity.renewed = Some(id);

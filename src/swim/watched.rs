@@ -37,6 +37,12 @@ impl Watched {
         self.told.iter().any(|(watched, _)| watched == id)
     }
 
+    /// This member has another id: whoever they are, the driver is to be told again, as it says the id to them.
+    pub fn renew(&mut self) {
+        self.told.clear();
+        self.stale = true;
+    }
+
     /// Whoever they are, they are to be looked for again.
     pub fn forget(&mut self) {
         self.stale = true;
