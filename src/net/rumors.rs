@@ -15,7 +15,9 @@ use super::gossip::{Frame, Gossip, GossipStats, Options};
 use crate::error::CommandError;
 use crate::limits::{EAGER_RUMOR, FRAMES_PER_WAKE};
 use crate::member::MemberId;
-use crate::node::{Port, PortTest, PushName};
+#[cfg(not(feature = "zmq"))]
+use crate::node::PortTest;
+use crate::node::{Port, PushName};
 use crate::ring_name::RingName;
 use crate::rumor::{Rumor, RumorKind, Service, ServiceConfig, ServiceFile, ServiceGroup};
 use crate::time::Time;
@@ -121,8 +123,10 @@ pub(super) struct Rumors {
     /// The message that goes next.
     frame: Vec<u8>,
     /// Whose connections are kept.
+    #[cfg(not(feature = "zmq"))]
     watched: Vec<(MemberId, SocketAddr)>,
     /// Ports that are being tested; their keys are the labels.
+    #[cfg(not(feature = "zmq"))]
     tests: Slab<PortTest>,
 }
 
@@ -141,7 +145,9 @@ impl Rumors {
             sockets: Gossip::bind(registry, addr, options)?,
             under_way: Slab::new(),
             frame: Vec::new(),
+            #[cfg(not(feature = "zmq"))]
             watched: Vec::new(),
+            #[cfg(not(feature = "zmq"))]
             tests: Slab::new(),
         })
     }

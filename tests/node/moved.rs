@@ -1,7 +1,9 @@
 //! What a member tells of others beside their health: names, ports, and which rumors are new.
 
+#[cfg(feature = "gossip")]
+use butterfly::Rumor;
 use butterfly::wire::Message;
-use butterfly::{Event, Health, Rumor};
+use butterfly::{Event, Health};
 
 use crate::support::*;
 
@@ -98,6 +100,7 @@ fn a_member_that_becomes_known_has_its_name_at_once() {
     assert_eq!(&**name, "amber");
 }
 
+#[cfg(feature = "gossip")]
 #[test]
 fn a_rumor_is_new_once() {
     let mut bench = Bench::new();

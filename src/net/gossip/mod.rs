@@ -21,7 +21,9 @@ mod pull;
 mod push;
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+#[cfg(not(feature = "zmq"))]
+use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use mio::{Registry, Token};
@@ -34,6 +36,7 @@ pub(super) use link::Link;
 pub(super) use options::Options;
 use push::PushSet;
 
+#[cfg(not(feature = "zmq"))]
 use crate::member::MemberId;
 #[cfg(not(feature = "zmq"))]
 use crate::node::Port;
