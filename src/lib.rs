@@ -89,6 +89,8 @@
         clippy::panic,
         clippy::print_stderr,
         clippy::print_stdout,
+        clippy::unimplemented,
+        clippy::unreachable,
         clippy::unwrap_used
     )
 )]

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use crate::member::Evidence;
-use crate::member::{Health, Member, MemberId};
+use crate::member::{Evidence, Health, Member, MemberId};
 use crate::rumor::{Election, ElectionStatus, Rumor, RumorId};
 use crate::time::Time;
 use crate::wire::read_rumor;

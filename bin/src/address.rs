@@ -4,20 +4,11 @@ use std::fmt::{self, Display, Formatter};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
-use butterfly::text::is_hidden;
+use butterfly::Seed;
 
 use crate::cli::DEFAULT_GATEWAY;
 use crate::failure::Failure;
 use crate::settings::Settings;
-
-/// Where a peer is to be asked for the ring.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Peer {
-    /// An address.
-    At(SocketAddr),
-    /// `HOST:PORT`, to be resolved anew at each attempt.
-    Named(String),
-}
 
 /// The `IP:PORT` that was given to an option; port 0 is for the system to choose.
 pub fn socket(option: &str, text: &str) -> Result<SocketAddr, Failure> {
@@ -74,8 +65,12 @@ pub fn gateway(option: &str, text: &str) -> Result<Place, Failure> {
     }
     let address = text.strip_prefix("http://").unwrap_or(text);
     let address = address.strip_suffix('/').unwrap_or(address);
-    let is_named = matches!(peer(address), Ok(Peer::Named(_)))
-        || address.strip_suffix(":0").is_some_and(is_host_name);
+    let is_named = |text: &str| matches!(peer(text), Ok(Seed::Named(_)));
+    // Of a gateway, port 0 is for the system to choose.
+    let is_named = is_named(address)
+        || address
+            .strip_suffix(":0")
+            .is_some_and(|host| is_named(&format!("{host}:1")));
     if address.parse::<SocketAddr>().is_err() && is_named {
         let found = address.to_socket_addrs().map(Vec::from_iter);
         let found =
@@ -111,34 +106,22 @@ fn with_interface(text: &str) -> Option<&'static str> {
 }
 
 /// The `HOST:PORT` of a peer; the error says what is wrong with it.
-pub fn peer(text: &str) -> Result<Peer, String> {
+pub fn peer(text: &str) -> Result<Seed, String> {
     if let Some(why) = with_interface(text) {
         return Err(format!("{text}: {why}"));
     }
-    if let Ok(addr) = text.parse::<SocketAddr>() {
-        return match addr.port() {
-            0 => Err(format!("{text}: a peer needs a port, it cannot be 0")),
-            _ => Ok(Peer::At(addr)),
-        };
+    let seed = Seed::from(text);
+    match (seed.check(), &seed) {
+        (Ok(()), _) => Ok(seed),
+        (Err(_), Seed::At(_)) => Err(format!("{text}: a peer needs a port, it cannot be 0")),
+        (Err(_), _) => Err(format!(
+            "{text}: not a peer, write HOST:PORT, like web-1:9638 or 10.0.0.7:9638"
+        )),
     }
-    let wrong = || format!("{text}: not a peer, write HOST:PORT, like web-1:9638 or 10.0.0.7:9638");
-    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
-    let port_fits = port.parse::<u16>().is_ok_and(|port| port != 0);
-    if port_fits && is_host_name(host) {
-        Ok(Peer::Named(text.to_owned()))
-    } else {
-        Err(wrong())
-    }
-}
-
-/// Whether it may be the name of a host: not too long, and nothing in it that no resolver takes.
-fn is_host_name(host: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte) || byte >= 0x80;
-    (1..=253).contains(&host.len()) && host.bytes().all(fits) && !host.contains(is_hidden)
 }
 
 /// The peers of a member that is to run.
-pub fn peers(settings: &Settings) -> Result<Vec<Peer>, Failure> {
+pub fn peers(settings: &Settings) -> Result<Vec<Seed>, Failure> {
     let peers: Result<_, _> = settings.args.peer.iter().map(|text| peer(text)).collect();
     peers.map_err(|error| Failure::usage(format_args!("{} {error}", settings.called("peer"))))
 }
@@ -146,8 +129,8 @@ pub fn peers(settings: &Settings) -> Result<Vec<Peer>, Failure> {
 /// The addresses that a `HOST:PORT` stands for, one at least, asked of the resolver now.
 pub fn resolve(text: &str) -> Result<Vec<SocketAddr>, Failure> {
     let name = match peer(text).map_err(Failure::usage)? {
-        Peer::At(addr) => return Ok(vec![addr]),
-        Peer::Named(name) => name,
+        Seed::At(addr) => return Ok(vec![addr]),
+        named => named.to_string(),
     };
     match name.to_socket_addrs().map(Vec::from_iter) {
         Ok(addrs) if addrs.is_empty() => {
@@ -164,10 +147,10 @@ mod tests {
 
     #[test]
     fn peers_are_addresses_or_names() {
-        let at = |text: &str| Peer::At(text.parse().unwrap());
+        let at = |text: &str| Seed::At(text.parse().unwrap());
         assert_eq!(peer("10.0.0.7:9638"), Ok(at("10.0.0.7:9638")));
         assert_eq!(peer("[::1]:9638"), Ok(at("[::1]:9638")));
-        assert_eq!(peer("web-1:9638"), Ok(Peer::Named("web-1:9638".into())));
+        assert_eq!(peer("web-1:9638"), Ok(Seed::Named("web-1:9638".into())));
     }
 
     #[test]

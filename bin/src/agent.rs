@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 use butterfly::text::visible;
 use butterfly::{
     Butterfly, Cause, CommandError, Event, Health, Incarnation, MemberId, Reject, RingKey, RumorId,
-    RumorKind,
+    RumorKind, Seed,
 };
 use jiff::Timestamp;
 use log::{Level, debug, error, info, log, log_enabled, warn};
 use mio::Token;
 
-use crate::address::{Peer, Place};
+use crate::address::Place;
 use crate::events::Feed;
 use crate::handlers::{Handlers, Owner};
 use crate::history::Kept;
@@ -148,13 +148,13 @@ impl Agent {
     }
 
     /// Asks a peer for its ring, for ever.
-    pub fn join(&mut self, peer: &Peer) -> Result<(), CommandError> {
+    pub fn join(&mut self, peer: &Seed) -> Result<(), CommandError> {
         self.seeds.add(&mut self.member, peer)
     }
 
     /// Why it can never reach this peer, if so.
-    pub fn unreachable(&self, peer: &Peer) -> Option<String> {
-        seeds::unreachable(peer, self.member.local_addr())
+    pub fn unreachable(&self, peer: &Seed) -> Option<String> {
+        seeds::unreachable(peer, &self.member)
     }
 
     /// Tells the others, then `has_left`.

@@ -320,7 +320,7 @@ impl Program {
     }
 }
 
-/// What is to be run when something happens.
+/// The handlers of `--on`.
 fn hooks(settings: &Settings) -> Result<Vec<Hook>, Failure> {
     let hooks = settings.args.on.clone();
     if hooks.len() > MOST_HOOKS {

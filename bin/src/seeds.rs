@@ -1,53 +1,37 @@
 //! The peers that a member was told to ask for its ring, by address or by name.
 
-use std::collections::HashSet;
 use std::net::SocketAddr;
 
-use butterfly::{Butterfly, CommandError};
+use butterfly::{Butterfly, CommandError, Seed};
 
-use crate::address::Peer;
-
-/// The peers that a member was told to ask.
+/// The peers that a member was told to ask, as they were written, in that order.
 #[derive(Default)]
-pub struct Seeds {
-    /// As they were written, in that order.
-    listed: Vec<String>,
-    known: HashSet<Peer>,
-}
+pub struct Seeds(Vec<String>);
 
 impl Seeds {
     /// Lets the member ask this peer for its ring. One that it asks already is asked again soon.
-    pub fn add(&mut self, member: &mut Butterfly, peer: &Peer) -> Result<(), CommandError> {
-        let written = match peer {
-            Peer::At(addr) => addr.to_string(),
-            Peer::Named(name) => name.clone(),
-        };
-        member.join(written.as_str())?;
-        if self.known.insert(peer.clone()) {
-            self.listed.push(written);
+    pub fn add(&mut self, member: &mut Butterfly, peer: &Seed) -> Result<(), CommandError> {
+        member.join(peer.clone())?;
+        let written = peer.to_string();
+        if !self.0.contains(&written) {
+            self.0.push(written);
         }
         Ok(())
     }
 
-    /// All, as they were written.
+    /// All of them.
     pub fn listed(&self) -> &[String] {
-        &self.listed
+        &self.0
     }
 }
 
-/// Whether a member that listens there can send to this address.
-fn reaches(listening: SocketAddr, addr: SocketAddr) -> bool {
-    // A socket on all of IPv6 reaches IPv4 too.
-    let both = listening.is_ipv6() && listening.ip().is_unspecified();
-    both || addr.ip().to_canonical().is_ipv4() == listening.is_ipv4()
-}
-
-/// Why a member that listens there can never reach this peer, if so.
-pub fn unreachable(peer: &Peer, listening: SocketAddr) -> Option<String> {
-    let Peer::At(addr) = *peer else {
+/// Why a member can never reach this peer, if so.
+pub fn unreachable(peer: &Seed, member: &Butterfly) -> Option<String> {
+    let Seed::At(addr) = *peer else {
         return None; // Its name may stand for another address by the time it is asked.
     };
-    (!reaches(listening, addr)).then(|| {
+    let listening = member.local_addr();
+    (!member.reaches(addr)).then(|| {
         let (it, here) = (family(addr), family(listening));
         format!(
             "peer {addr} is {it} and cannot be reached from {listening}, which is {here}: \
@@ -71,13 +55,16 @@ mod tests {
 
     #[test]
     fn a_peer_of_the_other_family_is_out_of_reach() {
-        let is_out = |peer: &str, listening: &str| {
-            let peer = crate::address::peer(peer).unwrap();
-            unreachable(&peer, listening.parse().unwrap()).is_some()
-        };
-        assert!(is_out("[::1]:1", "127.0.0.1:1") && is_out("127.0.0.1:1", "[::1]:1"));
-        assert!(!is_out("127.0.0.1:1", "[::]:1") && !is_out("[::1]:1", "[::]:1"));
-        assert!(!is_out("[::ffff:127.0.0.1]:1", "0.0.0.0:1"));
-        assert!(!is_out("localhost:1", "[::1]:1"));
+        let config = butterfly::Config::new("127.0.0.1:0".parse().unwrap());
+        let member = Butterfly::bind(config).unwrap();
+        let why = |peer: &str| unreachable(&crate::address::peer(peer).unwrap(), &member);
+        assert!(
+            why("[::1]:1")
+                .unwrap()
+                .contains("is IPv6 and cannot be reached")
+        );
+        for reached in ["127.0.0.1:1", "[::ffff:127.0.0.1]:1", "localhost:1"] {
+            assert_eq!(why(reached), None);
+        }
     }
 }

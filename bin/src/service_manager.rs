@@ -55,7 +55,7 @@ impl ServiceManager {
         self.tell("STOPPING=1\nSTATUS=leaving");
     }
 
-    /// When it is to be told something next.
+    /// When the next message is due.
     pub fn deadline(&self) -> Option<Instant> {
         self.next
     }

@@ -1,6 +1,7 @@
 //! Seeds by address or by name, and who finds out what the names stand for.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::thread;
@@ -21,6 +22,30 @@ pub enum Seed {
     At(SocketAddr),
     /// `HOST:PORT`, to be resolved anew at each attempt.
     Named(String),
+}
+
+impl Seed {
+    /// Whether a member can be asked there at all: the port is not 0, and a name is neither empty nor too long, with nothing
+    /// in it that no resolver takes.
+    ///
+    /// # Errors
+    /// [`CommandError::BadSeed`].
+    pub fn check(&self) -> Result<(), CommandError> {
+        let fits = match self {
+            Seed::At(addr) => addr.port() != 0,
+            Seed::Named(name) => is_name(name),
+        };
+        fits.then_some(()).ok_or(CommandError::BadSeed)
+    }
+}
+
+impl fmt::Display for Seed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Seed::At(addr) => addr.fmt(f),
+            Seed::Named(name) => f.write_str(name),
+        }
+    }
 }
 
 impl From<SocketAddr> for Seed {
@@ -116,7 +141,7 @@ impl Default for Names {
     }
 }
 
-/// Whether it may be `HOST:PORT`: neither empty nor too long, and nothing in it that no resolver takes.
+/// Whether it may be `HOST:PORT`.
 fn is_name(text: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte) || byte >= 0x80;
     let is_host = |host: &str| {
@@ -144,14 +169,12 @@ impl Butterfly {
     /// # Errors
     /// As [`Node::join`](crate::Node::join); [`CommandError::BadSeed`]: it is neither; [`CommandError::NoDescriptor`].
     pub fn join(&mut self, seed: impl Into<Seed>) -> Result<SeedId, CommandError> {
-        let name = match seed.into() {
-            Seed::At(addr) if addr.port() != 0 => return self.node.join(self.clock(), addr),
-            Seed::At(_) => return Err(CommandError::BadSeed),
+        let seed = seed.into();
+        seed.check()?;
+        let name = match seed {
+            Seed::At(addr) => return self.node.join(self.clock(), addr),
             Seed::Named(name) => name,
         };
-        if !is_name(&name) {
-            return Err(CommandError::BadSeed);
-        }
         if self.node.is_leaving() {
             return Err(CommandError::Leaving);
         }
@@ -167,6 +190,11 @@ impl Butterfly {
         let text = name;
         self.names.named.insert(seed, Name { text, pending });
         Ok(seed)
+    }
+
+    /// Whether it can send to this address: an IPv4 socket reaches no IPv6 address, and one on a single IPv6 address no IPv4.
+    pub fn reaches(&self, addr: SocketAddr) -> bool {
+        reaches(self.local_addr(), addr)
     }
 
     /// Has names of seeds resolved by this from now on, instead of by the system on a thread for each lookup.
@@ -336,6 +364,8 @@ mod tests {
         assert_eq!(usable("x", Ok(vec![v6, v4]), v6), [v6]);
         let all = "[::]:1".parse().unwrap();
         assert_eq!(usable("x", Ok(vec![v6, v4]), all), [v6, v4]);
+        let mapped = "[::ffff:127.0.0.1]:1".parse().unwrap();
+        assert!(reaches(v4, mapped) && !reaches(v6, mapped));
         let none = logged::by(|| assert!(usable("x", Ok(vec![v6]), v4).is_empty()));
         assert_eq!(
             none,

@@ -9,8 +9,7 @@ use super::verdict::DeathChecks;
 use crate::env::Env;
 use crate::history::Fact;
 use crate::limits::ORDINARY_DATAGRAM;
-use crate::member::Evidence;
-use crate::member::Incarnation;
+use crate::member::{Evidence, Incarnation};
 
 impl Swim {
     /// Others say that this member is dead, at this incarnation.

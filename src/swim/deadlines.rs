@@ -12,8 +12,7 @@ use super::{Row, Swim};
 use crate::env::Env;
 use crate::event::Cause;
 use crate::history::Fact;
-use crate::member::Evidence;
-use crate::member::{Health, MemberId};
+use crate::member::{Evidence, Health, MemberId};
 use crate::trace::TraceKind;
 use crate::wire::MembershipRecord;
 

@@ -16,8 +16,7 @@ use super::{Row, Swim};
 use crate::env::Env;
 use crate::event::Cause;
 use crate::limits::ORDINARY_DATAGRAM;
-use crate::member::Evidence;
-use crate::member::{Health, Incarnation, MemberId};
+use crate::member::{Evidence, Health, Incarnation, MemberId};
 use crate::trace::TraceKind;
 use crate::wire::feature;
 

@@ -21,8 +21,7 @@ use crate::event::Cause;
 use crate::history::Fact;
 use crate::journal::Peer;
 use crate::limits::ORDINARY_DATAGRAM;
-use crate::member::Evidence;
-use crate::member::{Health, Incarnation};
+use crate::member::{Evidence, Health, Incarnation};
 use crate::trace::TraceKind;
 use crate::wire::{MemberRecord, feature};
 

@@ -131,7 +131,7 @@ impl Inquiry {
     }
 }
 
-#[derive(Default)]
+#[derive(Default, Hash)]
 pub(super) struct Refusals {
     outstanding: Vec<Outstanding>,
     inquiries: Vec<Inquiry>,
@@ -141,16 +141,6 @@ pub(super) struct Refusals {
     witnessed: usize,
     /// Members whose ports are to be tested.
     tests: Vec<MemberId>,
-}
-
-impl std::hash::Hash for Refusals {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.outstanding.hash(state);
-        self.inquiries.hash(state);
-        self.refuted.hash(state);
-        self.witnessed.hash(state);
-        self.tests.hash(state);
-    }
 }
 
 impl Refusals {

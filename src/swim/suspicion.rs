@@ -11,8 +11,7 @@ use crate::config::Timing;
 use crate::env::{Env, Timer};
 use crate::growth;
 use crate::limits::{MAX_ACCUSERS, MAX_LAST_WORDS, MAX_MEMBERS};
-use crate::member::Evidence;
-use crate::member::{Health, MemberId};
+use crate::member::{Evidence, Health, MemberId};
 use crate::stats::Gauge;
 use crate::time::Time;
 use crate::timer::TimerKey;
@@ -425,35 +424,46 @@ mod tests {
         suspicions.of(table.get(key).unwrap()).unwrap().over()
     }
 
+    /// The member with this number accuses the one in the row.
+    fn accuse(
+        env: &mut Env,
+        table: &Table,
+        suspicions: &mut Suspicions,
+        key: RowKey,
+        accuser: u8,
+        evidence: Evidence,
+    ) -> Accused {
+        suspicions.accuse(env, table, &Timing::lan(), key, id(accuser), evidence)
+    }
+
     #[test]
     fn each_further_accuser_shortens_a_suspicion_and_is_news() {
         let timing = Timing::lan();
         let (mut env, table, mut suspicions, key) = suspecting(20);
         assert!(
-            suspicions.accuse(&mut env, &table, &timing, key, id(1), Evidence::Silent)
-                != Accused::Sooner,
+            accuse(&mut env, &table, &mut suspicions, key, 1, Evidence::Silent) != Accused::Sooner,
             "the first"
         );
         let mut before = over(&table, &suspicions, key);
         for accuser in 2..2 + timing.suspicion_confirmations as u8 {
             assert_eq!(
-                suspicions.accuse(
+                accuse(
                     &mut env,
                     &table,
-                    &timing,
+                    &mut suspicions,
                     key,
-                    id(accuser),
+                    accuser,
                     Evidence::Silent
                 ),
                 Accused::Sooner
             );
             assert!(
-                suspicions.accuse(
+                accuse(
                     &mut env,
                     &table,
-                    &timing,
+                    &mut suspicions,
                     key,
-                    id(accuser),
+                    accuser,
                     Evidence::Silent
                 ) != Accused::Sooner,
                 "again"
@@ -463,13 +473,11 @@ mod tests {
             before = now;
         }
         assert!(
-            suspicions.accuse(&mut env, &table, &timing, key, id(19), Evidence::Silent)
-                != Accused::Sooner,
+            accuse(&mut env, &table, &mut suspicions, key, 19, Evidence::Silent) != Accused::Sooner,
             "one more than needed"
         );
         assert!(
-            suspicions.accuse(&mut env, &table, &timing, key, id(20), Evidence::Silent)
-                != Accused::Sooner,
+            accuse(&mut env, &table, &mut suspicions, key, 20, Evidence::Silent) != Accused::Sooner,
             "itself"
         );
     }
@@ -483,24 +491,24 @@ mod tests {
             let length = |suspicions: &Suspicions| over(&table, suspicions, key).since(began);
             // Those that were not refused make room for those that were.
             for accuser in 40..44 {
-                suspicions.accuse(
+                accuse(
                     &mut env,
                     &table,
-                    &timing,
+                    &mut suspicions,
                     key,
-                    id(accuser),
+                    accuser,
                     Evidence::Silent,
                 );
             }
             for accuser in 1..=enough {
                 assert!(length(&suspicions) > timing.refused_suspicion);
                 let before = suspicions.of(table.get(key).unwrap()).unwrap().refusals();
-                let accused = suspicions.accuse(
+                let accused = accuse(
                     &mut env,
                     &table,
-                    &timing,
+                    &mut suspicions,
                     key,
-                    id(60 + accuser),
+                    60 + accuser,
                     Evidence::Refused,
                 );
                 assert_eq!(accused, Accused::Sooner);
@@ -512,15 +520,21 @@ mod tests {
                 timing.refused_suspicion,
                 "{living} members"
             );
-            let again =
-                suspicions.accuse(&mut env, &table, &timing, key, id(61), Evidence::Refused);
-            assert_eq!(again, Accused::Before);
-            let itself = suspicions.accuse(
+            let again = accuse(
                 &mut env,
                 &table,
-                &timing,
+                &mut suspicions,
                 key,
-                id(living),
+                61,
+                Evidence::Refused,
+            );
+            assert_eq!(again, Accused::Before);
+            let itself = accuse(
+                &mut env,
+                &table,
+                &mut suspicions,
+                key,
+                living,
                 Evidence::Refused,
             );
             assert_eq!(itself, Accused::Before);
@@ -532,14 +546,14 @@ mod tests {
         let timing = Timing::lan();
         let (mut env, table, mut suspicions, key) = suspecting(50);
         let row = table.get(key).unwrap();
-        suspicions.accuse(&mut env, &table, &timing, key, id(1), Evidence::Silent);
+        accuse(&mut env, &table, &mut suspicions, key, 1, Evidence::Silent);
         assert!(
             !suspicions.wants_refusal(&table, &timing, row),
             "nobody was refused"
         );
-        suspicions.accuse(&mut env, &table, &timing, key, id(2), Evidence::Refused);
+        accuse(&mut env, &table, &mut suspicions, key, 2, Evidence::Refused);
         assert!(suspicions.wants_refusal(&table, &timing, row));
-        let refused = suspicions.accuse(&mut env, &table, &timing, key, id(1), Evidence::Refused);
+        let refused = accuse(&mut env, &table, &mut suspicions, key, 1, Evidence::Refused);
         assert_eq!(refused, Accused::Sooner);
         let suspicion = suspicions.of(row).unwrap();
         assert!(suspicion.is_refused_by(&id(1)) && suspicion.is_refused_by(&id(2)));

@@ -28,7 +28,7 @@ impl Agent {
         }
     }
 
-    /// Has the disk take what is to be stored last.
+    /// Stores the history for the last time.
     pub fn finish(&mut self) {
         self.past.store(&mut self.member);
         self.member.finish();

@@ -1,5 +1,6 @@
 //! What a member takes in when it is told to read its settings again, by SIGHUP.
 
+use butterfly::Seed;
 use log::{error, info, warn};
 
 use super::{Agent, names};
@@ -34,7 +35,7 @@ impl Agent {
         }
     }
 
-    fn take_in(&mut self, again: Again, peers: &[address::Peer]) {
+    fn take_in(&mut self, again: Again, peers: &[Seed]) {
         let Again { settings, keys } = again;
         if !keys.is_empty() {
             self.key_names = names(&keys);
@@ -54,7 +55,7 @@ impl Agent {
         self.tell_of_changes(&old);
     }
 
-    fn join_new_peers(&mut self, old: &Settings, peers: &[address::Peer]) {
+    fn join_new_peers(&mut self, old: &Settings, peers: &[Seed]) {
         let written = self.reread.settings().args.peer.clone();
         for (peer, written) in peers.iter().zip(&written) {
             if old.args.peer.contains(written) {

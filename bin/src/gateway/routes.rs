@@ -1,7 +1,7 @@
 //! What can be asked of the gateway.
 
 use butterfly::limits::MAX_RUMOR;
-use butterfly::{CommandError, MemberId, RumorId};
+use butterfly::{CommandError, MemberId, RumorId, Seed};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -15,7 +15,7 @@ use super::params::Params;
 use super::parts::Parts;
 use super::rumor_routes as rumors;
 use super::stream;
-use crate::address::{self, Peer};
+use crate::address;
 use crate::agent::Agent;
 use crate::cli::Seconds;
 
@@ -282,7 +282,7 @@ struct Join {
 
 fn join(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
     let asked: Join = parse(request)?;
-    let peers: Result<Vec<Peer>, String> =
+    let peers: Result<Vec<Seed>, String> =
         asked.peers.iter().map(|peer| address::peer(peer)).collect();
     let peers = peers.map_err(|error| Answer::refusal(400, error))?;
     if let Some(why) = peers.iter().find_map(|peer| agent.unreachable(peer)) {

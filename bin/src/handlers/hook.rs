@@ -1,4 +1,4 @@
-//! What is to be run, and when.
+//! One `--on EVENT=COMMAND`: the command, and the events that it handles.
 
 use std::str::FromStr;
 

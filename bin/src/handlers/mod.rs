@@ -123,7 +123,7 @@ impl Handlers {
         }
     }
 
-    /// The poll says that something is to be done there.
+    /// The poll reported an event for this token.
     pub fn woken(&mut self, token: Token) {
         let place = token.0.checked_sub(self.token.0);
         if let Some(place) = place.filter(|place| *place < Self::TOKENS)

@@ -111,11 +111,6 @@ impl Who {
     }
 }
 
-/// As an earlier version had it, which did not say.
-fn silent() -> Cow<'static, str> {
-    "silent".into()
-}
-
 /// What happened; of a transition, the kind is the health that the member has now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -138,7 +133,6 @@ pub enum What {
     Accused {
         by: Who,
         /// What the accused is, as far as its system shows: gone, stalled or silent.
-        #[serde(default = "silent")]
         evidence: Cow<'static, str>,
     },
     LastWord {
