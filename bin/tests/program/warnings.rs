@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::net::UdpSocket;
-use std::process::Stdio;
 use std::time::Duration;
 
 use butterfly::wire::{self, Encoder, MemberRecord, Message};
