@@ -43,7 +43,14 @@ Examples:
 
 pub const JOIN: &str = "\
 Examples:
-  butterfly join web-1:9638 10.0.0.7:9638";
+  butterfly join web-1:9638 10.0.0.7:9638
+  butterfly join srv:_butterfly._udp.example --timeout 30   whom the SRV records of that name list
+
+It succeeds if one of them answers. Those that do not are asked on, ever more seldom.";
+
+pub const UNJOIN: &str = "\
+Examples:
+  butterfly unjoin web-1:9638";
 
 pub const LEAVE: &str = "\
 Examples:
