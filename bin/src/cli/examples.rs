@@ -90,4 +90,5 @@ Examples:
 pub const MAN: &str = "\
 Examples:
   butterfly man | man -l -
-  butterfly man /usr/local/share/man/man1      a page for each command";
+  butterfly man run | man -l -
+  butterfly man --dir /usr/local/share/man/man1      a page for each command";

@@ -122,7 +122,7 @@ pub enum Command {
     /// Print a script that completes commands and options in a shell
     #[command(after_help = EXIT_CODES, after_long_help = long(COMPLETIONS, EXIT_CODES))]
     Completions(CompletionsArgs),
-    /// Print the manual page, or write those of all commands to a directory
+    /// Print a manual page, or write those of all commands to a directory
     #[command(after_help = EXIT_CODES, after_long_help = long(MAN, EXIT_CODES))]
     Man(ManArgs),
     /// Print the version
@@ -366,8 +366,11 @@ pub struct CompletionsArgs {
 
 #[derive(Debug, Args)]
 pub struct ManArgs {
-    /// The directory to write to, which is made if it is not there
-    #[arg(value_name = "DIR")]
+    /// The command whose page it is, as in: ring-key generate
+    #[arg(value_name = "COMMAND", conflicts_with = "dir")]
+    pub command: Vec<String>,
+    /// Write the pages of all commands to this directory, which is made if it is not there
+    #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
 }
 
