@@ -26,7 +26,7 @@ use crate::handlers::{Handlers, Owner};
 use crate::history::Kept;
 use crate::logging::Log;
 use crate::memory::Memory;
-use crate::output::{count, how_far, rumor, short_id, who};
+use crate::output::{count, how_far, short_id, who};
 use crate::peer_file::PeerFile;
 use crate::quiet::{Solitude, Throttle};
 use crate::reread::Reread;
@@ -346,7 +346,7 @@ impl Agent {
                     warn!(
                         "{}: the disk held something else in the same version, so the copy of the others is kept: the \
                          disk is damaged, or what it held is old{}",
-                        rumor(&id),
+                        self.rumor(&id),
                         and_more(more)
                     );
                 }
@@ -364,12 +364,15 @@ impl Agent {
                     warn!(
                         "{}: incarnation {version} was given to two members at once, and {whose} won: what this member was \
                          given is lost; give it again if it is to hold{}",
-                        rumor(&id),
+                        self.rumor(&id),
                         and_more(more)
                     );
                 }
             }
-            Event::RumorGone(id) => self.log_news(format_args!("{}: gone", rumor(&id))),
+            Event::RumorGone(id) => {
+                let what = self.rumor(&id);
+                self.log_news(format_args!("{what}: gone"));
+            }
             Event::LeaderElected {
                 kind,
                 group,
@@ -467,22 +470,20 @@ impl Agent {
 
     /// One line for a rumor that is new or was changed.
     fn log_rumor(&mut self, id: &RumorId) {
+        let what = self.rumor(id);
         match (id.kind, self.member.node().rumor(id)) {
-            (RumorKind::Departure, _) | (_, None) => self.log_news(format_args!("{}", rumor(id))),
+            (RumorKind::Departure, _) | (_, None) => self.log_news(format_args!("{what}")),
             (kind, Some(held)) if kind.is_election() => {
                 let how_far = held.rumor().as_ref().and_then(how_far);
                 // Who was elected is an event of its own.
                 if let Some(how_far) = how_far {
-                    self.log_news(format_args!("{}: {how_far}", rumor(id)));
+                    self.log_news(format_args!("{what}: {how_far}"));
                 }
             }
             (_, Some(held)) => {
                 let version = held.version;
                 let removed = if held.removed { "removed, " } else { "" };
-                self.log_news(format_args!(
-                    "{}: {removed}incarnation {version}",
-                    rumor(id)
-                ));
+                self.log_news(format_args!("{what}: {removed}incarnation {version}"));
             }
         }
     }

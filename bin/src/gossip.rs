@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal};
 use std::path::Path;
 
 use butterfly::RumorKind;
+use butterfly::text::visible;
 use serde_json::{Value, json};
 
 use crate::body;
@@ -19,7 +20,7 @@ use crate::failure::Failure;
 use crate::output;
 use crate::rumor_row::{ElectionRow, RumorRow, Says};
 use crate::rumor_table;
-use crate::view::MemberRow;
+use crate::view::{MemberRow, Status};
 
 pub fn service(command: &ServiceCommand) -> Result<(), Failure> {
     match command {
@@ -42,8 +43,8 @@ fn add_service(args: &ServiceAddArgs) -> Result<(), Failure> {
     );
     let answer = client.upload(&path, &cfg.unwrap_or_default())?;
     output::tell(&format!(
-        "{} says that it runs a service of {}, incarnation {}",
-        client.gateway(),
+        "{} announced a service of {}, incarnation {}",
+        asked(&client),
         args.group,
         answer.get("incarnation").unwrap_or(&Value::Null)
     ));
@@ -54,11 +55,19 @@ fn remove_service(args: &ServiceRemoveArgs) -> Result<(), Failure> {
     let client = Client::new(&args.gateway)?;
     client.post("/service/remove", &json!({ "group": args.group.as_str() }))?;
     output::tell(&format!(
-        "{} says that it runs no service of {} any more",
-        client.gateway(),
+        "{} withdrew its service of {}",
+        asked(&client),
         args.group
     ));
     Ok(())
+}
+
+/// The member that a command was given to, by its name if it has one.
+fn asked(client: &Client) -> String {
+    match client.get::<Status>("/status") {
+        Ok(status) if !status.name.is_empty() => visible(&status.name).to_string(),
+        _ => client.gateway().to_string(),
+    }
 }
 
 fn list_services(args: &ServiceListArgs) -> Result<(), Failure> {

@@ -18,6 +18,9 @@ use crate::secret;
 const MISSING: &str = "there is no such file: the gateway's token has to be there \
                        (\"openssl rand -hex 32\" prints a new one)";
 
+/// Characters of a token at least.
+const LEAST: usize = 16;
+
 /// What a request must carry.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
@@ -33,6 +36,12 @@ impl Token {
         };
         let text = secret::read(path, MISSING).map_err(|why| fail(&why))?;
         let token = text.trim_start_matches('\u{feff}').trim();
+        if (1..LEAST).contains(&token.len()) {
+            return Err(fail(&format_args!(
+                "{} characters are soon guessed: it needs {LEAST} or more, as \"openssl rand -hex 16\" makes them",
+                token.len()
+            )));
+        }
         if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(fail(
                 &"it has to be one line of printable ASCII without spaces",
@@ -331,9 +340,11 @@ mod tests {
     fn a_token_is_one_line_in_a_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("token");
-        std::fs::write(&path, "secret\n").unwrap();
-        assert_eq!(Token::read(&path).unwrap().secret(), "secret");
-        for text in ["", "\n", "two words", "two\nlines"] {
+        let secret = "0123456789abcdef";
+        std::fs::write(&path, format!("{secret}\n")).unwrap();
+        assert_eq!(Token::read(&path).unwrap().secret(), secret);
+        let (words, lines) = (format!("{secret} words"), format!("{secret}\nlines"));
+        for text in ["", "\n", "short", &words, &lines] {
             std::fs::write(&path, text).unwrap();
             assert!(Token::read(&path).is_err(), "{text:?}");
         }

@@ -50,6 +50,8 @@ pub enum Content {
 pub enum Parsed {
     /// More has to come.
     Partial,
+    /// The head is there, and the client waits to be told that its body is wanted (RFC 9110, 10.1.1).
+    Expecting,
     /// A request that took that many bytes.
     Whole(Request, usize),
     /// Nothing that makes sense, or too much; what follows cannot be told apart from it.
@@ -83,10 +85,23 @@ pub fn parse(bytes: &[u8], room: impl FnOnce(&Request) -> Result<usize, Answer>)
             {
                 return Parsed::Refused(refusal);
             }
-            take_body(request, bytes, head_length..end)
+            let waits = bytes.len() == head_length && body_length > 0 && expects(&head);
+            match take_body(request, bytes, head_length..end) {
+                Parsed::Partial if waits => Parsed::Expecting,
+                parsed => parsed,
+            }
         }
     }
 }
+
+/// Whether a client sends its body only once it is told to go on; it may do so in HTTP/1.1.
+fn expects(head: &httparse::Request<'_, '_>) -> bool {
+    head.version == Some(1)
+        && values(head, "expect").any(|value| value.eq_ignore_ascii_case(b"100-continue"))
+}
+
+/// What it is told.
+pub const GO_ON: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 fn check_room(room: Result<usize, Answer>, body_length: usize) -> Result<(), Answer> {
     match room? {
@@ -309,6 +324,17 @@ mod tests {
             Parsed::Refused(answer) => answer.status,
             other => panic!("{text:?}: {other:?}"),
         }
+    }
+
+    #[test]
+    fn who_waits_to_be_told_to_send_a_body_is_known() {
+        let head = "POST /v1/join HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-Continue\r\n\r\n";
+        let parsed = |text: &str| parse(text.as_bytes(), |_| Ok(0));
+        assert!(matches!(parsed(head), Parsed::Expecting));
+        assert!(matches!(parsed(&format!("{head}{{")), Parsed::Partial));
+        assert!(matches!(parsed(&format!("{head}{{}}")), Parsed::Whole(..)));
+        let old = head.replace("1.1", "1.0");
+        assert!(matches!(parsed(&old), Parsed::Partial));
     }
 
     #[test]

@@ -124,7 +124,7 @@ fn many_idle_clients_keep_nobody_out() {
 fn a_token_is_needed_where_there_is_one() {
     let dir = tempfile::tempdir().unwrap();
     let token = dir.path().join("token");
-    fs::write(&token, "open-sesame\n").unwrap();
+    fs::write(&token, "open-sesame-0123\n").unwrap();
     let token = token.to_str().unwrap();
     let amber = Member::start(&["--http-token-file", token]);
     let output = amber.ask(&["members"]);
@@ -132,15 +132,16 @@ fn a_token_is_needed_where_there_is_one() {
     assert!(said(&output).contains("--http-token-file"), "{output:?}");
     assert_exit(&amber.ask(&["members", "--http-token-file", token]), 0);
     let wrong = dir.path().join("wrong");
-    fs::write(&wrong, "sesame").unwrap();
+    fs::write(&wrong, "sesame-0123456789").unwrap();
     let output = amber.ask(&["members", "--http-token-file", wrong.to_str().unwrap()]);
     assert_exit(&output, 1);
     assert!(
         said(&output).contains("not the token of this"),
         "{output:?}"
     );
-    let answer = amber
-        .talk("GET /status HTTP/1.1\r\nHost: web-1\r\nAuthorization: Bearer open-sesame\r\n\r\n");
+    let answer = amber.talk(
+        "GET /status HTTP/1.1\r\nHost: web-1\r\nAuthorization: Bearer open-sesame-0123\r\n\r\n",
+    );
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }
 
@@ -157,7 +158,7 @@ fn unfinished(count: usize, http: std::net::SocketAddr) -> Vec<TcpStream> {
 
 fn token_file(dir: &TempDir) -> String {
     let token = dir.path().join("token");
-    fs::write(&token, "open-sesame\n").unwrap();
+    fs::write(&token, "open-sesame-0123\n").unwrap();
     token.to_str().unwrap().to_owned()
 }
 
@@ -181,7 +182,8 @@ fn a_flood_of_connections_neither_cuts_off_nor_keeps_out_the_token_holder() {
     let token = token_file(&dir);
     let with_token = ["--http-token-file", &token];
     let amber = Member::start(&with_token);
-    let request = "GET /status HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer open-sesame\r\n\r\n";
+    let request =
+        "GET /status HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer open-sesame-0123\r\n\r\n";
     let mut kept = TcpStream::connect(amber.http).unwrap();
     kept.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut ask = || {

@@ -263,8 +263,8 @@ fn what_is_wrong_is_said_with_what_to_do() {
 fn a_token_is_asked_for_before_a_large_body_is_read() {
     let dir = tempfile::tempdir().unwrap();
     let (token, wrong) = (
-        file(&dir, "token", b"secret\n"),
-        file(&dir, "wrong", b"wrong\n"),
+        file(&dir, "token", b"secret-0123456789\n"),
+        file(&dir, "wrong", b"wrong-0123456789\n"),
     );
     let body = file(&dir, "body", &vec![7; 4 << 20]);
     let amber = Member::start(&["--http-token-file", &token]);
