@@ -1,6 +1,7 @@
 //! A running member with what the program adds to the library's: its log, its seeds' names, its key
 //! files, and what the gateway says and does.
 
+mod lateness;
 mod past;
 mod peers;
 mod reloading;
@@ -25,7 +26,7 @@ use mio::Token;
 use crate::address::Place;
 use crate::events::Feed;
 use crate::handlers::{Handlers, Owner};
-use crate::history::Kept;
+use crate::history::{Kept, Moment};
 use crate::logging::Log;
 use crate::memory::Memory;
 use crate::output::{count, how_far, short_id, who};
@@ -36,6 +37,7 @@ use crate::seeds::Seeds;
 use crate::socket_drops;
 use crate::sys_info;
 use crate::view::{Counts, Rumors, Status};
+use lateness::Lateness;
 use unshown::Changes;
 
 /// How many configurations and files are logged in [`SELDOM`] that lost against others of their version.
@@ -78,6 +80,7 @@ pub struct Agent {
     foreigners: Throttle,
     solitude: Solitude,
     memory: Memory,
+    lateness: Lateness,
     log: Log,
 }
 
@@ -117,17 +120,19 @@ impl Agent {
             overruled: Throttle::new(MOST_OVERRULED, SELDOM),
             solitude: Solitude::default(),
             memory: Memory::default(),
+            lateness: Lateness::new(Instant::now()),
             log,
         }
     }
 
     /// Lets the library work if it is its turn.
     pub fn process(&mut self, readable: bool) -> io::Result<()> {
-        let due = self
-            .member
-            .deadline()
-            .is_some_and(|at| at <= Instant::now());
-        if readable || due {
+        let now = Instant::now();
+        let due = self.member.deadline().filter(|at| *at <= now);
+        if let Some(at) = due {
+            self.lateness.note(now, now.saturating_duration_since(at));
+        }
+        if readable || due.is_some() {
             self.member.process()?;
         }
         while let Some(event) = self.member.poll_event() {
@@ -200,10 +205,12 @@ impl Agent {
             seen_at: node.seen_elsewhere(),
             incarnation: me.member.incarnation.get(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            time: Moment(Timestamp::now()).into(),
             uptime_ms: self.uptime().as_millis() as u64,
             members: Counts::of(&self.member),
             rumors: Rumors::of(&self.member),
             local_health: node.local_health(),
+            loop_lag_us: self.lateness.worst(Instant::now()).as_micros() as u64,
             isolated_ms: node.isolated_for().map(|it| it.as_millis() as u64),
             leaving: self.leaving,
             sealed: !self.key_names.is_empty(),

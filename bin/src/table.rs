@@ -361,6 +361,8 @@ pub mod tests {
 
     pub fn status_of(local_health: u8) -> Status {
         Status {
+            loop_lag_us: 0,
+            time: String::new(),
             id: "1a".repeat(16),
             name: "web".into(),
             ring: None,

@@ -14,7 +14,7 @@ use crate::member::{Health, MemberId};
 use crate::rumor::{Rumor, RumorId, RumorKind, Service, ServiceConfig, ServiceFile, ServiceGroup};
 use crate::swim::{Notice, Renewal};
 use crate::time::Time;
-use crate::view::{ElectionView, RumorView};
+use crate::view::{ElectionView, RumorView, Spread};
 use crate::wire::{self, HEADROOM};
 
 /// A rumor to be pushed to a peer's PULL socket; its frame was written by [`Node::poll_push`].
@@ -61,7 +61,8 @@ impl Node {
         entries: impl Iterator<Item = &'n Entry>,
     ) -> impl Iterator<Item = RumorView<'n>> {
         let store = self.gossip.store();
-        entries.map(|entry| {
+        let enough = self.gossip.enough(&self.swim);
+        entries.map(move |entry| {
             let hot = entry.hot.is_some();
             let provisional = store.is_provisional(entry);
             let removed = entry.is_removal();
@@ -72,7 +73,8 @@ impl Node {
                 provisional,
                 removed,
                 &entry.bytes,
-            );
+            )
+            .with_spread(hot.then(|| Spread::new(entry.told, entry.heard, enough)));
             match self.gossip.has_lost_quorum(&entry.id) {
                 true => view.without_quorum(),
                 false => view,

@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 
-use butterfly::{Butterfly, MemberId, RumorId, RumorKind, RumorView, ServiceGroup};
+use butterfly::{Butterfly, MemberId, MemberView, RumorId, RumorKind, RumorView, ServiceGroup};
 
+use crate::filter::{Glob, Healths};
 use crate::rumor_row::RumorRow;
 use crate::view::MemberRow;
 
@@ -33,9 +34,10 @@ impl Parts {
         self
     }
 
-    /// An array of all members that are known now, each as it is when its turn comes.
-    pub fn members(mut self, member: &Butterfly) -> Self {
-        let ids: Vec<_> = member.node().members().map(|view| view.member.id).collect();
+    /// An array of the members that are known and meant now, each as it is when its turn comes.
+    pub fn members(mut self, member: &Butterfly, which: Members) -> Self {
+        let meant = member.node().members().filter(|view| which.fits(view));
+        let ids: Vec<_> = meant.map(|view| view.member.id).collect();
         self.pieces
             .push_back(Piece::Array(Rows::Members(ids.into_iter())));
         self
@@ -91,6 +93,22 @@ impl Parts {
     }
 }
 
+/// Which members are meant; none given: all.
+#[derive(Clone, Debug, Default)]
+pub struct Members {
+    pub health: Option<Healths>,
+    pub name: Option<Glob>,
+}
+
+impl Members {
+    fn fits(&self, view: &MemberView<'_>) -> bool {
+        let health = self.health.as_ref();
+        let name = self.name.as_ref();
+        health.is_none_or(|healths| healths.have(view.health.as_str()))
+            && name.is_none_or(|glob| glob.fits(view.name))
+    }
+}
+
 /// Which rumors are meant.
 #[derive(Clone, Debug, Default)]
 pub struct Which {
@@ -98,13 +116,17 @@ pub struct Which {
     pub group: Option<ServiceGroup>,
     /// Configurations and files that were removed are not.
     pub without_removed: bool,
+    /// Only those that are still told to others are.
+    pub only_hot: bool,
+    /// What was given to services and groups is left out.
+    pub without_bodies: bool,
 }
 
 impl Which {
     fn fits(&self, view: &RumorView<'_>) -> bool {
         let group = self.group.as_ref();
         let is_meant = group.is_none_or(|group| *view.id.key == *group.as_str());
-        is_meant && !(self.without_removed && view.removed)
+        is_meant && !(self.without_removed && view.removed) && (view.hot || !self.only_hot)
     }
 
     fn is_past(&self, id: &RumorId) -> bool {
@@ -143,7 +165,11 @@ impl Rows {
                 };
                 last.clone_from(view.id);
                 if which.fits(&view) {
-                    written(RumorRow::of(&view))
+                    let row = RumorRow::of(&view, member.node());
+                    written(match which.without_bodies {
+                        true => row.map(RumorRow::without_body),
+                        false => row,
+                    })
                 } else {
                     Row::Passed
                 }
@@ -198,7 +224,7 @@ mod tests {
         }
 
         let (_, member) = ring.running().next().unwrap();
-        let parts = all_of(Parts::default().members(member), member);
+        let parts = all_of(Parts::default().members(member, Members::default()), member);
         assert_eq!(parts.len(), 2);
         let rows: Vec<MemberRow> = serde_json::from_slice(&parts.concat()).unwrap();
         assert_eq!(rows.len(), count);
@@ -225,7 +251,7 @@ mod tests {
             let which = Which {
                 kind,
                 group,
-                without_removed: false,
+                ..Which::default()
             };
             let parts = all_of(Parts::default().rumors(which), &member);
             assert!(parts.iter().all(|part| !part.is_empty()));
@@ -249,7 +275,7 @@ mod tests {
         };
         let parts = Parts::default()
             .text("{\"members\":")
-            .members(&member)
+            .members(&member, Members::default())
             .text(",\"rumors\":")
             .rumors(config)
             .text("}\n");

@@ -110,7 +110,7 @@ fn a_name_that_is_a_path_is_no_name_of_a_file() {
         assert_exit(&butterfly(&inject), 2);
     }
     let answer = amber.talk(
-        "POST /file?group=redis.default&name=..%2F..%2Fetc%2Fpasswd&incarnation=1 HTTP/1.1\r\nHost: localhost\r\n\
+        "POST /v1/file?group=redis.default&name=..%2F..%2Fetc%2Fpasswd&incarnation=1 HTTP/1.1\r\nHost: localhost\r\n\
          Content-Type: application/octet-stream\r\nContent-Length: 1\r\n\r\nx",
     );
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
