@@ -24,6 +24,8 @@ use crate::history::explained;
 /// The largest body that is JSON, bytes.
 const MAX_JSON: usize = 15 * 1024;
 
+const TEXT: &str = "text/plain; charset=utf-8";
+
 /// What answers a request, or why not.
 type Handler = fn(&mut Agent, &Request, &Params) -> Result<Answer, Answer>;
 
@@ -56,7 +58,7 @@ impl How {
     }
 }
 
-const ROUTES: [Route; 28] = [
+const ROUTES: [Route; 30] = [
     get("/", &[], "a page for browsers; this list for others", front),
     get("/v1", &[], "this list", list),
     get(
@@ -121,6 +123,13 @@ const ROUTES: [Route; 28] = [
         "?group=GROUP&name=NAME: that file",
         rumors::file,
     ),
+    get(
+        "/v1/settings",
+        &[],
+        "its settings, as a file of them, and where each comes from; no secrets",
+        settings,
+    ),
+    get("/v1/log", &[], "the latest lines of its log", log),
     get(
         "/v1/seeds",
         &[],
@@ -421,6 +430,14 @@ fn unjoin(agent: &mut Agent, request: &Request, _: &Params) -> Result<Answer, An
         agent.unjoin(peer);
     }
     Ok(Answer::ok(&json!({ "unjoined": asked.peers })))
+}
+
+fn settings(agent: &mut Agent, _: &Request, _: &Params) -> Result<Answer, Answer> {
+    Ok(Answer::text(TEXT, agent.settings()))
+}
+
+fn log(agent: &mut Agent, _: &Request, _: &Params) -> Result<Answer, Answer> {
+    Ok(Answer::text(TEXT, agent.recent_log()))
 }
 
 fn seeds(agent: &mut Agent, _: &Request, _: &Params) -> Result<Answer, Answer> {
