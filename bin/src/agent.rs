@@ -4,6 +4,7 @@
 mod past;
 mod reloading;
 mod solitude;
+mod tagging;
 mod telling;
 
 use std::fmt;
@@ -31,6 +32,7 @@ use crate::quiet::{Solitude, Throttle};
 use crate::reread::Reread;
 use crate::seeds::{self, Seeds};
 use crate::sys_info;
+use crate::tags::OwnTags;
 use crate::view::{Counts, Rumors, Status};
 
 /// How many changes of members are logged in a second.
@@ -55,6 +57,7 @@ pub struct Agent {
     pub feed: Feed,
     /// What runs when something happens.
     pub handlers: Handlers,
+    tags: OwnTags,
     past: Kept,
     seeds: Seeds,
     reread: Reread,
@@ -94,6 +97,7 @@ impl Agent {
             page: None,
             feed: Feed::new(started),
             handlers: Handlers::new(Vec::new(), Owner::default(), Token(0)),
+            tags: OwnTags::default(),
             past,
             seeds,
             reread,
@@ -341,6 +345,8 @@ impl Agent {
                 info!("left");
                 self.left = true;
             }
+            Event::TagsChanged { id, .. } => self.log_tags(id),
+            Event::RumorChanged { id, .. } if id.kind == RumorKind::Tags => {}
             Event::RumorChanged { id, .. } => {
                 self.log_rumor(&id);
                 if id.kind == RumorKind::Service && *id.id == *self.member.node().id().to_string() {

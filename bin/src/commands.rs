@@ -21,10 +21,16 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 pub fn members(args: &MembersArgs) -> Result<(), Failure> {
     let client = Client::new(&args.gateway)?;
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    let tags = args.tag.iter().map(|tag| ("tag", tag.to_string()));
+    let path = match query.extend_pairs(tags).finish() {
+        query if query.is_empty() => "/members".to_owned(),
+        query => format!("/members?{query}"),
+    };
     if args.output.format() == Format::Json {
-        return output::print(&client.get_text("/members")?);
+        return output::print(&client.get_text(&path)?);
     }
-    let members: Vec<MemberRow> = client.get("/members")?;
+    let members: Vec<MemberRow> = client.get(&path)?;
     let status: Status = client.get("/status")?;
     output::print(&table::members(
         &members,

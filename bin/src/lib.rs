@@ -42,6 +42,8 @@ mod sim;
 mod store;
 mod sys_info;
 mod table;
+mod tag;
+mod tags;
 mod timing;
 mod unix_transport;
 mod version;
@@ -102,6 +104,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Config(args) => gossip::config(&args.command),
         Command::File(args) => gossip::file(&args.command),
         Command::Election(args) => gossip::election(&args.command),
+        Command::Tag(args) => tag::tag(&args.command),
         Command::Depart(args) => gossip::depart(&args),
         Command::Rumors(args) => gossip::rumors(&args),
         Command::Inject(args) => inject::inject(&args),

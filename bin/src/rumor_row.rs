@@ -1,8 +1,10 @@
 //! What the gateway tells of a rumor, as JSON: written by `run`, read by the others.
 
+use std::collections::BTreeMap;
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use butterfly::{Election, Rumor, RumorView, Service, ServiceConfig, ServiceFile, SysInfo};
+use butterfly::{Election, Rumor, RumorView, Service, ServiceConfig, ServiceFile, SysInfo, Tags};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -30,6 +32,15 @@ pub enum Says {
     ServiceFile(FileRow),
     ElectionUpdate(ElectionRow),
     Departure { member: String },
+    Tags(TagsRow),
+}
+
+/// What a member says of itself.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TagsRow {
+    pub member: String,
+    pub incarnation: u64,
+    pub tags: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -110,7 +121,7 @@ impl RumorRow {
     /// The row of a rumor; `None`: it does not read, which is never seen.
     pub fn of(view: &RumorView<'_>) -> Option<Self> {
         Some(RumorRow {
-            says: Says::from(view.rumor()?),
+            says: Says::of(view.rumor()?)?,
             size: view.size,
             hot: view.hot,
             provisional: view.provisional,
@@ -118,9 +129,10 @@ impl RumorRow {
     }
 }
 
-impl From<Rumor> for Says {
-    fn from(rumor: Rumor) -> Self {
-        match rumor {
+impl Says {
+    /// What a rumor says; `None`: it is of a kind that this program knows nothing of.
+    fn of(rumor: Rumor) -> Option<Self> {
+        Some(match rumor {
             Rumor::Service(service) => Says::Service(service.into()),
             Rumor::Election(election) => Says::Election(election.into()),
             Rumor::ServiceConfig(config) => Says::ServiceConfig(config.into()),
@@ -129,6 +141,21 @@ impl From<Rumor> for Says {
             Rumor::Departure(member) => Says::Departure {
                 member: member.to_string(),
             },
+            Rumor::Tags(tags) => Says::Tags(tags.into()),
+            _ => return None,
+        })
+    }
+}
+
+impl From<Tags> for TagsRow {
+    fn from(tags: Tags) -> Self {
+        let pairs = tags.set.iter();
+        TagsRow {
+            member: tags.member.to_string(),
+            incarnation: tags.incarnation,
+            tags: pairs
+                .map(|(key, value)| (key.into(), value.into()))
+                .collect(),
         }
     }
 }
@@ -224,7 +251,7 @@ mod tests {
 
     fn json(rumor: Rumor) -> serde_json::Value {
         let row = RumorRow {
-            says: rumor.into(),
+            says: Says::of(rumor).unwrap(),
             size: 9,
             hot: true,
             provisional: false,

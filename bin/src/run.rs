@@ -98,6 +98,7 @@ impl Program {
         let metrics = metrics(&settings, &poll)?;
         let way_back = way_back(&settings.args);
         let hooks = hooks(&settings)?;
+        let tags = settings.args.tag.clone();
 
         let signals = signals(&poll).map_err(no_loop)?;
         let waker = Waker::new(poll.registry(), REREAD).map_err(no_loop)?;
@@ -120,6 +121,7 @@ impl Program {
         agent.gateway = gateway.as_ref().map(|it| it.place().clone());
         agent.metrics = metrics.as_ref().map(|it| it.place().clone());
         agent.handlers = handlers(&agent, hooks);
+        agent.begin_tags(&tags)?;
         for peer in &peers {
             if let Some(why) = agent.unreachable(peer) {
                 warn!("{why}");

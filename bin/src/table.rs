@@ -1,10 +1,11 @@
 //! Tables for people.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use butterfly::text::visible;
 
+use crate::tags::VERSION;
 use crate::view::{MemberRow, Status};
 
 /// Lines up columns, two spaces apart. What a cell takes on the screen is what it holds: texts from the network are made
@@ -81,13 +82,22 @@ pub fn members(members: &[MemberRow], status: &Status, colours: bool) -> String 
     let mut rows: Vec<&MemberRow> = members.iter().collect();
     rows.sort_by_key(|row| (rank(&row.health), &row.name, &row.id));
     let blocked: HashSet<&String> = status.blocked.iter().collect();
-    let mut table = Table::new(&[
-        "ID", "NAME", "ADDRESS", "HEALTH", "INC", "RTT", "SINCE", "NOTE",
-    ]);
+    let has_tags = rows.iter().any(|row| !row.tags.is_empty());
+    let mut head = vec!["ID", "NAME", "ADDRESS", "HEALTH", "INC", "RTT", "SINCE"];
+    if has_tags {
+        head.extend(["VERSION", "TAGS"]);
+    }
+    head.push("NOTE");
+    let mut table = Table::new(&head);
     for row in &rows {
         let mut cells = cells(row, members, blocked.contains(&row.id));
         if let (true, Some(seen), Some(note)) = (row.is_self, status.seen_at, cells.last_mut()) {
             *note += &format!(", others see it at {seen}");
+        }
+        if has_tags {
+            let note = cells.pop();
+            cells.extend(tag_cells(row));
+            cells.extend(note);
         }
         table.row(cells);
     }
@@ -147,6 +157,32 @@ fn cells(row: &MemberRow, members: &[MemberRow], blocked: bool) -> Vec<String> {
         age(Duration::from_millis(row.since_ms)),
         notes(row, members, blocked).join(", "),
     ]
+}
+
+/// Its version, and its other tags.
+fn tag_cells(row: &MemberRow) -> [String; 2] {
+    let mut others = row.tags.clone();
+    let version = others.remove(VERSION);
+    let tags = match others.is_empty() {
+        true => "-".to_owned(),
+        false => listed_tags(&others),
+    };
+    [version.unwrap_or_else(|| "-".to_owned()), tags]
+}
+
+/// Tags in a line; of many, the first.
+pub fn listed_tags(tags: &BTreeMap<String, String>) -> String {
+    /// What a table has room for.
+    const MOST: usize = 48;
+    let pairs: Vec<_> = tags
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    let line = pairs.join(",");
+    match line.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
 }
 
 /// What else is to be said of it.
@@ -318,6 +354,7 @@ pub mod tests {
             suspected_by: Vec::new(),
             evidence: None,
             suspicion_left_ms: None,
+            tags: BTreeMap::new(),
         }
     }
 

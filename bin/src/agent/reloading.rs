@@ -10,7 +10,7 @@ use crate::reread::Again;
 use crate::settings::Settings;
 
 /// Settings that count at once. All others count from the next start on.
-pub const AT_ONCE: [&str; 3] = ["peer", "ring-key", "log"];
+pub const AT_ONCE: [&str; 4] = ["peer", "ring-key", "tag", "log"];
 
 impl Agent {
     /// Reads the settings and the ring keys again; if that fails, the old ones stay.
@@ -52,6 +52,10 @@ impl Agent {
         logging::set_level(settings.args.log.as_deref());
         let old = self.reread.replace(settings);
         self.join_new_peers(&old, peers);
+        let tags = self.reread.settings().args.tag.clone();
+        if tags != old.args.tag {
+            self.reload_tags(&tags);
+        }
         self.tell_of_changes(&old);
     }
 

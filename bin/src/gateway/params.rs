@@ -34,6 +34,22 @@ impl Params {
         Ok(Params(params))
     }
 
+    /// Those of the request, of which this one may stand there several times; and its values.
+    pub fn of_several<T: FromStr<Err: Display>>(
+        request: &Request,
+        name: &'static str,
+    ) -> Result<Vec<T>, Answer> {
+        let mut values = Vec::new();
+        for (of, value) in form_urlencoded::parse(request.query.as_bytes()) {
+            if of != name {
+                Params::of(request, &[name])?;
+            }
+            let read = value.parse();
+            values.push(read.map_err(|error| refused(format_args!("{name}={value:?}: {error}")))?);
+        }
+        Ok(values)
+    }
+
     /// The value of this one, if it is there.
     pub fn get<T: FromStr<Err: Display>>(&self, name: &str) -> Result<Option<T>, Answer> {
         let Some((_, value)) = self.0.iter().find(|(known, _)| known == name) else {

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use butterfly::{Butterfly, MemberId, RumorId, RumorKind, RumorView, ServiceGroup};
 
 use crate::rumor_row::RumorRow;
+use crate::tags::Wanted;
 use crate::view::MemberRow;
 
 /// How many rows are looked at for one part.
@@ -33,11 +34,12 @@ impl Parts {
         self
     }
 
-    /// An array of all members that are known now, each as it is when its turn comes.
-    pub fn members(mut self, member: &Butterfly) -> Self {
+    /// An array of the members that are known now and have all these tags, each as it is when its turn comes.
+    pub fn members(mut self, member: &Butterfly, wanted: Vec<Wanted>) -> Self {
         let ids: Vec<_> = member.node().members().map(|view| view.member.id).collect();
+        let ids = ids.into_iter();
         self.pieces
-            .push_back(Piece::Array(Rows::Members(ids.into_iter())));
+            .push_back(Piece::Array(Rows::Members { ids, wanted }));
         self
     }
 
@@ -114,7 +116,10 @@ impl Which {
 
 #[derive(Debug)]
 enum Rows {
-    Members(std::vec::IntoIter<MemberId>),
+    Members {
+        ids: std::vec::IntoIter<MemberId>,
+        wanted: Vec<Wanted>,
+    },
     Rumors {
         which: Which,
         /// The one that was looked at last.
@@ -132,8 +137,8 @@ enum Row {
 impl Rows {
     fn next(&mut self, member: &Butterfly) -> Row {
         match self {
-            Rows::Members(ids) => match ids.next() {
-                Some(id) => member_row(member, id),
+            Rows::Members { ids, wanted } => match ids.next() {
+                Some(id) => member_row(member, id, wanted),
                 None => Row::None,
             },
             Rows::Rumors { which, last } => {
@@ -152,9 +157,14 @@ impl Rows {
     }
 }
 
-fn member_row(member: &Butterfly, id: MemberId) -> Row {
-    let view = member.node().member(id);
-    written(view.map(|view| MemberRow::of(&view, member.node().now())))
+fn member_row(member: &Butterfly, id: MemberId, wanted: &[Wanted]) -> Row {
+    let node = member.node();
+    let (view, tags) = (node.member(id), node.tags(id));
+    let value_of = |key: &str| Some(tags?.get(key)?.to_owned());
+    if !wanted.iter().all(|wanted| wanted.fits(value_of)) {
+        return Row::Passed;
+    }
+    written(view.map(|view| MemberRow::of(&view, tags.as_ref(), node.now())))
 }
 
 fn written(row: Option<impl serde::Serialize>) -> Row {
@@ -198,7 +208,7 @@ mod tests {
         }
 
         let (_, member) = ring.running().next().unwrap();
-        let parts = all_of(Parts::default().members(member), member);
+        let parts = all_of(Parts::default().members(member, Vec::new()), member);
         assert_eq!(parts.len(), 2);
         let rows: Vec<MemberRow> = serde_json::from_slice(&parts.concat()).unwrap();
         assert_eq!(rows.len(), count);
@@ -249,7 +259,7 @@ mod tests {
         };
         let parts = Parts::default()
             .text("{\"members\":")
-            .members(&member)
+            .members(&member, Vec::new())
             .text(",\"rumors\":")
             .rumors(config)
             .text("}\n");

@@ -15,6 +15,7 @@ use super::params::Params;
 use super::parts::Parts;
 use super::rumor_routes as rumors;
 use super::stream;
+use super::tag_routes as tags;
 use crate::address;
 use crate::agent::Agent;
 use crate::cli::Seconds;
@@ -52,14 +53,18 @@ impl How {
     }
 }
 
-const ROUTES: [Route; 24] = [
+const ROUTES: [Route; 26] = [
     get("/", "this list", list),
     get(
         "/butterfly",
         "everything: me, members, rumors by kind",
         rumors::everything,
     ),
-    get("/members", "the members that this one sees", members),
+    get(
+        "/members",
+        "the members that this one sees; ?tag=KEY=VALUE&tag=KEY: those that have these tags",
+        members,
+    ),
     get("/status", "how this member fares", status),
     get(
         "/v1/events",
@@ -93,6 +98,12 @@ const ROUTES: [Route; 24] = [
         rumors::config,
     ),
     get("/file", "?group=GROUP&name=NAME: that file", rumors::file),
+    get("/v1/tags", "what this member says of itself", tags::tags),
+    post(
+        "/v1/tags",
+        r#"{"set": {"KEY": "VALUE"}, "delete": ["KEY"]}: changes what this member says of itself"#,
+        tags::change,
+    ),
     post(
         "/join",
         r#"{"peers": ["HOST:PORT"]}: asks them for their ring"#,
@@ -250,8 +261,9 @@ fn list(_: &mut Agent, _: &Request) -> Result<Answer, Answer> {
     Ok(Answer::ok(&json!({ "routes": routes })))
 }
 
-fn members(agent: &mut Agent, _: &Request) -> Result<Answer, Answer> {
-    let parts = Parts::default().members(&agent.member);
+fn members(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
+    let wanted = Params::of_several(request, "tag")?;
+    let parts = Parts::default().members(&agent.member, wanted);
     Ok(Answer::parts(parts.text("\n")))
 }
 

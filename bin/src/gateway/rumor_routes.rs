@@ -26,7 +26,7 @@ pub fn everything(agent: &mut Agent, request: &Request) -> Result<Answer, Answer
         .text("{\"me\":")
         .text(me)
         .text(",\n\"members\":")
-        .members(&agent.member)
+        .members(&agent.member, Vec::new())
         .text(",\n\"rumors\":{");
     for (number, kind) in RumorKind::ALL.into_iter().enumerate() {
         let comma = if number == 0 { "" } else { "," };

@@ -342,7 +342,7 @@ mod tests {
     }
 
     /// Two values of each setting that differ from its default.
-    const EXAMPLES: [(&str, &str, &str); 19] = [
+    const EXAMPLES: [(&str, &str, &str); 20] = [
         ("listen", "10.0.0.7:1", "[::1]:2"),
         ("advertise", "10.0.0.7:3", "10.0.0.8:4"),
         ("gossip-port", "5", "6"),
@@ -351,6 +351,7 @@ mod tests {
         ("ring-key", "a.sym.key", "b.sym.key"),
         ("ring", "prod", "test"),
         ("name", "amber", "birch"),
+        ("tag", "zone=eu", "role=web"),
         (
             "id",
             "1a2b3c4d1a2b3c4d1a2b3c4d1a2b3c4d",
