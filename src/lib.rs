@@ -167,7 +167,8 @@ pub use history::{Fact, FailedProbe, Helper, HistoryEntry};
 pub use member::{Evidence, Health, Incarnation, Member, MemberId};
 pub use name::Name;
 pub use net::{
-    Answer, BindError, Butterfly, Fleet, FleetKey, Handle, Pinger, Pong, Resolve, Seed, trim_memory,
+    Answer, BindError, Butterfly, Fleet, FleetKey, Handle, Pinger, Pong, Resolve, Seed,
+    SystemResolver, trim_memory,
 };
 #[cfg(feature = "tokio")]
 pub use net::{AsyncHandle, AsyncMember};
@@ -181,7 +182,10 @@ pub use rumor::{
 };
 pub use stats::{DiskWrites, Gauge, Histogram, Stats};
 pub use time::Time;
-pub use view::{ElectionView, HealthCounts, MemberView, RumorView, SuspicionView, TagsView};
+pub use view::{
+    ElectionView, HealthCounts, MemberView, RumorView, SeedAnswer, SeedView, SuspicionView,
+    TagsView,
+};
 pub use wire::{RingKey, RingKeyError};
 
 /// The programs of the embedding page, compiled and run.

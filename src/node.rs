@@ -19,6 +19,7 @@ mod evidence;
 mod gossiping;
 #[cfg_attr(not(feature = "sim"), allow(dead_code))] // The simulator asks for most of it.
 mod inspecting;
+mod joining;
 mod restoring;
 
 use std::collections::VecDeque;
@@ -34,12 +35,12 @@ use rand::{RngExt, SeedableRng};
 pub use crate::config::NodeConfig;
 use crate::env::Env;
 use crate::error::{CommandError, Reject};
-use crate::event::{Event, SeedId};
+use crate::event::Event;
 use crate::gossip::Gossip;
 use crate::history::HistoryEntry;
 use crate::journal::Journal;
-use crate::limits::{MAX_BLOCKED, MAX_DATAGRAM_RECEIVED, MAX_DATAGRAM_SENT, MAX_SEEDS};
-use crate::member::{Health, Incarnation, Member, MemberId, unreachable_address};
+use crate::limits::{MAX_BLOCKED, MAX_DATAGRAM_RECEIVED, MAX_DATAGRAM_SENT};
+use crate::member::{Health, Incarnation, Member, MemberId};
 use crate::ring_name::RingName;
 use crate::stats::Stats;
 use crate::swim::{Renewal, Swim};
@@ -273,11 +274,6 @@ impl Node {
         !self.keys.is_empty()
     }
 
-    /// Addresses and names that are asked for members of the ring.
-    pub fn seeds(&self) -> usize {
-        self.swim.seeds()
-    }
-
     /// Records that are still news, to be passed on with the next messages.
     pub fn news(&self) -> usize {
         self.swim.news()
@@ -390,45 +386,6 @@ impl Node {
 
 /// Commanding.
 impl Node {
-    /// Asks this address for members of the ring, from now on, ever more slowly.
-    ///
-    /// # Errors
-    /// [`CommandError::TooManySeeds`] or [`CommandError::Leaving`]; nothing changed.
-    pub fn join(&mut self, now: Time, seed: SocketAddr) -> Result<SeedId, CommandError> {
-        self.advance_unless_paused(now);
-        if self.swim.is_leaving() {
-            return Err(CommandError::Leaving);
-        }
-        if let Some(why) = unreachable_address(seed.ip()) {
-            return Err(CommandError::BadAddress { addr: seed, why });
-        }
-        self.swim
-            .join(&mut self.env, Some(canonical(seed)))
-            .ok_or(CommandError::TooManySeeds(MAX_SEEDS))
-    }
-
-    /// Asks a seed that is known by name: [`Event::SeedDue`] asks for its addresses at each attempt.
-    ///
-    /// # Errors
-    /// [`CommandError::TooManySeeds`] or [`CommandError::Leaving`]; nothing changed.
-    pub fn join_named(&mut self, now: Time) -> Result<SeedId, CommandError> {
-        self.advance_unless_paused(now);
-        if self.swim.is_leaving() {
-            return Err(CommandError::Leaving);
-        }
-        self.swim
-            .join(&mut self.env, None)
-            .ok_or(CommandError::TooManySeeds(MAX_SEEDS))
-    }
-
-    /// The seed's name stands for these addresses at the moment; none: it could not be resolved.
-    pub fn seed_resolved(&mut self, now: Time, seed: SeedId, addrs: &[SocketAddr]) {
-        self.advance_unless_paused(now);
-        let addrs = addrs.iter().copied().map(canonical);
-        let addrs = addrs.filter(|addr| unreachable_address(addr.ip()).is_none());
-        self.swim.seed_resolved(seed, addrs);
-    }
-
     /// Leaves the ring: others are told, [`Event::Left`] says when that is done.
     pub fn leave(&mut self, now: Time) {
         self.advance_unless_paused(now);

@@ -1,5 +1,6 @@
 //! What a member sees of a ring, to look at.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::member::{Evidence, Health, Member, MemberId};
@@ -155,6 +156,28 @@ impl ElectionView {
         let finished = self.election.status == ElectionStatus::Finished && !self.is_hint;
         finished.then_some(self.election.candidate)
     }
+}
+
+/// A seed as a member sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SeedView {
+    /// Where it is asked; `None`: it was given by name.
+    pub addr: Option<SocketAddr>,
+    /// Who answered there last; `None`: nobody yet.
+    pub answer: Option<SeedAnswer>,
+}
+
+/// A member that answered where a seed was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct SeedAnswer {
+    /// Which one.
+    pub by: MemberId,
+    /// Where it was asked.
+    pub addr: SocketAddr,
+    /// When it answered, by the node's time ([`now`](crate::Node::now)).
+    pub at: Time,
 }
 
 /// How many members there are of each health, this one included.

@@ -2,6 +2,7 @@
 //! files, and what the gateway says and does.
 
 mod past;
+mod peers;
 mod reloading;
 mod solitude;
 mod tagging;
@@ -14,8 +15,7 @@ use std::time::{Duration, Instant};
 
 use butterfly::text::visible;
 use butterfly::{
-    Butterfly, Cause, CommandError, Event, Health, Incarnation, MemberId, Reject, RingKey, RumorId,
-    RumorKind, Seed,
+    Butterfly, Cause, Event, Health, Incarnation, MemberId, Reject, RingKey, RumorId, RumorKind,
 };
 use jiff::Timestamp;
 use log::{Level, debug, error, info, log, log_enabled, warn};
@@ -28,9 +28,10 @@ use crate::history::Kept;
 use crate::logging::Log;
 use crate::memory::Memory;
 use crate::output::{count, how_far, rumor, short_id, who};
+use crate::peer_file::PeerFile;
 use crate::quiet::{Solitude, Throttle};
 use crate::reread::Reread;
-use crate::seeds::{self, Seeds};
+use crate::seeds::Seeds;
 use crate::sys_info;
 use crate::tags::OwnTags;
 use crate::view::{Counts, Rumors, Status};
@@ -60,6 +61,8 @@ pub struct Agent {
     tags: OwnTags,
     past: Kept,
     seeds: Seeds,
+    /// The file that names peers, if there is one.
+    pub peer_file: Option<PeerFile>,
     reread: Reread,
     key_names: Vec<String>,
     started: Instant,
@@ -100,6 +103,7 @@ impl Agent {
             tags: OwnTags::default(),
             past,
             seeds,
+            peer_file: None,
             reread,
             key_names: names(keys),
             started: Instant::now(),
@@ -149,16 +153,6 @@ impl Agent {
             self.past.deadline(),
         ];
         deadlines.into_iter().flatten().min()
-    }
-
-    /// Asks a peer for its ring, for ever.
-    pub fn join(&mut self, peer: &Seed) -> Result<(), CommandError> {
-        self.seeds.add(&mut self.member, peer)
-    }
-
-    /// Why it can never reach this peer, if so.
-    pub fn unreachable(&self, peer: &Seed) -> Option<String> {
-        seeds::unreachable(peer, &self.member)
     }
 
     /// Tells the others, then `has_left`.
@@ -217,7 +211,7 @@ impl Agent {
             sealed: !self.key_names.is_empty(),
             ring_keys: self.key_names.clone(),
             blocked: node.blocked().map(|id| id.to_string()).collect(),
-            seeds: self.seeds.listed().to_vec(),
+            seeds: self.seeds.listed().map(str::to_owned).collect(),
             counters: node
                 .stats()
                 .iter()
@@ -544,7 +538,7 @@ impl Agent {
         if me.member.swim_addr() != listening {
             info!("it tells others that it is at {}", me.member.swim_addr());
         }
-        if !self.seeds.listed().is_empty() && self.asked().next().is_none() {
+        if self.seeds.listed().next().is_some() && self.asked().next().is_none() {
             info!("its only --peer is itself: it waits for others to ask it");
         }
         match &self.gateway {

@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 use butterfly::MemberId;
 use serde_json::json;
 
-use crate::address;
-use crate::cli::{BlockArgs, Format, JoinArgs, LeaveArgs, MembersArgs, StatusArgs, Wait, Waited};
+use crate::cli::{BlockArgs, Format, LeaveArgs, MembersArgs, StatusArgs, Wait, Waited};
 use crate::client::{Client, Trouble};
 use crate::failure::Failure;
 use crate::output;
@@ -105,20 +104,6 @@ fn is_reached(wait: Wait, status: &Status) -> bool {
         Waited::Alive => status.members.alive,
     };
     count == wait.count || wait.or_more && count > wait.count
-}
-
-pub fn join(args: &JoinArgs) -> Result<(), Failure> {
-    for peer in &args.peers {
-        address::peer(peer).map_err(Failure::usage)?;
-    }
-    let client = Client::new(&args.gateway)?;
-    client.post("/join", &json!({ "peers": args.peers }))?;
-    output::tell(&format!(
-        "{} asks {} for their ring",
-        client.gateway(),
-        args.peers.join(", ")
-    ));
-    Ok(())
 }
 
 pub fn leave(args: &LeaveArgs) -> Result<(), Failure> {

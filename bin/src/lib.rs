@@ -18,13 +18,16 @@ mod gossip;
 mod handlers;
 mod history;
 mod inject;
+mod joining;
 #[cfg(test)]
 mod logged;
 mod logging;
 mod memory;
 mod metrics;
 mod output;
+mod peer_file;
 mod ping;
+mod plan;
 mod quiet;
 #[doc(hidden)]
 pub mod reference;
@@ -39,6 +42,7 @@ mod service_manager;
 mod settings;
 mod shipped;
 mod sim;
+mod srv;
 mod store;
 mod sys_info;
 mod table;
@@ -96,7 +100,8 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Events(args) => events::events(&args),
         Command::History(args) => history::history(&args),
         Command::Explain(args) => history::explain(&args),
-        Command::Join(args) => commands::join(&args),
+        Command::Join(args) => joining::join(&args),
+        Command::Unjoin(args) => joining::unjoin(&args),
         Command::Leave(args) => commands::leave(&args),
         Command::Block(args) => commands::block(&args),
         Command::Unblock(args) => commands::unblock(&args),

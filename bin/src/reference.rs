@@ -2,7 +2,38 @@
 
 use std::fmt::Write;
 
+use clap::{Command, CommandFactory};
+
+use crate::cli::Cli;
 use crate::settings::{Kind, keys, run_command};
+
+/// The help of all commands, in Markdown.
+pub fn commands() -> String {
+    let mut cli = Cli::command().term_width(100).disable_help_subcommand(true);
+    cli.build();
+    let mut text = String::new();
+    describe(&cli, &mut text);
+    text
+}
+
+fn describe(command: &Command, text: &mut String) {
+    let name = command.get_bin_name().unwrap_or_else(|| command.get_name());
+    let help = command
+        .clone()
+        .term_width(100)
+        .render_long_help()
+        .to_string();
+    let help: Vec<_> = help.lines().map(str::trim_end).collect();
+    // Writing to a String cannot fail.
+    let _ = write!(
+        text,
+        "## {name}\n\n```text\n{}\n```\n\n",
+        help.join("\n").trim_end()
+    );
+    for inner in command.get_subcommands() {
+        describe(inner, text);
+    }
+}
 
 /// The table of all settings, in Markdown.
 pub fn configuration() -> String {

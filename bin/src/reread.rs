@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
-use butterfly::RingKey;
 use mio::Waker;
 
 use crate::failure::Failure;
-use crate::ring_key;
+use crate::plan::Plan;
 use crate::settings::Settings;
 
 /// What a member was told at its start, to be read again.
 pub struct Reread {
+    /// Those at the start.
+    first: Settings,
     settings: Settings,
     waker: Arc<Waker>,
     answer: Sender<Answer>,
@@ -24,7 +25,7 @@ pub struct Reread {
 /// What was read.
 pub struct Again {
     pub settings: Settings,
-    pub keys: Vec<RingKey>,
+    pub plan: Plan,
 }
 
 type Answer = Result<Again, Failure>;
@@ -34,6 +35,7 @@ impl Reread {
     pub fn new(settings: Settings, waker: Arc<Waker>) -> Self {
         let (answer, answers) = channel();
         Reread {
+            first: settings.clone(),
             settings,
             waker,
             answer,
@@ -45,6 +47,11 @@ impl Reread {
     /// The settings as they were read last.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// The settings that the member started with.
+    pub fn first(&self) -> &Settings {
+        &self.first
     }
 
     /// Takes these for the settings from now on; returns those before.
@@ -72,8 +79,8 @@ impl Reread {
         );
         let read = move || {
             let settings = settings.read_again()?;
-            let keys = ring_key::read_all(&settings.args.ring_key)?;
-            Ok(Again { settings, keys })
+            let plan = Plan::of(&settings)?;
+            Ok(Again { settings, plan })
         };
         let started = thread::Builder::new()
             .name("settings".into())

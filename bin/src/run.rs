@@ -1,36 +1,37 @@
 //! `butterfly run`: one member, its gateway and signals, in one loop on one thread.
 
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use butterfly::{BindError, Butterfly, Config, DiskError, MemberId};
+use butterfly::{BindError, Butterfly, DiskError, MemberId};
 use log::warn;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
-use crate::address::{self, Place};
+use crate::address::Place;
 use crate::agent::Agent;
-use crate::cli::{DEFAULT_GATEWAY, RunArgs};
+use crate::cli::RunArgs;
 use crate::descriptors;
 use crate::failure::Failure;
-use crate::gateway::{Gateway, Guard, Token as BearerToken};
-use crate::handlers::{Handlers, Hook, MOST_HOOKS, Owner};
+use crate::gateway::{Gateway, Guard};
+use crate::handlers::{Handlers, Hook, Owner};
 use crate::logging::{self, Log};
 use crate::output;
+use crate::peer_file::PeerFile;
+use crate::plan::{self, Plan};
 use crate::reread::Reread;
-use crate::ring_key;
 use crate::seeds::Seeds;
 use crate::service_manager::ServiceManager;
 use crate::settings::Settings;
+use crate::srv::Resolver;
 use crate::sys_info;
-use crate::timing;
 
 const SWIM: Token = Token(0);
 const SIGNALS: Token = Token(1);
@@ -53,7 +54,8 @@ const ECHO: Duration = Duration::from_millis(500);
 
 pub fn run(settings: Settings) -> Result<(), Failure> {
     if settings.args.print_config {
-        return output::print(&settings.print(|name| default(name, &settings.args)));
+        output::print(&settings.print(|name| plan::default(name, &settings.args)))?;
+        return Plan::of(&settings).map(drop);
     }
     let args = settings.args.clone();
     let log = logging::start(args.log.as_deref()).map_err(no_loop)?;
@@ -91,27 +93,27 @@ struct Program {
 impl Program {
     fn start(settings: Settings, log: &Log) -> Result<Self, Failure> {
         let poll = Poll::new().map_err(no_loop)?;
-        let peers = address::peers(&settings)?;
-        let config = config(&settings)?;
-        let keys = config.ring_keys.clone();
-        let gateway = gateway(&settings, &poll)?;
-        let metrics = metrics(&settings, &poll)?;
+        let plan = Plan::of(&settings)?;
+        let keys = plan.config.ring_keys.clone();
+        let gateway = gateway(plan.gateway, settings.args.http.is_none(), &poll)?;
+        let metrics = metrics(plan.metrics, &poll)?;
         let way_back = way_back(&settings.args);
-        let hooks = hooks(&settings)?;
         let tags = settings.args.tag.clone();
 
         let signals = signals(&poll).map_err(no_loop)?;
         let waker = Waker::new(poll.registry(), REREAD).map_err(no_loop)?;
         let waker = Arc::new(waker);
         let seeds = Seeds::default();
-        let reread = Reread::new(settings, waker);
-        let member = Butterfly::bind(config).map_err(|error| match error {
+        let peer_file = settings.args.peer_file.clone();
+        let reread = Reread::new(settings, Arc::clone(&waker));
+        let mut member = Butterfly::bind(plan.config).map_err(|error| match error {
             BindError::Departed { id } => expelled(id, &way_back),
             BindError::Gossip { .. } => Failure::failed(format_args!(
                 "{error} (--gossip-port PORT, 0 takes a free one)"
             )),
             error => Failure::failed(error),
         })?;
+        member.set_resolver(Resolver::new());
         let fd = member.as_raw_fd();
         poll.registry()
             .register(&mut SourceFd(&fd), SWIM, Interest::READABLE)
@@ -120,14 +122,16 @@ impl Program {
         let mut agent = Agent::new(member, seeds, reread, &keys, log.clone());
         agent.gateway = gateway.as_ref().map(|it| it.place().clone());
         agent.metrics = metrics.as_ref().map(|it| it.place().clone());
-        agent.handlers = handlers(&agent, hooks);
+        agent.handlers = handlers(&agent, plan.hooks);
         agent.begin_tags(&tags)?;
-        for peer in &peers {
+        for peer in &plan.peers {
             if let Some(why) = agent.unreachable(peer) {
                 warn!("{why}");
             }
             agent.join(peer).map_err(Failure::failed)?;
         }
+        let watch = |path: PathBuf| PeerFile::watch(&path, waker);
+        agent.peer_file = peer_file.map(watch).transpose().map_err(no_loop)?;
         Ok(Program {
             poll,
             service_manager: ServiceManager::of_process(),
@@ -236,6 +240,7 @@ impl Program {
         }
         if woken(REREAD) {
             self.agent.reloaded();
+            self.agent.take_peers();
         }
         for event in events.iter().filter(|event| event.token() >= HANDLERS) {
             self.agent.handlers.woken(event.token());
@@ -322,19 +327,6 @@ impl Program {
     }
 }
 
-/// The handlers of `--on`.
-fn hooks(settings: &Settings) -> Result<Vec<Hook>, Failure> {
-    let hooks = settings.args.on.clone();
-    if hooks.len() > MOST_HOOKS {
-        let called = settings.called("on");
-        return Err(Failure::usage(format_args!(
-            "{called}: {} commands are more than the {MOST_HOOKS} that there may be: let one do the work of several",
-            hooks.len()
-        )));
-    }
-    Ok(hooks)
-}
-
 fn handlers(agent: &Agent, hooks: Vec<Hook>) -> Handlers {
     let me = agent.member.node().me();
     let owner = Owner {
@@ -357,46 +349,6 @@ fn is_echo(first: Option<Instant>, now: Instant) -> bool {
     first.is_some_and(|first| now.saturating_duration_since(first) < ECHO)
 }
 
-/// Where it listens: with a key it is safe to be open to others.
-fn listen(args: &RunArgs) -> &str {
-    let default = match args.ring_key.is_empty() {
-        true => "127.0.0.1:9638",
-        false => "0.0.0.0:9638",
-    };
-    args.listen.as_deref().unwrap_or(default)
-}
-
-/// What a setting is that nobody has set, where it depends on others.
-fn default(name: &str, args: &RunArgs) -> Option<String> {
-    match name {
-        "listen" => Some(listen(args).to_owned()),
-        "http" => Some(DEFAULT_GATEWAY.to_owned()),
-        "log" => Some(logging::LEVEL.to_owned()),
-        _ => None,
-    }
-}
-
-/// What the library is told.
-fn config(settings: &Settings) -> Result<Config, Failure> {
-    let args = &settings.args;
-    let listen = address::socket(&settings.called("listen"), listen(args))?;
-    let mut config = Config::new(listen);
-    if let Some(advertise) = &args.advertise {
-        let called = settings.called("advertise");
-        config.advertise = Some(address::socket(&called, advertise)?);
-    }
-    config.gossip_port = args.gossip_port;
-    config.id = args.id;
-    config.name = args.name.clone();
-    config.persistent = args.permanent_peer;
-    config.ring_keys = ring_key::read_all(&args.ring_key)?;
-    config.timing = timing::changed(args.timing.clone(), &args.set)?;
-    config.data_dir = args.data_dir.clone();
-    config.store_limit = args.store_limit;
-    config.ring = args.ring.clone();
-    Ok(config)
-}
-
 /// The end of a member whose id cannot be used again.
 fn expelled(id: MemberId, way_back: &str) -> Failure {
     Failure::expelled(format_args!(
@@ -417,61 +369,17 @@ fn way_back(args: &RunArgs) -> String {
 }
 
 /// The gateway, unless none is wanted, or the default port is somebody else's.
-fn gateway(settings: &Settings, poll: &Poll) -> Result<Option<Gateway>, Failure> {
-    let args = &settings.args;
-    let called = settings.called("http");
-    let place = match args.http.as_deref() {
-        Some("none") if args.http_token_file.is_some() => {
-            return Err(Failure::usage(
-                "--http none opens no gateway, which a --http-token-file could guard: leave one of them out",
-            ));
-        }
-        Some("none") => return Ok(None),
-        Some(asked) => address::gateway(&called, asked)?,
-        None => address::gateway(&called, DEFAULT_GATEWAY)?,
+fn gateway(
+    asked: Option<(Place, Guard)>,
+    by_default: bool,
+    poll: &Poll,
+) -> Result<Option<Gateway>, Failure> {
+    let Some((place, guard)) = asked else {
+        return Ok(None);
     };
-    if let Place::At(addr) = &place
-        && !is_of_this_machine(addr.ip())
-    {
-        let asked = args.http.as_deref().unwrap_or_default();
-        return Err(Failure::usage(format_args!(
-            "{called} {asked}: that is no address of this machine, and a member can only open its gateway here; --http \
-             IP:PORT says where, --http none opens none"
-        )));
-    }
-    let read = |file: &Option<PathBuf>| file.as_deref().map(BearerToken::read).transpose();
-    let (token, read_token) = (
-        read(&args.http_token_file)?,
-        read(&args.http_read_token_file)?,
-    );
-    if read_token.is_some() && token.is_none() {
-        return Err(Failure::usage(format_args!(
-            "{} is given without --http-token-file, which it needs beside it",
-            settings.called("http-read-token-file")
-        )));
-    }
-    if read_token.is_some() && token == read_token {
-        return Err(Failure::usage(
-            "--http-read-token-file has the token of --http-token-file, which is for more than reading: make another",
-        ));
-    }
-    if let Place::At(addr) = &place
-        && token.is_none()
-        && !addr.ip().is_loopback()
-    {
-        return Err(Failure::usage(format_args!(
-            "{called} {addr} is open to others: give it a --http-token-file FILE, whose token every request \
-             must then carry"
-        )));
-    }
-    match Gateway::bind(
-        poll.registry(),
-        GATEWAY,
-        &place,
-        Guard::new(token, read_token),
-    ) {
+    match Gateway::bind(poll.registry(), GATEWAY, &place, guard) {
         Ok(gateway) => Ok(Some(gateway)),
-        Err(error) if error.kind() == ErrorKind::AddrInUse && args.http.is_none() => {
+        Err(error) if error.kind() == ErrorKind::AddrInUse && by_default => {
             warn!(
                 "no gateway: {place} is in use, so commands without --http, such as \"butterfly leave\", reach who \
                  listens there and not this member (--http 127.0.0.1:0 takes a free port)"
@@ -483,26 +391,16 @@ fn gateway(settings: &Settings, poll: &Poll) -> Result<Option<Gateway>, Failure>
 }
 
 /// The listener for metrics and health alone, if it is wanted.
-fn metrics(settings: &Settings, poll: &Poll) -> Result<Option<Gateway>, Failure> {
-    let Some(asked) = &settings.args.metrics else {
+fn metrics(addr: Option<SocketAddr>, poll: &Poll) -> Result<Option<Gateway>, Failure> {
+    let Some(addr) = addr else {
         return Ok(None);
     };
-    let addr = address::socket(&settings.called("metrics"), asked)?;
     let opened = Gateway::bind(poll.registry(), METRICS, &Place::At(addr), Guard::Public);
     opened.map(Some).map_err(|error| {
         Failure::failed(format_args!(
             "cannot open {addr} for metrics: {error} (--metrics IP:PORT for another)"
         ))
     })
-}
-
-/// Whether something can be bound to it here.
-fn is_of_this_machine(ip: IpAddr) -> bool {
-    let bound = UdpSocket::bind((ip, 0));
-    bound.map_or_else(
-        |error| error.kind() != ErrorKind::AddrNotAvailable,
-        |_| true,
-    )
 }
 
 fn cannot_open(place: &Place, error: &io::Error) -> Failure {
@@ -524,26 +422,7 @@ fn no_loop(error: io::Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use butterfly::Timing;
-
     use super::*;
-    use crate::settings::Environment;
-
-    fn told(line: &str) -> Result<Config, Failure> {
-        let line = line.split(' ').map(Into::into).collect();
-        config(&Settings::new(line, Environment::default()).unwrap())
-    }
-
-    #[test]
-    fn a_timing_may_be_changed_field_by_field() {
-        let run = "butterfly run --listen 127.0.0.1:0 --timing wan --set period=4s,timeout=900ms";
-        let timing = told(run).unwrap().timing;
-        let mut expected = Timing::wan();
-        expected.period = Duration::from_secs(4);
-        expected.timeout = Duration::from_millis(900);
-        assert_eq!(timing, expected);
-        assert!(told(&format!("{run} --set timeout=5s")).is_err());
-    }
 
     #[test]
     fn only_a_later_signal_is_a_second_one() {

@@ -25,11 +25,30 @@ pub fn man(args: &ManArgs) -> Result<(), Failure> {
         }),
         None => {
             let mut page = Vec::new();
-            let rendered = clap_mangen::Man::new(Cli::command()).render(&mut page);
+            let rendered = clap_mangen::Man::new(command(&args.command)?).render(&mut page);
             rendered.map_err(Failure::failed)?;
             output::print(&String::from_utf8_lossy(&page))
         }
     }
+}
+
+/// The command of this name.
+fn command(path: &[String]) -> Result<clap::Command, Failure> {
+    let mut command = Cli::command().disable_help_subcommand(true);
+    // Only then do commands know whose they are.
+    command.build();
+    for part in path {
+        let Some(found) = command.find_subcommand(part) else {
+            let all = command.get_subcommands().map(clap::Command::get_name);
+            let all: Vec<_> = all.collect();
+            return Err(Failure::usage(match all.as_slice() {
+                [] => format!("{part:?}: \"{}\" has no commands", command.get_name()),
+                all => format!("there is no command {part:?}: {}", all.join(", ")),
+            }));
+        };
+        command = found.clone();
+    }
+    Ok(command)
 }
 
 fn write_pages(dir: &Path) -> std::io::Result<()> {

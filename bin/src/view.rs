@@ -77,6 +77,29 @@ impl MemberRow {
     }
 }
 
+/// A peer that the member was told to ask for its ring.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeedRow {
+    /// As it was written.
+    pub peer: String,
+    /// It is asked. It is not if it turned out to be the member itself, or made room for another.
+    pub asked: bool,
+    /// Who answered there last.
+    pub answer: Option<Answered>,
+    /// Why its name led nowhere when it was looked up last.
+    pub trouble: Option<String>,
+}
+
+/// A member that answered where a peer was asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answered {
+    pub id: String,
+    pub name: String,
+    pub address: SocketAddr,
+    /// Milliseconds since then.
+    pub ago_ms: u64,
+}
+
 /// How many members of each health, the asked one included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {

@@ -49,4 +49,4 @@ pub use handle::Handle;
 #[cfg(feature = "gossip")]
 pub use injector::{InjectError, Injector};
 pub use pinger::{Pinger, Pong};
-pub use seeds::{Answer, Resolve, Seed};
+pub use seeds::{Answer, Resolve, Seed, SystemResolver};

@@ -11,6 +11,9 @@ use crate::error::CommandError;
 use crate::event::SeedId;
 use crate::text::is_hidden;
 
+/// What the names of SRV records begin with.
+const SRV: &str = "srv:";
+
 /// Bytes of a thread's stack: what the system's resolver and its modules take, and room.
 const STACK: usize = 512 << 10;
 
@@ -20,7 +23,8 @@ const STACK: usize = 512 << 10;
 pub enum Seed {
     /// At this address.
     At(SocketAddr),
-    /// `HOST:PORT`, to be resolved anew at each attempt.
+    /// `HOST:PORT`, to be resolved anew at each attempt; or `srv:NAME`, whose resolver looks for SRV records:
+    /// [`SystemResolver`] does not.
     Named(String),
 }
 
@@ -110,13 +114,22 @@ impl Drop for Answer {
 
 /// Asks the system, each time on a thread of its own that ends with the answer: a slow or silent name server delays
 /// neither the loop nor the other names.
-fn ask_system(name: &str, answer: Answer) {
-    let text = name.to_owned();
-    let lookup = move || answer.give(text.to_socket_addrs().map(Iterator::collect));
-    let thread = thread::Builder::new().name("resolver".into());
-    // Without a thread, the answer is dropped.
-    if let Err(error) = thread.stack_size(STACK).spawn(lookup) {
-        log::warn!("seed {name}: no thread to look it up: {error}; it will be tried again");
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemResolver;
+
+impl Resolve for SystemResolver {
+    fn resolve(&mut self, name: &str, answer: Answer) {
+        if name.starts_with(SRV) {
+            let none = "the system's resolver looks for no SRV records";
+            return answer.give(Err(io::Error::other(none)));
+        }
+        let text = name.to_owned();
+        let lookup = move || answer.give(text.to_socket_addrs().map(Iterator::collect));
+        let thread = thread::Builder::new().name("resolver".into());
+        // Without a thread, the answer is dropped.
+        if let Err(error) = thread.stack_size(STACK).spawn(lookup) {
+            log::warn!("seed {name}: no thread to look it up: {error}; it will be tried again");
+        }
     }
 }
 
@@ -130,24 +143,29 @@ struct Name {
     text: String,
     /// It is being looked up.
     pending: bool,
+    /// Why the last look-up found no address to ask.
+    trouble: Option<String>,
 }
 
 impl Default for Names {
     fn default() -> Self {
         Names {
-            resolver: Box::new(ask_system),
+            resolver: Box::new(SystemResolver),
             named: BTreeMap::new(),
         }
     }
 }
 
-/// Whether it may be `HOST:PORT`.
+/// Whether it may be `HOST:PORT`, or `srv:NAME`.
 fn is_name(text: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte) || byte >= 0x80;
     let is_host = |host: &str| {
         (1..=253).contains(&host.len()) && host.bytes().all(fits) && !host.contains(is_hidden)
     };
     let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port != 0);
+    if let Some(name) = text.strip_prefix(SRV) {
+        return is_host(name);
+    }
     let parts = text.rsplit_once(':');
     parts.is_some_and(|(host, port)| is_host(host) && is_port(port))
 }
@@ -186,10 +204,24 @@ impl Butterfly {
             return Ok(seed);
         }
         let seed = self.node.join_named(self.clock())?;
-        let pending = false;
-        let text = name;
-        self.names.named.insert(seed, Name { text, pending });
+        let name = Name {
+            text: name,
+            pending: false,
+            trouble: None,
+        };
+        self.names.named.insert(seed, name);
         Ok(seed)
+    }
+
+    /// Asks this seed no more; whether it did. Members that are known by it stay known.
+    pub fn unjoin(&mut self, seed: SeedId) -> bool {
+        self.names.named.remove(&seed);
+        self.node.unjoin(self.clock(), seed)
+    }
+
+    /// Why the name of this seed led nowhere when it was looked up last.
+    pub fn seed_trouble(&self, seed: SeedId) -> Option<&str> {
+        self.names.named.get(&seed)?.trouble.as_deref()
     }
 
     /// Whether it can send to this address: an IPv4 socket reaches no IPv6 address, and one on a single IPv6 address no IPv4.
@@ -228,8 +260,14 @@ impl Butterfly {
             return;
         };
         name.pending = false;
-        let addrs = usable(&name.text, found, here);
-        self.seed_resolved(seed, &addrs);
+        let found = usable(found, here);
+        let trouble = found.as_ref().err().cloned();
+        // The same again is no news.
+        if let Some(trouble) = trouble.as_ref().filter(|_| name.trouble != trouble) {
+            log::warn!("seed {}: {trouble}; it will be tried again", name.text);
+        }
+        name.trouble = trouble;
+        self.seed_resolved(seed, &found.unwrap_or_default());
     }
 }
 
@@ -240,26 +278,20 @@ fn reaches(listening: SocketAddr, addr: SocketAddr) -> bool {
     both || addr.ip().to_canonical().is_ipv4() == listening.is_ipv4()
 }
 
-/// The addresses that a member which listens there can reach.
+/// The addresses that a member which listens there can reach; or why there are none.
 fn usable(
-    name: &str,
     found: io::Result<Vec<SocketAddr>>,
     listening: SocketAddr,
-) -> Vec<SocketAddr> {
-    let mut addrs = match found {
-        Ok(addrs) => addrs,
-        Err(error) => {
-            log::warn!("seed {name}: {error}; it will be tried again");
-            return Vec::new();
-        }
-    };
+) -> Result<Vec<SocketAddr>, String> {
+    let mut addrs = found.map_err(|error| error.to_string())?;
+    if addrs.is_empty() {
+        return Err("it has no address".to_owned());
+    }
     addrs.retain(|addr| reaches(listening, *addr));
     if addrs.is_empty() {
-        log::warn!(
-            "seed {name}: no address of it can be reached from {listening}; it will be tried again"
-        );
+        return Err(format!("no address of it can be reached from {listening}"));
     }
-    addrs
+    Ok(addrs)
 }
 
 #[cfg(test)]
@@ -360,21 +392,41 @@ mod tests {
     fn a_member_asks_only_addresses_that_it_reaches() {
         let v4: SocketAddr = "127.0.0.1:1".parse().unwrap();
         let v6: SocketAddr = "[::1]:1".parse().unwrap();
-        assert_eq!(usable("x", Ok(vec![v6, v4]), v4), [v4]);
-        assert_eq!(usable("x", Ok(vec![v6, v4]), v6), [v6]);
+        let both = || Ok(vec![v6, v4]);
+        assert_eq!(usable(both(), v4), Ok(vec![v4]));
+        assert_eq!(usable(both(), v6), Ok(vec![v6]));
         let all = "[::]:1".parse().unwrap();
-        assert_eq!(usable("x", Ok(vec![v6, v4]), all), [v6, v4]);
+        assert_eq!(usable(both(), all), Ok(vec![v6, v4]));
         let mapped = "[::ffff:127.0.0.1]:1".parse().unwrap();
         assert!(reaches(v4, mapped) && !reaches(v6, mapped));
-        let none = logged::by(|| assert!(usable("x", Ok(vec![v6]), v4).is_empty()));
+        let out_of_reach = usable(Ok(vec![v6]), v4);
         assert_eq!(
-            none,
-            [
-                "WARN seed x: no address of it can be reached from 127.0.0.1:1; it will be tried again"
-            ]
+            out_of_reach.unwrap_err(),
+            "no address of it can be reached from 127.0.0.1:1"
         );
-        let error = Err(io::Error::other("refused"));
-        let failed = logged::by(|| assert!(usable("x", error, v4).is_empty()));
-        assert_eq!(failed, ["WARN seed x: refused; it will be tried again"]);
+    }
+
+    #[test]
+    fn a_name_that_leads_nowhere_says_why_and_logs_it_once() {
+        let mut member = member();
+        let failing = |_: &str, answer: Answer| answer.give(Err(io::Error::other("refused")));
+        member.set_resolver(failing);
+        let seed = member.join("srv:_butterfly._udp.example").unwrap();
+        let lines = logged::by(|| {
+            for _ in 0..3 {
+                member.resolve(seed);
+                until(&mut [&mut member], |all| !all[0].names.named[&seed].pending);
+            }
+        });
+        assert_eq!(
+            lines,
+            ["WARN seed srv:_butterfly._udp.example: refused; it will be tried again"]
+        );
+        assert_eq!(member.seed_trouble(seed), Some("refused"));
+        assert!(member.unjoin(seed) && !member.unjoin(seed));
+        assert_eq!(
+            (member.seed_trouble(seed), member.node().seeds()),
+            (None, 0)
+        );
     }
 }

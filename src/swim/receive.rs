@@ -314,7 +314,9 @@ impl Swim {
         let (id, incarnation) = (incoming.sender.id, incoming.sender.incarnation);
         self.answers_refusal(env, &id, number, incarnation);
         if incoming.answers.question {
-            self.seeds.answered(incoming.contact());
+            for at in [incoming.contact(), incoming.from] {
+                self.seeds.answered(env.now, id, at);
+            }
         }
         let waiting = self.detector.probe.as_ref().is_some_and(Probe::is_waiting);
         let ours = self.end_probe(env, incoming, way, number);

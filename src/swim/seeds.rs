@@ -13,18 +13,29 @@ use crate::config::Timing;
 use crate::env::{Env, Timer};
 use crate::event::{Event, SeedId};
 use crate::limits::{MAX_SEED_ADDRESSES, MAX_SEEDS, ORDINARY_DATAGRAM};
+use crate::member::MemberId;
 use crate::stats::Gauge;
+use crate::time::Time;
 use crate::timer::TimerKey;
+use crate::view::{SeedAnswer, SeedView};
 
 /// An address, or a name that the driver resolves, at which members of the ring may be found.
 #[derive(Hash)]
 struct Seed {
     /// `None`: known by name only.
     addr: Option<SocketAddr>,
+    /// What its name stood for when it was resolved last.
+    resolved: Vec<SocketAddr>,
     timer: Option<TimerKey>,
     pause: Duration,
-    /// It answered once.
-    answered: bool,
+    /// Who answered there last.
+    answer: Option<SeedAnswer>,
+}
+
+impl Seed {
+    fn is_at(&self, addr: SocketAddr) -> bool {
+        self.addr == Some(addr) || self.resolved.contains(&addr)
+    }
 }
 
 #[derive(Hash)]
@@ -41,10 +52,6 @@ impl Seeds {
         self.held.len()
     }
 
-    fn contains(&self, seed: SeedId) -> bool {
-        self.held.contains(seed.0 as usize)
-    }
-
     /// This address is asked soon, and from now on; `None`: there are too many that answered.
     fn add(&mut self, env: &mut Env, timing: &Timing, addr: Option<SocketAddr>) -> Option<SeedId> {
         let known = self.find(|seed| addr.is_some() && seed.addr == addr);
@@ -53,9 +60,10 @@ impl Seeds {
             None if !self.make_room(env) => return None,
             None => self.held.insert(Seed {
                 addr,
+                resolved: Vec::new(),
                 timer: None,
                 pause: timing.period,
-                answered: false,
+                answer: None,
             }),
         };
         self.ask_soon(env, timing, key);
@@ -73,18 +81,35 @@ impl Seeds {
             return true;
         }
         let silent = self.held.iter();
-        let silent = silent.filter(|(_, seed)| seed.addr.is_some() && !seed.answered);
+        let silent = silent.filter(|(_, seed)| seed.addr.is_some() && seed.answer.is_none());
         let oldest = silent
             .max_by_key(|(_, seed)| seed.pause)
             .map(|(key, _)| key);
         oldest.is_some_and(|key| self.drop(env, key))
     }
 
-    /// Somebody answered a question at this address.
-    pub fn answered(&mut self, addr: SocketAddr) {
+    /// This member answered a question at this address.
+    pub fn answered(&mut self, at: Time, by: MemberId, addr: SocketAddr) {
         for (_, seed) in self.held.iter_mut() {
-            seed.answered |= seed.addr == Some(addr);
+            if seed.is_at(addr) {
+                seed.answer = Some(SeedAnswer { by, addr, at });
+            }
         }
+    }
+
+    /// What is known of this one.
+    pub fn view(&self, seed: SeedId) -> Option<SeedView> {
+        let held = self.held.get(seed.0 as usize)?;
+        Some(SeedView {
+            addr: held.addr,
+            answer: held.answer,
+        })
+    }
+
+    /// What this one's name stands for; whether it is one.
+    fn resolved(&mut self, seed: SeedId, addrs: &[SocketAddr]) -> bool {
+        let held = self.held.get_mut(seed.0 as usize);
+        held.map(|seed| seed.resolved = addrs.to_vec()).is_some()
     }
 
     fn drop(&mut self, env: &mut Env, key: usize) -> bool {
@@ -151,10 +176,21 @@ impl Swim {
         }
     }
 
+    /// Asks this seed no more; whether it did.
+    pub fn unjoin(&mut self, env: &mut Env, seed: SeedId) -> bool {
+        self.seeds.drop(env, seed.0 as usize)
+    }
+
+    /// What is known of a seed.
+    pub fn seed(&self, seed: SeedId) -> Option<SeedView> {
+        self.seeds.view(seed)
+    }
+
     /// A seed's name stands for these addresses at the moment.
     pub fn seed_resolved(&mut self, seed: SeedId, addrs: impl Iterator<Item = SocketAddr>) {
-        if self.seeds.contains(seed) && !self.is_leaving() {
-            for addr in addrs.take(MAX_SEED_ADDRESSES) {
+        let addrs: Vec<_> = addrs.take(MAX_SEED_ADDRESSES).collect();
+        if !self.is_leaving() && self.seeds.resolved(seed, &addrs) {
+            for addr in addrs {
                 self.ping_seed(addr);
             }
         }
@@ -217,12 +253,37 @@ mod tests {
         for number in 0..MAX_SEEDS {
             assert!(seeds.add(&mut env, &timing, at(number)).is_some());
             if number > 0 {
-                seeds.answered(at(number).unwrap());
+                answer(&mut seeds, number);
             }
         }
         assert!(seeds.add(&mut env, &timing, at(MAX_SEEDS)).is_some());
         assert_eq!(seeds.find(|seed| seed.addr == at(0)), None);
-        seeds.answered(at(MAX_SEEDS).unwrap());
+        answer(&mut seeds, MAX_SEEDS);
         assert_eq!(seeds.add(&mut env, &timing, at(MAX_SEEDS + 1)), None);
+    }
+
+    fn answer(seeds: &mut Seeds, number: usize) {
+        seeds.answered(
+            Time::ZERO,
+            MemberId::from_bytes([7; 16]),
+            at(number).unwrap(),
+        );
+    }
+
+    #[test]
+    fn one_is_known_to_have_answered_also_by_what_its_name_stands_for() {
+        let (timing, mut env) = (Timing::lan(), env());
+        let mut seeds = Seeds::new();
+        let named = seeds.add(&mut env, &timing, None).unwrap();
+        let by_addr = seeds.add(&mut env, &timing, at(1)).unwrap();
+        let by = |seeds: &Seeds, seed| seeds.view(seed).unwrap().answer.map(|it| it.addr);
+        assert!(seeds.resolved(named, &[at(2).unwrap(), at(3).unwrap()]));
+        answer(&mut seeds, 3);
+        assert_eq!((by(&seeds, named), by(&seeds, by_addr)), (at(3), None));
+        answer(&mut seeds, 1);
+        assert_eq!((by(&seeds, named), by(&seeds, by_addr)), (at(3), at(1)));
+        assert!(seeds.drop(&mut env, named.0 as usize));
+        assert!(seeds.view(named).is_none() && !seeds.resolved(named, &[]));
+        assert_eq!(env.timers.live(), 1, "it is asked no more");
     }
 }

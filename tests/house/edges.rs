@@ -43,7 +43,7 @@ const KNOWS: [(&str, &str); 25] = [
     ("successor", "member"),
     (
         "swim",
-        "config env error event growth history journal limits lists member name ring ring_name rumor stats successor text time timer trace wire",
+        "config env error event growth history journal limits lists member name ring ring_name rumor stats successor text time timer trace view wire",
     ),
     ("timer", "lists time"),
     ("trace", "member text time"),

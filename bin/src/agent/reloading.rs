@@ -7,6 +7,7 @@ use super::{Agent, names};
 use crate::address;
 use crate::logging;
 use crate::reread::Again;
+use crate::seeds::By;
 use crate::settings::Settings;
 
 /// Settings that count at once. All others count from the next start on.
@@ -25,18 +26,15 @@ impl Agent {
         let Some(answer) = self.reread.answer() else {
             return;
         };
-        let taken = answer.and_then(|again| {
-            let peers = address::peers(&again.settings)?;
-            Ok((again, peers))
-        });
-        match taken {
-            Ok((again, peers)) => self.take_in(again, &peers),
+        match answer {
+            Ok(again) => self.take_in(again),
             Err(failure) => error!("the old settings and ring keys stay: {failure}"),
         }
     }
 
-    fn take_in(&mut self, again: Again, peers: &[Seed]) {
-        let Again { settings, keys } = again;
+    fn take_in(&mut self, again: Again) {
+        let Again { settings, plan } = again;
+        let keys = plan.config.ring_keys;
         if !keys.is_empty() {
             self.key_names = names(&keys);
             info!(
@@ -51,7 +49,7 @@ impl Agent {
         }
         logging::set_level(settings.args.log.as_deref());
         let old = self.reread.replace(settings);
-        self.join_new_peers(&old, peers);
+        self.change_peers(&old, &plan.peers);
         let tags = self.reread.settings().args.tag.clone();
         if tags != old.args.tag {
             self.reload_tags(&tags);
@@ -59,7 +57,7 @@ impl Agent {
         self.tell_of_changes(&old);
     }
 
-    fn join_new_peers(&mut self, old: &Settings, peers: &[Seed]) {
+    fn change_peers(&mut self, old: &Settings, peers: &[Seed]) {
         let written = self.reread.settings().args.peer.clone();
         for (peer, written) in peers.iter().zip(&written) {
             if old.args.peer.contains(written) {
@@ -78,10 +76,10 @@ impl Agent {
             }
         }
         let gone = old.args.peer.iter().filter(|peer| !written.contains(peer));
-        for peer in gone {
-            info!(
-                "peer {peer} is no more among the settings: it is asked until this member starts again"
-            );
+        for peer in gone.filter_map(|peer| address::peer(peer).ok()) {
+            if self.seeds.remove(&mut self.member, &peer, By::Hand) {
+                info!("peer {peer} is no more among the settings: it is asked no more");
+            }
         }
     }
 
@@ -93,11 +91,13 @@ impl Agent {
                 log::max_level().as_str().to_lowercase()
             );
         }
+        // Of those, what is as at the start again counts already.
         let late: Vec<_> = now
-            .changed(old)
+            .changed(self.reread.first())
             .filter(|name| !AT_ONCE.contains(name))
             .collect();
-        if !late.is_empty() {
+        let is_news = now.changed(old).any(|name| !AT_ONCE.contains(&name));
+        if is_news && !late.is_empty() {
             warn!(
                 "what changed of {} counts from the next start on",
                 late.join(", ")

@@ -76,7 +76,7 @@ impl Agent {
             self.member.local_addr(),
         ];
         let is_own = move |peer: &str| peer.parse().is_ok_and(|addr| own.contains(&addr));
-        let listed = self.seeds.listed().iter().map(String::as_str);
+        let listed = self.seeds.listed();
         listed.filter(move |peer| !is_own(peer))
     }
 }

@@ -44,7 +44,14 @@ Examples:
 
 pub const JOIN: &str = "\
 Examples:
-  butterfly join web-1:9638 10.0.0.7:9638";
+  butterfly join web-1:9638 10.0.0.7:9638
+  butterfly join srv:_butterfly._udp.example --timeout 30   whom the SRV records of that name list
+
+It succeeds if one of them answers. Those that do not are asked on, ever more seldom.";
+
+pub const UNJOIN: &str = "\
+Examples:
+  butterfly unjoin web-1:9638";
 
 pub const LEAVE: &str = "\
 Examples:
@@ -84,4 +91,5 @@ Examples:
 pub const MAN: &str = "\
 Examples:
   butterfly man | man -l -
-  butterfly man /usr/local/share/man/man1      a page for each command";
+  butterfly man run | man -l -
+  butterfly man --dir /usr/local/share/man/man1      a page for each command";

@@ -77,9 +77,12 @@ pub enum Command {
     /// Explain why a member is suspect, dead or gone, as a running member knows it
     #[command(after_help = EXIT_CODES, after_long_help = long(EXPLAIN, EXIT_CODES))]
     Explain(ExplainArgs),
-    /// Join a ring through peers
+    /// Join a ring through peers, and say who answered
     #[command(after_help = EXIT_CODES, after_long_help = long(JOIN, EXIT_CODES))]
     Join(JoinArgs),
+    /// Ask peers for their ring no more; members that are known stay known
+    #[command(after_help = EXIT_CODES, after_long_help = long(UNJOIN, EXIT_CODES))]
+    Unjoin(UnjoinArgs),
     /// Leave the ring, and end the running member
     #[command(after_help = EXIT_CODES_OF_WAITING, after_long_help = long(LEAVE, EXIT_CODES_OF_WAITING))]
     Leave(LeaveArgs),
@@ -125,7 +128,7 @@ pub enum Command {
     /// Print a script that completes commands and options in a shell
     #[command(after_help = EXIT_CODES, after_long_help = long(COMPLETIONS, EXIT_CODES))]
     Completions(CompletionsArgs),
-    /// Print the manual page, or write those of all commands to a directory
+    /// Print a manual page, or write those of all commands to a directory
     #[command(after_help = EXIT_CODES, after_long_help = long(MAN, EXIT_CODES))]
     Man(ManArgs),
     /// Print the version
@@ -205,9 +208,13 @@ pub struct RunArgs {
     /// The TCP port for gossip; 0: the system chooses [default: the number of the UDP port]
     #[arg(long, value_name = "PORT")]
     pub gossip_port: Option<u16>,
-    /// A member of the ring to join; as often as you like
+    /// A member of the ring to join, or srv:NAME for those that the SRV records of a name list; as often as you like
     #[arg(long, value_name = "HOST:PORT")]
     pub peer: Vec<String>,
+    /// A file with more of them, one a line: those that others add are asked within seconds, those that they remove are not
+    /// asked any more
+    #[arg(long, value_name = "FILE")]
+    pub peer_file: Option<PathBuf>,
     /// Others probe it for ever, so that a ring that was cut in two heals through it
     #[arg(
         long,
@@ -306,7 +313,19 @@ pub struct StatusArgs {
 
 #[derive(Debug, Args)]
 pub struct JoinArgs {
-    /// Peers to ask
+    /// Peers to ask, or srv:NAME
+    #[arg(value_name = "HOST:PORT", required = true)]
+    pub peers: Vec<String>,
+    /// How long to wait at most until all have answered; or with a unit, like 2m
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    pub timeout: Duration,
+    #[command(flatten)]
+    pub gateway: GatewayArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct UnjoinArgs {
+    /// Peers to ask no more, as they were given
     #[arg(value_name = "HOST:PORT", required = true)]
     pub peers: Vec<String>,
     #[command(flatten)]
@@ -359,8 +378,11 @@ pub struct CompletionsArgs {
 
 #[derive(Debug, Args)]
 pub struct ManArgs {
-    /// The directory to write to, which is made if it is not there
-    #[arg(value_name = "DIR")]
+    /// The command whose page it is, as in: ring-key generate
+    #[arg(value_name = "COMMAND", conflicts_with = "dir")]
+    pub command: Vec<String>,
+    /// Write the pages of all commands to this directory, which is made if it is not there
+    #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
 }
 

@@ -53,7 +53,7 @@ impl How {
     }
 }
 
-const ROUTES: [Route; 26] = [
+const ROUTES: [Route; 29] = [
     get("/", "this list", list),
     get(
         "/butterfly",
@@ -104,10 +104,21 @@ const ROUTES: [Route; 26] = [
         r#"{"set": {"KEY": "VALUE"}, "delete": ["KEY"]}: changes what this member says of itself"#,
         tags::change,
     ),
+    get(
+        "/v1/seeds",
+        "whom this member was told to ask for its ring, and who answered",
+        seeds,
+    ),
+    post("/join", r#"{"peers": ["HOST:PORT"]}: as /v1/join"#, join),
     post(
-        "/join",
-        r#"{"peers": ["HOST:PORT"]}: asks them for their ring"#,
+        "/v1/join",
+        r#"{"peers": ["HOST:PORT"]}: asks them for their ring; GET /v1/seeds says who answered"#,
         join,
+    ),
+    post(
+        "/v1/unjoin",
+        r#"{"peers": ["HOST:PORT"]}: asks them no more"#,
+        unjoin,
     ),
     post("/leave", "{}: leaves the ring, and the program ends", leave),
     post("/block", r#"{"id": "ID"}: ignores that member"#, block),
@@ -292,11 +303,17 @@ struct Join {
     peers: Vec<String>,
 }
 
+impl Join {
+    fn seeds(&self) -> Result<Vec<Seed>, Answer> {
+        let peers = self.peers.iter().map(|peer| address::peer(peer));
+        let peers: Result<_, _> = peers.collect();
+        peers.map_err(|error| Answer::refusal(400, error))
+    }
+}
+
 fn join(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
     let asked: Join = parse(request)?;
-    let peers: Result<Vec<Seed>, String> =
-        asked.peers.iter().map(|peer| address::peer(peer)).collect();
-    let peers = peers.map_err(|error| Answer::refusal(400, error))?;
+    let peers = asked.seeds()?;
     if let Some(why) = peers.iter().find_map(|peer| agent.unreachable(peer)) {
         return Err(Answer::refusal(400, why));
     }
@@ -304,6 +321,28 @@ fn join(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
         agent.join(peer).map_err(conflict)?;
     }
     Ok(Answer::ok(&json!({ "joining": asked.peers })))
+}
+
+fn unjoin(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
+    let asked: Join = parse(request)?;
+    let peers = asked.seeds()?;
+    let listed = agent.seeds();
+    let stranger = peers
+        .iter()
+        .map(ToString::to_string)
+        .find(|peer| !listed.iter().any(|row| row.peer == *peer));
+    if let Some(peer) = stranger {
+        let message = format!("{peer} is none of the peers that this member asks");
+        return Err(Answer::refusal(404, message));
+    }
+    for peer in &peers {
+        agent.unjoin(peer);
+    }
+    Ok(Answer::ok(&json!({ "unjoined": asked.peers })))
+}
+
+fn seeds(agent: &mut Agent, _: &Request) -> Result<Answer, Answer> {
+    Ok(Answer::ok(&agent.seeds()))
 }
 
 #[derive(Deserialize)]

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use mio::event::Source;
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
-use rustix::fs::Mode;
+use rustix::fs::{FlockOperation, Mode, flock};
+use rustix::io::Errno;
 use rustix::process::umask;
 
 use super::slots;
@@ -48,6 +49,7 @@ impl Listener {
         match place {
             Place::At(addr) => Ok(Listener::Tcp(TcpListener::bind(*addr)?)),
             Place::Socket(path) => {
+                let _alone = lock_directory(path)?;
                 remove_left_over(path)?;
                 // Its owner's alone from the first moment on.
                 let before = umask(Mode::from(0o177));
@@ -88,6 +90,18 @@ impl Listener {
             Listener::Tcp(listener) => listener.register(registry, token, Interest::READABLE),
             Listener::Unix(listener, _) => listener.register(registry, token, Interest::READABLE),
         }
+    }
+}
+
+/// Two that start at once must not each take the other's fresh socket for one that was left over: whoever has the lock, which
+/// goes with what is returned, looks and binds.
+fn lock_directory(path: &Path) -> io::Result<fs::File> {
+    let directory = path.parent().filter(|it| !it.as_os_str().is_empty());
+    let directory = fs::File::open(directory.unwrap_or(Path::new(".")))?;
+    match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => Err(ErrorKind::AddrInUse.into()),
+        // Where a file system has no locks, there is none to wait for.
+        _ => Ok(directory),
     }
 }
 
@@ -200,6 +214,27 @@ mod tests {
         fs::write(&path, "a file").unwrap();
         assert!(Listener::bind(&Place::Socket(path.clone())).is_err());
         assert_eq!(fs::read_to_string(&path).unwrap(), "a file");
+    }
+
+    #[test]
+    fn of_many_that_start_at_once_one_has_the_socket() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = Place::Socket(dir.path().join("http"));
+        for _ in 0..50 {
+            drop(std::os::unix::net::UnixListener::bind(dir.path().join("http")).unwrap());
+            let start = std::sync::Barrier::new(4);
+            let bind = || {
+                start.wait();
+                Listener::bind(&place)
+            };
+            let bound: Vec<_> = std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..4).map(|_| scope.spawn(bind)).collect();
+                threads.into_iter().map(|it| it.join().unwrap()).collect()
+            });
+            let bound: Vec<_> = bound.into_iter().filter_map(Result::ok).collect();
+            assert_eq!(bound.len(), 1);
+            UnixStream::connect(dir.path().join("http")).unwrap();
+        }
     }
 
     #[test]

@@ -22,6 +22,14 @@ pub fn history(args: &HistoryArgs) -> Result<(), Failure> {
         query.append_pair("since", &format!("{}s", since.0.as_secs_f64()));
     }
     let rows: Vec<HistoryRow> = client.get(&format!("/v1/history?{}", query.finish()))?;
+    if let Some(member) = args.member.as_ref().filter(|_| rows.is_empty()) {
+        let all: Vec<HistoryRow> = client.get("/v1/history")?;
+        let (who, _) = find(member, &client.get::<Vec<MemberRow>>("/members")?, &all)?;
+        output::tell(&format!(
+            "nothing is kept of {} in this time",
+            visible(&who.shown())
+        ));
+    }
     let mut text = String::new();
     for row in &rows {
         match args.output {

@@ -50,8 +50,14 @@ impl Environment {
         let known: Vec<String> = known.iter().map(|name| bare(name)).collect();
         let suggest = |name: &String| {
             let meant = meant(&bare(name), known.iter().map(String::as_str))?;
+            let variable = format!("{PREFIX}{meant}");
+            let key = keys.iter().find(|key| key.variable() == variable);
+            let meant = match key.filter(|key| key.kind == Kind::List) {
+                Some(list) => format!("--{}, which no variable can give", list.name),
+                None => variable,
+            };
             Some(format!(
-                "{name} is set, and is no setting: did you mean {PREFIX}{meant}?"
+                "{name} is set, and is no setting: did you mean {meant}?"
             ))
         };
         others.filter_map(suggest).collect()

@@ -38,6 +38,23 @@ fn until_it_is(member: &Member, name: &str, health: &str) {
 }
 
 #[test]
+fn the_history_of_nobody_is_an_error_and_an_empty_one_is_said() {
+    let amber = Member::start(&["--name", "amber"]);
+    let nobody = amber.ask(&["history", "nobody"]);
+    assert_exit(&nobody, 1);
+    assert!(
+        said(&nobody).contains("no member has the name"),
+        "{nobody:?}"
+    );
+    let nothing = amber.ask(&["history", "amber"]);
+    assert_exit(&nothing, 0);
+    assert!(
+        said(&nothing).contains("nothing is kept of amber ("),
+        "{nothing:?}"
+    );
+}
+
+#[test]
 fn a_death_is_explained_by_those_who_saw_it() {
     let (amber, birch) = pair();
     let cedar = Member::start(&["--name", "cedar", "--peer", &amber.swim.to_string()]);
@@ -66,7 +83,6 @@ fn a_death_is_explained_by_those_who_saw_it() {
             numbers.len() > rows.len(),
             "there is more than of cedar: {numbers:?}"
         );
-        assert!(history(observer, &["nobody"]).is_empty());
         assert!(history(observer, &["--since", "0"]).is_empty());
         let again = history(observer, &[&id[..8], "--since", "10m"]);
         assert!(again.starts_with(&rows), "{again:?}");

@@ -1,10 +1,11 @@
 //! Members find each other, lose each other and part; `members` and `status` say so.
 
 use std::fs;
+use std::process::Output;
 
 use serde_json::Value;
 
-use crate::harness::{Member, assert_exit, butterfly, pair, until};
+use crate::harness::{Member, assert_exit, butterfly, pair, said, until};
 
 #[test]
 fn two_members_see_each_other_until_one_leaves() {
@@ -107,10 +108,49 @@ fn the_table_is_plain_text_where_no_terminal_is() {
 fn a_member_that_is_told_of_peers_while_it_runs_joins_them() {
     let amber = Member::start(&["--name", "amber"]);
     let birch = Member::start(&["--name", "birch"]);
-    assert_exit(&birch.ask(&["join", &amber.swim.to_string()]), 0);
-    amber.wait("alive=2");
-    assert_eq!(birch.json("status")["seeds"][0], amber.swim.to_string());
+    let (peer, nobody) = (amber.swim.to_string(), "127.0.0.1:1");
+    let own = birch.swim.to_string();
+    let output = birch.ask(&["join", &peer, &own, nobody, "--timeout", "1"]);
+    assert_exit(&output, 0);
+    let (summary, lines) = (printed(&output), said(&output));
+    for line in [
+        format!("{peer} answered: amber ("),
+        format!("{nobody} did not answer within 1s"),
+    ] {
+        assert!(lines.contains(&line), "{lines}");
+    }
+    assert!(summary.starts_with("1 of 3 peers answered; 2 members living as"));
+    assert_eq!(birch.json("status")["seeds"][0], peer);
     assert_exit(&birch.ask(&["join", "nonsense"]), 2);
+
+    let alone = birch.ask(&["join", nobody, "--timeout", "0.2"]);
+    assert_exit(&alone, 1);
+    assert!(said(&alone).contains("nobody answered"), "{alone:?}");
+    assert_exit(&birch.ask(&["unjoin", nobody]), 0);
+    let again = birch.ask(&["unjoin", nobody]);
+    assert_exit(&again, 1);
+    assert!(said(&again).contains("127.0.0.1:1 is none of the peers"));
+    // An answer of before is none to the question of now.
+    let mut amber = amber;
+    amber.signal("KILL");
+    amber.end();
+    let gone = birch.ask(&["join", &peer, "--timeout", "0.2"]);
+    assert_exit(&gone, 1);
+}
+
+#[test]
+fn a_name_that_leads_nowhere_is_told_with_the_reason() {
+    let amber = Member::start(&[]);
+    let output = amber.ask(&["join", "nowhere.invalid:9638", "--timeout", "1"]);
+    assert_exit(&output, 1);
+    let lines = said(&output);
+    let told = "nowhere.invalid:9638 did not answer within 1s: ";
+    assert!(lines.contains(told), "{lines}");
+}
+
+/// What it printed on standard output.
+fn printed(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
 }
 
 #[test]

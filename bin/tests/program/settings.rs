@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use crate::harness::{Member, assert_exit, butterfly, generate_key, program, said};
+use crate::harness::{Member, assert_exit, butterfly, generate_key, program, said, until};
 
 /// A member of this file, with ports that the system chooses.
 fn start(config: &Path) -> Member {
@@ -63,10 +63,48 @@ fn a_hangup_takes_in_peers_keys_and_the_level_and_tells_of_the_rest() {
     amber.signal("HUP");
     amber.says("what changed of name, timing counts from the next start on");
     amber.says("no ring key is among the settings any more");
-    amber.says("is no more among the settings");
+    amber.says("is no more among the settings: it is asked no more");
     amber.says("it logs from level info on");
     assert_eq!(amber.json("status")["sealed"], true);
     assert_eq!(amber.json("status")["name"], "amber");
+    assert_eq!(amber.json("status")["seeds"].as_array().unwrap().len(), 0);
+
+    // Nor does one that no member could start with.
+    written(dir.path(), &format!("{AMBER}advertise = \"nonsense\""));
+    amber.signal("HUP");
+    amber.says("line 4: advertise nonsense: not an address");
+
+    // What is as at the start again does not wait for the next one.
+    written(dir.path(), &format!("{AMBER}log = \"trace\""));
+    amber.signal("HUP");
+    amber.says("it logs from level trace on");
+    let count = |log: &str| log.matches("counts from the next start on").count();
+    assert_eq!(count(&amber.log()), 1, "{}", amber.log());
+}
+
+#[test]
+fn the_peers_of_a_file_come_and_go_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("peers");
+    let file = path.to_str().unwrap();
+    let (birch, cedar) = (Member::start(&[]), Member::start(&[]));
+    let amber = Member::start(&["--peer-file", file, "--peer", "127.0.0.1:1"]);
+    amber.says(&format!("cannot read the peers in {file}: No such file"));
+    let bad = "[::1]:1\n0.0.0.0:9\n".to_owned() + &"web\n".repeat(7);
+    let list = format!("# first\n{}\n127.0.0.1:1\n{bad}", birch.swim);
+    fs::write(&path, list).unwrap();
+    amber.wait("alive=2");
+    amber.says(&format!("no peer in {file}, line 6: web: not a peer"));
+    amber.says(&format!("2 more lines of {file} are no peers"));
+    amber.says(&format!("out of reach, of {file}: peer [::1]:1 is IPv6"));
+    amber.says(&format!("peer 0.0.0.0:9 of {file} is not asked: "));
+    fs::write(&path, format!("{}\n", cedar.swim)).unwrap();
+    amber.wait("alive=3");
+    // Who is given by hand, too, stays.
+    let asked = ["127.0.0.1:1".to_owned(), cedar.swim.to_string()];
+    until("the first of them is gone", || {
+        amber.json("status")["seeds"] == serde_json::json!(asked)
+    });
 }
 
 #[test]
@@ -113,7 +151,9 @@ fn printing_the_settings_starts_nothing() {
         "/nowhere/ring.sym.key",
     ]);
     let output = print.env("BUTTERFLY_LISTN", "x").output().unwrap();
-    assert_exit(&output, 0);
+    // What is wrong with them is said, too.
+    assert_exit(&output, 1);
+    assert!(said(&output).contains("cannot read the ring key /nowhere/ring.sym.key"));
     let text = String::from_utf8(output.stdout).unwrap();
     // With a key it is open to others.
     for line in [
@@ -136,9 +176,10 @@ fn printing_the_settings_starts_nothing() {
 #[test]
 fn a_misspelt_variable_is_warned_of() {
     let mut run = program(&["run", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
-    run.env("BUTTERFLY_NAMES", "x");
+    run.env("BUTTERFLY_NAMES", "x").env("BUTTERFLY_PEERS", "x");
     let amber = Member::spawn_logged(run);
     amber.says("BUTTERFLY_NAMES is set, and is no setting: did you mean BUTTERFLY_NAME?");
+    amber.says("BUTTERFLY_PEERS is set, and is no setting: did you mean --peer, which no variable can give?");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::harness::{Member, assert_exit, butterfly, generate_key, pair, until};
+use crate::harness::{Member, assert_exit, butterfly, generate_key, pair, said, until};
 
 #[test]
 fn a_ring_key_lets_in_those_who_have_it() {
@@ -153,7 +153,7 @@ fn completions_and_manual_pages_know_all_commands() {
     assert!(parsed.unwrap().success());
 
     let pages = dir.path().join("man1");
-    assert_exit(&butterfly(&["man", pages.to_str().unwrap()]), 0);
+    assert_exit(&butterfly(&["man", "--dir", pages.to_str().unwrap()]), 0);
     for page in [
         "butterfly.1",
         "butterfly-run.1",
@@ -166,6 +166,11 @@ fn completions_and_manual_pages_know_all_commands() {
         page.contains(".SH SYNOPSIS") && page.contains("butterfly\\-run(1)"),
         "{page}"
     );
+    let page = String::from_utf8(butterfly(&["man", "ring-key", "generate"]).stdout).unwrap();
+    assert!(page.contains("butterfly\\-ring\\-key\\-generate"), "{page}");
+    let unknown = butterfly(&["man", "membres"]);
+    assert_exit(&unknown, 2);
+    assert!(said(&unknown).contains("there is no command \"membres\": demo, "));
     let version = butterfly(&["version"]).stdout;
     assert_eq!(version, butterfly(&["--version"]).stdout);
 }
