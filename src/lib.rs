@@ -183,7 +183,7 @@ pub use rumor::{
 pub use stats::{DiskWrites, Gauge, Histogram, Stats};
 pub use time::Time;
 pub use view::{
-    ElectionView, HealthCounts, MemberView, RumorView, SeedAnswer, SeedView, SuspicionView,
+    ElectionView, HealthCounts, MemberView, RumorView, SeedAnswer, SeedView, Spread, SuspicionView,
     TagsView,
 };
 pub use wire::{RingKey, RingKeyError};

@@ -57,6 +57,8 @@ pub struct RumorView<'a> {
     pub provisional: bool,
     /// Whether it says that a configuration or file was removed.
     pub removed: bool,
+    /// How far this member has spread it, while it is hot.
+    pub spread: Option<Spread>,
     /// An election that was won, of a group that has no quorum in this member's view.
     no_quorum: bool,
     bytes: &'a [u8],
@@ -78,9 +80,15 @@ impl<'a> RumorView<'a> {
             hot,
             provisional,
             removed,
+            spread: None,
             no_quorum: false,
             bytes,
         }
+    }
+
+    /// The same of a hot one.
+    pub(crate) fn with_spread(self, spread: Option<Spread>) -> Self {
+        RumorView { spread, ..self }
     }
 
     /// The same of an election that was won, if the group has no quorum in this member's view.
@@ -136,6 +144,28 @@ impl<'a> TagsView<'a> {
         self.iter()
             .find(|(one, _)| *one == key)
             .map(|(_, value)| value)
+    }
+}
+
+/// How far a member has spread a hot rumor: it is cold once `sent` and `heard` together are `enough`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Spread {
+    /// How often this member sent it since it is hot.
+    pub sent: u8,
+    /// How often others sent it to this member since then, which they knew already.
+    pub heard: u8,
+    /// How many of both are enough in a ring of this size.
+    pub enough: u8,
+}
+
+impl Spread {
+    pub(crate) fn new(sent: u8, heard: u8, enough: u8) -> Self {
+        Spread {
+            sent,
+            heard,
+            enough,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! A running member with what the program adds to the library's: its log, its seeds' names, its key
 //! files, and what the gateway says and does.
 
+mod lateness;
 mod past;
 mod peers;
 mod reloading;
@@ -24,10 +25,10 @@ use mio::Token;
 use crate::address::Place;
 use crate::events::Feed;
 use crate::handlers::{Handlers, Owner};
-use crate::history::Kept;
+use crate::history::{Kept, Moment};
 use crate::logging::Log;
 use crate::memory::Memory;
-use crate::output::{count, how_far, rumor, short_id, who};
+use crate::output::{count, how_far, short_id, who};
 use crate::peer_file::PeerFile;
 use crate::quiet::{Solitude, Throttle};
 use crate::reread::Reread;
@@ -35,6 +36,7 @@ use crate::seeds::Seeds;
 use crate::sys_info;
 use crate::tags::OwnTags;
 use crate::view::{Counts, Rumors, Status};
+use lateness::Lateness;
 
 /// How many changes of members are logged in a second.
 const MOST_CHANGES: u32 = 50;
@@ -79,6 +81,7 @@ pub struct Agent {
     foreigners: Throttle,
     solitude: Solitude,
     memory: Memory,
+    lateness: Lateness,
     log: Log,
 }
 
@@ -119,17 +122,19 @@ impl Agent {
             overruled: Throttle::new(MOST_OVERRULED, SELDOM),
             solitude: Solitude::default(),
             memory: Memory::default(),
+            lateness: Lateness::new(Instant::now()),
             log,
         }
     }
 
     /// Lets the library work if it is its turn.
     pub fn process(&mut self, readable: bool) -> io::Result<()> {
-        let due = self
-            .member
-            .deadline()
-            .is_some_and(|at| at <= Instant::now());
-        if readable || due {
+        let now = Instant::now();
+        let due = self.member.deadline().filter(|at| *at <= now);
+        if let Some(at) = due {
+            self.lateness.note(now, now.saturating_duration_since(at));
+        }
+        if readable || due.is_some() {
             self.member.process()?;
         }
         while let Some(event) = self.member.poll_event() {
@@ -202,10 +207,12 @@ impl Agent {
             seen_at: node.seen_elsewhere(),
             incarnation: me.member.incarnation.get(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            time: Moment(Timestamp::now()).into(),
             uptime_ms: self.uptime().as_millis() as u64,
             members: Counts::of(&self.member),
             rumors: Rumors::of(&self.member),
             local_health: node.local_health(),
+            loop_lag_us: self.lateness.worst(Instant::now()).as_micros() as u64,
             isolated_ms: node.isolated_for().map(|it| it.as_millis() as u64),
             leaving: self.leaving,
             sealed: !self.key_names.is_empty(),
@@ -352,7 +359,7 @@ impl Agent {
                     warn!(
                         "{}: the disk held something else in the same version, so the copy of the others is kept: the \
                          disk is damaged, or what it held is old{}",
-                        rumor(&id),
+                        self.rumor(&id),
                         and_more(more)
                     );
                 }
@@ -370,12 +377,15 @@ impl Agent {
                     warn!(
                         "{}: incarnation {version} was given to two members at once, and {whose} won: what this member was \
                          given is lost; give it again if it is to hold{}",
-                        rumor(&id),
+                        self.rumor(&id),
                         and_more(more)
                     );
                 }
             }
-            Event::RumorGone(id) => self.log_news(format_args!("{}: gone", rumor(&id))),
+            Event::RumorGone(id) => {
+                let what = self.rumor(&id);
+                self.log_news(format_args!("{what}: gone"));
+            }
             Event::LeaderElected {
                 kind,
                 group,
@@ -473,22 +483,20 @@ impl Agent {
 
     /// One line for a rumor that is new or was changed.
     fn log_rumor(&mut self, id: &RumorId) {
+        let what = self.rumor(id);
         match (id.kind, self.member.node().rumor(id)) {
-            (RumorKind::Departure, _) | (_, None) => self.log_news(format_args!("{}", rumor(id))),
+            (RumorKind::Departure, _) | (_, None) => self.log_news(format_args!("{what}")),
             (kind, Some(held)) if kind.is_election() => {
                 let how_far = held.rumor().as_ref().and_then(how_far);
                 // Who was elected is an event of its own.
                 if let Some(how_far) = how_far {
-                    self.log_news(format_args!("{}: {how_far}", rumor(id)));
+                    self.log_news(format_args!("{what}: {how_far}"));
                 }
             }
             (_, Some(held)) => {
                 let version = held.version;
                 let removed = if held.removed { "removed, " } else { "" };
-                self.log_news(format_args!(
-                    "{}: {removed}incarnation {version}",
-                    rumor(id)
-                ));
+                self.log_news(format_args!("{what}: {removed}incarnation {version}"));
             }
         }
     }

@@ -37,7 +37,7 @@ impl Background {
     pub fn start(
         name: &str,
         stream: impl Write + Send + 'static,
-        lost: fn(u64) -> String,
+        lost: impl Fn(u64) -> String + Send + 'static,
     ) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
@@ -101,7 +101,7 @@ impl Shared {
     }
 
     /// The thread: goes on until the stream fails, or the process ends.
-    fn write_to(&self, mut stream: impl Write, lost: fn(u64) -> String) {
+    fn write_to(&self, mut stream: impl Write, lost: impl Fn(u64) -> String) {
         let mut taken = Vec::new();
         loop {
             taken.clear();
@@ -159,7 +159,8 @@ mod tests {
 
     fn stalled() -> (Background, Receiver<Vec<u8>>) {
         let (stream, reader) = sync_channel(0);
-        let background = Background::start("test", Stalled(stream), lines_lost).unwrap();
+        let background =
+            Background::start("test", Stalled(stream), |count| lines_lost(count) + "\n").unwrap();
         (background, reader)
     }
 

@@ -23,14 +23,14 @@ pub fn members(args: &MembersArgs) -> Result<(), Failure> {
     let mut query = form_urlencoded::Serializer::new(String::new());
     let tags = args.tag.iter().map(|tag| ("tag", tag.to_string()));
     let path = match query.extend_pairs(tags).finish() {
-        query if query.is_empty() => "/members".to_owned(),
-        query => format!("/members?{query}"),
+        query if query.is_empty() => "/v1/members".to_owned(),
+        query => format!("/v1/members?{query}"),
     };
     if args.output.format() == Format::Json {
         return output::print(&client.get_text(&path)?);
     }
     let members: Vec<MemberRow> = client.get(&path)?;
-    let status: Status = client.get("/status")?;
+    let status: Status = client.get("/v1/status")?;
     output::print(&table::members(
         &members,
         &status,
@@ -44,9 +44,9 @@ pub fn status(args: &StatusArgs) -> Result<(), Failure> {
         wait_for(&client, wait, args.timeout)?;
     }
     match args.output.format() {
-        Format::Json => output::print(&client.get_text("/status")?),
+        Format::Json => output::print(&client.get_text("/v1/status")?),
         Format::Table => {
-            let status: Status = client.get("/status")?;
+            let status: Status = client.get("/v1/status")?;
             let names = blocked_names(&client, &status)?;
             output::print(&table::status(&status, &names))
         }
@@ -65,7 +65,7 @@ fn blocked_names(client: &Client, status: &Status) -> Result<HashMap<String, Str
 
 /// The members' names as the asked one knows them, by id.
 pub fn names(client: &Client) -> Result<HashMap<String, String>, Failure> {
-    let members: Vec<MemberRow> = client.get("/members")?;
+    let members: Vec<MemberRow> = client.get("/v1/members")?;
     Ok(members.into_iter().map(|row| (row.id, row.name)).collect())
 }
 
@@ -73,7 +73,7 @@ pub fn names(client: &Client) -> Result<HashMap<String, String>, Failure> {
 fn wait_for(client: &Client, wait: Wait, timeout: Duration) -> Result<(), Failure> {
     let end = Instant::now() + timeout;
     loop {
-        let seen = match client.get_until::<Status>("/status", end) {
+        let seen = match client.get_until::<Status>("/v1/status", end) {
             Ok(status) if is_reached(wait, &status) => return Ok(()),
             Ok(status) => {
                 let (alive, members) = (status.members.alive, status.members.members());
@@ -110,12 +110,12 @@ pub fn leave(args: &LeaveArgs) -> Result<(), Failure> {
     let client = Client::new(&args.gateway)?;
     let end = Instant::now() + args.timeout;
     let unasked = |trouble| in_time(trouble, end);
-    let before: Status = client.get_until("/status", end).map_err(unasked)?;
+    let before: Status = client.get_until("/v1/status", end).map_err(unasked)?;
     client
-        .post_until("/leave", &json!({}), end)
+        .post_until("/v1/leave", &json!({}), end)
         .map_err(unasked)?;
     loop {
-        match client.get_until::<Status>("/status", end) {
+        match client.get_until::<Status>("/v1/status", end) {
             Err(Trouble::Nobody(_)) => break,
             // Somebody else listens there by now.
             Ok(status) if status.id != before.id => break,
@@ -149,7 +149,7 @@ fn in_time(trouble: Trouble, end: Instant) -> Failure {
 pub fn block(args: &BlockArgs) -> Result<(), Failure> {
     let client = Client::new(&args.gateway)?;
     let id = find(&client, &args.id)?;
-    client.post("/block", &json!({ "id": id.to_string() }))?;
+    client.post("/v1/block", &json!({ "id": id.to_string() }))?;
     output::tell(&format!("{} ignores {id}", client.gateway()));
     Ok(())
 }
@@ -157,7 +157,7 @@ pub fn block(args: &BlockArgs) -> Result<(), Failure> {
 pub fn unblock(args: &BlockArgs) -> Result<(), Failure> {
     let client = Client::new(&args.gateway)?;
     let id = find(&client, &args.id)?;
-    let answer = client.post("/unblock", &json!({ "id": id.to_string() }))?;
+    let answer = client.post("/v1/unblock", &json!({ "id": id.to_string() }))?;
     let was_blocked = answer
         .get("was_blocked")
         .and_then(|was| was.as_bool())
@@ -176,7 +176,7 @@ pub fn find(client: &Client, text: &str) -> Result<MemberId, Failure> {
     if let Ok(id) = text.parse() {
         return Ok(id);
     }
-    pick(&client.get::<Vec<MemberRow>>("/members")?, text)
+    pick(&client.get::<Vec<MemberRow>>("/v1/members")?, text)
 }
 
 fn pick(members: &[MemberRow], text: &str) -> Result<MemberId, Failure> {

@@ -54,6 +54,20 @@ pub fn ran_out(error: &io::Error) -> bool {
         .contains(&code)
 }
 
+/// What to do about an error, if it is that too few can be opened.
+pub fn help(error: &io::Error) -> String {
+    match (ran_out(error), getrlimit(Resource::Nofile).current) {
+        (true, Some(most)) => {
+            let wanted = wanted();
+            format!(
+                "; this process may have {most} open (RLIMIT_NOFILE), and a member wants {wanted}: \"ulimit -n {wanted}\", or \
+                 LimitNOFILE={wanted} in its systemd unit"
+            )
+        }
+        _ => String::new(),
+    }
+}
+
 /// Descriptors that are held back, so that some are left where they matter when others have taken all the rest.
 pub struct Spare {
     /// Sockets without a name, which cost nothing else and need no file system.

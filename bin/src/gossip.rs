@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal};
 use std::path::Path;
 
 use butterfly::RumorKind;
+use butterfly::text::visible;
 use serde_json::{Value, json};
 
 use crate::body;
@@ -19,7 +20,7 @@ use crate::failure::Failure;
 use crate::output;
 use crate::rumor_row::{ElectionRow, RumorRow, Says};
 use crate::rumor_table;
-use crate::view::MemberRow;
+use crate::view::{MemberRow, Status};
 
 pub fn service(command: &ServiceCommand) -> Result<(), Failure> {
     match command {
@@ -33,7 +34,7 @@ fn add_service(args: &ServiceAddArgs) -> Result<(), Failure> {
     let cfg = args.cfg.as_deref().map(body::read).transpose()?;
     let client = Client::new(&args.gateway)?;
     let path = path(
-        "/service",
+        "/v1/service",
         &[
             ("group", args.group.as_str()),
             ("pkg", &args.pkg),
@@ -42,8 +43,8 @@ fn add_service(args: &ServiceAddArgs) -> Result<(), Failure> {
     );
     let answer = client.upload(&path, &cfg.unwrap_or_default())?;
     output::tell(&format!(
-        "{} says that it runs a service of {}, incarnation {}",
-        client.gateway(),
+        "{} announced a service of {}, incarnation {}",
+        asked(&client),
         args.group,
         answer.get("incarnation").unwrap_or(&Value::Null)
     ));
@@ -52,13 +53,24 @@ fn add_service(args: &ServiceAddArgs) -> Result<(), Failure> {
 
 fn remove_service(args: &ServiceRemoveArgs) -> Result<(), Failure> {
     let client = Client::new(&args.gateway)?;
-    client.post("/service/remove", &json!({ "group": args.group.as_str() }))?;
+    client.post(
+        "/v1/service/remove",
+        &json!({ "group": args.group.as_str() }),
+    )?;
     output::tell(&format!(
-        "{} says that it runs no service of {} any more",
-        client.gateway(),
+        "{} withdrew its service of {}",
+        asked(&client),
         args.group
     ));
     Ok(())
+}
+
+/// The member that a command was given to, by its name if it has one.
+fn asked(client: &Client) -> String {
+    match client.get::<Status>("/v1/status") {
+        Ok(status) if !status.name.is_empty() => visible(&status.name).to_string(),
+        _ => client.gateway().to_string(),
+    }
 }
 
 fn list_services(args: &ServiceListArgs) -> Result<(), Failure> {
@@ -70,7 +82,7 @@ fn list_services(args: &ServiceListArgs) -> Result<(), Failure> {
     match args.output.format() {
         Format::Json => print_json(&rows),
         Format::Table => {
-            let members: Vec<MemberRow> = client.get("/members")?;
+            let members: Vec<MemberRow> = client.get("/v1/members")?;
             let health = members
                 .iter()
                 .map(|row| (row.id.clone(), row.health.clone()));
@@ -100,7 +112,7 @@ fn apply_config(args: &ConfigApplyArgs) -> Result<(), Failure> {
     }
     let client = Client::new(&args.gateway)?;
     let path = path(
-        "/config",
+        "/v1/config",
         &[
             ("group", args.group.as_str()),
             ("incarnation", &args.version.to_string()),
@@ -120,7 +132,7 @@ fn apply_config(args: &ConfigApplyArgs) -> Result<(), Failure> {
 fn remove_config(args: &ConfigRemoveArgs) -> Result<(), Failure> {
     let client = Client::new(&args.gateway)?;
     let asked = json!({ "group": args.group.as_str() });
-    let answer = client.post("/config/remove", &asked)?;
+    let answer = client.post("/v1/config/remove", &asked)?;
     output::tell(&format!(
         "{} tells the ring: configuration of {} removed, incarnation {}",
         client.gateway(),
@@ -134,7 +146,7 @@ fn show_config(args: &ConfigShowArgs) -> Result<(), Failure> {
     let client = Client::new(&args.gateway)?;
     let group = args.group.as_str();
     // This one first: it says so if there is none.
-    let text = client.get_bytes(&path("/config", &[("group", group)]))?;
+    let text = client.get_bytes(&path("/v1/config", &[("group", group)]))?;
     match args.output.format() {
         Format::Table => output::print_body(&text),
         Format::Json => {
@@ -165,7 +177,7 @@ fn upload_file(args: &FileUploadArgs) -> Result<(), Failure> {
     }
     let client = Client::new(&args.gateway)?;
     let path = path(
-        "/file",
+        "/v1/file",
         &[
             ("group", args.group.as_str()),
             ("name", &name),
@@ -188,7 +200,7 @@ fn upload_file(args: &FileUploadArgs) -> Result<(), Failure> {
 fn remove_file(args: &FileRemoveArgs) -> Result<(), Failure> {
     let client = Client::new(&args.gateway)?;
     let asked = json!({ "group": args.group.as_str(), "name": args.name });
-    let answer = client.post("/file/remove", &asked)?;
+    let answer = client.post("/v1/file/remove", &asked)?;
     output::tell(&format!(
         "{} tells the ring: file {} of {} removed, incarnation {}",
         client.gateway(),
@@ -202,7 +214,7 @@ fn remove_file(args: &FileRemoveArgs) -> Result<(), Failure> {
 fn get_file(args: &FileGetArgs) -> Result<(), Failure> {
     let client = Client::new(&args.gateway)?;
     let of = [("group", args.group.as_str()), ("name", &args.name)];
-    let bytes = client.get_bytes(&path("/file", &of))?;
+    let bytes = client.get_bytes(&path("/v1/file", &of))?;
     match &args.to {
         None if io::stdout().is_terminal() && is_binary(&bytes) => {
             Err(Failure::failed(format_args!(
@@ -246,7 +258,7 @@ fn start_election(args: &ElectionStartArgs) -> Result<(), Failure> {
         "suitability": args.suitability,
     });
     let election: ElectionRow =
-        serde_json::from_value(client.post("/election", &asked)?).map_err(Failure::failed)?;
+        serde_json::from_value(client.post("/v1/election", &asked)?).map_err(Failure::failed)?;
     output::tell(&rumor_table::standing(kind, &election, &names(&client)?));
     Ok(())
 }
@@ -281,7 +293,7 @@ pub fn depart(args: &DepartArgs) -> Result<(), Failure> {
             args.id
         )));
     }
-    let answer = client.post("/depart", &json!({ "id": id.to_string() }))?;
+    let answer = client.post("/v1/depart", &json!({ "id": id.to_string() }))?;
     let known = answer.get("known").and_then(|known| known.as_bool());
     let unknown = match known {
         Some(false) => ", whom it does not know: is the id right?",
@@ -312,7 +324,7 @@ fn rumors_path(kind: Option<&str>, group: Option<&str>) -> String {
     let kind = kind.map(|kind| ("kind", kind));
     let group = group.map(|group| ("group", group));
     let params: Vec<_> = kind.into_iter().chain(group).collect();
-    path("/rumors", &params)
+    path("/v1/rumors", &params)
 }
 
 /// A path with a query.

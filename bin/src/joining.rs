@@ -109,7 +109,7 @@ fn settled(client: &Client) -> Result<usize, Failure> {
     let end = Instant::now() + MOST_QUIET;
     let (mut living, mut since) = (0, Instant::now());
     loop {
-        let status: Status = client.get("/status")?;
+        let status: Status = client.get("/v1/status")?;
         if status.members.alive != living {
             (living, since) = (status.members.alive, Instant::now());
         }

@@ -11,6 +11,7 @@ mod demo;
 mod descriptors;
 mod events;
 mod failure;
+mod filter;
 #[doc(hidden)]
 pub mod fuzz;
 mod gateway;

@@ -24,10 +24,10 @@ const LONGEST: u64 = 3_600_000_000_000;
 pub fn ping(args: &PingArgs) -> Result<(), Failure> {
     let addrs = address::resolve(&args.to)?;
     let keys = ring_key::read_all(&args.ring_key)?;
-    let to = who_answers(&addrs, &keys, args.timeout);
+    let (to, sealed) = (who_answers(&addrs, &keys, args.timeout), !keys.is_empty());
     let mut pinger = Pinger::connect(to, keys).map_err(|error| cannot_ping(to, &error))?;
     let mut pause = Pause::new().map_err(|error| cannot_ping(to, &error))?;
-    let mut tally = Tally::new(to, args.output.format())?;
+    let mut tally = Tally::new(to, args.output.format(), sealed)?;
     loop {
         let began = Instant::now();
         let outcome = pinger.ping(args.timeout).map(|pong| pong.map(Reply::from));
@@ -118,19 +118,22 @@ struct Tally {
     sent: u32,
     /// How many were refused, because nobody listens there.
     refused: u32,
+    /// A ring key was given.
+    sealed: bool,
     times: Histogram<u64>,
     /// For JSON: each answer, or null.
     answers: Vec<Value>,
 }
 
 impl Tally {
-    fn new(to: SocketAddr, format: Format) -> Result<Self, Failure> {
+    fn new(to: SocketAddr, format: Format, sealed: bool) -> Result<Self, Failure> {
         let times = Histogram::new_with_bounds(1, LONGEST, 3).map_err(Failure::failed)?;
         Ok(Tally {
             to,
             format,
             sent: 0,
             refused: 0,
+            sealed,
             times,
             answers: Vec::new(),
         })
@@ -204,7 +207,10 @@ impl Tally {
         if self.refused > 0 {
             "nobody listens there, is it the --listen address of a running member?"
         } else {
-            "is a member there, and has its ring a key (--ring-key FILE)?"
+            match self.sealed {
+                false => "is a member there, and has its ring a key (--ring-key FILE)?",
+                true => "is a member there, and does it have this key?",
+            }
         }
     }
 
@@ -284,7 +290,7 @@ mod tests {
     #[test]
     fn the_summary_counts_and_measures() {
         let to = "127.0.0.1:9638".parse().unwrap();
-        let mut tally = Tally::new(to, Format::Json).unwrap();
+        let mut tally = Tally::new(to, Format::Json, false).unwrap();
         for micros in [100, 200, 400] {
             tally
                 .take(Ok(Some(reply(micros))), Duration::from_secs(1))
@@ -310,7 +316,7 @@ mod tests {
 
     #[test]
     fn no_answer_at_all_is_a_failure() {
-        let mut tally = Tally::new("127.0.0.1:9".parse().unwrap(), Format::Json).unwrap();
+        let mut tally = Tally::new("127.0.0.1:9".parse().unwrap(), Format::Json, false).unwrap();
         tally
             .take(
                 Err(ErrorKind::ConnectionRefused.into()),

@@ -4,9 +4,17 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use butterfly::{Election, Rumor, RumorView, Service, ServiceConfig, ServiceFile, SysInfo, Tags};
+use butterfly::{
+    Election, ElectionStatus, Health, MemberId, Node, Rumor, RumorView, Service, ServiceConfig,
+    ServiceFile, SysInfo, Tags,
+};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+use crate::output::{count, who};
+
+/// So many whose votes are missing are named.
+const MOST_NAMES: usize = 3;
 
 /// One rumor, as the asked member holds it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -17,9 +25,22 @@ pub struct RumorRow {
     pub size: usize,
     /// The asked member is still telling others of it.
     pub hot: bool,
+    /// How far the asked member has spread it, while it is hot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spread: Option<SpreadRow>,
     /// The asked member has it from its disk, and has yet to compare it with others'.
     #[serde(default)]
     pub provisional: bool,
+}
+
+/// How far a rumor has spread: it is cold once `sent` and `heard` together are `enough`.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct SpreadRow {
+    /// How often the asked member sent it since it is hot.
+    pub sent: u8,
+    /// How often others sent it back since then.
+    pub heard: u8,
+    pub enough: u8,
 }
 
 /// What it says, by its kind.
@@ -115,15 +136,34 @@ pub struct ElectionRow {
     pub candidate: String,
     pub suitability: u64,
     pub votes: Vec<String>,
+    /// Why it is where it is, in words.
+    #[serde(default)]
+    pub reason: String,
 }
 
 impl RumorRow {
+    /// The same without what a service or group was given.
+    pub fn without_body(mut self) -> Self {
+        match &mut self.says {
+            Says::Service(service) => (service.cfg, service.cfg_base64) = (None, None),
+            Says::ServiceConfig(config) => (config.config, config.config_base64) = (None, None),
+            _ => {}
+        }
+        self
+    }
+
     /// The row of a rumor; `None`: it does not read, which is never seen.
-    pub fn of(view: &RumorView<'_>) -> Option<Self> {
+    pub fn of(view: &RumorView<'_>, node: &Node) -> Option<Self> {
+        let spread = view.spread.map(|spread| SpreadRow {
+            sent: spread.sent,
+            heard: spread.heard,
+            enough: spread.enough,
+        });
         Some(RumorRow {
-            says: Says::of(view.rumor()?)?,
+            says: Says::of(view.rumor()?, node)?,
             size: view.size,
             hot: view.hot,
+            spread,
             provisional: view.provisional,
         })
     }
@@ -131,13 +171,15 @@ impl RumorRow {
 
 impl Says {
     /// What a rumor says; `None`: it is of a kind that this program knows nothing of.
-    fn of(rumor: Rumor) -> Option<Self> {
+    fn of(rumor: Rumor, node: &Node) -> Option<Self> {
         Some(match rumor {
             Rumor::Service(service) => Says::Service(service.into()),
-            Rumor::Election(election) => Says::Election(election.into()),
+            Rumor::Election(election) => Says::Election(ElectionRow::of(election, node)),
             Rumor::ServiceConfig(config) => Says::ServiceConfig(config.into()),
             Rumor::ServiceFile(file) => Says::ServiceFile(file.into()),
-            Rumor::ElectionUpdate(election) => Says::ElectionUpdate(election.into()),
+            Rumor::ElectionUpdate(election) => {
+                Says::ElectionUpdate(ElectionRow::of(election, node))
+            }
             Rumor::Departure(member) => Says::Departure {
                 member: member.to_string(),
             },
@@ -224,8 +266,10 @@ impl From<ServiceFile> for FileRow {
     }
 }
 
-impl From<Election> for ElectionRow {
-    fn from(election: Election) -> Self {
+impl ElectionRow {
+    /// The row of an election at a member that sees its group so.
+    pub fn of(election: Election, node: &Node) -> Self {
+        let reason = reason(&election, node);
         ElectionRow {
             group: election.group.to_string(),
             term: election.term,
@@ -233,8 +277,55 @@ impl From<Election> for ElectionRow {
             candidate: election.candidate.to_string(),
             suitability: election.suitability,
             votes: election.votes.iter().map(ToString::to_string).collect(),
+            reason,
         }
     }
+}
+
+/// Why an election is where it is, by what this member sees of the group.
+fn reason(election: &Election, node: &Node) -> String {
+    let (mut alive, mut population) = (Vec::new(), 0);
+    for id in node.members_of(&election.group) {
+        let health = node.health_of(id);
+        population += usize::from(health != Some(Health::Departed));
+        if health == Some(Health::Alive) {
+            alive.push(id);
+        }
+    }
+    let living = format!(
+        "{} of {} are alive",
+        alive.len(),
+        count(population, "member")
+    );
+    let candidate = named(node, election.candidate);
+    match election.status {
+        ElectionStatus::Finished => {
+            let votes = count(election.votes.len(), "vote");
+            let suitability = election.suitability;
+            format!("{candidate} won it with suitability {suitability} and {votes}; {living}")
+        }
+        ElectionStatus::NoQuorum => {
+            let needed = population / 2 + 1;
+            format!("no quorum: {living}, and {needed} must be; it goes on when they are")
+        }
+        _ => {
+            let missing = alive.iter().filter(|id| !election.votes.contains(id));
+            let names: Vec<_> = missing.map(|id| named(node, *id)).collect();
+            match names.len() {
+                0 => format!("{candidate} has all votes of those alive, and is about to win"),
+                1..=MOST_NAMES => format!(
+                    "{candidate} is ahead; missing is the vote of {}",
+                    names.join(", ")
+                ),
+                many => format!("{candidate} is ahead; missing are the votes of {many}"),
+            }
+        }
+    }
+}
+
+/// As people are told of it.
+fn named(node: &Node, id: MemberId) -> String {
+    who(node.member(id).map_or("", |view| view.name), id)
 }
 
 /// Bytes for JSON: as they are where they are text.
@@ -247,13 +338,17 @@ fn text_or_base64(bytes: Vec<u8>) -> (Option<String>, Option<String>) {
 
 #[cfg(test)]
 mod tests {
+    use butterfly::{Butterfly, Config};
+
     use super::*;
 
     fn json(rumor: Rumor) -> serde_json::Value {
+        let member = Butterfly::bind(Config::new("127.0.0.1:0".parse().unwrap())).unwrap();
         let row = RumorRow {
-            says: Says::of(rumor).unwrap(),
+            says: Says::of(rumor, member.node()).unwrap(),
             size: 9,
             hot: true,
+            spread: None,
             provisional: false,
         };
         let text = serde_json::to_string(&row).unwrap();

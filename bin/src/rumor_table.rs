@@ -199,12 +199,14 @@ mod tests {
     fn a_table_of_rumors_says_what_each_is_and_how_many_there_are() {
         let id = "1a".repeat(16);
         let row = |says, hot| RumorRow {
+            spread: None,
             says,
             size: 40,
             hot,
             provisional: false,
         };
         let election = ElectionRow {
+            reason: String::new(),
             group: "redis.default".into(),
             term: 2,
             status: "finished".into(),

@@ -1,5 +1,6 @@
 //! `butterfly run`: one member, its gateway and signals, in one loop on one thread.
 
+use std::error::Error;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
@@ -22,7 +23,7 @@ use crate::descriptors;
 use crate::failure::Failure;
 use crate::gateway::{Gateway, Guard};
 use crate::handlers::{Handlers, Hook, Owner};
-use crate::logging::{self, Log};
+use crate::logging::{self, Log, LogFormat};
 use crate::output;
 use crate::peer_file::PeerFile;
 use crate::plan::{self, Plan};
@@ -58,7 +59,8 @@ pub fn run(settings: Settings) -> Result<(), Failure> {
         return Plan::of(&settings).map(drop);
     }
     let args = settings.args.clone();
-    let log = logging::start(args.log.as_deref()).map_err(no_loop)?;
+    let format = args.log_format.unwrap_or_else(LogFormat::of_stderr);
+    let log = logging::start(args.log_level(), format).map_err(no_loop)?;
     for warning in &settings.warnings {
         warn!("{warning}");
     }
@@ -108,6 +110,9 @@ impl Program {
         let reread = Reread::new(settings, Arc::clone(&waker));
         let mut member = Butterfly::bind(plan.config).map_err(|error| match error {
             BindError::Departed { id } => expelled(id, &way_back),
+            error if !no_descriptor(&error).is_empty() => {
+                Failure::failed(format_args!("{error}{}", no_descriptor(&error)))
+            }
             BindError::Gossip { .. } => Failure::failed(format_args!(
                 "{error} (--gossip-port PORT, 0 takes a free one)"
             )),
@@ -119,6 +124,8 @@ impl Program {
             .register(&mut SourceFd(&fd), SWIM, Interest::READABLE)
             .map_err(no_loop)?;
 
+        let me = member.node().me();
+        logging::belongs_to(&me.member.id.to_string(), me.name);
         let mut agent = Agent::new(member, seeds, reread, &keys, log.clone());
         agent.gateway = gateway.as_ref().map(|it| it.place().clone());
         agent.metrics = metrics.as_ref().map(|it| it.place().clone());
@@ -337,6 +344,12 @@ fn handlers(agent: &Agent, hooks: Vec<Hook>) -> Handlers {
     Handlers::new(hooks, owner, HANDLERS)
 }
 
+/// What to do about it, if it is that the member may open no more files and sockets.
+fn no_descriptor(error: &BindError) -> String {
+    let reason = error.source().and_then(|it| it.downcast_ref::<io::Error>());
+    reason.map_or(String::new(), descriptors::help)
+}
+
 /// The end of a member whose data directory lacks what it knew last.
 fn not_stored(error: DiskError) -> Failure {
     Failure::not_stored(format_args!(
@@ -417,7 +430,10 @@ fn signals(poll: &Poll) -> io::Result<Signals> {
 }
 
 fn no_loop(error: io::Error) -> Failure {
-    Failure::failed(format_args!("the system gives no event loop: {error}"))
+    let help = descriptors::help(&error);
+    Failure::failed(format_args!(
+        "the system gives no event loop: {error}{help}"
+    ))
 }
 
 #[cfg(test)]

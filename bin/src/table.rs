@@ -1,5 +1,6 @@
 //! Tables for people.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
@@ -80,7 +81,11 @@ pub fn painted(text: &str, health: &str, colours: bool) -> String {
 pub fn members(members: &[MemberRow], status: &Status, colours: bool) -> String {
     const HEALTH: usize = 3;
     let mut rows: Vec<&MemberRow> = members.iter().collect();
-    rows.sort_by_key(|row| (rank(&row.health), &row.name, &row.id));
+    rows.sort_by(|one, other| {
+        let rank = rank(&one.health).cmp(&rank(&other.health));
+        rank.then_with(|| natural(&one.name, &other.name))
+            .then_with(|| one.id.cmp(&other.id))
+    });
     let blocked: HashSet<&String> = status.blocked.iter().collect();
     let has_tags = rows.iter().any(|row| !row.tags.is_empty());
     let mut head = vec!["ID", "NAME", "ADDRESS", "HEALTH", "INC", "RTT", "SINCE"];
@@ -183,6 +188,36 @@ pub fn listed_tags(tags: &BTreeMap<String, String>) -> String {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,
     }
+}
+
+/// The order in which people count: node-2 before node-10.
+fn natural(one: &str, other: &str) -> Ordering {
+    let (mut one, mut other) = (parts(one), parts(other));
+    loop {
+        let (left, right) = (one.next(), other.next());
+        let order = match (left, right) {
+            (None, None) => return Ordering::Equal,
+            (Some(left), Some(right)) => match (left.parse::<u64>(), right.parse::<u64>()) {
+                (Ok(left), Ok(right)) => left.cmp(&right),
+                _ => left.cmp(right),
+            },
+            _ => left.cmp(&right),
+        };
+        if order.is_ne() {
+            return order;
+        }
+    }
+}
+
+/// The numbers in a text, and what stands between them.
+fn parts(mut text: &str) -> impl Iterator<Item = &str> {
+    std::iter::from_fn(move || {
+        let is_number = text.chars().next()?.is_ascii_digit();
+        let end = text.find(|c: char| c.is_ascii_digit() != is_number);
+        let (part, rest) = text.split_at(end.unwrap_or(text.len()));
+        text = rest;
+        Some(part)
+    })
 }
 
 /// What else is to be said of it.
@@ -360,6 +395,8 @@ pub mod tests {
 
     pub fn status_of(local_health: u8) -> Status {
         Status {
+            loop_lag_us: 0,
+            time: String::new(),
             id: "1a".repeat(16),
             name: "web".into(),
             ring: None,
@@ -380,6 +417,14 @@ pub mod tests {
             seeds: Vec::new(),
             counters: BTreeMap::new(),
         }
+    }
+
+    #[test]
+    fn names_are_in_the_order_in_which_people_count() {
+        let mut names = ["node-10", "node-2", "b", "node-1", "", "2", "node", "10"];
+        names.sort_by(|one, other| natural(one, other));
+        let sorted = ["", "2", "10", "b", "node", "node-1", "node-2", "node-10"];
+        assert_eq!(names, sorted);
     }
 
     #[test]

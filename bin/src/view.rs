@@ -172,11 +172,17 @@ pub struct Status {
     pub seen_at: Option<SocketAddr>,
     pub incarnation: u64,
     pub version: String,
+    /// Its clock, in UTC: `2026-11-30T12:00:00.000Z`.
+    #[serde(default)]
+    pub time: String,
     pub uptime_ms: u64,
     pub members: Counts,
     pub rumors: Rumors,
     /// 0 is best, 8 worst.
     pub local_health: u8,
+    /// How late its loop was at most in the last 5 to 10 s, microseconds.
+    #[serde(default)]
+    pub loop_lag_us: u64,
     /// For how many milliseconds it has heard no other member, if it is isolated: what it says of them is as old.
     #[serde(default)]
     pub isolated_ms: Option<u64>,

@@ -175,6 +175,11 @@ impl Gossip {
         self.hot.len()
     }
 
+    /// How often a rumor is told or heard back before it is cold.
+    pub fn enough(&self, ring: &impl Ring) -> u8 {
+        hot::tellings(self.timing.gossip_factor, ring.living())
+    }
+
     pub fn has_effects(&self) -> bool {
         !self.effects.is_empty()
     }

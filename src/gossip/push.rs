@@ -3,7 +3,7 @@
 //! if they are big; later they are just told what there is, by a datagram.
 
 use super::Gossip;
-use super::hot::{Class, tellings};
+use super::hot::Class;
 use super::outbox::{PushId, What};
 use super::reconcile::HASHES;
 use super::store::{Entry, Place};
@@ -98,7 +98,7 @@ impl Gossip {
 
     /// Tells rumors to these peers, which take them: each of those that are fresh, or of those that are not, once.
     fn tell(&mut self, ring: &impl Ring, peers: &[Peer], audience: Audience, fresh: bool) {
-        let enough = tellings(self.timing.gossip_factor, ring.living());
+        let enough = self.enough(ring);
         let mut offers = vec![Vec::new(); peers.len()];
         let mut left = MOST_AT_ONCE;
         for class in Class::ALL {

@@ -32,6 +32,7 @@ pub enum BindError {
         /// The address.
         addr: SocketAddr,
         /// What the system says.
+        #[source]
         error: io::Error,
     },
     /// The address to listen on, or to tell others, is no host's, or means nothing to others.
@@ -55,6 +56,7 @@ pub enum BindError {
         /// The address.
         addr: SocketAddr,
         /// What the system says.
+        #[source]
         error: io::Error,
     },
     /// The data directory cannot be used.
@@ -74,12 +76,19 @@ pub enum BindError {
 }
 
 /// What helps when the system refuses to listen; `another` is what may be chosen instead.
+/// Too many open files: of the system, or of this process. On every Unix.
+const ENFILE: i32 = 23;
+const EMFILE: i32 = 24;
+
 fn what_to_do(error: &io::Error, another: &str) -> String {
     match error.kind() {
         ErrorKind::AddrNotAvailable => {
             "this machine has no such address: choose one that it has".to_owned()
         }
         ErrorKind::AddrInUse => format!("stop what listens there, or choose another {another}"),
+        _ if matches!(error.raw_os_error(), Some(ENFILE | EMFILE)) => {
+            "raise the limit of open files".to_owned()
+        }
         _ => format!("choose another {another}"),
     }
 }

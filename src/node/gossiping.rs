@@ -17,7 +17,7 @@ use crate::rumor::{
 };
 use crate::swim::{Notice, Renewal};
 use crate::time::Time;
-use crate::view::{ElectionView, RumorView, TagsView};
+use crate::view::{ElectionView, RumorView, Spread, TagsView};
 use crate::wire::{self, HEADROOM};
 
 /// A rumor to be pushed to a peer's PULL socket; its frame was written by [`Node::poll_push`].
@@ -64,7 +64,8 @@ impl Node {
         entries: impl Iterator<Item = &'n Entry>,
     ) -> impl Iterator<Item = RumorView<'n>> {
         let store = self.gossip.store();
-        entries.map(|entry| {
+        let enough = self.gossip.enough(&self.swim);
+        entries.map(move |entry| {
             let hot = entry.hot.is_some();
             let provisional = store.is_provisional(entry);
             let removed = entry.is_removal();
@@ -75,7 +76,8 @@ impl Node {
                 provisional,
                 removed,
                 &entry.bytes,
-            );
+            )
+            .with_spread(hot.then(|| Spread::new(entry.told, entry.heard, enough)));
             match self.gossip.has_lost_quorum(&entry.id) {
                 true => view.without_quorum(),
                 false => view,

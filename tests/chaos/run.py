@@ -142,7 +142,7 @@ class Ring:
         """What each member sees: all must see the same, everybody alive and one leader."""
         for member in self.members:
             try:
-                status, rumors = member.get("/status"), member.get("/rumors")
+                status, rumors = member.get("/v1/status"), member.get("/v1/rumors")
             except (OSError, ValueError) as error:
                 yield member.name, f"its gateway: {error}"
                 continue

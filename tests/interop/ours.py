@@ -87,7 +87,7 @@ class Ours:
 
     def members(self) -> list[dict[str, Any]]:
         """The members, as it sees them."""
-        return self.get("/members")
+        return self.get("/v1/members")
 
     def row(self, member: str) -> dict[str, Any]:
         """One member, as it sees it; empty: it does not know it."""
@@ -111,7 +111,7 @@ class Ours:
 
     def rumors(self, **wanted: object) -> list[dict[str, Any]]:
         """The rumors that it holds, those that say all of this."""
-        return [row for row in self.get("/rumors") if all(row.get(name) == value for name, value in wanted.items())]
+        return [row for row in self.get("/v1/rumors") if all(row.get(name) == value for name, value in wanted.items())]
 
     def is_running(self) -> bool:
         return self.process.poll() is None

@@ -642,8 +642,10 @@ fn a_rumor_is_told_often_enough_and_then_is_cold() {
     let rumor = Rumor::ServiceConfig(config("default", 1, "a"));
     bench.hear(&rumor, peers[0].id);
     assert!(bench.is_hot(&rumor.id()) && bench.node.hot_rumors() == 1);
+    assert_eq!(bench.spread(&rumor.id()), Some((0, 0, 6)));
     let pushed = bench.gossip_for(secs(3.0), &peers, |_| true);
     assert!(!bench.is_hot(&rumor.id()) && bench.node.hot_rumors() == 0);
+    assert_eq!(bench.spread(&rumor.id()), None);
     for peer in &peers {
         let told = pushed.iter().filter(|push| push.to == peer.pull()).count();
         assert_eq!(told, 2, "all are told twice: {pushed:?}");
@@ -653,6 +655,7 @@ fn a_rumor_is_told_often_enough_and_then_is_cold() {
     for _ in 0..20 {
         bench.hear(&rumor, peers[0].id);
     }
+    assert_eq!(bench.spread(&rumor.id()), Some((0, 19, 6)));
     let pushed = bench.gossip_for(secs(3.0), &peers, |_| true);
     assert_eq!(pushed.len(), 3);
     assert_eq!(bench.node.stats().rumors_sent, sent + 6 + 3);

@@ -47,7 +47,7 @@ impl Agent {
                 "no ring key is among the settings any more: the old ones stay until this member starts again"
             );
         }
-        logging::set_level(settings.args.log.as_deref());
+        logging::set_level(settings.args.log_level());
         let old = self.reread.replace(settings);
         self.change_peers(&old, &plan.peers);
         let tags = self.reread.settings().args.tag.clone();

@@ -1,14 +1,27 @@
 //! What is told of an event to those who follow them.
 
 use butterfly::text::visible;
-use butterfly::{Event, MemberId, Rumor, RumorKind};
+use butterfly::{Event, MemberId, Rumor, RumorId, RumorKind};
 use jiff::Timestamp;
 
 use super::Agent;
 use crate::events::Says;
-use crate::output::{how_far, rumor, short_id};
+use crate::output::{self, how_far, short_id};
 
 impl Agent {
+    /// A rumor as people are told of it, with the name of the member that it is about.
+    pub(super) fn rumor(&self, id: &RumorId) -> String {
+        match (id.kind, id.id.parse()) {
+            (RumorKind::Service, Ok(member)) => {
+                format!("service {} of {}", id.key, self.who(member))
+            }
+            (RumorKind::Departure, Ok(member)) => {
+                format!("departure for good of {}", self.who(member))
+            }
+            _ => output::rumor(id),
+        }
+    }
+
     /// Tells those who follow what happened.
     pub(super) fn tell(&mut self, event: &Event) {
         if let Some(says) = self.says(event) {
@@ -80,13 +93,13 @@ impl Agent {
                 let version = held.as_ref().filter(|_| id.kind != RumorKind::Departure).map(|held| held.version);
                 let removed = held.as_ref().is_some_and(|held| held.removed);
                 let what = match (version, removed) {
-                    (None, _) => rumor(id),
+                    (None, _) => self.rumor(id),
                     (Some(version), _) if id.kind.is_election() => {
                         let held = held.as_ref().and_then(|held| held.rumor());
-                        format!("{}: {}", rumor(id), stands(held.as_ref(), version))
+                        format!("{}: {}", self.rumor(id), stands(held.as_ref(), version))
                     }
-                    (Some(version), false) => format!("{}: incarnation {version}", rumor(id)),
-                    (Some(version), true) => format!("{}: removed, incarnation {version}", rumor(id)),
+                    (Some(version), false) => format!("{}: incarnation {version}", self.rumor(id)),
+                    (Some(version), true) => format!("{}: removed, incarnation {version}", self.rumor(id)),
                 };
                 let what = format!("{what}{}", if *is_new { " (new)" } else { "" });
                 Says {
@@ -94,13 +107,13 @@ impl Agent {
                     ..self.about_rumor(kind_of(id.kind), id, what)
                 }
             }
-            Event::RumorGone(id) => self.about_rumor("gone", id, format!("{}: gone", rumor(id))),
+            Event::RumorGone(id) => self.about_rumor("gone", id, format!("{}: gone", self.rumor(id))),
             Event::RumorOverruled { id, version, .. } => Says {
                 incarnation: Some(*version),
                 ..self.about_rumor(
                     "overruled",
                     id,
-                    format!("{}: incarnation {version} that this member was given is lost", rumor(id)),
+                    format!("{}: incarnation {version} that this member was given is lost", self.rumor(id)),
                 )
             },
             Event::Isolated { silent, .. } => {

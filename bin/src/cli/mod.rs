@@ -17,6 +17,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::handlers::Hook;
+use crate::logging::LogFormat;
 use crate::tags::{Tag, Wanted};
 use examples::*;
 pub use past::*;
@@ -281,6 +282,28 @@ pub struct RunArgs {
     /// What is logged: lines of this level and above [default: info, or what RUST_LOG says]
     #[arg(long, value_name = "LEVEL", value_parser = PossibleValuesParser::new(LEVELS))]
     pub log: Option<String>,
+    /// How it is logged [default: journal where systemd reads the log, else text]
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub log_format: Option<LogFormat>,
+    /// Log more: -v is --log debug, -vv is --log trace
+    #[arg(short, action = ArgAction::Count, conflicts_with = "quiet")]
+    pub verbose: u8,
+    /// Log less: -q is --log warn, -qq is --log error
+    #[arg(short, action = ArgAction::Count)]
+    pub quiet: u8,
+}
+
+impl RunArgs {
+    /// The level of the log that was asked for.
+    pub fn log_level(&self) -> Option<&str> {
+        match (self.verbose, self.quiet) {
+            (1, _) => Some("debug"),
+            (2.., _) => Some("trace"),
+            (_, 1) => Some("warn"),
+            (_, 2..) => Some("error"),
+            _ => self.log.as_deref(),
+        }
+    }
 }
 
 /// Levels of the log.

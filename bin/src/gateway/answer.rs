@@ -1,5 +1,7 @@
 //! What the gateway answers.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::json;
 
@@ -14,8 +16,8 @@ pub struct Answer {
     pub status: u16,
     pub content_type: &'static str,
     pub body: Body,
-    /// One header that this status needs.
-    pub header: Option<(&'static str, &'static str)>,
+    /// Headers that it needs besides.
+    pub headers: Vec<(&'static str, Cow<'static, str>)>,
 }
 
 /// What is answered.
@@ -47,8 +49,8 @@ impl Answer {
     }
 
     /// This text, with status 200.
-    pub fn text(content_type: &'static str, text: String) -> Self {
-        Answer::whole(200, content_type, text.into_bytes())
+    pub fn text(content_type: &'static str, text: impl Into<String>) -> Self {
+        Answer::whole(200, content_type, text.into().into_bytes())
     }
 
     /// JSON part by part, with status 200.
@@ -57,7 +59,7 @@ impl Answer {
             status: 200,
             content_type: JSON,
             body: Body::Parts(parts),
-            header: None,
+            headers: Vec::new(),
         }
     }
 
@@ -67,7 +69,7 @@ impl Answer {
             status: 200,
             content_type: "text/event-stream",
             body: Body::Stream(reader),
-            header: None,
+            headers: Vec::new(),
         }
     }
 
@@ -83,13 +85,13 @@ impl Answer {
             status,
             content_type,
             body: Body::Whole(body),
-            header: None,
+            headers: Vec::new(),
         }
     }
 
     /// The same with a header.
-    pub fn with_header(mut self, name: &'static str, value: &'static str) -> Self {
-        self.header = Some((name, value));
+    pub fn with_header(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
+        self.headers.push((name, value.into()));
         self
     }
 }

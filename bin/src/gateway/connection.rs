@@ -75,6 +75,8 @@ pub struct Connection {
     waiting_since: Instant,
     /// Its last request carried the token.
     has_token: bool,
+    /// The client was told to go on with its request.
+    told_to_go_on: bool,
     /// Its last request was let through, and is worth an answer.
     let_through: bool,
 }
@@ -92,6 +94,7 @@ impl Connection {
             request_began: None,
             waiting_since: now,
             has_token: false,
+            told_to_go_on: false,
             let_through: false,
         }
     }
@@ -140,9 +143,15 @@ impl Connection {
                     routes::room(guard, request)
                 };
                 match http::parse(&self.input, room) {
-                    Parsed::Partial => self.receive(now),
+                    Parsed::Expecting if !self.told_to_go_on => {
+                        self.told_to_go_on = true;
+                        self.output.extend_from_slice(http::GO_ON);
+                        Ok(Step::More)
+                    }
+                    Parsed::Partial | Parsed::Expecting => self.receive(now),
                     Parsed::Whole(request, length) => {
                         self.input.drain(..length);
+                        self.told_to_go_on = false;
                         self.request_began = (!self.input.is_empty()).then_some(now);
                         self.answer(agent, guard, &request);
                         Ok(Step::More)

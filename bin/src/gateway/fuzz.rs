@@ -17,7 +17,7 @@ pub fn requests(data: &[u8]) {
         let mut rest = data;
         loop {
             let length = match http::parse(rest, |request| routes::room(&guard, request)) {
-                Parsed::Partial => break,
+                Parsed::Partial | Parsed::Expecting => break,
                 Parsed::Refused(refusal) => {
                     check(&refusal, false);
                     break;

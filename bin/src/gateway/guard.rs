@@ -11,12 +11,15 @@ use std::path::Path;
 use subtle::ConstantTimeEq;
 
 use super::answer::Answer;
-use super::http::{Content, Request};
+use super::http::{Content, Request, Site};
 use crate::failure::Failure;
 use crate::secret;
 
 const MISSING: &str = "there is no such file: the gateway's token has to be there \
                        (\"openssl rand -hex 32\" prints a new one)";
+
+/// Characters of a token at least.
+const LEAST: usize = 16;
 
 /// What a request must carry.
 #[derive(Clone, PartialEq, Eq)]
@@ -33,6 +36,12 @@ impl Token {
         };
         let text = secret::read(path, MISSING).map_err(|why| fail(&why))?;
         let token = text.trim_start_matches('\u{feff}').trim();
+        if (1..LEAST).contains(&token.len()) {
+            return Err(fail(&format_args!(
+                "{} characters are soon guessed: it needs {LEAST} or more, as \"openssl rand -hex 16\" makes them",
+                token.len()
+            )));
+        }
         if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(fail(
                 &"it has to be one line of printable ASCII without spaces",
@@ -108,12 +117,16 @@ impl Guard {
         }
         // Where nothing can be changed, that is said instead.
         if request.method == "POST" && !self.is_public() {
-            check_change(request)?;
+            self.check_change(request)?;
         }
         Ok(())
     }
 
     fn check_bearer(&self, full: &Token, request: &Request) -> Result<(), Answer> {
+        // It asks for the token itself.
+        if request.wants_page() {
+            return Ok(());
+        }
         let is_reading = matches!(request.method.as_str(), "GET" | "HEAD");
         let (status, message) = match &request.bearer {
             Some(bearer) if full.is(bearer) => return Ok(()),
@@ -136,6 +149,30 @@ impl Guard {
         };
         Err(Answer::refusal(status, message.into()).with_header("WWW-Authenticate", "Bearer"))
     }
+
+    /// What changes something has to be what no web page of others can send: of these types only if it is allowed to. The
+    /// gateway's own page may, if a person gave it the full token.
+    fn check_change(&self, request: &Request) -> Result<(), Answer> {
+        let message = match request.site {
+            Site::None => None,
+            Site::Own if self.has_token() => None,
+            Site::Own => Some(
+                "the page may change something only at a member that has an --http-token-file, by that token",
+            ),
+            Site::Other => Some(
+                "requests with an Origin header of another site come from its web pages, and those may change nothing",
+            ),
+        };
+        if let Some(message) = message {
+            return Err(Answer::refusal(403, message.into()));
+        }
+        if request.content == Content::Other {
+            let message = "send a body with Content-Type: application/json, or application/octet-stream where \
+                           GET /v1 says that bytes are taken";
+            return Err(Answer::refusal(415, message.into()));
+        }
+        Ok(())
+    }
 }
 
 fn check_host(request: &Request) -> Result<(), Answer> {
@@ -145,21 +182,6 @@ fn check_host(request: &Request) -> Result<(), Answer> {
     let message = "ask for it as localhost, 127.0.0.1 or [::1] in the Host header: other names are refused, so that \
                    no web page can ask";
     Err(Answer::refusal(403, message.into()))
-}
-
-/// What changes something has to be what no web page can send: of these types only if it is allowed to.
-fn check_change(request: &Request) -> Result<(), Answer> {
-    if request.has_origin {
-        let message =
-            "requests with an Origin header come from web pages, and those may change nothing";
-        return Err(Answer::refusal(403, message.into()));
-    }
-    if request.content == Content::Other {
-        let message = "send a body with Content-Type: application/json, or application/octet-stream where \
-                       GET / says that bytes are taken";
-        return Err(Answer::refusal(415, message.into()));
-    }
-    Ok(())
 }
 
 /// Whether a `Host` header names this machine, whatever the port.
@@ -186,11 +208,12 @@ mod tests {
     fn post() -> Request {
         Request {
             method: "POST".into(),
-            path: "/leave".into(),
+            path: "/v1/leave".into(),
             query: String::new(),
             host: Some("127.0.0.1:9631".into()),
             bearer: None,
-            has_origin: false,
+            site: Site::None,
+            takes_html: false,
             last_event_id: None,
             content: Content::Json,
             keep_alive: true,
@@ -254,7 +277,7 @@ mod tests {
             status(
                 &guard,
                 &Request {
-                    has_origin: true,
+                    site: Site::Other,
                     ..post()
                 }
             ),
@@ -270,6 +293,54 @@ mod tests {
             ),
             415
         );
+    }
+
+    #[test]
+    fn the_own_page_changes_something_by_the_full_token_alone() {
+        let own = |bearer: Option<&str>| Request {
+            site: Site::Own,
+            bearer: bearer.map(str::to_owned),
+            ..post()
+        };
+        assert_eq!(status(&Guard::new(None, None), &own(None)), 403);
+        let guard = Guard::new(Some(Token::of("secret")), Some(Token::of("look")));
+        assert_eq!(status(&guard, &own(None)), 401);
+        assert_eq!(status(&guard, &own(Some("look"))), 403);
+        assert_eq!(status(&guard, &own(Some("secret"))), 200);
+    }
+
+    #[test]
+    fn the_page_is_open_where_there_is_a_token_and_closed_to_other_names_where_there_is_none() {
+        let page = |host: &str| Request {
+            method: "GET".into(),
+            path: "/".into(),
+            host: Some(host.into()),
+            takes_html: true,
+            ..post()
+        };
+        let guard = Guard::new(Some(Token::of("secret")), None);
+        assert_eq!(status(&guard, &page("web-1:9631")), 200);
+        assert_eq!(status(&Guard::new(None, None), &page("web-1:9631")), 403);
+        assert_eq!(
+            status(&Guard::new(None, None), &page("localhost:9631")),
+            200
+        );
+        for request in [
+            Request {
+                takes_html: false,
+                ..page("web-1")
+            },
+            Request {
+                path: "/v1".into(),
+                ..page("web-1")
+            },
+            Request {
+                method: "POST".into(),
+                ..page("web-1")
+            },
+        ] {
+            assert_eq!(status(&guard, &request), 401, "{request:?}");
+        }
     }
 
     #[test]
@@ -298,7 +369,7 @@ mod tests {
             status(
                 &guard,
                 &Request {
-                    has_origin: true,
+                    site: Site::Other,
                     ..with("secret", "web-1")
                 }
             ),
@@ -331,9 +402,11 @@ mod tests {
     fn a_token_is_one_line_in_a_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("token");
-        std::fs::write(&path, "secret\n").unwrap();
-        assert_eq!(Token::read(&path).unwrap().secret(), "secret");
-        for text in ["", "\n", "two words", "two\nlines"] {
+        let secret = "0123456789abcdef";
+        std::fs::write(&path, format!("{secret}\n")).unwrap();
+        assert_eq!(Token::read(&path).unwrap().secret(), secret);
+        let (words, lines) = (format!("{secret} words"), format!("{secret}\nlines"));
+        for text in ["", "\n", "short", &words, &lines] {
             std::fs::write(&path, text).unwrap();
             assert!(Token::read(&path).is_err(), "{text:?}");
         }

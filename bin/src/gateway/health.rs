@@ -9,20 +9,18 @@ use crate::agent::Agent;
 use crate::metrics;
 
 /// `GET /metrics`
-pub fn metrics(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
-    Params::of(request, &[])?;
+pub fn metrics(agent: &mut Agent, _: &Request, _: &Params) -> Result<Answer, Answer> {
     Ok(Answer::text(metrics::CONTENT_TYPE, metrics::text(agent)))
 }
 
 /// `GET /healthz`: that it is answered says that the loop turns.
-pub fn healthz(_: &mut Agent, request: &Request) -> Result<Answer, Answer> {
-    Params::of(request, &[])?;
+pub fn healthz(_: &mut Agent, _: &Request, _: &Params) -> Result<Answer, Answer> {
     Ok(Answer::ok(&json!({ "healthy": true })))
 }
 
 /// `GET /readyz`
-pub fn readyz(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
-    let least: Option<usize> = Params::of(request, &["alive"])?.get("alive")?;
+pub fn readyz(agent: &mut Agent, _: &Request, params: &Params) -> Result<Answer, Answer> {
+    let least: Option<usize> = params.get("alive")?;
     match agent.why_not_ready(least) {
         None => Ok(Answer::ok(&json!({ "ready": true }))),
         Some(why) => Err(Answer::refusal(503, format!("not ready: {why}"))),

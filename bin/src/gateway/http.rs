@@ -22,8 +22,10 @@ pub struct Request {
     pub host: Option<String>,
     /// What follows `Authorization: Bearer`.
     pub bearer: Option<String>,
-    /// A browser asks, on behalf of some page: it says of which, or that it is one of another site.
-    pub has_origin: bool,
+    /// On behalf of which page a browser asks.
+    pub site: Site,
+    /// It would rather have HTML than anything else.
+    pub takes_html: bool,
     /// The last event that it has of a stream.
     pub last_event_id: Option<String>,
     /// What its body is said to be.
@@ -33,6 +35,24 @@ pub struct Request {
     /// It can take a body in chunks (HTTP/1.1).
     pub takes_chunks: bool,
     pub body: Vec<u8>,
+}
+
+/// On behalf of which page a browser asks, by what it says in `Origin` and `Sec-Fetch-Site`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Site {
+    /// No page: a program asks, or a person who typed the address.
+    None,
+    /// One of this gateway's.
+    Own,
+    /// One of another site.
+    Other,
+}
+
+impl Request {
+    /// A browser asks for the page itself, which says nothing of the ring.
+    pub fn wants_page(&self) -> bool {
+        matches!(&*self.method, "GET" | "HEAD") && self.path == "/" && self.takes_html
+    }
 }
 
 /// What a body is said to be.
@@ -50,6 +70,8 @@ pub enum Content {
 pub enum Parsed {
     /// More has to come.
     Partial,
+    /// The head is there, and the client waits to be told that its body is wanted (RFC 9110, 10.1.1).
+    Expecting,
     /// A request that took that many bytes.
     Whole(Request, usize),
     /// Nothing that makes sense, or too much; what follows cannot be told apart from it.
@@ -83,10 +105,23 @@ pub fn parse(bytes: &[u8], room: impl FnOnce(&Request) -> Result<usize, Answer>)
             {
                 return Parsed::Refused(refusal);
             }
-            take_body(request, bytes, head_length..end)
+            let waits = bytes.len() == head_length && body_length > 0 && expects(&head);
+            match take_body(request, bytes, head_length..end) {
+                Parsed::Partial if waits => Parsed::Expecting,
+                parsed => parsed,
+            }
         }
     }
 }
+
+/// Whether a client sends its body only once it is told to go on; it may do so in HTTP/1.1.
+fn expects(head: &httparse::Request<'_, '_>) -> bool {
+    head.version == Some(1)
+        && values(head, "expect").any(|value| value.eq_ignore_ascii_case(b"100-continue"))
+}
+
+/// What it is told.
+pub const GO_ON: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 fn check_room(room: Result<usize, Answer>, body_length: usize) -> Result<(), Answer> {
     match room? {
@@ -132,8 +167,8 @@ fn read_head(head: &httparse::Request<'_, '_>) -> Result<(Request, usize), Answe
         query: query.to_owned(),
         host: host.map(str::to_owned),
         bearer: only(head, "authorization")?.and_then(bearer),
-        has_origin: values(head, "origin").next().is_some()
-            || values(head, "sec-fetch-site").any(|site| site != b"none" && site != b"same-origin"),
+        site: site(head, host),
+        takes_html: values(head, "accept").any(takes_html),
         last_event_id: only(head, "last-event-id")?.map(str::to_owned),
         content: only(head, "content-type")?.map_or(Content::Other, content),
         keep_alive: takes_chunks && !lists(connection, "close"),
@@ -184,6 +219,42 @@ fn only<'a>(head: &'a httparse::Request<'_, '_>, name: &'a str) -> Result<Option
     let text = first.map(|value| std::str::from_utf8(value).map(str::trim));
     text.transpose()
         .map_err(|_| Answer::refusal(400, format!("the header {name} is not text")))
+}
+
+/// A browser says of itself where the page comes from; a page cannot say it in its place.
+fn site(head: &httparse::Request<'_, '_>, host: Option<&str>) -> Site {
+    let is_own = |origin: &[u8]| {
+        let origin = std::str::from_utf8(origin).unwrap_or_default();
+        let of = ["http://", "https://"]
+            .iter()
+            .find_map(|scheme| origin.strip_prefix(scheme));
+        of.is_some() && of == host
+    };
+    let mut site = Site::None;
+    for origin in values(head, "origin") {
+        if !is_own(origin) {
+            return Site::Other;
+        }
+        site = Site::Own;
+    }
+    for said in values(head, "sec-fetch-site") {
+        match said {
+            b"none" => {}
+            b"same-origin" => site = Site::Own,
+            _ => return Site::Other,
+        }
+    }
+    site
+}
+
+fn takes_html(accept: &[u8]) -> bool {
+    let kinds = accept.split(|byte| *byte == b',');
+    let is_html = |kind: &[u8]| {
+        kind.trim_ascii()
+            .to_ascii_lowercase()
+            .starts_with(b"text/html")
+    };
+    kinds.into_iter().any(is_html)
 }
 
 fn bearer(value: &str) -> Option<String> {
@@ -245,7 +316,7 @@ pub fn write_head(out: &mut Vec<u8>, answer: &Answer, framing: Framing, keep_ali
         Framing::Chunked => head += "Transfer-Encoding: chunked\r\n",
         Framing::UntilClose => {}
     }
-    if let Some((name, value)) = answer.header {
+    for (name, value) in &answer.headers {
         head += &format!("{name}: {value}\r\n");
     }
     if !keep_alive {
@@ -276,6 +347,7 @@ pub fn write_end(out: &mut Vec<u8>, framing: Framing) {
 fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
+        308 => "Permanent Redirect",
         400 => "Bad Request",
         401 => "Unauthorized",
         403 => "Forbidden",
@@ -312,6 +384,55 @@ mod tests {
     }
 
     #[test]
+    fn a_browser_says_for_which_page_it_asks() {
+        let site = |headers: &str| {
+            whole(&format!("GET / HTTP/1.1\r\nHost: a:1\r\n{headers}\r\n"))
+                .0
+                .site
+        };
+        for (headers, expected) in [
+            ("", Site::None),
+            ("Sec-Fetch-Site: none\r\n", Site::None),
+            ("Sec-Fetch-Site: same-origin\r\n", Site::Own),
+            ("Origin: http://a:1\r\n", Site::Own),
+            ("Origin: https://a:1\r\n", Site::Own),
+            (
+                "Origin: http://a:1\r\nSec-Fetch-Site: same-origin\r\n",
+                Site::Own,
+            ),
+            ("Origin: http://a:2\r\n", Site::Other),
+            ("Origin: http://a\r\n", Site::Other),
+            ("Origin: a:1\r\n", Site::Other),
+            ("Origin: null\r\n", Site::Other),
+            ("Origin: http://a:1\r\nOrigin: http://b\r\n", Site::Other),
+            (
+                "Origin: http://a:1\r\nSec-Fetch-Site: same-site\r\n",
+                Site::Other,
+            ),
+            ("Sec-Fetch-Site: cross-site\r\n", Site::Other),
+        ] {
+            assert_eq!(site(headers), expected, "{headers}");
+        }
+        let page = |accept: &str| {
+            let request = format!("GET / HTTP/1.1\r\nHost: a\r\nAccept: {accept}\r\n\r\n");
+            whole(&request).0.wants_page()
+        };
+        assert!(page("text/html,application/xhtml+xml") && page("*/*, TEXT/HTML;q=0.9"));
+        assert!(!page("*/*") && !page("application/json"));
+    }
+
+    #[test]
+    fn who_waits_to_be_told_to_send_a_body_is_known() {
+        let head = "POST /v1/join HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-Continue\r\n\r\n";
+        let parsed = |text: &str| parse(text.as_bytes(), |_| Ok(0));
+        assert!(matches!(parsed(head), Parsed::Expecting));
+        assert!(matches!(parsed(&format!("{head}{{")), Parsed::Partial));
+        assert!(matches!(parsed(&format!("{head}{{}}")), Parsed::Whole(..)));
+        let old = head.replace("1.1", "1.0");
+        assert!(matches!(parsed(&old), Parsed::Partial));
+    }
+
+    #[test]
     fn a_request_is_read_and_the_next_one_is_left() {
         let first = "POST /join?x?y=1 HTTP/1.1\r\nhOsT: localhost\r\nContent-Type: application/json; charset=utf-8\r\n\
                      Authorization: bearer abc\r\nContent-Length: 2\r\n\r\n{}";
@@ -326,7 +447,7 @@ mod tests {
         assert_eq!(request.bearer.as_deref(), Some("abc"));
         assert_eq!(request.body, b"{}");
         assert_eq!(request.content, Content::Json);
-        assert!(request.keep_alive && request.takes_chunks && !request.has_origin);
+        assert!(request.keep_alive && request.takes_chunks && request.site == Site::None);
     }
 
     #[test]

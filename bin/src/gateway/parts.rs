@@ -2,8 +2,11 @@
 
 use std::collections::VecDeque;
 
-use butterfly::{Butterfly, MemberId, RumorId, RumorKind, RumorView, ServiceGroup};
+use butterfly::{
+    Butterfly, MemberId, MemberView, RumorId, RumorKind, RumorView, ServiceGroup, TagsView,
+};
 
+use crate::filter::{Glob, Healths};
 use crate::rumor_row::RumorRow;
 use crate::tags::Wanted;
 use crate::view::MemberRow;
@@ -34,12 +37,14 @@ impl Parts {
         self
     }
 
-    /// An array of the members that are known now and have all these tags, each as it is when its turn comes.
-    pub fn members(mut self, member: &Butterfly, wanted: Vec<Wanted>) -> Self {
-        let ids: Vec<_> = member.node().members().map(|view| view.member.id).collect();
-        let ids = ids.into_iter();
+    /// An array of the members that are known and meant now, each as it is when its turn comes.
+    pub fn members(mut self, member: &Butterfly, which: Members) -> Self {
+        let node = member.node();
+        let fits = |view: &MemberView<'_>| which.fits(view, node.tags(view.member.id));
+        let meant = node.members().filter(fits);
+        let ids: Vec<_> = meant.map(|view| view.member.id).collect();
         self.pieces
-            .push_back(Piece::Array(Rows::Members { ids, wanted }));
+            .push_back(Piece::Array(Rows::Members(ids.into_iter())));
         self
     }
 
@@ -93,6 +98,26 @@ impl Parts {
     }
 }
 
+/// Which members are meant; none given: all.
+#[derive(Clone, Debug, Default)]
+pub struct Members {
+    pub health: Option<Healths>,
+    pub name: Option<Glob>,
+    /// All of these.
+    pub tags: Vec<Wanted>,
+}
+
+impl Members {
+    fn fits(&self, view: &MemberView<'_>, tags: Option<TagsView<'_>>) -> bool {
+        let health = self.health.as_ref();
+        let name = self.name.as_ref();
+        let value_of = |key: &str| Some(tags?.get(key)?.to_owned());
+        self.tags.iter().all(|wanted| wanted.fits(value_of))
+            && health.is_none_or(|healths| healths.have(view.health.as_str()))
+            && name.is_none_or(|glob| glob.fits(view.name))
+    }
+}
+
 /// Which rumors are meant.
 #[derive(Clone, Debug, Default)]
 pub struct Which {
@@ -100,13 +125,17 @@ pub struct Which {
     pub group: Option<ServiceGroup>,
     /// Configurations and files that were removed are not.
     pub without_removed: bool,
+    /// Only those that are still told to others are.
+    pub only_hot: bool,
+    /// What was given to services and groups is left out.
+    pub without_bodies: bool,
 }
 
 impl Which {
     fn fits(&self, view: &RumorView<'_>) -> bool {
         let group = self.group.as_ref();
         let is_meant = group.is_none_or(|group| *view.id.key == *group.as_str());
-        is_meant && !(self.without_removed && view.removed)
+        is_meant && !(self.without_removed && view.removed) && (view.hot || !self.only_hot)
     }
 
     fn is_past(&self, id: &RumorId) -> bool {
@@ -116,10 +145,7 @@ impl Which {
 
 #[derive(Debug)]
 enum Rows {
-    Members {
-        ids: std::vec::IntoIter<MemberId>,
-        wanted: Vec<Wanted>,
-    },
+    Members(std::vec::IntoIter<MemberId>),
     Rumors {
         which: Which,
         /// The one that was looked at last.
@@ -137,8 +163,8 @@ enum Row {
 impl Rows {
     fn next(&mut self, member: &Butterfly) -> Row {
         match self {
-            Rows::Members { ids, wanted } => match ids.next() {
-                Some(id) => member_row(member, id, wanted),
+            Rows::Members(ids) => match ids.next() {
+                Some(id) => member_row(member, id),
                 None => Row::None,
             },
             Rows::Rumors { which, last } => {
@@ -148,7 +174,11 @@ impl Rows {
                 };
                 last.clone_from(view.id);
                 if which.fits(&view) {
-                    written(RumorRow::of(&view))
+                    let row = RumorRow::of(&view, member.node());
+                    written(match which.without_bodies {
+                        true => row.map(RumorRow::without_body),
+                        false => row,
+                    })
                 } else {
                     Row::Passed
                 }
@@ -157,13 +187,9 @@ impl Rows {
     }
 }
 
-fn member_row(member: &Butterfly, id: MemberId, wanted: &[Wanted]) -> Row {
+fn member_row(member: &Butterfly, id: MemberId) -> Row {
     let node = member.node();
     let (view, tags) = (node.member(id), node.tags(id));
-    let value_of = |key: &str| Some(tags?.get(key)?.to_owned());
-    if !wanted.iter().all(|wanted| wanted.fits(value_of)) {
-        return Row::Passed;
-    }
     written(view.map(|view| MemberRow::of(&view, tags.as_ref(), node.now())))
 }
 
@@ -208,7 +234,7 @@ mod tests {
         }
 
         let (_, member) = ring.running().next().unwrap();
-        let parts = all_of(Parts::default().members(member, Vec::new()), member);
+        let parts = all_of(Parts::default().members(member, Members::default()), member);
         assert_eq!(parts.len(), 2);
         let rows: Vec<MemberRow> = serde_json::from_slice(&parts.concat()).unwrap();
         assert_eq!(rows.len(), count);
@@ -235,7 +261,7 @@ mod tests {
             let which = Which {
                 kind,
                 group,
-                without_removed: false,
+                ..Which::default()
             };
             let parts = all_of(Parts::default().rumors(which), &member);
             assert!(parts.iter().all(|part| !part.is_empty()));
@@ -259,7 +285,7 @@ mod tests {
         };
         let parts = Parts::default()
             .text("{\"members\":")
-            .members(&member, Vec::new())
+            .members(&member, Members::default())
             .text(",\"rumors\":")
             .rumors(config)
             .text("}\n");

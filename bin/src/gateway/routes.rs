@@ -11,24 +11,28 @@ use super::answer::Answer;
 use super::guard::Guard;
 use super::health;
 use super::http::{Content, Request};
+use super::page;
 use super::params::Params;
-use super::parts::Parts;
+use super::parts::{Members, Parts};
 use super::rumor_routes as rumors;
 use super::stream;
 use super::tag_routes as tags;
 use crate::address;
 use crate::agent::Agent;
 use crate::cli::Seconds;
+use crate::history::explained;
 
 /// The largest body that is JSON, bytes.
 const MAX_JSON: usize = 15 * 1024;
 
 /// What answers a request, or why not.
-type Handler = fn(&mut Agent, &Request) -> Result<Answer, Answer>;
+type Handler = fn(&mut Agent, &Request, &Params) -> Result<Answer, Answer>;
 
 struct Route {
     how: How,
     path: &'static str,
+    /// The parameters that its query may have.
+    params: &'static [&'static str],
     about: &'static str,
     handler: Handler,
     /// It says nothing of single members.
@@ -53,63 +57,88 @@ impl How {
     }
 }
 
-const ROUTES: [Route; 29] = [
-    get("/", "this list", list),
+const ROUTES: [Route; 30] = [
+    get("/", &[], "a page for browsers; this list for others", front),
+    get("/v1", &[], "this list", list),
     get(
         "/butterfly",
+        &[],
         "everything: me, members, rumors by kind",
         rumors::everything,
     ),
     get(
-        "/members",
-        "the members that this one sees; ?tag=KEY=VALUE&tag=KEY: those that have these tags",
+        "/v1/members",
+        &["health", "name", "tag"],
+        "the members that this one sees; ?health=alive,suspect&name=web-*&tag=zone=eu&tag=role leaves out the rest",
         members,
     ),
-    get("/status", "how this member fares", status),
+    get("/v1/status", &[], "how this member fares", status),
     get(
         "/v1/events",
+        &["since", "kind"],
         "what happens, as server-sent events; ?since=10m begins with what happened then, ?kind=alive,suspect leaves out the rest",
         stream::events,
     ),
     get(
         "/v1/history",
+        &["member", "since"],
         "what led to each transition, the oldest first; ?member=ID|NAME&since=10m leaves out the rest",
         history,
     ),
+    get(
+        "/v1/explain",
+        &["member"],
+        "?member=ID: why that member is suspect, dead or gone",
+        explain,
+    ),
     public(
         "/metrics",
+        &[],
         "what this member counts, as Prometheus reads it",
         health::metrics,
     ),
-    public("/healthz", "200: its loop turns", health::healthz),
+    public("/healthz", &[], "200: its loop turns", health::healthz),
     public(
         "/readyz",
+        &["alive"],
         "200: it knows its ring, and ?alive=N or more members live; 503: it does not, or is isolated, or leaves",
         health::readyz,
     ),
     get(
-        "/rumors",
-        "the rumors that this member holds; those of ?kind=KIND&group=GROUP, or one of both",
+        "/v1/rumors",
+        &["kind", "group", "hot", "bodies"],
+        "the rumors that this member holds; ?kind=KIND&group=GROUP&hot=true leaves out the rest, ?bodies=false what was given",
         rumors::rumors,
     ),
     get(
-        "/config",
+        "/v1/config",
+        &["group"],
         "?group=GROUP: its configuration, as it was given",
         rumors::config,
     ),
-    get("/file", "?group=GROUP&name=NAME: that file", rumors::file),
-    get("/v1/tags", "what this member says of itself", tags::tags),
+    get(
+        "/v1/tags",
+        &[],
+        "what this member says of itself",
+        tags::tags,
+    ),
     post(
         "/v1/tags",
         r#"{"set": {"KEY": "VALUE"}, "delete": ["KEY"]}: changes what this member says of itself"#,
         tags::change,
     ),
     get(
+        "/v1/file",
+        &["group", "name"],
+        "?group=GROUP&name=NAME: that file",
+        rumors::file,
+    ),
+    get(
         "/v1/seeds",
+        &[],
         "whom this member was told to ask for its ring, and who answered",
         seeds,
     ),
-    post("/join", r#"{"peers": ["HOST:PORT"]}: as /v1/join"#, join),
     post(
         "/v1/join",
         r#"{"peers": ["HOST:PORT"]}: asks them for their ring; GET /v1/seeds says who answered"#,
@@ -120,79 +149,108 @@ const ROUTES: [Route; 29] = [
         r#"{"peers": ["HOST:PORT"]}: asks them no more"#,
         unjoin,
     ),
-    post("/leave", "{}: leaves the ring, and the program ends", leave),
-    post("/block", r#"{"id": "ID"}: ignores that member"#, block),
     post(
-        "/unblock",
+        "/v1/leave",
+        "{}: leaves the ring, and the program ends",
+        leave,
+    ),
+    post("/v1/block", r#"{"id": "ID"}: ignores that member"#, block),
+    post(
+        "/v1/unblock",
         r#"{"id": "ID"}: listens to that member again"#,
         unblock,
     ),
     post(
-        "/depart",
+        "/v1/depart",
         r#"{"id": "ID"}: that member stops, and cannot come back"#,
         depart,
     ),
     upload(
-        "/service",
+        "/v1/service",
+        &["group", "pkg", "initialized"],
         "?group=GROUP&pkg=PKG&initialized=false, and bytes of TOML: this member runs that service",
         rumors::add_service,
     ),
     post(
-        "/service/remove",
+        "/v1/service/remove",
         r#"{"group": "GROUP"}: this member does not run that service any more"#,
         rumors::remove_service,
     ),
     post(
-        "/election",
+        "/v1/election",
         r#"{"kind": "election", "group": "GROUP", "suitability": 0}: starts it, or takes part"#,
         rumors::start_election,
     ),
     upload(
-        "/config",
+        "/v1/config",
+        &["group", "incarnation", "force"],
         "?group=GROUP&incarnation=next&force=false, and bytes of TOML: configures that group; incarnation: NUMBER, next, now",
         rumors::apply_config,
     ),
     upload(
-        "/file",
+        "/v1/file",
+        &["group", "name", "incarnation", "force"],
         "?group=GROUP&name=NAME&incarnation=next&force=false, and bytes: gives that group a file",
         rumors::apply_file,
     ),
     post(
-        "/config/remove",
+        "/v1/config/remove",
         r#"{"group": "GROUP"}: that group has no configuration any more"#,
         rumors::remove_config,
     ),
     post(
-        "/file/remove",
+        "/v1/file/remove",
         r#"{"group": "GROUP", "name": "NAME"}: that group does not have that file any more"#,
         rumors::remove_file,
     ),
 ];
 
-const fn get(path: &'static str, about: &'static str, handler: Handler) -> Route {
-    route(How::Get, path, about, handler)
+const fn get(
+    path: &'static str,
+    params: &'static [&'static str],
+    about: &'static str,
+    handler: Handler,
+) -> Route {
+    route(How::Get, path, params, about, handler)
 }
 
 const fn post(path: &'static str, about: &'static str, handler: Handler) -> Route {
-    route(How::PostJson, path, about, handler)
+    route(How::PostJson, path, &[], about, handler)
 }
 
-const fn upload(path: &'static str, about: &'static str, handler: Handler) -> Route {
-    route(How::PostBytes, path, about, handler)
+const fn upload(
+    path: &'static str,
+    params: &'static [&'static str],
+    about: &'static str,
+    handler: Handler,
+) -> Route {
+    route(How::PostBytes, path, params, about, handler)
 }
 
-const fn route(how: How, path: &'static str, about: &'static str, handler: Handler) -> Route {
+const fn route(
+    how: How,
+    path: &'static str,
+    params: &'static [&'static str],
+    about: &'static str,
+    handler: Handler,
+) -> Route {
     Route {
         how,
         path,
+        params,
         about,
         handler,
         is_public: false,
     }
 }
 
-const fn public(path: &'static str, about: &'static str, handler: Handler) -> Route {
-    let route = get(path, about, handler);
+const fn public(
+    path: &'static str,
+    params: &'static [&'static str],
+    about: &'static str,
+    handler: Handler,
+) -> Route {
+    let route = get(path, params, about, handler);
     Route {
         is_public: true,
         ..route
@@ -202,7 +260,10 @@ const fn public(path: &'static str, about: &'static str, handler: Handler) -> Ro
 /// Answers a request that was let through.
 pub fn answer(agent: &mut Agent, guard: &Guard, request: &Request) -> Answer {
     find(guard, request)
-        .and_then(|route| (route.handler)(agent, request))
+        .and_then(|route| {
+            let params = Params::of(request, route.params)?;
+            (route.handler)(agent, request, &params)
+        })
         .unwrap_or_else(|refusal| refusal)
 }
 
@@ -230,11 +291,12 @@ fn find(guard: &Guard, request: &Request) -> Result<&'static Route, Answer> {
     };
     let Some(route) = at_path.clone().find(|route| route.how.method() == wanted) else {
         return Err(match (at_path.next(), at_path.next()) {
+            (None, _) if is_old(guard, &request.path) => moved(request),
             (None, _) => {
                 let what = if guard.is_public() {
                     "/metrics, /healthz and /readyz are all that there is"
                 } else {
-                    "GET / lists what there is"
+                    "GET /v1 lists what there is"
                 };
                 Answer::refusal(404, format!("there is no {}; {what}", request.path))
             }
@@ -259,12 +321,36 @@ fn find(guard: &Guard, request: &Request) -> Result<&'static Route, Answer> {
     Ok(route)
 }
 
+/// Before `/v1` stood there, the path was this.
+fn is_old(guard: &Guard, path: &str) -> bool {
+    let is_new = |new: &str| new.strip_prefix("/v1") == Some(path);
+    !guard.is_public() && !path.is_empty() && ROUTES.iter().any(|route| is_new(route.path))
+}
+
+/// Where it is now, by the same method and with the same body.
+fn moved(request: &Request) -> Answer {
+    let query = match &*request.query {
+        "" => String::new(),
+        query => format!("?{query}"),
+    };
+    let now = format!("/v1{}{query}", request.path);
+    Answer::refusal(308, format!("{} is at /v1{0} now", request.path)).with_header("Location", now)
+}
+
 fn not_allowed(request: &Request, methods: &'static str) -> Answer {
     let message = format!("{} takes {methods}", request.path);
     Answer::refusal(405, message).with_header("Allow", methods)
 }
 
-fn list(_: &mut Agent, _: &Request) -> Result<Answer, Answer> {
+/// The page for a browser, and the list for a program.
+fn front(agent: &mut Agent, request: &Request, params: &Params) -> Result<Answer, Answer> {
+    match request.wants_page() {
+        true => Ok(page::answer()),
+        false => list(agent, request, params),
+    }
+}
+
+fn list(_: &mut Agent, _: &Request, _: &Params) -> Result<Answer, Answer> {
     let routes: Vec<_> = ROUTES
         .iter()
         .map(|route| json!({ "method": route.how.method(), "path": route.path, "about": route.about }))
@@ -272,14 +358,17 @@ fn list(_: &mut Agent, _: &Request) -> Result<Answer, Answer> {
     Ok(Answer::ok(&json!({ "routes": routes })))
 }
 
-fn members(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
-    let wanted = Params::of_several(request, "tag")?;
-    let parts = Parts::default().members(&agent.member, wanted);
+fn members(agent: &mut Agent, _: &Request, params: &Params) -> Result<Answer, Answer> {
+    let which = Members {
+        health: params.get("health")?,
+        name: params.get("name")?,
+        tags: params.all("tag")?,
+    };
+    let parts = Parts::default().members(&agent.member, which);
     Ok(Answer::parts(parts.text("\n")))
 }
 
-fn history(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
-    let params = Params::of(request, &["member", "since"])?;
+fn history(agent: &mut Agent, _: &Request, params: &Params) -> Result<Answer, Answer> {
     let member: Option<String> = params.get("member")?;
     let since: Option<Seconds> = params.get("since")?;
     let mut rows = agent.history();
@@ -293,7 +382,13 @@ fn history(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
     Ok(Answer::ok(&rows))
 }
 
-fn status(agent: &mut Agent, _: &Request) -> Result<Answer, Answer> {
+fn explain(agent: &mut Agent, _: &Request, params: &Params) -> Result<Answer, Answer> {
+    let about: MemberId = params.need("member")?;
+    let own = agent.member.node().id();
+    Ok(Answer::ok(&explained(&agent.history(), about, own)))
+}
+
+fn status(agent: &mut Agent, _: &Request, _: &Params) -> Result<Answer, Answer> {
     Ok(Answer::ok(&agent.status()))
 }
 
@@ -311,7 +406,7 @@ impl Join {
     }
 }
 
-fn join(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
+fn join(agent: &mut Agent, request: &Request, _: &Params) -> Result<Answer, Answer> {
     let asked: Join = parse(request)?;
     let peers = asked.seeds()?;
     if let Some(why) = peers.iter().find_map(|peer| agent.unreachable(peer)) {
@@ -323,7 +418,7 @@ fn join(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
     Ok(Answer::ok(&json!({ "joining": asked.peers })))
 }
 
-fn unjoin(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
+fn unjoin(agent: &mut Agent, request: &Request, _: &Params) -> Result<Answer, Answer> {
     let asked: Join = parse(request)?;
     let peers = asked.seeds()?;
     let listed = agent.seeds();
@@ -341,7 +436,7 @@ fn unjoin(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
     Ok(Answer::ok(&json!({ "unjoined": asked.peers })))
 }
 
-fn seeds(agent: &mut Agent, _: &Request) -> Result<Answer, Answer> {
+fn seeds(agent: &mut Agent, _: &Request, _: &Params) -> Result<Answer, Answer> {
     Ok(Answer::ok(&agent.seeds()))
 }
 
@@ -349,7 +444,7 @@ fn seeds(agent: &mut Agent, _: &Request) -> Result<Answer, Answer> {
 #[serde(deny_unknown_fields)]
 struct Nothing {}
 
-fn leave(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
+fn leave(agent: &mut Agent, request: &Request, _: &Params) -> Result<Answer, Answer> {
     let Nothing {} = parse(request)?;
     agent.leave();
     Ok(Answer::ok(&json!({ "leaving": true })))
@@ -370,13 +465,13 @@ impl Whom {
     }
 }
 
-fn block(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
+fn block(agent: &mut Agent, request: &Request, _: &Params) -> Result<Answer, Answer> {
     let id = Whom::parse(request)?;
     agent.member.block(id).map_err(conflict)?;
     Ok(Answer::ok(&json!({ "blocked": id.to_string() })))
 }
 
-fn unblock(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
+fn unblock(agent: &mut Agent, request: &Request, _: &Params) -> Result<Answer, Answer> {
     let id = Whom::parse(request)?;
     let was_blocked = agent.member.unblock(id);
     Ok(Answer::ok(
@@ -384,7 +479,7 @@ fn unblock(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
     ))
 }
 
-fn depart(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
+fn depart(agent: &mut Agent, request: &Request, _: &Params) -> Result<Answer, Answer> {
     let id = Whom::parse(request)?;
     let node = agent.member.node();
     let known = node.member(id).is_some() || node.rumor(&RumorId::departure(id)).is_some();
@@ -406,7 +501,7 @@ pub fn parse<T: DeserializeOwned>(request: &Request) -> Result<T, Answer> {
     serde_json::from_slice(&request.body).map_err(|error| {
         Answer::refusal(
             400,
-            format!("the body does not fit: {error}; GET / says what does"),
+            format!("the body does not fit: {error}; GET /v1 says what does"),
         )
     })
 }

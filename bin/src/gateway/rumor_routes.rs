@@ -10,7 +10,7 @@ use serde_json::json;
 use super::answer::Answer;
 use super::http::Request;
 use super::params::Params;
-use super::parts::{Parts, Which};
+use super::parts::{Members, Parts, Which};
 use super::routes::{conflict, parse};
 use crate::agent::Agent;
 use crate::rumor_row::ElectionRow;
@@ -18,15 +18,14 @@ use crate::sys_info;
 use crate::version::{self, Version};
 
 /// `GET /butterfly`
-pub fn everything(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
-    Params::of(request, &[])?;
+pub fn everything(agent: &mut Agent, _: &Request, _: &Params) -> Result<Answer, Answer> {
     let me = serde_json::to_vec(&agent.status())
         .map_err(|error| Answer::refusal(500, error.to_string()))?;
     let mut parts = Parts::default()
         .text("{\"me\":")
         .text(me)
         .text(",\n\"members\":")
-        .members(&agent.member, Vec::new())
+        .members(&agent.member, Members::default())
         .text(",\n\"rumors\":{");
     for (number, kind) in RumorKind::ALL.into_iter().enumerate() {
         let comma = if number == 0 { "" } else { "," };
@@ -34,26 +33,27 @@ pub fn everything(agent: &mut Agent, request: &Request) -> Result<Answer, Answer
             kind: Some(kind),
             group: None,
             without_removed: true,
+            ..Which::default()
         };
         parts = parts.text(format!("{comma}\n\"{kind}\":")).rumors(which);
     }
     Ok(Answer::parts(parts.text("}}\n")))
 }
 
-/// `GET /rumors`
-pub fn rumors(_: &mut Agent, request: &Request) -> Result<Answer, Answer> {
-    let params = Params::of(request, &["kind", "group"])?;
+/// `GET /v1/rumors`
+pub fn rumors(_: &mut Agent, _: &Request, params: &Params) -> Result<Answer, Answer> {
     let which = Which {
         kind: params.get("kind")?,
         group: params.get("group")?,
         without_removed: false,
+        only_hot: params.get("hot")?.unwrap_or(false),
+        without_bodies: params.get("bodies")? == Some(false),
     };
     Ok(Answer::parts(Parts::default().rumors(which).text("\n")))
 }
 
-/// `GET /config`
-pub fn config(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
-    let params = Params::of(request, &["group"])?;
+/// `GET /v1/config`
+pub fn config(agent: &mut Agent, _: &Request, params: &Params) -> Result<Answer, Answer> {
     let group: ServiceGroup = params.need("group")?;
     let what = format!("configuration of {group}");
     match held(agent, &RumorId::config(&group)) {
@@ -62,9 +62,8 @@ pub fn config(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
     }
 }
 
-/// `GET /file`
-pub fn file(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
-    let params = Params::of(request, &["group", "name"])?;
+/// `GET /v1/file`
+pub fn file(agent: &mut Agent, _: &Request, params: &Params) -> Result<Answer, Answer> {
     let (group, name): (ServiceGroup, String) = (params.need("group")?, params.need("name")?);
     let what = format!("file {name:?} of {group}");
     match held(agent, &RumorId::file(&group, &name)) {
@@ -100,11 +99,14 @@ fn version(agent: &Agent, params: &Params, id: &RumorId) -> Result<u64, Answer> 
     node.next_version(id, at_least, forced).map_err(conflict)
 }
 
-/// `POST /config`
-pub fn apply_config(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
-    let params = Params::of(request, &["group", "incarnation", "force"])?;
+/// `POST /v1/config`
+pub fn apply_config(
+    agent: &mut Agent,
+    request: &Request,
+    params: &Params,
+) -> Result<Answer, Answer> {
     let group: ServiceGroup = params.need("group")?;
-    let version = version(agent, &params, &RumorId::config(&group))?;
+    let version = version(agent, params, &RumorId::config(&group))?;
     let config = ServiceConfig::new(group, version, request.body.clone());
     let done = json!({ "group": config.group.as_str(), "incarnation": config.incarnation });
     let member = &mut agent.member;
@@ -116,11 +118,10 @@ pub fn apply_config(agent: &mut Agent, request: &Request) -> Result<Answer, Answ
     Ok(Answer::ok(&done))
 }
 
-/// `POST /file`
-pub fn apply_file(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
-    let params = Params::of(request, &["group", "name", "incarnation", "force"])?;
+/// `POST /v1/file`
+pub fn apply_file(agent: &mut Agent, request: &Request, params: &Params) -> Result<Answer, Answer> {
     let (group, name): (ServiceGroup, String) = (params.need("group")?, params.need("name")?);
-    let version = version(agent, &params, &RumorId::file(&group, &name))?;
+    let version = version(agent, params, &RumorId::file(&group, &name))?;
     let file = ServiceFile::new(group, version, name, request.body.clone());
     let done = json!({
         "group": file.group.as_str(),
@@ -136,8 +137,8 @@ pub fn apply_file(agent: &mut Agent, request: &Request) -> Result<Answer, Answer
     Ok(Answer::ok(&done))
 }
 
-/// `POST /config/remove`
-pub fn remove_config(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
+/// `POST /v1/config/remove`
+pub fn remove_config(agent: &mut Agent, request: &Request, _: &Params) -> Result<Answer, Answer> {
     let asked: OfGroup = parse(request)?;
     let group: ServiceGroup = read(&asked.group)?;
     let did = agent.member.remove_config(&group).map_err(conflict)?;
@@ -156,8 +157,8 @@ struct OfFile {
     name: String,
 }
 
-/// `POST /file/remove`
-pub fn remove_file(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
+/// `POST /v1/file/remove`
+pub fn remove_file(agent: &mut Agent, request: &Request, _: &Params) -> Result<Answer, Answer> {
     let asked: OfFile = parse(request)?;
     let (group, name): (ServiceGroup, _) = (read(&asked.group)?, &asked.name);
     let did = agent.member.remove_file(&group, name).map_err(conflict)?;
@@ -179,9 +180,12 @@ fn removed(agent: &Agent, did: bool, id: &RumorId, what: String) -> Result<Answe
     }
 }
 
-/// `POST /service`
-pub fn add_service(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
-    let params = Params::of(request, &["group", "pkg", "initialized"])?;
+/// `POST /v1/service`
+pub fn add_service(
+    agent: &mut Agent,
+    request: &Request,
+    params: &Params,
+) -> Result<Answer, Answer> {
     let pkg: String = params.need("pkg")?;
     if pkg.split('/').count() != 4 || pkg.split('/').any(str::is_empty) {
         return Err(Answer::refusal(
@@ -208,8 +212,8 @@ struct OfGroup {
     group: String,
 }
 
-/// `POST /service/remove`
-pub fn remove_service(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
+/// `POST /v1/service/remove`
+pub fn remove_service(agent: &mut Agent, request: &Request, _: &Params) -> Result<Answer, Answer> {
     let asked: OfGroup = parse(request)?;
     let group: ServiceGroup = read(&asked.group)?;
     let did = agent.member.withdraw(&group).map_err(conflict)?;
@@ -228,16 +232,17 @@ struct Elect {
     suitability: u64,
 }
 
-/// `POST /election`
-pub fn start_election(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
+/// `POST /v1/election`
+pub fn start_election(agent: &mut Agent, request: &Request, _: &Params) -> Result<Answer, Answer> {
     let asked: Elect = parse(request)?;
     let (kind, group) = (read(&asked.kind)?, read(&asked.group)?);
     agent
         .member
         .start_election(kind, &group, asked.suitability)
         .map_err(conflict)?;
-    let held = agent.member.node().election(kind, &group);
-    let row = held.map(|held| ElectionRow::from(held.election));
+    let node = agent.member.node();
+    let held = node.election(kind, &group);
+    let row = held.map(|held| ElectionRow::of(held.election, node));
     Ok(Answer::ok(&row))
 }
 

@@ -3,21 +3,20 @@
 use std::fmt::Display;
 
 use super::answer::Answer;
-use super::http::Request;
+use super::http::{Request, Site};
 use super::params::Params;
 use crate::agent::Agent;
 use crate::cli::Seconds;
 use crate::events::{EventId, Kinds, Start};
 
 /// The handler. A browser that comes back says which event it has, whatever it asked for at first.
-pub fn events(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
+pub fn events(agent: &mut Agent, request: &Request, params: &Params) -> Result<Answer, Answer> {
     // It could not read them, and would take the places of those that can.
-    if request.has_origin {
+    if request.site == Site::Other {
         let message =
             "other web pages may not follow events (Origin and Sec-Fetch-Site say that one asks)";
         return Err(Answer::refusal(403, message.to_owned()));
     }
-    let params = Params::of(request, &["since", "kind"])?;
     let since: Option<Seconds> = params.get("since")?;
     let kinds: Option<Kinds> = params.get("kind")?;
     let last: Option<EventId> = match &request.last_event_id {

@@ -11,13 +11,12 @@ use super::routes::parse;
 use crate::agent::Agent;
 
 /// `GET /v1/tags`
-pub fn tags(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
-    Params::of(request, &[])?;
+pub fn tags(agent: &mut Agent, _: &Request, _: &Params) -> Result<Answer, Answer> {
     Ok(own(agent))
 }
 
 /// `POST /v1/tags`
-pub fn change(agent: &mut Agent, request: &Request) -> Result<Answer, Answer> {
+pub fn change(agent: &mut Agent, request: &Request, _: &Params) -> Result<Answer, Answer> {
     let change = parse(request)?;
     let changed = agent.change_tags(change);
     changed.map_err(|why| Answer::refusal(400, why))?;

@@ -24,7 +24,7 @@ pub fn history(args: &HistoryArgs) -> Result<(), Failure> {
     let rows: Vec<HistoryRow> = client.get(&format!("/v1/history?{}", query.finish()))?;
     if let Some(member) = args.member.as_ref().filter(|_| rows.is_empty()) {
         let all: Vec<HistoryRow> = client.get("/v1/history")?;
-        let (who, _) = find(member, &client.get::<Vec<MemberRow>>("/members")?, &all)?;
+        let (who, _) = find(member, &client.get::<Vec<MemberRow>>("/v1/members")?, &all)?;
         output::tell(&format!(
             "nothing is kept of {} in this time",
             visible(&who.shown())
@@ -49,8 +49,8 @@ pub fn history(args: &HistoryArgs) -> Result<(), Failure> {
 pub fn explain(args: &ExplainArgs) -> Result<(), Failure> {
     let client = Client::new(&args.gateway)?;
     let rows: Vec<HistoryRow> = client.get("/v1/history")?;
-    let members: Vec<MemberRow> = client.get("/members")?;
-    let status: Status = client.get("/status")?;
+    let members: Vec<MemberRow> = client.get("/v1/members")?;
+    let status: Status = client.get("/v1/status")?;
     let own = Who {
         member: MemberIdText::try_from(status.id).map_err(Failure::failed)?,
         name: status.name,

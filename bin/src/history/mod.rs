@@ -6,5 +6,6 @@ mod kept;
 mod row;
 
 pub use command::{explain, history};
+pub use explain::explain as explained;
 pub use kept::Kept;
-pub use row::HistoryRow;
+pub use row::{HistoryRow, Moment};

@@ -348,11 +348,12 @@ mod tests {
     }
 
     /// Two values of each setting that differ from its default.
-    const EXAMPLES: [(&str, &str, &str); 20] = [
+    const EXAMPLES: [(&str, &str, &str); 22] = [
         ("listen", "10.0.0.7:1", "[::1]:2"),
         ("advertise", "10.0.0.7:3", "10.0.0.8:4"),
         ("gossip-port", "5", "6"),
         ("peer", "a:1", "b:2"),
+        ("peer-file", "/etc/peers", "/run/peers"),
         ("permanent-peer", "true", "false"),
         ("ring-key", "a.sym.key", "b.sym.key"),
         ("ring", "prod", "test"),
@@ -373,6 +374,7 @@ mod tests {
         ("metrics", "127.0.0.1:8", "[::1]:9"),
         ("on", "alive=true", "*=A=1 env"),
         ("log", "debug", "warn"),
+        ("log-format", "json", "journal"),
     ];
 
     fn examples() -> impl Iterator<Item = (Key, &'static str, &'static str)> {

@@ -13,6 +13,11 @@ use crate::cli::ChaosArgs;
 use crate::failure::Failure;
 use crate::output;
 
+/// More seeds than these take minutes.
+const MANY: u64 = 100;
+/// What one takes on one core, in a release build.
+const SEED: Duration = Duration::from_millis(450);
+
 /// What came of all seeds so far.
 #[derive(Default)]
 struct Sum {
@@ -31,6 +36,14 @@ pub fn chaos(args: &ChaosArgs) -> Result<(), Failure> {
     let (next, end) = (AtomicU64::new(seeds.start), seeds.end);
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let begun = Instant::now();
+    if args.seeds > MANY {
+        output::tell(&format!(
+            "{} seeds take some {:.0} minutes on {}: --seeds N for fewer",
+            args.seeds,
+            (args.seeds as f64 * SEED.as_secs_f64() / cores as f64 / 60.0).ceil(),
+            output::count(cores, "core")
+        ));
+    }
     let sum = thread::scope(|scope| {
         let (reports, finished) = channel();
         for _ in 0..cores {

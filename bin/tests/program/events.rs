@@ -162,7 +162,7 @@ fn a_reader_that_takes_nothing_is_cut_off_and_counted() {
             number += 1;
             let body = format!("a = {number}");
             let request = format!(
-                "POST /config?group=redis.default&incarnation=next HTTP/1.1\r\nHost: localhost\r\n\
+                "POST /v1/config?group=redis.default&incarnation=next HTTP/1.1\r\nHost: localhost\r\n\
                  Content-Type: application/octet-stream\r\nContent-Length: {}\r\n\r\n{body}",
                 body.len()
             );

@@ -7,6 +7,7 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::harness::{Member, PATIENCE, assert_exit, pair, said, until};
@@ -16,7 +17,7 @@ fn no_web_page_can_ask_for_anything() {
     let amber = Member::start(&["--name", "amber"]);
     let post = |headers: &str| {
         amber.talk(&format!(
-            "POST /leave HTTP/1.1\r\n{headers}Content-Length: 2\r\n\r\n{{}}"
+            "POST /v1/leave HTTP/1.1\r\n{headers}Content-Length: 2\r\n\r\n{{}}"
         ))
     };
     let json = "Content-Type: application/json\r\n";
@@ -41,7 +42,7 @@ fn no_web_page_can_ask_for_anything() {
         );
         assert!(answer.contains("{\"error\":"), "{answer}");
     }
-    let answer = amber.talk("GET /members HTTP/1.1\r\nHost: evil.example\r\n\r\n");
+    let answer = amber.talk("GET /v1/members HTTP/1.1\r\nHost: evil.example\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
     assert_eq!(amber.json("status")["leaving"], false);
 }
@@ -50,7 +51,8 @@ fn no_web_page_can_ask_for_anything() {
 fn requests_on_one_connection_are_answered_in_their_order() {
     let amber = Member::start(&[]);
     let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    let answers = amber.talk(&(get("/status") + &get("/members") + &get("/nothing") + &get("/")));
+    let answers =
+        amber.talk(&(get("/v1/status") + &get("/v1/members") + &get("/nothing") + &get("/")));
     let statuses: Vec<_> = answers.matches("HTTP/1.1 ").collect();
     assert_eq!(statuses.len(), 4, "{answers}");
     let at = |part: &str| {
@@ -76,17 +78,17 @@ fn what_is_wrong_with_a_request_is_said() {
     };
     for (status, answer) in [
         ("400", amber.talk("nonsense nonsense nonsense\r\n\r\n")),
-        ("400", post("/join", "{}")),
-        ("400", post("/join", r#"{"peers": ["nonsense"]}"#)),
-        ("400", post("/block", r#"{"id": "xyz"}"#)),
-        ("400", post("/leave", "")),
+        ("400", post("/v1/join", "{}")),
+        ("400", post("/v1/join", r#"{"peers": ["nonsense"]}"#)),
+        ("400", post("/v1/block", r#"{"id": "xyz"}"#)),
+        ("400", post("/v1/leave", "")),
         ("404", post("/nothing", "{}")),
-        ("405", post("/members", "{}")),
+        ("405", post("/v1/members", "{}")),
         (
             "405",
-            amber.talk("GET /leave HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+            amber.talk("GET /v1/leave HTTP/1.1\r\nHost: localhost\r\n\r\n"),
         ),
-        ("413", post("/join", &" ".repeat(20_000))),
+        ("413", post("/v1/join", &" ".repeat(20_000))),
         (
             "431",
             amber.talk(&format!(
@@ -102,6 +104,113 @@ fn what_is_wrong_with_a_request_is_said() {
         assert!(answer.contains("{\"error\":"), "{answer}");
     }
     assert_eq!(amber.json("status")["leaving"], false);
+}
+
+#[test]
+fn old_paths_say_where_they_are_now() {
+    let amber = Member::start(&[]);
+    for (request, location) in [
+        (
+            "GET /members?health=alive HTTP/1.1\r\n",
+            "/v1/members?health=alive",
+        ),
+        ("GET /status HTTP/1.1\r\n", "/v1/status"),
+        (
+            "POST /leave HTTP/1.1\r\nContent-Type: application/json\r\n",
+            "/v1/leave",
+        ),
+    ] {
+        let answer = amber.talk(&format!("{request}Host: localhost\r\n\r\n"));
+        assert!(answer.starts_with("HTTP/1.1 308 "), "{answer}");
+        assert!(
+            answer.contains(&format!("\r\nLocation: {location}\r\n")),
+            "{answer}"
+        );
+        assert!(answer.contains(" now\"}"), "{answer}");
+    }
+}
+
+#[test]
+fn no_route_takes_a_parameter_that_it_does_not_know() {
+    let amber = Member::start(&["--name", "amber"]);
+    let list: Value = serde_json::from_str(&amber.get("/v1")).unwrap();
+    let routes = list["routes"].as_array().unwrap();
+    assert!(routes.len() > 20);
+    for route in routes {
+        let (method, path) = (
+            route["method"].as_str().unwrap(),
+            route["path"].as_str().unwrap(),
+        );
+        let content = match (method, path) {
+            ("GET", _) => "",
+            (_, "/v1/service" | "/v1/config" | "/v1/file") => {
+                "Content-Type: application/octet-stream\r\n"
+            }
+            _ => "Content-Type: application/json\r\n",
+        };
+        let answer = amber.talk(&format!(
+            "{method} {path}?colour=red HTTP/1.1\r\nHost: localhost\r\n{content}\r\n"
+        ));
+        assert!(
+            answer.starts_with("HTTP/1.1 400 "),
+            "{method} {path}: {answer}"
+        );
+        assert!(answer.contains("has no parameter"), "{answer}");
+    }
+    assert_eq!(amber.json("status")["leaving"], false);
+}
+
+#[test]
+fn members_are_told_by_health_and_name() {
+    let (amber, birch) = pair();
+    let names = |query: &str| {
+        let rows: Value = serde_json::from_str(&amber.get(&format!("/v1/members{query}"))).unwrap();
+        let rows = rows.as_array().unwrap().iter();
+        let mut names: Vec<_> = rows
+            .map(|row| row["name"].as_str().unwrap().to_owned())
+            .collect();
+        names.sort();
+        names.join(" ")
+    };
+    assert_eq!(names(""), "amber birch");
+    assert_eq!(names("?health=alive&name=b*"), "birch");
+    assert_eq!(names("?name=?????"), "amber birch");
+    assert_eq!(names("?health=suspect,departed"), "");
+    drop(birch);
+    until("birch is dead", || names("?health=confirmed") == "birch");
+    assert_eq!(names("?health=alive"), "amber");
+    let id = amber.json("members");
+    let id = id
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|row| row["name"] == "birch")
+        .unwrap()["id"]
+        .clone();
+    let explained = amber.get(&format!("/v1/explain?member={}", id.as_str().unwrap()));
+    let explained: Value = serde_json::from_str(&explained).unwrap();
+    assert_eq!(explained["likely"], "ended", "{explained}");
+    assert!(!explained["chain"].as_array().unwrap().is_empty());
+    let answer = amber.talk("GET /v1/members?health=dead HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+}
+
+#[test]
+fn a_browser_gets_the_page_and_a_program_the_list() {
+    let dir = tempfile::tempdir().unwrap();
+    let amber = Member::start(&["--http-token-file", &token_file(&dir)]);
+    let ask =
+        |headers: &str| amber.talk(&format!("GET / HTTP/1.1\r\nHost: web-1\r\n{headers}\r\n"));
+    let page = ask("Accept: text/html\r\n");
+    assert!(page.starts_with("HTTP/1.1 200 "), "{page}");
+    assert!(
+        page.contains("\r\nContent-Security-Policy: default-src 'none';"),
+        "{page}"
+    );
+    assert!(page.contains("<!doctype html>"), "{page}");
+    assert!(ask("").starts_with("HTTP/1.1 401 "));
+    let list = ask("Authorization: Bearer open-sesame-0123\r\n");
+    assert!(list.contains("\"/v1/members\""), "{list}");
 }
 
 #[test]
@@ -124,7 +233,7 @@ fn many_idle_clients_keep_nobody_out() {
 fn a_token_is_needed_where_there_is_one() {
     let dir = tempfile::tempdir().unwrap();
     let token = dir.path().join("token");
-    fs::write(&token, "open-sesame\n").unwrap();
+    fs::write(&token, "open-sesame-0123\n").unwrap();
     let token = token.to_str().unwrap();
     let amber = Member::start(&["--http-token-file", token]);
     let output = amber.ask(&["members"]);
@@ -132,15 +241,16 @@ fn a_token_is_needed_where_there_is_one() {
     assert!(said(&output).contains("--http-token-file"), "{output:?}");
     assert_exit(&amber.ask(&["members", "--http-token-file", token]), 0);
     let wrong = dir.path().join("wrong");
-    fs::write(&wrong, "sesame").unwrap();
+    fs::write(&wrong, "sesame-0123456789").unwrap();
     let output = amber.ask(&["members", "--http-token-file", wrong.to_str().unwrap()]);
     assert_exit(&output, 1);
     assert!(
         said(&output).contains("not the token of this"),
         "{output:?}"
     );
-    let answer = amber
-        .talk("GET /status HTTP/1.1\r\nHost: web-1\r\nAuthorization: Bearer open-sesame\r\n\r\n");
+    let answer = amber.talk(
+        "GET /v1/status HTTP/1.1\r\nHost: web-1\r\nAuthorization: Bearer open-sesame-0123\r\n\r\n",
+    );
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }
 
@@ -157,7 +267,7 @@ fn unfinished(count: usize, http: std::net::SocketAddr) -> Vec<TcpStream> {
 
 fn token_file(dir: &TempDir) -> String {
     let token = dir.path().join("token");
-    fs::write(&token, "open-sesame\n").unwrap();
+    fs::write(&token, "open-sesame-0123\n").unwrap();
     token.to_str().unwrap().to_owned()
 }
 
@@ -181,7 +291,8 @@ fn a_flood_of_connections_neither_cuts_off_nor_keeps_out_the_token_holder() {
     let token = token_file(&dir);
     let with_token = ["--http-token-file", &token];
     let amber = Member::start(&with_token);
-    let request = "GET /status HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer open-sesame\r\n\r\n";
+    let request =
+        "GET /v1/status HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer open-sesame-0123\r\n\r\n";
     let mut kept = TcpStream::connect(amber.http).unwrap();
     kept.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut ask = || {

@@ -175,6 +175,15 @@ impl Member {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
+    /// What its gateway has there.
+    #[track_caller]
+    pub fn get(&self, path: &str) -> String {
+        let answer = self.talk(&format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n"));
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 200 "), "{path}: {answer}");
+        body.to_owned()
+    }
+
     /// Waits for `alive=N` or `members=N`.
     #[track_caller]
     pub fn wait(&self, condition: &str) {

@@ -38,7 +38,7 @@ fn who_is_told_to_ask_itself_too_does_not_warn() {
     for member in [&amber, &birch] {
         assert_exit(&member.ask(&["leave"]), 0);
         // Its last line is in the log, so all are.
-        member.says("INFO  left");
+        member.says(": left");
         assert!(!member.log().contains("WARN"), "{}", member.log());
     }
 }

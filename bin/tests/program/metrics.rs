@@ -155,11 +155,11 @@ fn a_member_that_knows_its_ring_is_ready() {
 fn anybody_may_ask_the_listener_for_metrics_and_for_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
     let token = dir.path().join("token");
-    fs::write(&token, "open-sesame").unwrap();
+    fs::write(&token, "open-sesame-0123").unwrap();
     let token = token.to_str().unwrap();
     let mut amber = Member::start(&["--http-token-file", token, "--metrics", "127.0.0.1:0"]);
     assert_eq!(get(&amber, "/metrics", "").0, 401);
-    let all = "Authorization: Bearer open-sesame\r\n";
+    let all = "Authorization: Bearer open-sesame-0123\r\n";
     assert_eq!(get(&amber, "/metrics", all).0, 200);
 
     amber.says("its metrics are at http://127.0.0.1:");
@@ -200,7 +200,10 @@ fn a_token_for_reading_reads() {
         fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()
     };
-    let (full, read) = (file("full", "open-sesame"), file("read", "look"));
+    let (full, read) = (
+        file("full", "open-sesame-0123"),
+        file("read", "look-0123456789ab"),
+    );
     let amber = Member::start(&["--http-token-file", &full, "--http-read-token-file", &read]);
     let with = |token: &str, command: &[&str]| {
         let output = amber.ask(&[command, &["--http-token-file", token]].concat());
@@ -215,7 +218,7 @@ fn a_token_for_reading_reads() {
     assert!(said.contains("that token is for reading"), "{said}");
     assert_eq!(with(&full, &["status"]).0, Some(0));
 
-    let same = file("same", "open-sesame\n");
+    let same = file("same", "open-sesame-0123\n");
     for (files, code) in [
         (&["--http-read-token-file", &read][..], 2),
         (

@@ -263,8 +263,8 @@ fn what_is_wrong_is_said_with_what_to_do() {
 fn a_token_is_asked_for_before_a_large_body_is_read() {
     let dir = tempfile::tempdir().unwrap();
     let (token, wrong) = (
-        file(&dir, "token", b"secret\n"),
-        file(&dir, "wrong", b"wrong\n"),
+        file(&dir, "token", b"secret-0123456789\n"),
+        file(&dir, "wrong", b"wrong-0123456789\n"),
     );
     let body = file(&dir, "body", &vec![7; 4 << 20]);
     let amber = Member::start(&["--http-token-file", &token]);
@@ -310,7 +310,7 @@ fn the_gateway_says_what_does_not_fit() {
             "400",
             ask(
                 "POST",
-                "/config?group=redis.default&incarnation=later",
+                "/v1/config?group=redis.default&incarnation=later",
                 "octet-stream",
                 "a",
             ),
@@ -319,7 +319,7 @@ fn the_gateway_says_what_does_not_fit() {
             "400",
             ask(
                 "POST",
-                "/config?group=redis&incarnation=1",
+                "/v1/config?group=redis&incarnation=1",
                 "octet-stream",
                 "",
             ),
@@ -328,29 +328,32 @@ fn the_gateway_says_what_does_not_fit() {
             "400",
             ask(
                 "POST",
-                "/config?group=a.b&group=a.b&incarnation=1",
+                "/v1/config?group=a.b&group=a.b&incarnation=1",
                 "octet-stream",
                 "",
             ),
         ),
-        ("400", ask("GET", "/rumors?kinds=service", "json", "")),
-        ("400", ask("GET", "/rumors?kind=nonsense", "json", "")),
-        ("400", ask("POST", "/depart", "json", "{\"id\":\"xyz\"}")),
-        ("404", ask("GET", "/config?group=redis.default", "json", "")),
+        ("400", ask("GET", "/v1/rumors?kinds=service", "json", "")),
+        ("400", ask("GET", "/v1/rumors?kind=nonsense", "json", "")),
+        ("400", ask("POST", "/v1/depart", "json", "{\"id\":\"xyz\"}")),
         (
             "404",
-            ask("GET", "/file?group=redis.default&name=a", "json", ""),
+            ask("GET", "/v1/config?group=redis.default", "json", ""),
+        ),
+        (
+            "404",
+            ask("GET", "/v1/file?group=redis.default&name=a", "json", ""),
         ),
         (
             "405",
-            ask("DELETE", "/config?group=redis.default", "json", ""),
+            ask("DELETE", "/v1/config?group=redis.default", "json", ""),
         ),
-        ("405", ask("GET", "/service", "json", "")),
+        ("405", ask("GET", "/v1/service", "json", "")),
         (
             "415",
-            ask("POST", "/config?group=a.b&incarnation=1", "json", ""),
+            ask("POST", "/v1/config?group=a.b&incarnation=1", "json", ""),
         ),
-        ("415", ask("POST", "/depart", "octet-stream", "{}")),
+        ("415", ask("POST", "/v1/depart", "octet-stream", "{}")),
     ] {
         assert!(
             answer.starts_with(&format!("HTTP/1.1 {status} ")),

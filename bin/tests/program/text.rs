@@ -1,9 +1,12 @@
 //! Texts of others, wherever the program shows them.
 
 use std::fs;
+use std::process::Command;
 
 use butterfly::wire::{self, Encoder, MemberRecord, Message};
 use butterfly::{Incarnation, MemberId};
+
+use serde_json::Value;
 
 use crate::harness::{Member, PATIENCE, assert_exit, butterfly, said};
 
@@ -107,7 +110,7 @@ fn a_name_that_is_a_path_is_no_name_of_a_file() {
         assert_exit(&butterfly(&inject), 2);
     }
     let answer = amber.talk(
-        "POST /file?group=redis.default&name=..%2F..%2Fetc%2Fpasswd&incarnation=1 HTTP/1.1\r\nHost: localhost\r\n\
+        "POST /v1/file?group=redis.default&name=..%2F..%2Fetc%2Fpasswd&incarnation=1 HTTP/1.1\r\nHost: localhost\r\n\
          Content-Type: application/octet-stream\r\nContent-Length: 1\r\n\r\nx",
     );
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
@@ -120,4 +123,56 @@ fn a_name_that_is_a_path_is_no_name_of_a_file() {
         "{error}"
     );
     assert!(amber.rumors_of_users().is_empty());
+}
+
+#[test]
+fn a_log_for_programs_is_an_object_a_line_to_its_end() {
+    let amber = Member::start(&["--name", "amber", "--log-format", "json", "-v"]);
+    amber.says("its gateway is");
+    let id = amber.json("status")["id"].clone();
+    assert_exit(&amber.ask(&["leave"]), 0);
+    amber.says("left");
+    for line in amber.log().lines() {
+        let row: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(
+            (&row["member"], &row["name"]),
+            (&id, &Value::from("amber")),
+            "{line}"
+        );
+        assert!(row["time"].as_str().unwrap().ends_with('Z'), "{line}");
+        assert!(["info", "warn", "debug"].contains(&row["level"].as_str().unwrap()));
+    }
+    // The journal adds the time itself.
+    let birch = Member::start(&["--log-format", "journal"]);
+    birch.says("<6>");
+    let short = birch.json("status")["id"].as_str().unwrap()[..8].to_owned();
+    birch.says(&format!("<6>{short}: its gateway is"));
+}
+
+/// The reason alone is no help to who has to raise the limit.
+#[test]
+fn a_limit_that_is_too_low_is_named_with_how_high_it_should_be() {
+    // Whatever it is that cannot be opened.
+    for limit in 5..20 {
+        let run = format!("ulimit -n {limit}; exec \"$0\" run --listen 127.0.0.1:0 --http none");
+        let output = Command::new("timeout")
+            .args([
+                "-s",
+                "TERM",
+                "1",
+                "sh",
+                "-c",
+                &run,
+                env!("CARGO_BIN_EXE_butterfly"),
+            ])
+            .output()
+            .unwrap();
+        if output.status.code() == Some(0) || output.status.code() == Some(124) {
+            return;
+        }
+        assert_exit(&output, 1);
+        let error = said(&output);
+        let told = format!("this process may have {limit} open (RLIMIT_NOFILE)");
+        assert!(error.contains(&told), "{error}");
+    }
 }

@@ -116,6 +116,12 @@ impl Bench {
         self.node.rumor(id).is_some_and(|held| held.hot)
     }
 
+    /// How often a hot rumor was sent and heard back, of how often is enough.
+    pub fn spread(&self, id: &RumorId) -> Option<(u8, u8, u8)> {
+        let spread = self.node.rumor(id)?.spread?;
+        Some((spread.sent, spread.heard, spread.enough))
+    }
+
     /// Takes what is to be pushed now; `taken` says what becomes of a push to there.
     pub fn pushes(&mut self, taken: impl Fn(SocketAddr) -> bool) -> Vec<Pushed> {
         let mut pushed = Vec::new();
