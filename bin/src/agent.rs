@@ -8,6 +8,7 @@ mod reloading;
 mod solitude;
 mod tagging;
 mod telling;
+mod unshown;
 
 use std::fmt;
 use std::io;
@@ -16,7 +17,8 @@ use std::time::{Duration, Instant};
 
 use butterfly::text::visible;
 use butterfly::{
-    Butterfly, Cause, Event, Health, Incarnation, MemberId, Reject, RingKey, RumorId, RumorKind,
+    Butterfly, Cause, Event, Health, Incarnation, MemberId, Node, Reject, RingKey, RumorId,
+    RumorKind,
 };
 use jiff::Timestamp;
 use log::{Level, debug, error, info, log, log_enabled, warn};
@@ -33,13 +35,13 @@ use crate::peer_file::PeerFile;
 use crate::quiet::{Solitude, Throttle};
 use crate::reread::Reread;
 use crate::seeds::Seeds;
+use crate::socket_drops;
 use crate::sys_info;
 use crate::tags::OwnTags;
 use crate::view::{Counts, Rumors, Status};
 use lateness::Lateness;
+use unshown::Changes;
 
-/// How many changes of members are logged in a second.
-const MOST_CHANGES: u32 = 50;
 /// How many configurations and files are logged in [`SELDOM`] that lost against others of their version.
 const MOST_OVERRULED: u32 = 10;
 /// How many members of other rings are logged in [`SELDOM`].
@@ -73,7 +75,7 @@ pub struct Agent {
     leaving: bool,
     left: bool,
     expelled: bool,
-    changes: Throttle,
+    changes: Changes,
     refuted: Throttle,
     lagged: Throttle,
     corrected: Throttle,
@@ -114,7 +116,7 @@ impl Agent {
             leaving: false,
             left: false,
             expelled: false,
-            changes: Throttle::new(MOST_CHANGES, Duration::from_secs(1)),
+            changes: Changes::new(),
             refuted: Throttle::new(1, SELDOM),
             lagged: Throttle::new(1, SELDOM),
             corrected: Throttle::new(1, SELDOM),
@@ -141,7 +143,7 @@ impl Agent {
             self.handle(event);
         }
         let now = Instant::now();
-        self.log_unshown_changes(now);
+        self.changes.turn(now);
         self.log_solitude(now);
         self.memory.turn(now, &self.member);
         self.past.turn(now, &mut self.member);
@@ -223,6 +225,7 @@ impl Agent {
                 .stats()
                 .iter()
                 .chain([("log_lines_lost", self.log_lines_lost())])
+                .chain(socket_drops::of(self.member.local_addr()).map(|it| ("socket_drops", it)))
                 .map(|(name, count)| (name.to_owned(), count))
                 .collect(),
         }
@@ -342,7 +345,7 @@ impl Agent {
                 }
             }
             Event::Left => {
-                log_more_changes(self.changes.take());
+                self.changes.finish();
                 info!("left");
                 self.left = true;
             }
@@ -451,9 +454,12 @@ impl Agent {
             Health::Suspect | Health::Confirmed => Level::Warn,
             _ => Level::Info,
         };
-        let now = Instant::now();
-        self.log_unshown_changes(now);
-        if !log_enabled!(level) || !self.changes.admit(now) {
+        if !log_enabled!(level) {
+            return;
+        }
+        let node = self.member.node();
+        let name = || name_of(node, id);
+        if !self.changes.admit(Instant::now(), to, name) {
             return;
         }
         log!(
@@ -504,15 +510,9 @@ impl Agent {
     /// One line, unless there are too many.
     fn log_news(&mut self, news: fmt::Arguments<'_>) {
         let now = Instant::now();
-        self.log_unshown_changes(now);
-        if log_enabled!(Level::Info) && self.changes.admit(now) {
+        if log_enabled!(Level::Info) && self.changes.admit_rumor(now) {
             info!("{news}");
         }
-    }
-
-    /// One line for all changes that were too many.
-    fn log_unshown_changes(&mut self, now: Instant) {
-        log_more_changes(self.changes.turn(now));
     }
 
     fn who(&self, id: MemberId) -> String {
@@ -577,12 +577,11 @@ fn names(keys: &[RingKey]) -> Vec<String> {
     names
 }
 
-fn log_more_changes(unshown: u64) {
-    match unshown {
-        0 => {}
-        1 => warn!("… and 1 more change"),
-        count => warn!("… and {count} more changes"),
-    }
+/// A member's name, or the beginning of its id.
+fn name_of(node: &Node, id: MemberId) -> String {
+    let name = node.member(id).map(|view| visible(view.name).into_owned());
+    name.filter(|it| !it.is_empty())
+        .unwrap_or_else(|| short_id(id))
 }
 
 fn and_more(unreported: u64) -> String {
@@ -595,20 +594,6 @@ fn and_more(unreported: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::logged;
-
-    #[test]
-    fn changes_that_were_too_many_are_told_as_a_number() {
-        assert!(logged::by(|| log_more_changes(0)).is_empty());
-        assert_eq!(
-            logged::by(|| log_more_changes(1)),
-            ["WARN … and 1 more change"]
-        );
-        assert_eq!(
-            logged::by(|| log_more_changes(7)),
-            ["WARN … and 7 more changes"]
-        );
-    }
 
     #[test]
     fn a_key_that_is_given_twice_is_listed_once() {

@@ -43,6 +43,7 @@ mod service_manager;
 mod settings;
 mod shipped;
 mod sim;
+mod socket_drops;
 mod srv;
 mod store;
 mod sys_info;

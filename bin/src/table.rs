@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use butterfly::text::visible;
+use unicode_width::UnicodeWidthStr;
 
 use crate::tags::VERSION;
 use crate::view::{MemberRow, Status};
@@ -39,7 +40,8 @@ impl Table {
                 let padded = if is_last {
                     cell.clone()
                 } else {
-                    format!("{cell:width$}  ")
+                    let missing = width.saturating_sub(cell.width());
+                    format!("{cell}{:missing$}  ", "")
                 };
                 line += &paint(number, column, padded);
                 if is_last {
@@ -54,7 +56,7 @@ impl Table {
 
     fn width(&self, column: usize) -> usize {
         let cells = self.rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        cells.map(|cell| cell.width()).max().unwrap_or(0)
     }
 }
 
@@ -254,6 +256,7 @@ fn notes(row: &MemberRow, members: &[MemberRow], blocked: bool) -> Vec<String> {
 
 fn known_as(id: &str, members: &[MemberRow]) -> String {
     match members.iter().find(|row| row.id == id) {
+        Some(row) if row.is_self => "this member".to_owned(),
         Some(row) if !row.name.is_empty() => row.name.clone(),
         _ => short(id),
     }
@@ -460,7 +463,7 @@ pub mod tests {
             "\
 ID        NAME       ADDRESS        HEALTH   INC  RTT     SINCE  NOTE
 1a1a1a1a  web\\u{1b}  10.0.0.2:9638  alive    3    153 us  1m1s   this member
-2b2b2b2b  -          10.0.0.2:9638  suspect  3    -       1m1s   gone, suspected by web\\u{1b} and ffffffff, 1.2 s left
+2b2b2b2b  -          10.0.0.2:9638  suspect  3    -       1m1s   gone, suspected by this member and ffffffff, 1.2 s left
 
 2 known: 1 alive, 1 suspect, 0 confirmed, 0 departed; local health 2 (0 best, 8 worst)
 "

@@ -4,12 +4,14 @@
 mod exposition;
 mod process;
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use butterfly::stats::MessageKind;
 use butterfly::{Butterfly, Health, Node, Reject, Stats};
 
 use crate::agent::Agent;
+use crate::socket_drops;
 pub use exposition::CONTENT_TYPE;
 use exposition::Exposition;
 
@@ -40,7 +42,7 @@ fn make(agent: &Agent) -> String {
     .of("version", env!("CARGO_PKG_VERSION"), 1)
     .end();
     membership(&mut out, node, stats);
-    messages(&mut out, stats);
+    messages(&mut out, stats, member.local_addr());
     probes(&mut out, stats);
     gossip(&mut out, member);
     own_loop(&mut out, agent, stats);
@@ -94,7 +96,7 @@ fn membership(out: &mut Exposition, node: &Node, stats: &Stats) {
     .is(stats.refutations);
 }
 
-fn messages(out: &mut Exposition, stats: &Stats) {
+fn messages(out: &mut Exposition, stats: &Stats, listening: SocketAddr) {
     let mut messages = out.counter(
         "butterfly_swim_messages_total",
         "SWIM messages that this member received and understood, or sent.",
@@ -118,6 +120,13 @@ fn messages(out: &mut Exposition, stats: &Stats) {
         "Datagrams that this member dropped before they were sent, as too many waited.",
     )
     .is(stats.datagrams_lost);
+    if let Some(drops) = socket_drops::of(listening) {
+        out.counter(
+            "butterfly_socket_drops_total",
+            "Datagrams that the system dropped before this member read them, as its socket was full.",
+        )
+        .is(drops);
+    }
     out.counter(
         "butterfly_id_conflicts_total",
         "Times that two processes with one id were seen.",
