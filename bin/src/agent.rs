@@ -191,6 +191,11 @@ impl Agent {
         self.started.elapsed()
     }
 
+    /// The latest lines of the log.
+    pub fn recent_log(&self) -> String {
+        self.log.recent()
+    }
+
     /// Lines of the log that nobody read in time.
     pub fn log_lines_lost(&self) -> u64 {
         self.log.lost()

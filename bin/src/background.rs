@@ -1,5 +1,6 @@
 //! Writes lines to a stream whose reader may stall, on a thread of its own, so that the loop never waits for it.
 
+use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -7,6 +8,9 @@ use std::time::{Duration, Instant};
 
 /// Bytes that wait for the stream; a line that does not fit is lost and counted.
 const MAX_WAITING: usize = 256 << 10;
+
+/// Bytes of the latest lines that are kept to be looked at.
+const MAX_RECENT: usize = 64 << 10;
 
 /// The loop's end: hands lines over and never waits for the stream.
 #[derive(Clone)]
@@ -22,6 +26,9 @@ struct Shared {
 #[derive(Default)]
 struct State {
     waiting: Vec<u8>,
+    /// The latest lines, whatever became of them.
+    recent: VecDeque<Box<[u8]>>,
+    recent_bytes: usize,
     /// Lines lost that the stream has not been told of yet.
     unreported: u64,
     /// Lines lost since the start.
@@ -53,6 +60,7 @@ impl Background {
     /// Hands over whole lines; they are lost, and counted as one, if too much waits already.
     pub fn hand_over(&self, lines: &[u8]) {
         let mut state = self.shared.lock();
+        state.keep(lines);
         if state.broken || state.waiting.len() + lines.len() > MAX_WAITING {
             state.lost += 1;
             state.unreported += 1;
@@ -60,6 +68,13 @@ impl Background {
             state.waiting.extend_from_slice(lines);
             self.shared.changed.notify_all();
         }
+    }
+
+    /// The latest lines.
+    pub fn recent(&self) -> String {
+        let state = self.shared.lock();
+        let lines = state.recent.iter();
+        lines.map(|line| String::from_utf8_lossy(line)).collect()
     }
 
     /// Lines lost since the start.
@@ -80,6 +95,18 @@ impl Background {
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         !state.broken
+    }
+}
+
+impl State {
+    fn keep(&mut self, lines: &[u8]) {
+        self.recent.push_back(lines.into());
+        self.recent_bytes += lines.len();
+        while self.recent_bytes > MAX_RECENT
+            && let Some(oldest) = self.recent.pop_front()
+        {
+            self.recent_bytes -= oldest.len();
+        }
     }
 }
 
@@ -178,6 +205,18 @@ mod tests {
         assert_eq!(String::from_utf8(got).unwrap(), expected);
         assert!(background.flush(PATIENCE));
         assert_eq!(background.lost(), 0);
+    }
+
+    #[test]
+    fn the_latest_lines_are_kept() {
+        let (background, reader) = stalled();
+        for number in 0..10_000 {
+            background.hand_over(format!("line {number:05}\n").as_bytes());
+        }
+        let recent = background.recent();
+        assert!(recent.len() <= MAX_RECENT && recent.len() > MAX_RECENT - 20);
+        assert!(recent.starts_with("line ") && recent.ends_with("line 09999\n"));
+        drop(reader);
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod body;
 mod cli;
 mod client;
 mod commands;
+mod debug;
 mod demo;
 mod descriptors;
 mod events;
@@ -102,6 +103,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Events(args) => events::events(&args),
         Command::History(args) => history::history(&args),
         Command::Explain(args) => history::explain(&args),
+        Command::Debug(args) => debug::debug(&args),
         Command::Join(args) => joining::join(&args),
         Command::Unjoin(args) => joining::unjoin(&args),
         Command::Leave(args) => commands::leave(&args),

@@ -186,6 +186,11 @@ impl Log {
         self.background.lost()
     }
 
+    /// The latest lines, also of those that nobody reads.
+    pub fn recent(&self) -> String {
+        self.background.recent()
+    }
+
     /// The last line, why the program ends, behind all others; waits for it a second at most.
     pub fn finish(&self, ended: Result<(), Failure>) -> Result<(), Failure> {
         let ended = ended.map_err(|failure| {

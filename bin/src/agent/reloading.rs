@@ -6,6 +6,7 @@ use log::{error, info, warn};
 use super::{Agent, names};
 use crate::address;
 use crate::logging;
+use crate::plan;
 use crate::reread::Again;
 use crate::seeds::By;
 use crate::settings::Settings;
@@ -14,6 +15,12 @@ use crate::settings::Settings;
 pub const AT_ONCE: [&str; 4] = ["peer", "ring-key", "tag", "log"];
 
 impl Agent {
+    /// The settings as they were read last, as a file would have them, and where each comes from.
+    pub fn settings(&self) -> String {
+        let settings = self.reread.settings();
+        settings.print(|name| plan::default(name, &settings.args))
+    }
+
     /// Reads the settings and the ring keys again; if that fails, the old ones stay.
     pub fn reload(&mut self) {
         if let Err(why) = self.reread.begin() {

@@ -42,6 +42,14 @@ Examples:
   butterfly status --wait alive=5 --timeout 30       until five are Alive; exit code 3 if they are not in time
   butterfly status --wait members=3+                 until three or more are not Departed";
 
+pub const DEBUG: &str = "\
+Examples:
+  butterfly debug                       prints the name of the archive
+  butterfly debug --out fault.tar.gz --seconds 60
+
+It holds names, addresses, settings, history, metrics and the latest lines of the log; no keys, no tokens, and not what
+configurations and files say.";
+
 pub const JOIN: &str = "\
 Examples:
   butterfly join web-1:9638 10.0.0.7:9638

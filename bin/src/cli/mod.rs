@@ -78,6 +78,9 @@ pub enum Command {
     /// Explain why a member is suspect, dead or gone, as a running member knows it
     #[command(after_help = EXIT_CODES, after_long_help = long(EXPLAIN, EXIT_CODES))]
     Explain(ExplainArgs),
+    /// Write what a running member knows into an archive, for a report of a fault
+    #[command(after_help = EXIT_CODES, after_long_help = long(DEBUG, EXIT_CODES))]
+    Debug(DebugArgs),
     /// Join a ring through peers, and say who answered
     #[command(after_help = EXIT_CODES, after_long_help = long(JOIN, EXIT_CODES))]
     Join(JoinArgs),
@@ -330,6 +333,18 @@ pub struct StatusArgs {
     pub timeout: Duration,
     #[command(flatten)]
     pub output: OutputArgs,
+    #[command(flatten)]
+    pub gateway: GatewayArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct DebugArgs {
+    /// The file to write, which must not be there yet [default: butterfly-debug-TIME.tar.gz]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// For how long the metrics are read, once a second; or with a unit, like 1m
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    pub seconds: Duration,
     #[command(flatten)]
     pub gateway: GatewayArgs,
 }

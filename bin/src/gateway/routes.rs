@@ -25,6 +25,8 @@ use crate::history::explained;
 /// The largest body that is JSON, bytes.
 const MAX_JSON: usize = 15 * 1024;
 
+const TEXT: &str = "text/plain; charset=utf-8";
+
 /// What answers a request, or why not.
 type Handler = fn(&mut Agent, &Request, &Params) -> Result<Answer, Answer>;
 
@@ -133,6 +135,13 @@ const ROUTES: [Route; 30] = [
         "?group=GROUP&name=NAME: that file",
         rumors::file,
     ),
+    get(
+        "/v1/settings",
+        &[],
+        "its settings, as a file of them, and where each comes from; no secrets",
+        settings,
+    ),
+    get("/v1/log", &[], "the latest lines of its log", log),
     get(
         "/v1/seeds",
         &[],
@@ -434,6 +443,14 @@ fn unjoin(agent: &mut Agent, request: &Request, _: &Params) -> Result<Answer, An
         agent.unjoin(peer);
     }
     Ok(Answer::ok(&json!({ "unjoined": asked.peers })))
+}
+
+fn settings(agent: &mut Agent, _: &Request, _: &Params) -> Result<Answer, Answer> {
+    Ok(Answer::text(TEXT, agent.settings()))
+}
+
+fn log(agent: &mut Agent, _: &Request, _: &Params) -> Result<Answer, Answer> {
+    Ok(Answer::text(TEXT, agent.recent_log()))
 }
 
 fn seeds(agent: &mut Agent, _: &Request, _: &Params) -> Result<Answer, Answer> {

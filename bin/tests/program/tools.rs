@@ -174,3 +174,65 @@ fn completions_and_manual_pages_know_all_commands() {
     let version = butterfly(&["version"]).stdout;
     assert_eq!(version, butterfly(&["--version"]).stdout);
 }
+
+#[test]
+fn an_archive_for_a_report_has_all_but_secrets() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = generate_key(dir.path());
+    let secret = fs::read_to_string(&key).unwrap();
+    let secret = secret.lines().last().unwrap().to_owned();
+    let token = dir.path().join("token");
+    fs::write(&token, "a-token-that-is-long-enough").unwrap();
+    let (key, token) = (key.to_str().unwrap(), token.to_str().unwrap());
+    let amber = Member::start(&[
+        "--name",
+        "amber",
+        "--ring-key",
+        key,
+        "--http-token-file",
+        token,
+    ]);
+    let body = dir.path().join("redis.toml");
+    fs::write(&body, "password = \"hunter2\"").unwrap();
+    let with_token = ["--http-token-file", token];
+    let apply = ["config", "apply", "redis.default", body.to_str().unwrap()];
+    assert_exit(&amber.ask(&[&apply[..], &with_token].concat()), 0);
+    let out = dir.path().join("fault.tar.gz");
+    let out = out.to_str().unwrap();
+    let debug = ["debug", "--out", out, "--seconds", "1"];
+    assert_exit(&amber.ask(&[&debug[..], &with_token].concat()), 0);
+    // Nothing is written over.
+    assert_exit(&amber.ask(&[&debug[..], &with_token].concat()), 1);
+
+    let unpack = Command::new("tar")
+        .args(["-xzf", out, "-C"])
+        .arg(dir.path())
+        .status();
+    assert!(unpack.unwrap().success());
+    let there = dir.path().join("butterfly-debug");
+    let read = |name: &str| fs::read_to_string(there.join(name)).unwrap();
+    assert!(
+        !there.join("failures.txt").exists(),
+        "{}",
+        read("failures.txt")
+    );
+    for (name, part) in [
+        ("README.txt", "Not within"),
+        ("system.txt", "butterfly 0."),
+        ("status.json", "\"name\":\"amber\""),
+        ("members.json", "amber"),
+        ("seeds.json", "[]"),
+        ("rumors.json", "redis.default"),
+        ("history.json", "["),
+        ("settings.toml", "ring-key = ["),
+        ("log.txt", "its gateway is"),
+        ("metrics/00.txt", "butterfly_members{"),
+        ("metrics/01.txt", "butterfly_members{"),
+    ] {
+        let text = read(name);
+        assert!(text.contains(part), "{name}: {text}");
+        for secret in [secret.as_str(), "a-token-that-is", "hunter2"] {
+            assert!(!text.contains(secret), "{name} holds {secret}");
+        }
+    }
+}
