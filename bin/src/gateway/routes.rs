@@ -59,7 +59,7 @@ impl How {
     }
 }
 
-const ROUTES: [Route; 30] = [
+const ROUTES: [Route; 32] = [
     get("/", &[], "a page for browsers; this list for others", front),
     get("/v1", &[], "this list", list),
     get(
