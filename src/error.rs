@@ -1,5 +1,7 @@
 //! One small error enum for each boundary.
 
+use crate::limits::{MAX_TAG_KEY, MAX_TAGS_BYTES};
+
 /// Why a datagram, or something in it, was dropped. The state is as it was before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
@@ -106,6 +108,12 @@ pub enum Reject {
          (fd00::/8) addresses"
     )]
     LinkLocal,
+    /// A member's tags are none, or too many.
+    #[error(
+        "a member's tags: a key of 1 to {MAX_TAG_KEY} bytes each, nothing that does not show, at most {MAX_TAGS_BYTES} \
+         bytes in all"
+    )]
+    BadTags,
 }
 
 impl Reject {
@@ -140,6 +148,7 @@ impl Reject {
         Reject::Replayed,
         Reject::OtherReceiver,
         Reject::LinkLocal,
+        Reject::BadTags,
     ];
 
     /// Its name in counters: lowercase, words joined by `_`.
@@ -174,6 +183,7 @@ impl Reject {
             Reject::Replayed => "replayed",
             Reject::OtherReceiver => "other_receiver",
             Reject::LinkLocal => "link_local",
+            Reject::BadTags => "bad_tags",
         }
     }
 }

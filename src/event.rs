@@ -165,6 +165,13 @@ pub enum Event {
         /// It was not held before.
         is_new: bool,
     },
+    /// A member says something else of itself than before, or says something for the first time: see
+    /// [`Node::tags`](crate::Node::tags). [`RumorChanged`](Event::RumorChanged) comes, too.
+    #[non_exhaustive]
+    TagsChanged {
+        /// Who.
+        id: MemberId,
+    },
     /// A copy of the ring's took the place of what the disk held, which said something else in the same version: the
     /// disk is damaged, or what it held is old. [`RumorChanged`](Event::RumorChanged) comes, too.
     RumorCorrected(Arc<RumorId>),

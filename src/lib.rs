@@ -178,12 +178,13 @@ pub use node::Node;
 pub use ring_name::RingName;
 pub use rumor::{
     Election, ElectionStatus, Rumor, RumorId, RumorKind, Service, ServiceConfig, ServiceFile,
-    ServiceGroup, SysInfo,
+    ServiceGroup, SysInfo, TagError, TagSet, Tags,
 };
 pub use stats::{DiskWrites, Gauge, Histogram, Stats};
 pub use time::Time;
 pub use view::{
     ElectionView, HealthCounts, MemberView, RumorView, SeedAnswer, SeedView, Spread, SuspicionView,
+    TagsView,
 };
 pub use wire::{RingKey, RingKeyError};
 

@@ -188,6 +188,13 @@ pub const MAX_RUMOR: usize = (8 << 20) + 4_096;
 /// Bytes of a service group's name.
 pub const MAX_GROUP: usize = 256;
 
+/// Bytes of a tag's key.
+pub const MAX_TAG_KEY: usize = 64;
+
+/// Bytes of a member's tags, keys and values together: eight times what serf has room for, and small enough to be pushed
+/// unasked.
+pub const MAX_TAGS_BYTES: usize = 4 << 10;
+
 /// Bytes of a file's name.
 pub const MAX_FILENAME: usize = 256;
 
@@ -214,8 +221,8 @@ pub const MAX_CANDIDATE_BYTES: usize = 8 << 20;
 /// Configurations and files that were forced to a lower version here, remembered at the same time.
 pub const MAX_RESETS: usize = 1_024;
 
-/// Rumors held: one service on each of a hundred thousand members, and more.
-pub const MAX_RUMORS: usize = 131_072;
+/// Rumors held: the tags and one service of each member of a full table.
+pub const MAX_RUMORS: usize = 2 * MAX_MEMBERS;
 
 /// Bytes of all rumors held, unless a lower limit is configured, so that nobody fills the memory with files; with all
 /// members they fit in [`MAX_SNAPSHOT`].
@@ -265,6 +272,9 @@ pub const MAX_BAD_SNAPSHOTS: usize = 3;
 
 /// One log line at most in this time for each file that cannot be written: ten snapshots come and go in it.
 pub const WRITE_LOG_INTERVAL: Duration = Duration::from_secs(300);
+
+/// Bytes that a data directory keeps of what a member's user said of its tags: those, and the keys of others.
+pub const MAX_TAGS_FILE: usize = 32 << 10;
 
 /// The largest message of gossip that is taken or sent, bytes: the largest file (8 MiB) in its envelopes.
 pub const MAX_GOSSIP_FRAME: usize = (8 << 20) + (64 << 10);

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use rand::rngs::StdRng;
 
 use crate::member::{Health, MemberId};
+use crate::rumor::Audience;
 use crate::time::Time;
 
 /// A member that rumors can be pushed to.
@@ -20,6 +21,8 @@ pub(crate) struct Peer {
     pub compares: bool,
     /// It was heard directly, so whether it compares is known.
     pub heard: bool,
+    /// Which kinds of rumors it takes.
+    pub audience: Audience,
 }
 
 /// The ring as one member sees it.
@@ -40,8 +43,8 @@ pub(crate) trait Ring {
     fn peer(&self, id: &MemberId) -> Option<Peer>;
     /// All such members.
     fn peers(&self) -> impl Iterator<Item = Peer>;
-    /// Up to `most` different ones of them, at random.
-    fn pick(&self, most: usize, rng: &mut StdRng, chosen: &mut Vec<Peer>);
+    /// Up to `most` different ones of this audience, at random.
+    fn pick(&self, audience: Audience, most: usize, rng: &mut StdRng, chosen: &mut Vec<Peer>);
     /// The first living member at or after this place in the table, and the place after it: for a walk in
     /// pieces.
     fn living_from(&self, place: u32) -> Option<(MemberId, u32)>;

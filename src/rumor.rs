@@ -8,10 +8,16 @@ use crate::limits::{MAX_FILENAME, MAX_GROUP};
 use crate::member::MemberId;
 use crate::text::is_name;
 
-/// The kinds of rumors that a member keeps. (What others gossip of members goes to the member table.) The wire has no
-/// others (PROTOCOL.md §3), so that there will be none is promised.
+mod tags;
+
+pub use tags::{TagError, TagSet, Tags, is_tag_key};
+
+/// The kinds of rumors that a member keeps. (What others gossip of members goes to the member table.) Those from
+/// [`Tags`](RumorKind::Tags) on are our own: only members that say so in their messages get them (PROTOCOL.md §3), and
+/// there may be more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
+#[non_exhaustive]
 pub enum RumorKind {
     /// A member runs a service.
     Service = 2,
@@ -25,17 +31,33 @@ pub enum RumorKind {
     ElectionUpdate = 8,
     /// A member is gone for good.
     Departure = 9,
+    /// The tags of a member.
+    Tags = 100,
+}
+
+/// Whom a rumor is for: nobody is sent what it cannot read. A peer gets what is for its audience or for a wider one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Audience {
+    /// All members, originals too.
+    Everyone,
+    /// Members that say that they take kinds of our own.
+    Ours,
+}
+
+impl Audience {
+    pub const ALL: [Audience; 2] = [Audience::Everyone, Audience::Ours];
 }
 
 impl RumorKind {
     /// All of them, in the order of their numbers.
-    pub const ALL: [RumorKind; 6] = [
+    pub const ALL: [RumorKind; 7] = [
         RumorKind::Service,
         RumorKind::Election,
         RumorKind::ServiceConfig,
         RumorKind::ServiceFile,
         RumorKind::ElectionUpdate,
         RumorKind::Departure,
+        RumorKind::Tags,
     ];
 
     /// Its lowercase name, words joined by `_`.
@@ -47,6 +69,15 @@ impl RumorKind {
             RumorKind::ServiceFile => "service_file",
             RumorKind::ElectionUpdate => "election_update",
             RumorKind::Departure => "departure",
+            RumorKind::Tags => "tags",
+        }
+    }
+
+    /// Whom rumors of this kind are for.
+    pub(crate) const fn audience(self) -> Audience {
+        match self {
+            RumorKind::Tags => Audience::Ours,
+            _ => Audience::Everyone,
         }
     }
 
@@ -66,7 +97,7 @@ impl fmt::Display for RumorKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 #[error(
-    "a rumor's kind is service, election, service_config, service_file, election_update or departure"
+    "a rumor's kind is service, election, service_config, service_file, election_update, departure or tags"
 )]
 pub struct ParseRumorKindError;
 
@@ -86,7 +117,7 @@ impl FromStr for RumorKind {
 pub struct RumorId {
     /// Its kind.
     pub kind: RumorKind,
-    /// The service group; of a departure, the constant `departure`.
+    /// The service group; of a departure, the constant `departure`, of tags `tags`.
     pub key: Box<str>,
     /// The member, or the filename, or a constant.
     pub id: Box<str>,
@@ -99,6 +130,8 @@ impl RumorId {
     pub const CONFIG: &'static str = "service_config";
     /// The id of a group's election, of both kinds.
     pub const ELECTION: &'static str = "election";
+    /// The key of all tags.
+    pub const TAGS: &'static str = "tags";
 
     /// A member's service in a group.
     pub fn service(group: &ServiceGroup, member: MemberId) -> Self {
@@ -123,6 +156,11 @@ impl RumorId {
     /// A member's departure.
     pub fn departure(member: MemberId) -> Self {
         RumorId::new(RumorKind::Departure, Self::DEPARTURE, &member.to_string())
+    }
+
+    /// A member's tags.
+    pub fn tags(member: MemberId) -> Self {
+        RumorId::new(RumorKind::Tags, Self::TAGS, &member.to_string())
     }
 
     pub(crate) fn new(kind: RumorKind, key: &str, id: &str) -> Self {
@@ -429,6 +467,7 @@ impl Election {
 
 /// A rumor of a kind that members keep; see [`RumorKind`].
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Rumor {
     /// A member runs a service.
     Service(Service),
@@ -442,6 +481,8 @@ pub enum Rumor {
     ElectionUpdate(Election),
     /// This member is gone for good.
     Departure(MemberId),
+    /// The tags of a member.
+    Tags(Tags),
 }
 
 impl Rumor {
@@ -454,6 +495,7 @@ impl Rumor {
             Rumor::ServiceFile(_) => RumorKind::ServiceFile,
             Rumor::ElectionUpdate(_) => RumorKind::ElectionUpdate,
             Rumor::Departure(_) => RumorKind::Departure,
+            Rumor::Tags(_) => RumorKind::Tags,
         }
     }
 
@@ -467,6 +509,16 @@ impl Rumor {
                 RumorId::election(self.kind(), &election.group)
             }
             Rumor::Departure(member) => RumorId::departure(*member),
+            Rumor::Tags(tags) => RumorId::tags(tags.member),
+        }
+    }
+
+    /// The member that says it of itself, and that it goes with.
+    pub(crate) fn owner(&self) -> Option<MemberId> {
+        match self {
+            Rumor::Service(service) => Some(service.member),
+            Rumor::Tags(tags) => Some(tags.member),
+            _ => None,
         }
     }
 
@@ -487,6 +539,7 @@ impl Rumor {
             Rumor::ServiceFile(file) => file.incarnation,
             Rumor::Election(election) | Rumor::ElectionUpdate(election) => election.term,
             Rumor::Departure(_) => 0,
+            Rumor::Tags(tags) => tags.incarnation,
         }
     }
 }

@@ -94,6 +94,7 @@ const REJECTED: [&str; Reject::ALL.len()] = [
     "rejected_replayed",
     "rejected_other_receiver",
     "rejected_link_local",
+    "rejected_bad_tags",
 ];
 
 /// How large something is, and how large it may be.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::member::{Evidence, Health, Member, MemberId};
 use crate::rumor::{Election, ElectionStatus, Rumor, RumorId};
 use crate::time::Time;
-use crate::wire::read_rumor;
+use crate::wire::{TagPairs, read_rumor};
 
 /// A member as this one sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,6 +114,36 @@ impl<'a> RumorView<'a> {
     /// Its bytes as they are sent, envelope aside: a `Rumor` of `protocols/newscast.proto`.
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
+    }
+}
+
+/// The tags of a member as they are held. Nothing is copied.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct TagsView<'a> {
+    /// Their incarnation: the higher one is newer.
+    pub incarnation: u64,
+    payload: &'a [u8],
+}
+
+impl<'a> TagsView<'a> {
+    pub(crate) fn new(incarnation: u64, payload: &'a [u8]) -> Self {
+        TagsView {
+            incarnation,
+            payload,
+        }
+    }
+
+    /// All of them, keys and values, by key.
+    pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+        TagPairs::new(self.payload)
+    }
+
+    /// The value of the tag with this key.
+    pub fn get(&self, key: &str) -> Option<&'a str> {
+        self.iter()
+            .find(|(one, _)| *one == key)
+            .map(|(_, value)| value)
     }
 }
 

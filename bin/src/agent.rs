@@ -6,6 +6,7 @@ mod past;
 mod peers;
 mod reloading;
 mod solitude;
+mod tagging;
 mod telling;
 mod unshown;
 
@@ -36,6 +37,7 @@ use crate::reread::Reread;
 use crate::seeds::Seeds;
 use crate::socket_drops;
 use crate::sys_info;
+use crate::tags::OwnTags;
 use crate::view::{Counts, Rumors, Status};
 use lateness::Lateness;
 use unshown::Changes;
@@ -60,6 +62,7 @@ pub struct Agent {
     pub feed: Feed,
     /// What runs when something happens.
     pub handlers: Handlers,
+    tags: OwnTags,
     past: Kept,
     seeds: Seeds,
     /// The file that names peers, if there is one.
@@ -102,6 +105,7 @@ impl Agent {
             page: None,
             feed: Feed::new(started),
             handlers: Handlers::new(Vec::new(), Owner::default(), Token(0)),
+            tags: OwnTags::default(),
             past,
             seeds,
             peer_file: None,
@@ -350,6 +354,8 @@ impl Agent {
                 info!("left");
                 self.left = true;
             }
+            Event::TagsChanged { id, .. } => self.log_tags(id),
+            Event::RumorChanged { id, .. } if id.kind == RumorKind::Tags => {}
             Event::RumorChanged { id, .. } => {
                 self.log_rumor(&id);
                 if id.kind == RumorKind::Service && *id.id == *self.member.node().id().to_string() {

@@ -20,10 +20,16 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 pub fn members(args: &MembersArgs) -> Result<(), Failure> {
     let client = Client::new(&args.gateway)?;
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    let tags = args.tag.iter().map(|tag| ("tag", tag.to_string()));
+    let path = match query.extend_pairs(tags).finish() {
+        query if query.is_empty() => "/v1/members".to_owned(),
+        query => format!("/v1/members?{query}"),
+    };
     if args.output.format() == Format::Json {
-        return output::print(&client.get_text("/v1/members")?);
+        return output::print(&client.get_text(&path)?);
     }
-    let members: Vec<MemberRow> = client.get("/v1/members")?;
+    let members: Vec<MemberRow> = client.get(&path)?;
     let status: Status = client.get("/v1/status")?;
     output::print(&table::members(
         &members,

@@ -49,6 +49,8 @@ mod srv;
 mod store;
 mod sys_info;
 mod table;
+mod tag;
+mod tags;
 mod timing;
 mod unix_transport;
 mod version;
@@ -111,6 +113,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Config(args) => gossip::config(&args.command),
         Command::File(args) => gossip::file(&args.command),
         Command::Election(args) => gossip::election(&args.command),
+        Command::Tag(args) => tag::tag(&args.command),
         Command::Depart(args) => gossip::depart(&args),
         Command::Rumors(args) => gossip::rumors(&args),
         Command::Inject(args) => inject::inject(&args),

@@ -1,10 +1,12 @@
 //! What the gateway tells of a rumor, as JSON: written by `run`, read by the others.
 
+use std::collections::BTreeMap;
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use butterfly::{
     Election, ElectionStatus, Health, MemberId, Node, Rumor, RumorView, Service, ServiceConfig,
-    ServiceFile, SysInfo,
+    ServiceFile, SysInfo, Tags,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -51,6 +53,15 @@ pub enum Says {
     ServiceFile(FileRow),
     ElectionUpdate(ElectionRow),
     Departure { member: String },
+    Tags(TagsRow),
+}
+
+/// What a member says of itself.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TagsRow {
+    pub member: String,
+    pub incarnation: u64,
+    pub tags: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -149,7 +160,7 @@ impl RumorRow {
             enough: spread.enough,
         });
         Some(RumorRow {
-            says: Says::of(view.rumor()?, node),
+            says: Says::of(view.rumor()?, node)?,
             size: view.size,
             hot: view.hot,
             spread,
@@ -159,8 +170,9 @@ impl RumorRow {
 }
 
 impl Says {
-    fn of(rumor: Rumor, node: &Node) -> Self {
-        match rumor {
+    /// What a rumor says; `None`: it is of a kind that this program knows nothing of.
+    fn of(rumor: Rumor, node: &Node) -> Option<Self> {
+        Some(match rumor {
             Rumor::Service(service) => Says::Service(service.into()),
             Rumor::Election(election) => Says::Election(ElectionRow::of(election, node)),
             Rumor::ServiceConfig(config) => Says::ServiceConfig(config.into()),
@@ -171,6 +183,21 @@ impl Says {
             Rumor::Departure(member) => Says::Departure {
                 member: member.to_string(),
             },
+            Rumor::Tags(tags) => Says::Tags(tags.into()),
+            _ => return None,
+        })
+    }
+}
+
+impl From<Tags> for TagsRow {
+    fn from(tags: Tags) -> Self {
+        let pairs = tags.set.iter();
+        TagsRow {
+            member: tags.member.to_string(),
+            incarnation: tags.incarnation,
+            tags: pairs
+                .map(|(key, value)| (key.into(), value.into()))
+                .collect(),
         }
     }
 }
@@ -318,7 +345,7 @@ mod tests {
     fn json(rumor: Rumor) -> serde_json::Value {
         let member = Butterfly::bind(Config::new("127.0.0.1:0".parse().unwrap())).unwrap();
         let row = RumorRow {
-            says: Says::of(rumor, member.node()),
+            says: Says::of(rumor, member.node()).unwrap(),
             size: 9,
             hot: true,
             spread: None,

@@ -6,7 +6,7 @@ use butterfly::RumorKind;
 
 use crate::output::count;
 use crate::rumor_row::{ElectionRow, RumorRow, Says};
-use crate::table::{Table, who};
+use crate::table::{Table, listed_tags, who};
 
 /// The members' names, by id.
 type Names = HashMap<String, String>;
@@ -151,6 +151,13 @@ fn cells(row: &RumorRow, names: &Names) -> Vec<String> {
         Says::Election(election) => election_cells("election", election, names),
         Says::ElectionUpdate(election) => election_cells("election_update", election, names),
         Says::Departure { member } => cells("departure", "-", who(member, names), 0, String::new()),
+        Says::Tags(tags) => cells(
+            "tags",
+            "-",
+            who(&tags.member, names),
+            tags.incarnation,
+            listed_tags(&tags.tags),
+        ),
     }
 }
 

@@ -100,6 +100,7 @@ impl Program {
         let gateway = gateway(plan.gateway, settings.args.http.is_none(), &poll)?;
         let metrics = metrics(plan.metrics, &poll)?;
         let way_back = way_back(&settings.args);
+        let tags = settings.args.tag.clone();
 
         let signals = signals(&poll).map_err(no_loop)?;
         let waker = Waker::new(poll.registry(), REREAD).map_err(no_loop)?;
@@ -129,6 +130,7 @@ impl Program {
         agent.gateway = gateway.as_ref().map(|it| it.place().clone());
         agent.metrics = metrics.as_ref().map(|it| it.place().clone());
         agent.handlers = handlers(&agent, plan.hooks);
+        agent.begin_tags(&tags)?;
         for peer in &plan.peers {
             if let Some(why) = agent.unreachable(peer) {
                 warn!("{why}");

@@ -1,12 +1,13 @@
 //! Tables for people.
 
 use std::cmp::Ordering;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use butterfly::text::visible;
 use unicode_width::UnicodeWidthStr;
 
+use crate::tags::VERSION;
 use crate::view::{MemberRow, Status};
 
 /// Lines up columns, two spaces apart. What a cell takes on the screen is what it holds: texts from the network are made
@@ -88,13 +89,22 @@ pub fn members(members: &[MemberRow], status: &Status, colours: bool) -> String 
             .then_with(|| one.id.cmp(&other.id))
     });
     let blocked: HashSet<&String> = status.blocked.iter().collect();
-    let mut table = Table::new(&[
-        "ID", "NAME", "ADDRESS", "HEALTH", "INC", "RTT", "SINCE", "NOTE",
-    ]);
+    let has_tags = rows.iter().any(|row| !row.tags.is_empty());
+    let mut head = vec!["ID", "NAME", "ADDRESS", "HEALTH", "INC", "RTT", "SINCE"];
+    if has_tags {
+        head.extend(["VERSION", "TAGS"]);
+    }
+    head.push("NOTE");
+    let mut table = Table::new(&head);
     for row in &rows {
         let mut cells = cells(row, members, blocked.contains(&row.id));
         if let (true, Some(seen), Some(note)) = (row.is_self, status.seen_at, cells.last_mut()) {
             *note += &format!(", others see it at {seen}");
+        }
+        if has_tags {
+            let note = cells.pop();
+            cells.extend(tag_cells(row));
+            cells.extend(note);
         }
         table.row(cells);
     }
@@ -156,7 +166,32 @@ fn cells(row: &MemberRow, members: &[MemberRow], blocked: bool) -> Vec<String> {
     ]
 }
 
-/// What else is to be said of it.
+/// Its version, and its other tags.
+fn tag_cells(row: &MemberRow) -> [String; 2] {
+    let mut others = row.tags.clone();
+    let version = others.remove(VERSION);
+    let tags = match others.is_empty() {
+        true => "-".to_owned(),
+        false => listed_tags(&others),
+    };
+    [version.unwrap_or_else(|| "-".to_owned()), tags]
+}
+
+/// Tags in a line; of many, the first.
+pub fn listed_tags(tags: &BTreeMap<String, String>) -> String {
+    /// What a table has room for.
+    const MOST: usize = 48;
+    let pairs: Vec<_> = tags
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    let line = pairs.join(",");
+    match line.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
 /// The order in which people count: node-2 before node-10.
 fn natural(one: &str, other: &str) -> Ordering {
     let (mut one, mut other) = (parts(one), parts(other));
@@ -187,6 +222,7 @@ fn parts(mut text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// What else is to be said of it.
 fn notes(row: &MemberRow, members: &[MemberRow], blocked: bool) -> Vec<String> {
     let mut notes = Vec::new();
     if row.is_self {
@@ -356,6 +392,7 @@ pub mod tests {
             suspected_by: Vec::new(),
             evidence: None,
             suspicion_left_ms: None,
+            tags: BTreeMap::new(),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use butterfly::{Butterfly, Health, MemberView, Time};
+use butterfly::{Butterfly, Health, MemberView, TagsView, Time};
 use serde::{Deserialize, Serialize};
 
 /// One member, as the asked one sees it.
@@ -33,11 +33,15 @@ pub struct MemberRow {
     /// Of a suspect: milliseconds until it counts as dead, unless somebody vouches for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspicion_left_ms: Option<u64>,
+    /// What it says of itself.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
 }
 
 impl MemberRow {
-    /// The row of a member at that time of its observer.
-    pub fn of(view: &MemberView<'_>, now: Time) -> Self {
+    /// The row of a member, with its tags, at that time of its observer.
+    pub fn of(view: &MemberView<'_>, tags: Option<&TagsView<'_>>, now: Time) -> Self {
+        let tags = tags.into_iter().flat_map(TagsView::iter);
         let member = view.member;
         let suspicion = view
             .suspicion
@@ -61,6 +65,9 @@ impl MemberRow {
             evidence: suspicion.map(|suspicion| suspicion.evidence.as_str().to_owned()),
             suspicion_left_ms: suspicion
                 .map(|suspicion| suspicion.until.since(now).as_millis() as u64),
+            tags: tags
+                .map(|(key, value)| (key.into(), value.into()))
+                .collect(),
         }
     }
 

@@ -34,6 +34,10 @@ impl Sum {
         summing.sum()
     }
 
+    pub fn bytes(&self) -> &[u8; BYTES] {
+        &self.0
+    }
+
     fn parse(text: &str) -> Option<Sum> {
         let (digits, []) = text.as_bytes().as_chunks::<2>() else {
             return None;

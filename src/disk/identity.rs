@@ -4,17 +4,19 @@
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::checksum::{self, Known, Sum};
 use super::epoch;
 use super::id_file::IdFile;
+use super::own_rumors;
 use super::regular;
 use super::replace::{remove_unfinished, replace};
 use super::snapshot::Snapshot;
 use super::snapshot_file::{SnapshotFileError, keep_aside, keep_copy};
-use super::writer::{NewId, Paths, Writer};
-use crate::limits::{INCARNATION_RESERVE, MAX_HISTORY_FILE};
+use super::writer::{Beside, NewId, Paths, Writer};
+use crate::limits::{INCARNATION_RESERVE, MAX_HISTORY_FILE, MAX_SNAPSHOT, MAX_TAGS_FILE};
 use crate::member::{Incarnation, MemberId};
 use crate::stats::DiskWrites;
 
@@ -26,7 +28,9 @@ const MOST_BYTES: u64 = 4_096;
 pub struct DataDir {
     snapshot: PathBuf,
     checksum: PathBuf,
-    history: PathBuf,
+    beside: [PathBuf; Beside::ALL.len()],
+    /// The file of rumors of kinds of our own is there, or about to be.
+    has_rumors: bool,
     /// What the file of checksums said at the start.
     checksums: Known,
     writer: Writer,
@@ -130,8 +134,8 @@ impl DataDir {
         remove_unfinished(&snapshot);
         let checksum = checksum::path_of(&snapshot);
         remove_unfinished(&checksum);
-        let history = dir.join("HISTORY");
-        remove_unfinished(&history);
+        let beside = Beside::ALL.map(|file| dir.join(file.file()));
+        beside.iter().for_each(|path| remove_unfinished(path));
         let checksums = checksum::read(&checksum).map_err(at(&checksum))?;
         let in_place = match &checksums {
             Known::Sums(sums) => sums.clone(),
@@ -141,14 +145,15 @@ impl DataDir {
             mark: path.clone(),
             snapshot: snapshot.clone(),
             checksum: checksum.clone(),
-            history: history.clone(),
+            beside: beside.clone(),
         };
         let writer = Writer::start(id_file, paths, in_place).map_err(at(&path))?;
         Ok((
             DataDir {
                 snapshot,
                 checksum,
-                history,
+                has_rumors: beside[Beside::Rumors as usize].exists(),
+                beside,
                 checksums,
                 writer,
             },
@@ -234,16 +239,67 @@ impl DataDir {
     /// # Errors
     /// The file is there, and cannot be read.
     pub fn load_history(&self) -> Result<Vec<u8>, DiskError> {
-        match regular::read(&self.history, MAX_HISTORY_FILE as u64) {
+        self.load(Beside::History, MAX_HISTORY_FILE as u64)
+    }
+
+    fn load(&self, file: Beside, most: u64) -> Result<Vec<u8>, DiskError> {
+        let path = &self.beside[file as usize];
+        match regular::read(path, most) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
-            read => read.map_err(at(&self.history)),
+            read => read.map_err(at(path)),
         }
     }
 
     /// Stores what its owner has to say of the past, soon, off the caller's thread, in the file `HISTORY`. If it cannot be
     /// written the log says so, and the one before stays.
     pub fn store_history(&self, lines: Vec<u8>) {
-        self.writer.write_history(lines);
+        self.writer.write_beside(Beside::History, lines);
+    }
+
+    /// What [`store_tags`](DataDir::store_tags) stored last, at most [`MAX_TAGS_FILE`] bytes of it; empty, if that was never
+    /// called.
+    ///
+    /// # Errors
+    /// The file is there, and cannot be read.
+    pub fn load_tags(&self) -> Result<Vec<u8>, DiskError> {
+        self.load(Beside::Tags, MAX_TAGS_FILE as u64)
+    }
+
+    /// Stores what its owner was told of the member's tags, soon, off the caller's thread, in the file `TAGS`. If it cannot
+    /// be written the log says so, and the one before stays.
+    pub fn store_tags(&self, lines: Vec<u8>) {
+        self.writer.write_beside(Beside::Tags, lines);
+    }
+
+    /// The rumors of kinds of our own, of an earlier run: the bytes of a `Rumor` each. A bad file is kept aside, with a
+    /// warning in the log: the others in the ring hold the same.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is bad and cannot be moved.
+    pub fn load_own_rumors(&self) -> Result<Vec<Vec<u8>>, DiskError> {
+        if !self.has_rumors {
+            return Ok(Vec::new());
+        }
+        let content = self.load(Beside::Rumors, MAX_SNAPSHOT)?;
+        match own_rumors::read(&content) {
+            Ok(messages) => Ok(messages.into_iter().map(<[u8]>::to_vec).collect()),
+            Err(why) => {
+                set_aside(&self.beside[Beside::Rumors as usize], why)?;
+                Ok(Vec::new())
+            }
+        }
+    }
+
+    /// Stores the rumors of kinds of our own, soon, off the caller's thread, in the file `RUMORS`; nothing, as long as there
+    /// never were any.
+    pub fn store_own_rumors(&mut self, messages: &[Arc<[u8]>]) {
+        self.has_rumors |= !messages.is_empty();
+        // It only fails where no checksum can be made.
+        if self.has_rumors
+            && let Ok(content) = own_rumors::write(messages)
+        {
+            self.writer.write_beside(Beside::Rumors, content);
+        }
     }
 
     /// Stores a new mark, soon, off the caller's thread.

@@ -7,6 +7,7 @@ mod checksum;
 mod epoch;
 mod id_file;
 mod identity;
+mod own_rumors;
 mod regular;
 mod replace;
 mod snapshot;

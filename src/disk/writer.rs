@@ -64,7 +64,7 @@ struct Shared {
 struct State {
     mark: Option<u64>,
     snapshot: Option<Snapshot>,
-    history: Option<Vec<u8>>,
+    beside: [Option<Vec<u8>>; Beside::ALL.len()],
     new_id: Option<NewId>,
     /// The checksum of the snapshot that was found in place.
     found: Option<Sum>,
@@ -114,7 +114,7 @@ impl Shared {
         let idle = |state: &mut State| {
             state.mark.is_none()
                 && state.snapshot.is_none()
-                && state.history.is_none()
+                && state.beside.iter().all(Option::is_none)
                 && state.new_id.is_none()
         };
         let mut state = self.state();
@@ -133,7 +133,31 @@ pub(super) struct Paths {
     pub mark: PathBuf,
     pub snapshot: PathBuf,
     pub checksum: PathBuf,
-    pub history: PathBuf,
+    pub beside: [PathBuf; Beside::ALL.len()],
+}
+
+/// A file that is written whole, and that a member starts without if need be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Beside {
+    /// What its owner knows of the past.
+    History,
+    /// Rumors of kinds of our own.
+    Rumors,
+    /// What its owner was told of its tags.
+    Tags,
+}
+
+impl Beside {
+    pub const ALL: [Beside; 3] = [Beside::History, Beside::Rumors, Beside::Tags];
+
+    /// Its name in the directory.
+    pub const fn file(self) -> &'static str {
+        match self {
+            Beside::History => "HISTORY",
+            Beside::Rumors => "RUMORS",
+            Beside::Tags => "TAGS",
+        }
+    }
 }
 
 impl Writer {
@@ -155,10 +179,10 @@ impl Writer {
             checksum: paths.checksum,
             in_place,
         };
-        let mut history = Target::new(paths.history);
+        let mut beside = paths.beside.map(Target::new);
         let thread = thread::Builder::new()
             .name("butterfly-disk".to_owned())
-            .spawn(move || work(id_file, &mut marks, &mut snapshots, &mut history))?;
+            .spawn(move || work(id_file, &mut marks, &mut snapshots, &mut beside))?;
         Ok(Writer {
             shared,
             thread: Some(thread),
@@ -199,9 +223,9 @@ impl Writer {
         self.shared.wake.notify_one();
     }
 
-    /// Has the history written soon, in the place of one that waits.
-    pub fn write_history(&self, lines: Vec<u8>) {
-        let _before = self.shared.state().history.replace(lines);
+    /// Has this file written soon, in the place of what waits.
+    pub fn write_beside(&self, file: Beside, content: Vec<u8>) {
+        let _before = self.shared.state().beside[file as usize].replace(content);
         self.shared.wake.notify_one();
     }
 
@@ -246,7 +270,7 @@ impl Drop for Writer {
 }
 
 /// What the thread does.
-fn work(id_file: IdFile, marks: &mut Marks, snapshots: &mut Snapshots, history: &mut Target) {
+fn work(id_file: IdFile, marks: &mut Marks, snapshots: &mut Snapshots, beside: &mut [Target]) {
     let shared = Arc::clone(&marks.shared);
     while shared.wait() {
         marks.write_waiting();
@@ -264,10 +288,12 @@ fn work(id_file: IdFile, marks: &mut Marks, snapshots: &mut Snapshots, history: 
             let failed = snapshots.replace(&snapshot, marks).err();
             shared.answer(|state| Shared::note(state, 1, failed));
         }
-        let lines = shared.state().history.take();
-        if let Some(lines) = lines {
-            // Nobody needs it to go on, so the log alone is told if it fails.
-            let _ = history.note(replace(&history.path, |file| file.write_all(&lines)));
+        for (number, target) in beside.iter_mut().enumerate() {
+            let content = shared.state().beside[number].take();
+            if let Some(content) = content {
+                // Nobody needs it to go on, so the log alone is told if it fails.
+                let _ = target.note(replace(&target.path, |file| file.write_all(&content)));
+            }
         }
     }
     marks.write_failed();

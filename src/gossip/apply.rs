@@ -14,7 +14,7 @@ use crate::wire::encode_rumor;
 
 /// Which versions a command may go to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Leap {
+pub(super) enum Leap {
     /// Those that its user may have meant.
     Bounded,
     /// All: this member chose it, or its user insists.
@@ -56,7 +56,7 @@ fn check_version(held: Option<u64>, given: u64, leap: Leap) -> Result<(), Comman
 
 impl Gossip {
     /// A rumor of this member's own; it has to be newer than what is held.
-    fn publish(
+    pub(super) fn publish(
         &mut self,
         env: &mut Env,
         ring: &impl Ring,
@@ -100,7 +100,10 @@ impl Gossip {
             Rumor::Service(service) => return self.announce_any(env, ring, service, Leap::Any),
             Rumor::ServiceConfig(_) => {}
             Rumor::ServiceFile(ref file) => check_name(file)?,
-            Rumor::Election(_) | Rumor::ElectionUpdate(_) | Rumor::Departure(_) => {
+            Rumor::Election(_)
+            | Rumor::ElectionUpdate(_)
+            | Rumor::Departure(_)
+            | Rumor::Tags(_) => {
                 return Err(CommandError::NotForced(rumor.kind()));
             }
         }

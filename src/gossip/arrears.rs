@@ -12,6 +12,7 @@ use crate::env::{Env, Timer};
 use crate::limits::MAX_DEBTORS;
 use crate::member::MemberId;
 use crate::ring::{Peer, Ring};
+use crate::rumor::Audience;
 use crate::time::Time;
 
 /// Single rumors that a peer is owed; who is owed more gets everything.
@@ -300,7 +301,10 @@ impl Gossip {
             }
         }
         if let Some(Tour::Rumors(from)) = debt.tour {
-            let next = self.store.hashes(from..=u64::MAX).next();
+            let next = self
+                .store
+                .hashes(Audience::Everyone, from..=u64::MAX)
+                .next();
             debt.tour = next.and_then(|(hash, _)| hash.checked_add(1).map(Tour::Rumors));
             return next.map(|(hash, place)| What::Rumor(place, hash));
         }
@@ -346,11 +350,11 @@ impl Gossip {
         self.drip_later(env);
         self.sweep_services(env, ring);
         let mut chosen = std::mem::take(&mut self.chosen);
-        ring.pick(1, &mut env.rng, &mut chosen);
+        ring.pick(Audience::Everyone, 1, &mut env.rng, &mut chosen);
         for peer in chosen.iter().filter(|peer| !peer.ours && peer.heard) {
             let from = self.arrears.drip;
-            let next = self.store.hashes(from..=u64::MAX).take(BATCH);
-            let rumors: Vec<_> = next.collect();
+            let next = self.store.hashes(Audience::Everyone, from..=u64::MAX);
+            let rumors: Vec<_> = next.take(BATCH).collect();
             for (hash, place) in &rumors {
                 let what = What::Rumor(*place, *hash);
                 self.outbox.push(peer, what, self.class_of(what));

@@ -18,7 +18,7 @@ mod tests {
     use crate::limits::MAX_RUMOR_BYTES;
     use crate::member::{Health, MemberId};
     use crate::ring::{Peer, Ring};
-    use crate::rumor::ServiceConfig;
+    use crate::rumor::{Audience, ServiceConfig};
     use crate::time::Time;
     use crate::timer::TimerWheel;
     use crate::wire::read_rumor;
@@ -44,6 +44,7 @@ mod tests {
             ours: true,
             compares: true,
             heard: true,
+            audience: Audience::Ours,
         }
     }
 
@@ -83,7 +84,7 @@ mod tests {
             (0..SITES).filter(|site| *site != self.0).map(peer)
         }
 
-        fn pick(&self, most: usize, rng: &mut StdRng, chosen: &mut Vec<Peer>) {
+        fn pick(&self, _: Audience, most: usize, rng: &mut StdRng, chosen: &mut Vec<Peer>) {
             chosen.clear();
             while chosen.len() < most {
                 let one = rng.random_range(0..SITES);

@@ -14,7 +14,7 @@ use crate::error::Reject;
 use crate::limits::{MAX_DEAD_STRANGERS, MAX_EXILED, MAX_GHOSTS, MAX_TOMBSTONES};
 use crate::member::MemberId;
 use crate::ring::{Peer, Ring};
-use crate::rumor::{Rumor, RumorId};
+use crate::rumor::{Audience, Rumor, RumorId};
 use crate::time::Time;
 
 pub(super) struct Departures {
@@ -165,7 +165,7 @@ impl Gossip {
         } else {
             self.departures.of_strangers.push_back(member);
         }
-        self.retire_services(env, member);
+        self.retire_owned(env, member);
         self.effects.push_back(if member == ring.me() {
             Effect::Expelled
         } else {
@@ -173,15 +173,19 @@ impl Gossip {
         });
     }
 
-    /// The services of a member that is gone are gone too.
-    pub fn retire_services(&mut self, env: &mut Env, member: MemberId) {
-        let services: Vec<Place> = self.store.services_of(member).collect();
-        for place in services {
+    /// What a member that is gone said of itself is gone too.
+    pub fn retire_owned(&mut self, env: &mut Env, member: MemberId) {
+        let owned: Vec<Place> = self
+            .store
+            .owned_by(member)
+            .map(|(place, _)| place)
+            .collect();
+        for place in owned {
             self.retire(env, place);
         }
     }
 
-    /// Services of members that nobody speaks of any more are gone too: who came after they left would hold
+    /// What members say of themselves that nobody speaks of any more is gone too: who came after they left would hold
     /// them for ever, and everybody else not. A member has from one sweep to the next to become known.
     pub(super) fn sweep_services(&mut self, env: &mut Env, ring: &impl Ring) {
         let (me, patience) = (ring.me(), self.word_lasts(ring));
@@ -192,7 +196,7 @@ impl Gossip {
         let is_lost = |member: &MemberId| {
             *member != me && ring.health(member).is_none() && !dead.contains_key(member)
         };
-        let lost: BTreeSet<MemberId> = self.store.service_members().filter(is_lost).collect();
+        let lost: BTreeSet<MemberId> = self.store.owners().filter(is_lost).collect();
         self.departures.dead_strangers = dead;
         let lasts = self.refusal() * 2;
         let ghosts = &mut self.departures.ghosts;
@@ -206,14 +210,12 @@ impl Gossip {
             .collect();
         for member in gone {
             // Those whose sweep comes later still hold them: asked for again, they would go to and fro.
-            let services = self.store.services_of(member);
-            let hashes: Vec<u64> = services
-                .filter_map(|place| Some(self.store.get(place)?.hash))
-                .collect();
+            let owned = self.store.owned_by(member);
+            let hashes: Vec<u64> = owned.map(|(_, entry)| entry.hash).collect();
             for hash in hashes {
                 self.refuse(env, hash);
             }
-            self.retire_services(env, member);
+            self.retire_owned(env, member);
             self.departures.add_ghost(env.now, member);
         }
     }
@@ -268,7 +270,7 @@ impl Gossip {
     pub fn stranger_gone(&mut self, env: &mut Env, member: MemberId) {
         self.departures.dead_strangers.remove(&member);
         self.departures.add_ghost(env.now, member);
-        self.retire_services(env, member);
+        self.retire_owned(env, member);
     }
 
     /// Somebody believes in a member that is gone for good: it is told again, at most once a period.
@@ -302,6 +304,7 @@ impl Gossip {
                 ours: false,
                 compares: false,
                 heard: false,
+                audience: Audience::Everyone,
             };
             self.outbox
                 .push(&peer, What::Rumor(place, entry.hash), Class::Urgent);

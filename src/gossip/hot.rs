@@ -5,7 +5,7 @@
 use super::store::{Place, Store};
 use crate::limits::EAGER_RUMOR;
 use crate::lists::Lists;
-use crate::rumor::RumorKind;
+use crate::rumor::{Audience, RumorKind};
 
 /// In which order rumors are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,7 +45,7 @@ pub(crate) struct Hot {
 impl Hot {
     pub fn new() -> Self {
         Hot {
-            lists: Lists::new(2 * Class::ALL.len()),
+            lists: Lists::new(2 * 2 * Class::ALL.len()),
         }
     }
 
@@ -60,12 +60,13 @@ impl Hot {
             return;
         };
         let class = Class::of(entry.id.kind, entry.bytes.len());
+        let audience = entry.id.kind.audience();
         (entry.told, entry.heard) = (0, 0);
         match entry.hot {
             Some(node) => self
                 .lists
-                .move_to_back(node, list(class, self.is_fresh(node))),
-            None => entry.hot = Some(self.lists.push_back(list(class, true), place)),
+                .move_to_back(node, list(audience, class, self.is_fresh(node))),
+            None => entry.hot = Some(self.lists.push_back(list(audience, class, true), place)),
         }
     }
 
@@ -84,15 +85,18 @@ impl Hot {
     }
 
     /// The rumor of a class that was told the longest ago, of those that were told, or of the fresh ones.
-    pub fn first(&self, class: Class, fresh: bool) -> Option<Place> {
-        let node = self.lists.front(list(class, fresh))?;
+    pub fn first(&self, audience: Audience, class: Class, fresh: bool) -> Option<Place> {
+        let node = self.lists.front(list(audience, class, fresh))?;
         self.lists.get(node).copied()
     }
 
     /// It was told: the others of its class are first.
     pub fn told(&mut self, store: &Store, place: Place, class: Class) {
-        if let Some(node) = store.get(place).and_then(|entry| entry.hot) {
-            self.lists.move_to_back(node, list(class, false));
+        if let Some(entry) = store.get(place)
+            && let Some(node) = entry.hot
+        {
+            let audience = entry.id.kind.audience();
+            self.lists.move_to_back(node, list(audience, class, false));
         }
     }
 
@@ -102,9 +106,14 @@ impl Hot {
 
     /// Whether there are any that were never told.
     pub fn has_fresh(&self) -> bool {
-        Class::ALL
-            .into_iter()
-            .any(|class| self.first(class, true).is_some())
+        let is_fresh = |audience| self.has(audience, true);
+        Audience::ALL.into_iter().any(is_fresh)
+    }
+
+    /// Whether there are any for this audience that were never told, or that were.
+    pub fn has(&self, audience: Audience, fresh: bool) -> bool {
+        let has = |class| self.first(audience, class, fresh).is_some();
+        Class::ALL.into_iter().any(has)
     }
 
     pub fn is_empty(&self) -> bool {
@@ -113,6 +122,7 @@ impl Hot {
 }
 
 /// The number of a list.
-fn list(class: Class, fresh: bool) -> usize {
-    2 * class as usize + usize::from(fresh)
+fn list(audience: Audience, class: Class, fresh: bool) -> usize {
+    let class = Class::ALL.len() * audience as usize + class as usize;
+    2 * class + usize::from(fresh)
 }

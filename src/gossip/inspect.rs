@@ -7,6 +7,7 @@ use crate::limits::{
     MAX_CANDIDATE_BYTES, MAX_CANDIDATES, MAX_DEAD_STRANGERS, MAX_DEBTORS, MAX_EXILED, MAX_GHOSTS,
     MAX_QUEUED_PUSHES, MAX_REMOVED, MAX_RESETS, MAX_RUMORS, MAX_TOMBSTONES, MAX_WANTED,
 };
+use crate::rumor::Audience;
 use crate::stats::Gauge;
 
 impl Gossip {
@@ -66,7 +67,7 @@ impl Gossip {
 
     /// What decides what it will do; of most collections their size stands for them.
     pub fn hash_state(&self, hasher: &mut impl Hasher) {
-        self.store.checksum().hash(hasher);
+        self.store.checksum(Audience::Ours).hash(hasher);
         for size in self.sizes() {
             size.now.hash(hasher);
         }

@@ -19,6 +19,8 @@
 //! | `candidates` | elections whose candidate is not known to run the service |
 //! | `voters` | elections that are to be looked at, as members and services change |
 //! | `apply` | what this member's own user says |
+//! | `renewed` | saying it again under another id |
+//! | `tags` | what this member says of itself |
 //! | `inspect` | how large everything is, and what stands for the state |
 
 mod apply;
@@ -37,11 +39,13 @@ mod outbox;
 mod push;
 mod receive;
 mod reconcile;
+mod renewed;
 mod room;
 mod small_world;
 mod starting;
 mod store;
 mod sums;
+mod tags;
 mod voters;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -53,7 +57,7 @@ use crate::event::Event;
 use crate::limits::MAX_RUMOR_BYTES;
 use crate::member::{Health, MemberId};
 use crate::ring::{Peer, Ring};
-use crate::rumor::{Rumor, RumorId, RumorKind, Service, ServiceGroup};
+use crate::rumor::{RumorId, RumorKind, Service, ServiceGroup, Tags};
 use crate::successor::Successor;
 use crate::time::Time;
 
@@ -99,6 +103,10 @@ pub(crate) struct Gossip {
     effects: VecDeque<Effect>,
     /// What this member said of its own services since it started.
     announced: BTreeMap<ServiceGroup, Service>,
+    /// What this member says of itself, if it ever did.
+    tags: Option<Tags>,
+    /// Others' word on them is not contradicted before then.
+    next_own_tags: Time,
     /// What the ring believes of them is not outdone before then.
     next_outdo: Time,
     /// Which configurations and files were forced to a lower version here: they are not raised to the last versions
@@ -138,6 +146,8 @@ impl Gossip {
             candidates: candidates::Candidates::new(),
             effects: VecDeque::new(),
             announced: BTreeMap::new(),
+            tags: None,
+            next_own_tags: Time::ZERO,
             next_outdo: Time::ZERO,
             resets: VecDeque::new(),
             next_room: Time::ZERO,
@@ -217,7 +227,7 @@ impl Gossip {
         }
         self.voter_changed(env, id);
         if to == Health::Departed {
-            self.retire_services(env, id);
+            self.retire_owned(env, id);
         }
     }
 
@@ -233,25 +243,6 @@ impl Gossip {
     pub fn member_raised(&mut self, env: &mut Env, ring: &impl Ring, id: MemberId) {
         if self.enabled && ring.peer(&id).is_some_and(|peer| !peer.ours) {
             self.greet_again(env, ring, id);
-        }
-    }
-
-    /// This member has a new id: what it said of its services, it says under that.
-    pub fn renewed(&mut self, env: &mut Env, ring: &impl Ring, before: MemberId) {
-        self.successor = Successor::new();
-        let places = self.store.services_of(before);
-        let held = places.filter_map(|place| match self.store.get(place)?.rumor()? {
-            // What cannot be outdone is what somebody made up.
-            Rumor::Service(service) if !apply::is_stuck(service.incarnation) => Some(service),
-            _ => None,
-        });
-        let mut services: BTreeMap<_, _> = held.map(|it| (it.group.clone(), it)).collect();
-        services.append(&mut self.announced);
-        self.retire_services(env, before);
-        for mut service in services.into_values().filter(|it| !it.is_withdrawn()) {
-            service.incarnation = 0;
-            // It replaces one that was just dropped, so there is room.
-            let _ = self.announce(env, ring, service);
         }
     }
 
@@ -273,7 +264,11 @@ impl Gossip {
             if id.kind == RumorKind::Service {
                 self.service_changed(env, &id.key);
             }
+            let of_tags = (id.kind == RumorKind::Tags).then(|| id.id.parse().ok());
             env.journal.event(Event::RumorChanged { id, is_new });
+            if let Some(id) = of_tags.flatten() {
+                env.journal.event(Event::TagsChanged { id });
+            }
         }
         if let Some(surplus) = self.store.surplus_removal() {
             self.forget_removal(env, surplus);

@@ -10,6 +10,7 @@ use super::store::{Entry, Place};
 use crate::env::{Env, Timer};
 use crate::member::MemberId;
 use crate::ring::{Peer, Ring};
+use crate::rumor::Audience;
 use crate::wire::reconcile::Part;
 
 /// Rumors told in one go at most; the rest is told at the next.
@@ -46,24 +47,34 @@ impl Gossip {
     }
 
     pub(super) fn tell_some(&mut self, env: &mut Env, ring: &impl Ring, fresh: bool) {
-        let mut chosen = std::mem::take(&mut self.chosen);
-        let fanout = self.timing.gossip_fanout;
-        ring.pick(fanout, &mut env.rng, &mut chosen);
-        if chosen.is_empty() {
-            self.cool_all();
-        } else {
-            // Behind the others, as it is only for rumors that were told to nobody yet. One alone is random,
-            // else the rumor would go around the circle.
-            let next = self.successor(ring).filter(|_| fanout > 1);
-            chosen.extend(next.filter(|next| chosen.iter().all(|peer| peer.id != next.id)));
-            self.tell(ring, &chosen, fresh);
+        for audience in Audience::ALL {
+            if self.hot.has(audience, fresh) {
+                self.tell_audience(env, ring, audience, fresh);
+            }
         }
-        self.chosen = chosen;
         if !self.hot.is_empty() && !self.telling {
             self.telling = true;
             let next = env.now + self.timing.gossip_interval;
             env.timers.insert(next, Timer::RumorAgain);
         }
+    }
+
+    fn tell_audience(&mut self, env: &mut Env, ring: &impl Ring, audience: Audience, fresh: bool) {
+        let mut chosen = std::mem::take(&mut self.chosen);
+        let fanout = self.timing.gossip_fanout;
+        ring.pick(audience, fanout, &mut env.rng, &mut chosen);
+        if chosen.is_empty() {
+            self.cool_all(audience);
+        } else {
+            // Behind the others, as it is only for rumors that were told to nobody yet. One alone is random,
+            // else the rumor would go around the circle.
+            let is_new = |next: &Peer| chosen.iter().all(|peer| peer.id != next.id);
+            let next = self.successor(ring).filter(|_| fanout > 1);
+            let next = next.filter(|next| next.audience >= audience && is_new(next));
+            chosen.extend(next);
+            self.tell(ring, &chosen, audience, fresh);
+        }
+        self.chosen = chosen;
     }
 
     /// The peer that comes next. (Who got a rumor because it asked for it, as for all above 8 KiB, tells it on by
@@ -75,24 +86,24 @@ impl Gossip {
     }
 
     /// Nobody is there to be told: whoever comes is a newcomer, and gets everything.
-    fn cool_all(&mut self) {
+    fn cool_all(&mut self, audience: Audience) {
         for class in Class::ALL {
             for fresh in [true, false] {
-                while let Some(place) = self.hot.first(class, fresh) {
+                while let Some(place) = self.hot.first(audience, class, fresh) {
                     self.hot.cool(&mut self.store, place);
                 }
             }
         }
     }
 
-    /// Tells rumors to these peers: each of those that are fresh, or of those that are not, once.
-    fn tell(&mut self, ring: &impl Ring, peers: &[Peer], fresh: bool) {
+    /// Tells rumors to these peers, which take them: each of those that are fresh, or of those that are not, once.
+    fn tell(&mut self, ring: &impl Ring, peers: &[Peer], audience: Audience, fresh: bool) {
         let enough = self.enough(ring);
         let mut offers = vec![Vec::new(); peers.len()];
         let mut left = MOST_AT_ONCE;
         for class in Class::ALL {
             let mut first = None;
-            while let Some(place) = self.hot.first(class, fresh).filter(|_| left > 0) {
+            while let Some(place) = self.hot.first(audience, class, fresh).filter(|_| left > 0) {
                 // Those that were told are behind the others: once around is enough.
                 if first == Some(place) {
                     break;

@@ -7,7 +7,7 @@ use super::store::{Hashed, Put, content_hash};
 use crate::env::Env;
 use crate::error::Reject;
 use crate::event::Event;
-use crate::member::Health;
+use crate::member::{Health, MemberId};
 use crate::ring::Ring;
 use crate::rumor::{Rumor, RumorKind, ServiceGroup};
 use crate::wire::RumorFrame;
@@ -59,26 +59,20 @@ impl Gossip {
             {
                 return Ok(());
             }
-            Rumor::Service(service) if ring.is_exiled(&service.member) => {
-                env.journal.stats.rumors_stale += 1;
-                self.remind_of_departure(env, service.member);
-                return Ok(());
-            }
-            Rumor::Service(service) if ring.health(&service.member) == Some(Health::Departed) => {
-                env.journal.stats.rumors_stale += 1;
-                self.remind_of_gone(env, service.member);
-                return Ok(());
-            }
-            Rumor::Service(service)
-                if ring.health(&service.member).is_none() && self.is_ghost(&service.member) =>
-            {
-                env.journal.stats.rumors_stale += 1;
+            Rumor::Tags(tags) if tags.member == ring.me() => {
+                self.outdo_tags(env, ring, tags);
                 return Ok(());
             }
             Rumor::Election(election) | Rumor::ElectionUpdate(election) => {
                 return self.election_heard(env, ring, rumor.kind(), election);
             }
             _ => {}
+        }
+        if let Some(owner) = rumor.owner()
+            && self.is_of_gone(env, ring, owner)
+        {
+            env.journal.stats.rumors_stale += 1;
+            return Ok(());
         }
         if self.undoes_reset(rumor) {
             return Err(Reject::BadVersion);
@@ -112,6 +106,22 @@ impl Gossip {
             self.joined_group(env, ring, group);
         }
         Ok(())
+    }
+
+    /// Whether this member is gone, so that what it said of itself is not taken up again. Whoever still holds that is told.
+    fn is_of_gone(&mut self, env: &mut Env, ring: &impl Ring, owner: MemberId) -> bool {
+        if ring.is_exiled(&owner) {
+            self.remind_of_departure(env, owner);
+            return true;
+        }
+        match ring.health(&owner) {
+            Some(Health::Departed) => {
+                self.remind_of_gone(env, owner);
+                true
+            }
+            Some(_) => false,
+            None => self.is_ghost(&owner),
+        }
     }
 
     /// Whether a configuration or file of this version is held that was given to this member: two were given the same

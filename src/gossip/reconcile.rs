@@ -14,7 +14,8 @@ use crate::env::Env;
 use crate::error::Reject;
 use crate::limits::MAX_WANTED;
 use crate::member::MemberId;
-use crate::ring::Ring;
+use crate::ring::{Peer, Ring};
+use crate::rumor::Audience;
 use crate::time::Time;
 use crate::wire::reconcile::{Part, read_parts};
 
@@ -170,7 +171,7 @@ impl Replies {
 
 impl Gossip {
     /// An Ack of this peer, whose address is proved, shows that it holds something else.
-    pub fn mismatch(&mut self, env: &mut Env, peer: MemberId) {
+    pub fn mismatch(&mut self, env: &mut Env, ring: &impl Ring, peer: MemberId) {
         let quiet = self.timing.gossip_interval * SETTLE;
         let settled = env.now.since(self.reconciling.changed) >= quiet;
         let due = self.enabled
@@ -182,18 +183,18 @@ impl Gossip {
                 // A newcomer.
                 None => true,
             };
-        if due {
-            self.compare(env, peer);
+        if due && let Some(peer) = ring.peer(&peer) {
+            self.compare(env, &peer);
         }
     }
 
-    fn compare(&mut self, env: &mut Env, peer: MemberId) {
+    fn compare(&mut self, env: &mut Env, peer: &Peer) {
         env.journal.stats.comparisons += 1;
         self.reconciling.compared = Some(env.now);
-        self.reconciling.partner = Some(peer);
+        self.reconciling.partner = Some(peer.id);
         let mut replies = Replies::new();
-        self.describe(Node::ROOT, &mut replies);
-        self.reply(peer, replies);
+        self.describe(peer.audience, Node::ROOT, &mut replies);
+        self.reply(peer.id, replies);
     }
 
     fn reply(&mut self, to: MemberId, replies: Replies) {
@@ -202,12 +203,12 @@ impl Gossip {
         }
     }
 
-    /// Says what is held below a node.
-    fn describe(&self, node: Node, replies: &mut Replies) {
-        if node.is_leaf() || self.store.count(node) <= FEW {
-            return self.list(node.hashes(), replies);
+    /// Says what is held below a node, as far as this audience takes it.
+    fn describe(&self, audience: Audience, node: Node, replies: &mut Replies) {
+        if node.is_leaf() || self.store.count(audience, node) <= FEW {
+            return self.list(audience, node.hashes(), replies);
         }
-        let sums = (0..FANOUT).map(|index| self.store.sums().sum(node.child(index)));
+        let sums = (0..FANOUT).map(|index| self.store.sum(audience, node.child(index)));
         replies.add(&Part::Sums {
             depth: node.depth(),
             prefix: node.prefix(),
@@ -216,11 +217,11 @@ impl Gossip {
     }
 
     /// Lists all hashes of a range, in as many parts as they need.
-    fn list(&self, range: RangeInclusive<u64>, replies: &mut Replies) {
+    fn list(&self, audience: Audience, range: RangeInclusive<u64>, replies: &mut Replies) {
         let (mut first, end) = range.into_inner();
         let mut held = self
             .store
-            .hashes(first..=end)
+            .hashes(audience, first..=end)
             .map(|(hash, _)| hash)
             .peekable();
         loop {
@@ -249,6 +250,10 @@ impl Gossip {
         from: MemberId,
         parts: &[u8],
     ) -> Result<(), Reject> {
+        let Some(peer) = ring.peer(&from) else {
+            return Ok(());
+        };
+        let audience = peer.audience;
         let mut replies = Replies::new();
         let (mut wants, mut wanted) = (Vec::new(), Vec::new());
         for part in read_parts(parts)? {
@@ -257,13 +262,13 @@ impl Gossip {
                     depth,
                     prefix,
                     sums,
-                } => self.compare_sums(depth, prefix, &sums, &mut replies),
+                } => self.compare_sums(audience, (depth, prefix, &sums), &mut replies),
                 Part::All {
                     first,
                     last,
                     hashes,
                 } => {
-                    self.offer_missing(first..=last, hashes.clone(), &mut replies);
+                    self.offer_missing(audience, first..=last, hashes.clone(), &mut replies);
                     self.want(env, &hashes, &mut wants);
                 }
                 Part::Have(hashes) => {
@@ -279,21 +284,26 @@ impl Gossip {
         }
         wanted.sort_unstable();
         wanted.dedup();
-        self.wanted(ring, from, &wanted);
+        self.wanted(&peer, &wanted);
         replies.hashes(&wants, Part::Want);
         self.reply(from, replies);
         Ok(())
     }
 
     /// Describes what is below those children whose sums differ.
-    fn compare_sums(&self, depth: u8, prefix: u16, sums: &[u32], replies: &mut Replies) {
+    fn compare_sums(
+        &self,
+        audience: Audience,
+        (depth, prefix, sums): (u8, u16, &[u32]),
+        replies: &mut Replies,
+    ) {
         let Some(node) = Node::inner(depth, prefix) else {
             return;
         };
         for (index, sum) in sums.iter().enumerate().take(FANOUT) {
             let child = node.child(index);
-            if self.store.sums().sum(child) != *sum && !replies.full {
-                self.describe(child, replies);
+            if self.store.sum(audience, child) != *sum && !replies.full {
+                self.describe(audience, child, replies);
             }
         }
     }
@@ -301,6 +311,7 @@ impl Gossip {
     /// Offers what a peer that listed all it holds in a range does not hold.
     fn offer_missing(
         &self,
+        audience: Audience,
         range: RangeInclusive<u64>,
         mut theirs: Vec<u64>,
         replies: &mut Replies,
@@ -311,7 +322,7 @@ impl Gossip {
         theirs.sort_unstable();
         let missing = self
             .store
-            .hashes(range)
+            .hashes(audience, range)
             .map(|(hash, _)| hash)
             .filter(|hash| theirs.binary_search(hash).is_err());
         let offered: Vec<_> = missing.take(MOST_REPLIES * HASHES).collect();
@@ -332,17 +343,16 @@ impl Gossip {
     }
 
     /// Pushes what a peer asked for.
-    fn wanted(&mut self, ring: &impl Ring, from: MemberId, hashes: &[u64]) {
-        let Some(peer) = ring.peer(&from) else {
-            return;
-        };
+    fn wanted(&mut self, peer: &Peer, hashes: &[u64]) {
         for hash in hashes {
             let place = self.store.find_hash(*hash);
             let held = place.and_then(|place| Some((place, self.store.get(place)?)));
-            if let Some((place, entry)) = held {
+            if let Some((place, entry)) = held
+                && entry.id.kind.audience() <= peer.audience
+            {
                 let class = Class::of(entry.id.kind, entry.bytes.len());
                 // What does not fit is asked for again.
-                self.outbox.push(&peer, What::Rumor(place, *hash), class);
+                self.outbox.push(peer, What::Rumor(place, *hash), class);
             }
         }
     }
@@ -373,9 +383,9 @@ impl Gossip {
         entry.told = entry.told.max(1);
         if self.reconciling.has_all()
             && let Some(partner) = self.reconciling.partner
-            && ring.peer(&partner).is_some()
+            && let Some(partner) = ring.peer(&partner)
         {
-            self.compare(env, partner);
+            self.compare(env, &partner);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Making room in a full store: services of members that nobody knows give way first, as they may be made up.
+//! Making room in a full store: services and tags of members that nobody knows give way first, as they may be made up.
 
 use super::Gossip;
 use super::store::{Hashed, Put};
@@ -20,17 +20,16 @@ impl Gossip {
         let put = self.store.merge_heard(rumor, from_id, heard);
         let is_strangers =
             |member: &MemberId| *member != ring.me() && ring.health(member).is_none();
-        let may_make_room =
-            !matches!(rumor, Rumor::Service(service) if is_strangers(&service.member));
+        let may_make_room = !rumor.owner().is_some_and(|owner| is_strangers(&owner));
         if put != Put::Full || !may_make_room || env.now < self.next_room {
             return put;
         }
-        let Some(stranger) = self.store.service_members().find(is_strangers) else {
+        let Some(stranger) = self.store.owners().find(is_strangers) else {
             // Looking for one again would take long, and find none.
             self.next_room = env.now + self.timing.period;
             return put;
         };
-        self.retire_services(env, stranger);
+        self.retire_owned(env, stranger);
         self.store.merge_heard(rumor, from_id, heard)
     }
 }

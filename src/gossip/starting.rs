@@ -99,14 +99,16 @@ impl Gossip {
                 self.restore_election(env, rumor.kind(), hint);
                 return Ok(());
             }
-            Rumor::Service(service)
-                if ring.is_exiled(&service.member)
-                    || ring.health(&service.member) == Some(Health::Departed) =>
-            {
-                env.journal.stats.rumors_stale += 1;
-                return Ok(());
-            }
+            // What it said before it stopped, it says on.
+            Rumor::Tags(tags) if tags.member == ring.me() => self.tags = Some(tags.clone()),
             _ => {}
+        }
+        let is_gone = |owner: MemberId| {
+            ring.is_exiled(&owner) || ring.health(&owner) == Some(Health::Departed)
+        };
+        if rumor.owner().is_some_and(is_gone) {
+            env.journal.stats.rumors_stale += 1;
+            return Ok(());
         }
         match self.store.hold(rumor, from_id) {
             Put::New(place) => {

@@ -12,7 +12,7 @@ use super::known::Known;
 use super::sums::{Node, Sums};
 use crate::limits::{MAX_REMOVED, MAX_RUMOR, MAX_RUMORS};
 use crate::member::MemberId;
-use crate::rumor::{Rumor, RumorId, RumorKind, ServiceGroup};
+use crate::rumor::{Audience, Rumor, RumorId, RumorKind, ServiceGroup};
 use crate::wire::{EncodedRumor, encode_rumor, read_rumor};
 
 /// A rumor's place in the store; reused once the rumor is gone.
@@ -118,13 +118,14 @@ pub(crate) struct Store {
     /// Rumors from the disk that do not count yet, by hash: found by what they are only, they are neither told nor
     /// compared. Empty once this member has started.
     provisional: BTreeMap<u64, Place>,
-    /// The services of each member.
-    services: BTreeSet<(MemberId, Place)>,
+    /// What each member says of itself: its services and its tags.
+    owned: BTreeSet<(MemberId, Place)>,
     /// Configurations and files that were removed, the longest ago first.
     removals: BTreeSet<(u64, Place)>,
     /// The number of the next of them.
     next_removal: u64,
-    sums: Sums,
+    /// Of the rumors for each audience alone.
+    sums: [Sums; 2],
     bytes: usize,
     /// Rumors, and bytes of them, that fit.
     most: usize,
@@ -146,10 +147,10 @@ impl Store {
             by_hash: BTreeMap::new(),
             known: Known::new(seed),
             provisional: BTreeMap::new(),
-            services: BTreeSet::new(),
+            owned: BTreeSet::new(),
             removals: BTreeSet::new(),
             next_removal: 1,
-            sums: Sums::new(),
+            sums: [Sums::new(), Sums::new()],
             bytes: 0,
             most,
             most_bytes,
@@ -187,14 +188,26 @@ impl Store {
         Some(*oldest)
     }
 
-    /// Equal at two members that hold the same, what is provisional aside, but for a chance of 2⁻³²; never 0.
-    pub fn checksum(&self) -> u32 {
-        let all = self.sums.all();
-        ((all ^ all >> 32) as u32).max(1)
+    /// Equal at two members that hold the same for this audience, what is provisional aside, but for a chance of 2⁻³²;
+    /// never 0.
+    pub fn checksum(&self, audience: Audience) -> u32 {
+        fold(
+            self.sums_for(audience)
+                .map(Sums::all)
+                .fold(0, u64::wrapping_add),
+        )
+        .max(1)
     }
 
-    pub fn sums(&self) -> &Sums {
-        &self.sums
+    /// What stands for the contents below a node, as far as this audience takes them.
+    pub fn sum(&self, audience: Audience, node: Node) -> u32 {
+        let sums = self.sums_for(audience).map(|sums| sums.sum(node));
+        fold(sums.fold(0, u64::wrapping_add))
+    }
+
+    /// The sums of all that is for this audience or for a wider one.
+    fn sums_for(&self, audience: Audience) -> impl Iterator<Item = &Sums> {
+        self.sums.iter().take(audience as usize + 1)
     }
 
     pub fn get(&self, place: Place) -> Option<&Entry> {
@@ -244,7 +257,10 @@ impl Store {
     fn count_in(&mut self, hash: u64, place: Place) {
         self.by_hash.insert(hash, place);
         self.known.insert(&self.entries, place);
-        self.sums.add(hash);
+        let audience = self.get(place).map(|entry| entry.id.kind.audience());
+        if let Some(sums) = audience.and_then(|it| self.sums.get_mut(it as usize)) {
+            sums.add(hash);
+        }
     }
 
     /// Where a rumor of this kind and payload is held and counts.
@@ -300,28 +316,51 @@ impl Store {
             .filter_map(|entry| entry.id.id.parse().ok())
     }
 
-    /// The members of which services are held, each as often as it has services.
-    pub fn service_members(&self) -> impl Iterator<Item = MemberId> {
-        self.services.iter().map(|(member, _)| *member)
+    /// The members that say something of themselves, each as often as it does.
+    pub fn owners(&self) -> impl Iterator<Item = MemberId> {
+        self.owned.iter().map(|(member, _)| *member)
+    }
+
+    /// What a member says of itself: its services and its tags.
+    pub fn owned_by(&self, member: MemberId) -> impl Iterator<Item = (Place, &Entry)> {
+        self.owned
+            .range((member, 0)..=(member, Place::MAX))
+            .filter_map(|(_, place)| Some((*place, self.get(*place)?)))
     }
 
     /// The services that a member runs.
-    pub fn services_of(&self, member: MemberId) -> impl Iterator<Item = Place> {
-        self.services
-            .range((member, 0)..=(member, Place::MAX))
-            .map(|(_, place)| *place)
+    pub fn services_of(&self, member: MemberId) -> impl Iterator<Item = &Entry> {
+        let owned = self.owned_by(member).map(|(_, entry)| entry);
+        owned.filter(|entry| entry.id.kind == RumorKind::Service)
     }
 
-    /// Hashes in this range, ascending, with their places.
-    pub fn hashes(&self, range: RangeInclusive<u64>) -> impl Iterator<Item = (u64, Place)> {
+    /// The tags of a member, found without an allocation.
+    pub fn tags_of(&self, member: MemberId) -> Option<&Entry> {
+        let mut owned = self.owned_by(member).map(|(_, entry)| entry);
+        owned.find(|entry| entry.id.kind == RumorKind::Tags)
+    }
+
+    /// Hashes in this range of what this audience takes, ascending, with their places.
+    pub fn hashes(
+        &self,
+        audience: Audience,
+        range: RangeInclusive<u64>,
+    ) -> impl Iterator<Item = (u64, Place)> {
+        let is_for = move |place: Place| {
+            audience == Audience::Ours
+                || self
+                    .get(place)
+                    .is_some_and(|entry| entry.id.kind.audience() <= audience)
+        };
         self.by_hash
             .range(range)
             .map(|(hash, place)| (*hash, *place))
+            .filter(move |(_, place)| is_for(*place))
     }
 
-    /// How many hashes are below a node of the sums.
-    pub fn count(&self, node: Node) -> usize {
-        self.sums.count(node)
+    /// How many hashes are below a node of the sums, as far as this audience takes them.
+    pub fn count(&self, audience: Audience, node: Node) -> usize {
+        self.sums_for(audience).map(|sums| sums.count(node)).sum()
     }
 
     /// Puts in a rumor by the rule of versions: the higher one wins, and of equal ones the greater payload,
@@ -455,17 +494,17 @@ impl Store {
         if self.provisional.remove(&entry.hash).is_none() {
             self.by_hash.remove(&entry.hash);
             self.known.remove(entry, place);
-            self.sums.remove(entry.hash);
+            if let Some(sums) = self.sums.get_mut(entry.id.kind.audience() as usize) {
+                sums.remove(entry.hash);
+            }
         }
     }
 
     fn insert(&mut self, entry: Entry) -> Place {
         let id = Arc::clone(&entry.id);
         let place = self.entries.insert(entry) as Place;
-        if id.kind == RumorKind::Service
-            && let Ok(member) = id.id.parse()
-        {
-            self.services.insert((member, place));
+        if let Some(owner) = owner(&id) {
+            self.owned.insert((owner, place));
         }
         if let Some(count) = self.of_kinds.get_mut(nth(id.kind)) {
             *count += 1;
@@ -484,11 +523,21 @@ impl Store {
         self.removals.remove(&(entry.removal, place));
         self.forget(&entry, place);
         self.bytes -= entry.bytes.len();
-        if let Ok(member) = entry.id.id.parse() {
-            self.services.remove(&(member, place));
+        if let Some(owner) = owner(&entry.id) {
+            self.owned.remove(&(owner, place));
         }
         Some(entry)
     }
+}
+
+/// The member that says it of itself.
+fn owner(id: &RumorId) -> Option<MemberId> {
+    let is_owned = matches!(id.kind, RumorKind::Service | RumorKind::Tags);
+    is_owned.then(|| id.id.parse().ok())?
+}
+
+fn fold(sum: u64) -> u32 {
+    (sum ^ sum >> 32) as u32
 }
 
 #[cfg(test)]
@@ -505,7 +554,10 @@ mod tests {
     }
     use crate::gossip::sums::FANOUT;
     use crate::limits::MAX_RUMOR_BYTES;
-    use crate::rumor::{Service, ServiceConfig, ServiceFile, SysInfo};
+    use crate::rumor::{Service, ServiceConfig, ServiceFile, SysInfo, TagSet, Tags};
+
+    /// Who takes all kinds.
+    const ALL: Audience = Audience::Ours;
 
     fn member(number: u8) -> MemberId {
         MemberId::from_bytes([number; 16])
@@ -546,6 +598,14 @@ mod tests {
         })
     }
 
+    fn tags(number: u8, incarnation: u64, values: &[u8]) -> Rumor {
+        let mut set = TagSet::new();
+        for value in values {
+            set.insert(format!("k{value}"), "").unwrap();
+        }
+        Rumor::Tags(Tags::new(member(number), incarnation, set))
+    }
+
     /// Of few groups, members, incarnations and contents, so that many meet.
     fn rumor() -> impl Strategy<Value = Rumor> {
         let content = || vec(0..3u8, 0..3);
@@ -553,6 +613,7 @@ mod tests {
             (0..2u8, 0..3u8, 0..3u64, content()).prop_map(|(g, m, i, c)| service(g, m, i, c)),
             (0..2u8, 0..3u64, content()).prop_map(|(g, i, c)| config(g, i, c)),
             (0..2u8, 0..3u8, 0..3u64, content()).prop_map(|(g, f, i, c)| file(g, f, i, c)),
+            (0..3u8, 0..3u64, content()).prop_map(|(m, i, c)| tags(m, i, &c)),
             (0..4u8).prop_map(|m| Rumor::Departure(member(m))),
         ]
     }
@@ -571,8 +632,8 @@ mod tests {
 
     /// Everything that is kept beside the entries follows from them.
     fn check(store: &Store) {
-        let mut sums = Sums::new();
-        let (mut bytes, mut provisional, mut live) = (0, 0, 0);
+        let mut sums = [Sums::new(), Sums::new()];
+        let (mut bytes, mut provisional, mut live, mut owned) = (0, 0, 0, 0);
         for entry in store.iter() {
             assert_eq!(entry.hash, content_hash(entry.id.kind, entry.payload()));
             let place = store.find(&entry.id).unwrap();
@@ -585,7 +646,7 @@ mod tests {
                 assert_eq!(hash, (None, Some(&place)));
             } else {
                 assert_eq!(hash, (Some(place), None));
-                sums.add(entry.hash);
+                sums[entry.id.kind.audience() as usize].add(entry.hash);
                 live += 1;
             }
             let known = store.find_payload(entry.id.kind, entry.payload());
@@ -598,8 +659,9 @@ mod tests {
             );
             assert_eq!(entry.withdrawn, is_withdrawn(&rumor));
             assert_eq!(entry.is_removal(), rumor.is_removal());
-            if let Rumor::Service(service) = rumor {
-                assert!(store.services_of(service.member).any(|at| at == place));
+            if let Some(owner) = rumor.owner() {
+                owned += 1;
+                assert!(store.owned_by(owner).any(|(at, _)| at == place));
             }
             bytes += entry.bytes.len();
         }
@@ -610,25 +672,34 @@ mod tests {
         }
         let of_kinds = RumorKind::ALL.map(|kind| (kind, store.of_kind(kind).count()));
         assert!(store.of_kinds().eq(of_kinds));
-        let services = store.of_kind(RumorKind::Service).count();
-        assert_eq!((store.services.len(), store.bytes()), (services, bytes));
+        assert_eq!((store.owned.len(), store.bytes()), (owned, bytes));
         assert_eq!(
             (store.provisional(), store.known.len()),
             (provisional, live)
         );
         assert_eq!(
-            store.hashes(0..=u64::MAX).count(),
+            store.hashes(ALL, 0..=u64::MAX).count(),
             store.len() - provisional
         );
-        assert_eq!(store.sums().all(), sums.all());
-        for index in 0..FANOUT {
-            let child = Node::ROOT.child(index);
-            assert_eq!(store.sums().sum(child), sums.sum(child));
-            assert_eq!(store.count(child), store.hashes(child.hashes()).count());
+        for audience in [Audience::Everyone, ALL] {
+            let parts = &sums[..=audience as usize];
+            let sum = |node| {
+                fold(
+                    parts
+                        .iter()
+                        .map(|it| it.sum(node))
+                        .fold(0, u64::wrapping_add),
+                )
+            };
+            let agrees = |node: Node| {
+                assert_eq!(store.sum(audience, node), sum(node));
+                let held = store.hashes(audience, node.hashes()).count();
+                assert_eq!(store.count(audience, node), held);
+            };
             for index in 0..FANOUT {
-                let leaf = child.child(index);
-                assert_eq!(store.sums().sum(leaf), sums.sum(leaf));
-                assert_eq!(store.count(leaf), store.hashes(leaf.hashes()).count());
+                let child = Node::ROOT.child(index);
+                agrees(child);
+                (0..FANOUT).for_each(|index| agrees(child.child(index)));
             }
         }
     }
@@ -650,7 +721,7 @@ mod tests {
                 }
             }
             prop_assert_eq!(contents(&one), contents(&other));
-            prop_assert_eq!(one.checksum(), other.checksum());
+            prop_assert_eq!(one.checksum(ALL), other.checksum(ALL));
             check(&one);
         }
 
@@ -707,11 +778,11 @@ mod tests {
             store.make_all_live();
             check(&store);
             prop_assert_eq!(store.provisional(), 0);
-            for place in store.hashes(0..=u64::MAX).map(|(_, place)| place).collect::<Vec<_>>() {
+            for place in store.hashes(ALL, 0..=u64::MAX).map(|(_, place)| place).collect::<Vec<_>>() {
                 store.remove(place);
             }
             check(&store);
-            prop_assert_eq!((store.len(), store.bytes(), store.checksum()), (0, 0, Store::new(MAX_RUMOR_BYTES, 7).checksum()));
+            prop_assert_eq!((store.len(), store.bytes(), store.checksum(ALL)), (0, 0, Store::new(MAX_RUMOR_BYTES, 7).checksum(ALL)));
         }
 
         #[test]
@@ -769,15 +840,15 @@ mod tests {
             assert!(matches!(store.hold(&disk, "disk"), Put::New(_)));
             assert_eq!((store.len(), store.provisional()), (1, 1));
             assert_eq!(
-                store.checksum(),
-                Store::new(MAX_RUMOR_BYTES, 7).checksum(),
+                store.checksum(ALL),
+                Store::new(MAX_RUMOR_BYTES, 7).checksum(ALL),
                 "it does not count"
             );
             assert_eq!(store.merge(&heard, "ring"), put(0));
             assert_eq!(contents(&store), std::slice::from_ref(&kept));
             assert_eq!(
-                (store.provisional(), store.checksum()),
-                (0, holding(&[kept]).checksum())
+                (store.provisional(), store.checksum(ALL)),
+                (0, holding(&[kept]).checksum(ALL))
             );
             check(&store);
             // What is heard is not outdone by the disk.
@@ -799,9 +870,9 @@ mod tests {
             Rumor::Departure(member(1)),
             Rumor::Departure(member(2)),
         ];
-        let checksum = |rumor: &Rumor| holding(std::slice::from_ref(rumor)).checksum();
+        let checksum = |rumor: &Rumor| holding(std::slice::from_ref(rumor)).checksum(ALL);
         let mut checksums: Vec<_> = differing.iter().map(checksum).collect();
-        checksums.push(Store::new(MAX_RUMOR_BYTES, 7).checksum());
+        checksums.push(Store::new(MAX_RUMOR_BYTES, 7).checksum(ALL));
         checksums.sort_unstable();
         checksums.dedup();
         assert_eq!(checksums.len(), differing.len() + 1);
@@ -816,7 +887,7 @@ mod tests {
         );
         one.merge(&differing[0], "me");
         other.merge(&differing[0], "you");
-        assert_eq!(one.checksum(), other.checksum());
+        assert_eq!(one.checksum(ALL), other.checksum(ALL));
     }
 
     #[test]
@@ -832,5 +903,18 @@ mod tests {
         let larger = file(0, 1, 2, vec![0; MAX_RUMOR - overhead + 1]);
         assert_eq!(store.merge(&larger, "me"), Put::Full);
         assert_eq!(contents(&store), [largest]);
+    }
+
+    #[test]
+    fn who_takes_no_kinds_of_our_own_is_shown_none() {
+        let (told, own) = (config(1, 1, vec![1]), tags(1, 1, &[1]));
+        let (both, alone) = (holding(&[told.clone(), own]), holding(&[told]));
+        let everyone = Audience::Everyone;
+        assert_eq!(both.checksum(everyone), alone.checksum(everyone));
+        assert_ne!(both.checksum(everyone), both.checksum(ALL));
+        assert_eq!(both.hashes(everyone, 0..=u64::MAX).count(), 1);
+        assert_eq!(both.hashes(ALL, 0..=u64::MAX).count(), 2);
+        assert_eq!(both.tags_of(member(1)).map(|it| it.version), Some(1));
+        assert_eq!(both.services_of(member(1)).count(), 0);
     }
 }

@@ -112,10 +112,10 @@ impl Sums {
         counts.sum()
     }
 
-    /// What stands for the contents below a node.
-    pub fn sum(&self, node: Node) -> u32 {
+    /// What stands for the contents below a node; to be added to that of others, and folded then.
+    pub fn sum(&self, node: Node) -> u64 {
         let sums = self.below(node).iter().map(|(sum, _)| *sum);
-        fold(sums.fold(0, u64::wrapping_add))
+        sums.fold(0, u64::wrapping_add)
     }
 
     fn below(&self, node: Node) -> &[(u64, u32)] {
@@ -127,10 +127,6 @@ impl Sums {
 
 fn leaf_of(hash: u64) -> usize {
     (hash >> (64 - u32::from(DEPTH) * BITS)) as usize
-}
-
-fn fold(sum: u64) -> u32 {
-    (sum ^ sum >> 32) as u32
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::election::Standing;
 use super::elections::Key;
-use super::{Effect, Entry, Gossip, election};
+use super::{Effect, Gossip, election};
 use crate::env::Env;
 use crate::event::Event;
 use crate::member::{Health, MemberId};
@@ -35,10 +35,8 @@ impl Gossip {
             return;
         }
         let services = self.store.services_of(member);
-        let entries: Vec<&Entry> = services.filter_map(|at| self.store.get(at)).collect();
-        let groups: Vec<_> = entries
-            .iter()
-            .filter_map(|e| e.id.key.parse().ok())
+        let groups: Vec<_> = services
+            .filter_map(|entry| entry.id.key.parse().ok())
             .collect();
         for group in &groups {
             self.look_soon(env, group);

@@ -11,24 +11,34 @@ impl DataDir {
         if let Some(snapshot) = self.load_snapshot()? {
             restore(node, &snapshot);
         }
+        let mut left_out = LeftOut::default();
+        for rumor in self.load_own_rumors()? {
+            left_out.count(node.restore_rumor(&rumor));
+        }
+        left_out.say();
         Ok(())
     }
 
     /// Has all that a node knows stored.
     pub(super) fn store_state(&mut self, node: &Node) {
         self.store_snapshot(of(node));
+        let rumors = node.encoded_rumors();
+        let own = rumors.filter(|(kind, _)| section_of(*kind).is_none());
+        self.store_own_rumors(&own.map(|(_, rumor)| rumor).collect::<Vec<_>>());
     }
 }
 
-fn section_of(kind: RumorKind) -> Section {
-    match kind {
+/// Where in a snapshot rumors of this kind are; it has no place for those of our own.
+fn section_of(kind: RumorKind) -> Option<Section> {
+    Some(match kind {
         RumorKind::Service => Section::Service,
         RumorKind::ServiceConfig => Section::ServiceConfig,
         RumorKind::ServiceFile => Section::ServiceFile,
         RumorKind::Election => Section::Election,
         RumorKind::ElectionUpdate => Section::ElectionUpdate,
         RumorKind::Departure => Section::Departure,
-    }
+        RumorKind::Tags => return None,
+    })
 }
 
 /// All that a node knows, as it is kept.
@@ -38,7 +48,9 @@ fn of(node: &Node) -> Snapshot {
         snapshot.push(Section::Member, membership);
     }
     for (kind, rumor) in node.encoded_rumors() {
-        snapshot.push(section_of(kind), rumor);
+        if let Some(section) = section_of(kind) {
+            snapshot.push(section, rumor);
+        }
     }
     snapshot.stamp();
     snapshot
@@ -46,31 +58,51 @@ fn of(node: &Node) -> Snapshot {
 
 /// Gives a node that starts what was kept; what is not taken is left out, and said once, by reason.
 fn restore(node: &mut Node, snapshot: &Snapshot) {
-    let (mut unreadable, mut beyond, mut full) = (0, 0, 0);
+    let mut left_out = LeftOut::default();
     for section in Section::ALL {
         for message in snapshot.messages(section) {
-            let restored = match section {
+            left_out.count(match section {
                 Section::Member => node.restore_member(message),
                 _ => node.restore_rumor(message),
-            };
-            match restored {
-                Ok(()) => {}
-                Err(Reject::BadVersion | Reject::BadIncarnation) => beyond += 1,
-                Err(Reject::StoreFull | Reject::TableFull) => full += 1,
-                Err(_) => unreadable += 1,
-            }
+            });
         }
     }
-    for (entries, why) in [
-        (unreadable, "do not read"),
-        (
-            beyond,
-            "have a version, term or incarnation beyond what members take",
-        ),
-        (full, "do not fit, as the store is full (--store-limit)"),
-    ] {
-        if entries > 0 {
-            log::warn!("{entries} entries of the snapshot {why}, and are left out");
+    left_out.say();
+}
+
+/// Entries that a node does not take, by reason.
+#[derive(Default)]
+struct LeftOut {
+    unreadable: usize,
+    beyond: usize,
+    full: usize,
+}
+
+impl LeftOut {
+    fn count(&mut self, restored: Result<(), Reject>) {
+        match restored {
+            Ok(()) => {}
+            Err(Reject::BadVersion | Reject::BadIncarnation) => self.beyond += 1,
+            Err(Reject::StoreFull | Reject::TableFull) => self.full += 1,
+            Err(_) => self.unreadable += 1,
+        }
+    }
+
+    fn say(&self) {
+        for (entries, why) in [
+            (self.unreadable, "do not read"),
+            (
+                self.beyond,
+                "have a version, term or incarnation beyond what members take",
+            ),
+            (
+                self.full,
+                "do not fit, as the store is full (--store-limit)",
+            ),
+        ] {
+            if entries > 0 {
+                log::warn!("{entries} entries of the snapshot {why}, and are left out");
+            }
         }
     }
 }

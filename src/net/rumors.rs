@@ -19,7 +19,7 @@ use crate::member::MemberId;
 use crate::node::PortTest;
 use crate::node::{Port, PushName};
 use crate::ring_name::RingName;
-use crate::rumor::{Rumor, RumorKind, Service, ServiceConfig, ServiceFile, ServiceGroup};
+use crate::rumor::{Rumor, RumorKind, Service, ServiceConfig, ServiceFile, ServiceGroup, TagSet};
 use crate::time::Time;
 #[cfg(not(feature = "zmq"))]
 use crate::view::MemberView;
@@ -40,6 +40,14 @@ impl Butterfly {
     /// See [`Node::withdraw`](crate::Node::withdraw).
     pub fn withdraw(&mut self, group: &ServiceGroup) -> Result<bool, CommandError> {
         self.node.withdraw(self.clock(), group)
+    }
+
+    /// From now on this member says these tags of itself, and no others.
+    ///
+    /// # Errors
+    /// See [`Node::set_tags`](crate::Node::set_tags).
+    pub fn set_tags(&mut self, tags: TagSet) -> Result<(), CommandError> {
+        self.node.set_tags(self.clock(), tags)
     }
 
     /// Gives a service group this configuration.

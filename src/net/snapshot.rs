@@ -79,6 +79,26 @@ impl Butterfly {
         }
     }
 
+    /// What the data directory keeps of what an earlier run said of this member's tags, as
+    /// [`store_tags`](Butterfly::store_tags) was given it; empty, if it keeps none, or there is no data directory.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn stored_tags(&self) -> Result<Vec<u8>, DiskError> {
+        let load = |data_dir: &DataDir| data_dir.load_tags();
+        self.data_dir.as_ref().map_or(Ok(Vec::new()), load)
+    }
+
+    /// Has the data directory, if there is one, keep this until the next run: what was said of this member's tags, at most
+    /// [`MAX_TAGS_FILE`](crate::limits::MAX_TAGS_FILE) bytes in any format. The disk's thread writes it.
+    pub fn store_tags(&mut self, lines: Vec<u8>) {
+        if let Some(data_dir) = &self.data_dir
+            && !self.finished
+        {
+            data_dir.store_tags(lines);
+        }
+    }
+
     /// What the disk has not taken yet is given up, so that dropping this waits for nothing.
     pub fn abandon_disk(&mut self) {
         if let Some(data_dir) = &mut self.data_dir {

@@ -18,7 +18,7 @@ impl Node {
     /// It says of its rumors what a member says that has none.
     pub(super) fn tell_rumors(&mut self) {
         let starting = false;
-        self.swim.set_rumors(0, starting);
+        self.swim.set_rumors([0; 2], starting);
     }
 
     pub(super) fn next_talk(&mut self, _: &mut [u8], _: usize) -> Option<(SocketAddr, usize)> {

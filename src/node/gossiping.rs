@@ -11,10 +11,13 @@ use crate::event::{Cause, Event};
 use crate::gossip::{Effect, Entry, PushId, What};
 use crate::limits::{MAX_GONE, MAX_RUMOR};
 use crate::member::{Health, MemberId};
-use crate::rumor::{Rumor, RumorId, RumorKind, Service, ServiceConfig, ServiceFile, ServiceGroup};
+use crate::ring::Ring;
+use crate::rumor::{
+    Audience, Rumor, RumorId, RumorKind, Service, ServiceConfig, ServiceFile, ServiceGroup, TagSet,
+};
 use crate::swim::{Notice, Renewal};
 use crate::time::Time;
-use crate::view::{ElectionView, RumorView, Spread};
+use crate::view::{ElectionView, RumorView, Spread, TagsView};
 use crate::wire::{self, HEADROOM};
 
 /// A rumor to be pushed to a peer's PULL socket; its frame was written by [`Node::poll_push`].
@@ -134,7 +137,7 @@ impl Node {
 
     /// Equal at two members that hold the same rumors, what is provisional aside, but for a chance of 2⁻³².
     pub fn rumor_checksum(&self) -> u32 {
-        self.gossip.store().checksum()
+        self.gossip.store().checksum(Audience::Ours)
     }
 
     /// Rumors that are hot: still to be told to others.
@@ -148,6 +151,20 @@ impl Node {
         group: &'n ServiceGroup,
     ) -> impl Iterator<Item = MemberId> + 'n {
         self.gossip.store().members_of(group)
+    }
+
+    /// The tags of a member, as far as they are known here.
+    ///
+    /// ```
+    /// # use butterfly::Node;
+    /// # fn in_europe(node: &Node) -> usize {
+    /// let zone = |member| node.tags(member)?.get("zone");
+    /// node.members().filter(|view| zone(view.member.id) == Some("eu")).count()
+    /// # }
+    /// ```
+    pub fn tags(&self, member: MemberId) -> Option<TagsView<'_>> {
+        let entry = self.gossip.store().tags_of(member)?;
+        Some(TagsView::new(entry.version, entry.payload()))
     }
 
     /// All rumors in the bytes in which they are sent, shared and not copied: a picture for the disk.
@@ -268,8 +285,9 @@ impl Node {
     /// Lets membership know what stands for the rumors, which its messages say.
     #[inline]
     pub(super) fn tell_rumors(&mut self) {
-        let (checksum, starting) = (self.gossip.store().checksum(), self.gossip.is_starting());
-        self.swim.set_rumors(checksum, starting);
+        let store = self.gossip.store();
+        let checksums = Audience::ALL.map(|audience| store.checksum(audience));
+        self.swim.set_rumors(checksums, self.gossip.is_starting());
     }
 
     fn exchange(&mut self) {
@@ -288,7 +306,7 @@ impl Node {
                     }
                     Notice::Renewed(before) => gossip.renewed(env, swim, before),
                     Notice::Raised(id) => gossip.member_raised(env, swim, id),
-                    Notice::Mismatch(id) => gossip.mismatch(env, id),
+                    Notice::Mismatch(id) => gossip.mismatch(env, swim, id),
                     Notice::Running { id, same } => gossip.running_met(env, swim, id, same),
                     Notice::Compared { id, parts } => {
                         if let Err(reason) = gossip.compared(env, swim, id, &parts) {
@@ -348,6 +366,28 @@ impl Node {
     pub fn withdraw(&mut self, now: Time, group: &ServiceGroup) -> Result<bool, CommandError> {
         self.advance_unless_paused(now);
         let done = self.gossip.withdraw(&mut self.env, &self.swim, group);
+        self.settle();
+        done
+    }
+
+    /// From now on this member says these tags of itself, and no others. With a data directory it still does after a
+    /// restart. Members of ours learn of them, originals do not.
+    ///
+    /// ```
+    /// # use butterfly::{Node, TagSet, Time};
+    /// # fn tag(node: &mut Node, now: Time) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut tags = TagSet::new();
+    /// tags.insert("zone", "eu")?;
+    /// node.set_tags(now, tags)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`CommandError::StoreFull`]; nothing changed.
+    pub fn set_tags(&mut self, now: Time, tags: TagSet) -> Result<(), CommandError> {
+        self.advance_unless_paused(now);
+        let done = self.gossip.set_tags(&mut self.env, &self.swim, tags);
         self.settle();
         done
     }
@@ -470,7 +510,14 @@ impl Node {
         let push = self.gossip.next_push(now, |store, id| match id.what {
             _ if swim.blocked().contains(&id.peer) => None,
             What::Rumor(place, hash) | What::Candidacy(place, hash) => {
-                Some(store.get_if(place, hash)?.bytes.len())
+                let entry = store.get_if(place, hash)?;
+                let audience = entry.id.kind.audience();
+                // It may have started again as one that takes fewer kinds.
+                let takes = audience == Audience::Everyone
+                    || swim
+                        .peer(&id.peer)
+                        .is_some_and(|peer| peer.audience >= audience);
+                takes.then_some(entry.bytes.len())
             }
             What::Member(id) => Some(swim.membership(&id)?.len()),
         })?;

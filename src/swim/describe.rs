@@ -1,11 +1,12 @@
 //! What this member says of itself and of others.
 
-use super::Swim;
 use super::merge::State;
 use super::news::RowKey;
 use super::outbox::Compare;
 use super::row::flag;
+use super::{Row, Swim};
 use crate::member::Health;
+use crate::rumor::Audience;
 use crate::wire::{Accusers, Encoder, MemberRecord, MembershipRecord, Message, feature};
 
 impl Swim {
@@ -39,7 +40,7 @@ impl Swim {
             persistent: me.has(flag::PERSISTENT),
             departed: me.has(flag::LEFT),
             probe_ping: false,
-            features: feature::EXTENSIONS | feature::VOUCHES,
+            features: feature::EXTENSIONS | feature::VOUCHES | feature::OWN_KINDS,
             name: self.table.name_of(me),
         }
     }
@@ -96,6 +97,17 @@ impl Swim {
             },
             soft,
         )
+    }
+
+    /// What stands for the rumors that the member in this row takes.
+    #[inline]
+    pub(super) fn rumors_for(&self, key: Option<RowKey>) -> u32 {
+        let row = key.and_then(|key| self.table.get(key));
+        let [common, all] = self.gossip.rumors;
+        match row.map(Row::audience) {
+            Some(Audience::Ours) => all,
+            _ => common,
+        }
     }
 
     /// An Ack for a peer that knows no extensions.

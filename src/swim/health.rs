@@ -122,7 +122,7 @@ impl Swim {
         self.table.set_name(key, cut(name, MAX_NAME));
         self.table.settle(key, &mut env.rng);
         if let Some(row) = self.table.get_mut(key) {
-            row.set(flag::PROVED | flag::OURS, true);
+            row.set(flag::PROVED | flag::OURS | flag::OWN_KINDS, true);
         }
         self.touch(&member.id);
         self.tables.sync.in_time(env, &self.timing);

@@ -149,7 +149,7 @@ mod tests {
             ("something to read", |swim| {
                 swim.detector.hearing.unread ^= true;
             }),
-            ("rumors", |swim| swim.gossip.rumors += 1),
+            ("rumors", |swim| swim.gossip.rumors[0] += 1),
             ("it compared them", |swim| swim.gossip.starting ^= true),
             ("blocked", |swim| _ = swim.trust.refused.block(OTHER)),
             ("gone for good", |swim| swim.trust.refused.exile(OTHER)),

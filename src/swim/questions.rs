@@ -153,7 +153,7 @@ impl Swim {
                     forward_to,
                     probe: number,
                     table: false,
-                    rumors: self.gossip.rumors,
+                    rumors: self.rumors_for(incoming.row),
                     reconcile: &[],
                     starting: self.gossip.starting,
                 })

@@ -401,7 +401,7 @@ impl Swim {
             self.gossip
                 .notices
                 .push_back(Notice::Compared { id, parts });
-        } else if rumors != 0 && rumors != self.gossip.rumors {
+        } else if rumors != 0 && rumors != self.rumors_for(incoming.row) {
             self.gossip.notices.push_back(Notice::Mismatch(id));
         }
     }

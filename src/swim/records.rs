@@ -216,6 +216,7 @@ impl Swim {
         let flags = [
             (flag::PERSISTENT, sender.persistent),
             (flag::OURS, sender.features & feature::EXTENSIONS != 0),
+            (flag::OWN_KINDS, sender.features & feature::OWN_KINDS != 0),
             (flag::ON_TRIAL, false),
         ];
         row.incarnation == sender.incarnation
@@ -309,6 +310,7 @@ impl Swim {
                 let ours = sender.features & feature::EXTENSIONS != 0;
                 changed |= row.has(flag::OURS) != ours;
                 row.set(flag::OURS, ours);
+                row.set(flag::OWN_KINDS, sender.features & feature::OWN_KINDS != 0);
             }
         }
         // Looking for those to watch costs a look at each row.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::merge::State;
 use super::names::NameRef;
 use crate::member::{Health, Incarnation, MemberId};
+use crate::rumor::Audience;
 use crate::time::Time;
 
 /// No index: of a name, a place or a side table.
@@ -58,6 +59,8 @@ pub(crate) mod flag {
     pub const ASKED: u16 = 1 << 10;
     /// It was told what is held of it, as being at this address.
     pub const TOLD: u16 = 1 << 11;
+    /// It takes rumors of kinds of our own.
+    pub const OWN_KINDS: u16 = 1 << 12;
     /// Every row but the own is in one of them.
     pub const LISTS: u16 = IN_ROUND | AMONG_DEAD | AMONG_GONE;
 }
@@ -84,6 +87,15 @@ impl Row {
             incarnation: self.incarnation,
             health: self.health,
             left: self.has(flag::LEFT),
+        }
+    }
+
+    /// Which kinds of rumors it takes.
+    #[inline]
+    pub fn audience(&self) -> Audience {
+        match self.has_all(flag::OURS | flag::OWN_KINDS) {
+            true => Audience::Ours,
+            false => Audience::Everyone,
         }
     }
 

@@ -22,6 +22,7 @@ use crate::journal;
 use crate::limits::MAX_DATAGRAM_SENT;
 use crate::member::{Health, MemberId};
 use crate::ring::{Peer, Ring};
+use crate::rumor::Audience;
 use crate::stats::MessageKind;
 use crate::time::Time;
 use crate::wire::{Accusers, Encoder, MembershipRecord, Message, encode_membership};
@@ -29,8 +30,8 @@ use crate::wire::{Accusers, Encoder, MembershipRecord, Message, encode_membershi
 /// What gossip told this member, and what it is to be told.
 #[derive(Default, Hash)]
 pub(super) struct ForGossip {
-    /// Stands for the rumors that this member holds, to be told in Acks.
-    pub rumors: u32,
+    /// Stands for the rumors that this member holds, those for each audience, to be told in Acks.
+    pub rumors: [u32; 2],
     /// This member has not compared its rumors yet, which its Acks say.
     pub starting: bool,
     /// What gossip has to know.
@@ -47,8 +48,8 @@ impl Swim {
     }
 
     /// What stands for the rumors of this member from now on, and whether it still has to compare them.
-    pub fn set_rumors(&mut self, checksum: u32, starting: bool) {
-        (self.gossip.rumors, self.gossip.starting) = (checksum, starting);
+    pub fn set_rumors(&mut self, checksums: [u32; 2], starting: bool) {
+        (self.gossip.rumors, self.gossip.starting) = (checksums, starting);
     }
 
     /// A member is gone for good, whatever it says. The departure rumor tells the others, and is what it cannot
@@ -183,13 +184,14 @@ impl Swim {
         buf: &mut [u8],
         overhead: usize,
     ) -> Option<(SocketAddr, usize)> {
-        let member = self.table.member(self.table.find(to)?)?;
+        let key = self.table.find(to)?;
+        let member = self.table.member(key)?;
         let ack = Message::Ack {
             from: self.own_record(),
             forward_to: None,
             probe: 0,
             table: false,
-            rumors: self.gossip.rumors,
+            rumors: self.rumors_for(Some(key)),
             reconcile: parts,
             starting: false,
         };
@@ -215,7 +217,7 @@ impl Swim {
         }
         let row = incoming.row.and_then(|key| self.table.get(key));
         if let Some(row) = row.filter(|row| self.is_home(incoming, row)) {
-            let (id, same) = (row.id, rumors == self.gossip.rumors);
+            let (id, same) = (row.id, rumors == self.rumors_for(incoming.row));
             self.gossip.notices.push_back(Notice::Running { id, same });
         }
     }
@@ -238,6 +240,7 @@ impl Swim {
             compares: ours && row.has(flag::PROVED),
             ours,
             heard: row.has(flag::PROVED) || row.rtt().is_some() && !ours,
+            audience: row.audience(),
         })
     }
 }
@@ -275,12 +278,23 @@ impl Ring for Swim {
         self.table.iter().filter_map(|(_, row)| self.peer_of(row))
     }
 
-    fn pick(&self, most: usize, rng: &mut StdRng, chosen: &mut Vec<Peer>) {
+    fn pick(&self, audience: Audience, most: usize, rng: &mut StdRng, chosen: &mut Vec<Peer>) {
         chosen.clear();
+        let fits = |peer: &Peer| peer.audience >= audience;
         self.table.sample(most, rng, |row| {
-            chosen.extend(self.peer_of(row));
+            chosen.extend(self.peer_of(row).filter(fits));
             chosen.len()
         });
+        if audience > Audience::Everyone && chosen.len() < most {
+            // Few of a large ring may be: they are looked for.
+            self.table.scan(most, rng, |row| {
+                let peer = self.peer_of(row).filter(fits);
+                let is_new = |peer: &Peer| chosen.iter().all(|one| one.id != peer.id);
+                let peer = peer.filter(is_new);
+                chosen.extend(peer);
+                chosen.len()
+            });
+        }
     }
 
     fn living_from(&self, place: u32) -> Option<(MemberId, u32)> {

@@ -39,18 +39,7 @@ impl Table {
         const DRAWS: usize = 8;
         let len = self.round.len();
         if len <= 2 * most {
-            let start = if len == 0 {
-                0
-            } else {
-                rng.random_range(0..len)
-            };
-            let (before, after) = self.round.split_at(start);
-            for key in after.iter().chain(before) {
-                if self.get(*key).map_or(0, &mut take) >= most {
-                    return;
-                }
-            }
-            return;
+            return self.scan(most, rng, take);
         }
         let mut drawn = [usize::MAX; 64];
         for draw in 0..(DRAWS * most).min(drawn.len()) {
@@ -63,6 +52,20 @@ impl Table {
             }
             let row = self.round.get(place).and_then(|key| self.get(*key));
             if row.map_or(0, &mut take) >= most {
+                return;
+            }
+        }
+    }
+
+    /// Shows the rows of all living members, each once, from a random one of the round on, until `take` has `most`.
+    pub fn scan(&self, most: usize, rng: &mut StdRng, mut take: impl FnMut(&Row) -> usize) {
+        if self.round.is_empty() {
+            return;
+        }
+        let start = rng.random_range(0..self.round.len());
+        let (before, after) = self.round.split_at(start);
+        for key in after.iter().chain(before) {
+            if self.get(*key).map_or(0, &mut take) >= most {
                 return;
             }
         }

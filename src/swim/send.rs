@@ -127,7 +127,7 @@ impl Swim {
                 let ack = Content::ack(
                     forward_to.as_deref(),
                     *number,
-                    self.gossip.rumors,
+                    self.rumors_for(receiver),
                     self.gossip.starting,
                 );
                 let mut out = Encoder::from_sender(buf, self.outbox.encoded()?, &ack)
@@ -162,7 +162,7 @@ impl Swim {
                 Some(out.finish()).filter(|len| *len <= soft)
             }
             Body::Left(rows) => {
-                let ack = Content::ack(None, 0, self.gossip.rumors, self.gossip.starting);
+                let ack = Content::ack(None, 0, self.rumors_for(receiver), self.gossip.starting);
                 let mut out = Encoder::from_sender(buf, self.outbox.encoded()?, &ack)
                     .filter(|out| out.len() <= soft)?;
                 self.push_told(&mut out, receiver, message.told, soft);

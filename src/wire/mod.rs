@@ -20,6 +20,7 @@ mod ring_key;
 mod rumor;
 mod stamp;
 pub mod swim;
+mod tags;
 mod text;
 mod usual;
 pub mod zmtp;
@@ -35,4 +36,5 @@ pub use swim::{
     Accusers, EncodedMember, Encoder, MemberRecord, MembershipRecord, Memberships, Message, Swim,
     decode, decode_usual, encode_membership, feature, membership_len,
 };
+pub(crate) use tags::TagPairs;
 pub(crate) use text::cut_name;

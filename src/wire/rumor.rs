@@ -6,6 +6,7 @@
 use super::decode::{lone_membership, once};
 use super::field::{BYTES, Fields, VARINT, Value, bytes_len, int32, tag, uint32, varint_len};
 use super::record::MembershipRecord;
+use super::tags;
 use crate::error::Reject;
 use crate::limits::{MAX_FILENAME, MAX_TERM, MAX_VERSION, MAX_VOTES};
 use crate::member::MemberId;
@@ -18,6 +19,9 @@ use crate::text::is_name;
 /// Who a rumor comes from that no member sent, as today's senders have it, and every departure; nobody relies
 /// on it.
 pub const CLIENT: &str = "butterflyclient";
+
+/// The field of a member's tags.
+const TAGS: u32 = 100;
 
 /// A rumor's head: what it is, and its payload, not yet read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +47,9 @@ pub fn read_rumor(bytes: &[u8]) -> Result<RumorFrame<'_>, Reject> {
             (1, Value::Varint(number)) => kind = Some(int32(number)?),
             (2, Value::Bytes(tag)) => drop(text(tag)?),
             (3, Value::Bytes(id)) => from_id = Some(text(id)?),
-            (number @ 4..=9, Value::Bytes(payload)) => once(&mut body, (number, payload))?,
+            (number @ (4..=9 | TAGS), Value::Bytes(payload)) => {
+                once(&mut body, (number, payload))?;
+            }
             _ => {}
         }
     }
@@ -56,6 +62,7 @@ pub fn read_rumor(bytes: &[u8]) -> Result<RumorFrame<'_>, Reject> {
         6 | 7 => return Err(Reject::Fake),
         8 => (Some(RumorKind::ElectionUpdate), 8),
         9 => (Some(RumorKind::Departure), 9),
+        100 => (Some(RumorKind::Tags), TAGS),
         _ => return Err(Reject::UnknownType),
     };
     let from_id = from_id.ok_or(Reject::MissingField)?;
@@ -84,6 +91,7 @@ impl<'a> RumorFrame<'a> {
             RumorKind::Election => Rumor::Election(self.election()?),
             RumorKind::ElectionUpdate => Rumor::ElectionUpdate(self.election()?),
             RumorKind::Departure => Rumor::Departure(departure(self.payload)?),
+            RumorKind::Tags => Rumor::Tags(tags::read(self.payload)?),
         })
     }
 
@@ -262,17 +270,17 @@ fn departure(payload: &[u8]) -> Result<MemberId, Reject> {
 }
 
 /// A version or term: what is too high is refused whatever is held, else members would differ.
-fn at_most(number: u64, most: u64) -> Result<u64, Reject> {
+pub(super) fn at_most(number: u64, most: u64) -> Result<u64, Reject> {
     Some(number)
         .filter(|number| *number <= most)
         .ok_or(Reject::BadVersion)
 }
 
-fn text(bytes: &[u8]) -> Result<&str, Reject> {
+pub(super) fn text(bytes: &[u8]) -> Result<&str, Reject> {
     std::str::from_utf8(bytes).map_err(|_| Reject::BadUtf8)
 }
 
-fn member_id(hex: &str) -> Result<MemberId, Reject> {
+pub(super) fn member_id(hex: &str) -> Result<MemberId, Reject> {
     hex.parse().map_err(|_| Reject::BadId)
 }
 
@@ -329,6 +337,11 @@ pub fn encode_rumor(rumor: &Rumor, from_id: &str) -> EncodedRumor {
             out.bytes(1, &member.to_hex());
             9
         }
+        Rumor::Tags(said) => {
+            about = Some(said.member);
+            tags::write(out, said);
+            TAGS
+        }
     };
     let hex = about.map(MemberId::to_hex);
     let from = match (&hex, rumor) {
@@ -358,15 +371,15 @@ pub fn encode_member_rumor(membership: &[u8], sender: MemberId) -> Vec<u8> {
 }
 
 /// What stands before a payload of this number and length.
-fn push_head(out: &mut Out<'_>, (kind, from, number): (u64, &[u8], u8), len: usize) {
+fn push_head(out: &mut Out<'_>, (kind, from, number): (u64, &[u8], u32), len: usize) {
     out.number(1, kind);
     out.bytes(3, from);
-    out.0.push(tag(number, BYTES));
-    out.varint(len as u64);
+    out.head(number, len);
 }
 
-fn frame(kind: u64, from: &[u8], number: u8, payload: &[u8]) -> EncodedRumor {
-    let len = 2 + bytes_len(from.len()) + bytes_len(payload.len());
+fn frame(kind: u64, from: &[u8], number: u32, payload: &[u8]) -> EncodedRumor {
+    // The type, and one byte more of a tag beyond 15.
+    let len = 3 + bytes_len(from.len()) + bytes_len(payload.len());
     let mut bytes = Vec::with_capacity(len);
     push_head(&mut Out(&mut bytes), (kind, from, number), payload.len());
     bytes.extend_from_slice(payload);
@@ -411,8 +424,8 @@ fn write_election(out: &mut Out<'_>, election: &Election) {
     }
 }
 
-/// Appends fields with numbers from 1 to 15.
-struct Out<'v>(&'v mut Vec<u8>);
+/// Appends fields, those of scalars and bytes with numbers from 1 to 15.
+pub(super) struct Out<'v>(pub(super) &'v mut Vec<u8>);
 
 impl Out<'_> {
     fn varint(&mut self, mut value: u64) {
@@ -424,14 +437,19 @@ impl Out<'_> {
         self.0.push(value as u8);
     }
 
-    fn number(&mut self, number: u8, value: u64) {
+    pub(super) fn number(&mut self, number: u8, value: u64) {
         self.0.push(tag(number, VARINT));
         self.varint(value);
     }
 
-    fn bytes(&mut self, number: u8, bytes: &[u8]) {
-        self.0.push(tag(number, BYTES));
-        self.varint(bytes.len() as u64);
+    /// What stands before so many bytes.
+    pub(super) fn head(&mut self, number: u32, len: usize) {
+        self.varint(u64::from(number << 3 | u32::from(BYTES)));
+        self.varint(len as u64);
+    }
+
+    pub(super) fn bytes(&mut self, number: u8, bytes: &[u8]) {
+        self.head(number.into(), bytes.len());
         self.0.extend_from_slice(bytes);
     }
 }

@@ -17,6 +17,8 @@ pub mod feature {
     pub const OBSERVER: u32 = 2;
     /// It speaks of members only that it knows to be there: each answered a number of its, or others vouched for it.
     pub const VOUCHES: u32 = 4;
+    /// It takes rumors of kinds of our own.
+    pub const OWN_KINDS: u32 = 8;
 }
 
 /// A SWIM message that passed every check which drops a message whole.

@@ -9,7 +9,7 @@ const KNOWS: [(&str, &str); 25] = [
     ("config", "limits member ring_name wire"),
     ("disk", "limits member stats wire"),
     ("env", "journal time timer"),
-    ("error", "rumor"),
+    ("error", "limits rumor"),
     ("event", "error member name rumor"),
     (
         "gossip",
@@ -32,7 +32,7 @@ const KNOWS: [(&str, &str); 25] = [
         "node",
         "config env error event gossip history journal limits member ring ring_name rumor stats swim time timer trace view wire",
     ),
-    ("ring", "member time"),
+    ("ring", "member rumor time"),
     ("ring_name", "limits text"),
     ("rumor", "limits member text"),
     (
@@ -43,7 +43,7 @@ const KNOWS: [(&str, &str); 25] = [
     ("successor", "member"),
     (
         "swim",
-        "config env error event growth history journal limits lists member name ring ring_name stats successor text time timer trace view wire",
+        "config env error event growth history journal limits lists member name ring ring_name rumor stats successor text time timer trace view wire",
     ),
     ("timer", "lists time"),
     ("trace", "member text time"),

@@ -28,6 +28,8 @@ mod strain;
 mod strangers;
 mod support;
 mod suspicion;
+#[cfg(feature = "gossip")]
+mod tags;
 mod unproved;
 #[cfg(feature = "gossip")]
 mod versions;

@@ -12,7 +12,7 @@ use crate::seeds::By;
 use crate::settings::Settings;
 
 /// Settings that count at once. All others count from the next start on.
-pub const AT_ONCE: [&str; 3] = ["peer", "ring-key", "log"];
+pub const AT_ONCE: [&str; 4] = ["peer", "ring-key", "tag", "log"];
 
 impl Agent {
     /// The settings as they were read last, as a file would have them, and where each comes from.
@@ -57,6 +57,10 @@ impl Agent {
         logging::set_level(settings.args.log_level());
         let old = self.reread.replace(settings);
         self.change_peers(&old, &plan.peers);
+        let tags = self.reread.settings().args.tag.clone();
+        if tags != old.args.tag {
+            self.reload_tags(&tags);
+        }
         self.tell_of_changes(&old);
     }
 

@@ -85,6 +85,9 @@ impl Agent {
                     format!("{kind} of {group}: {} was elected, term {term}", self.who(*leader)),
                 )
             },
+            // That has an event of its own.
+            Event::RumorChanged { id, .. } if id.kind == RumorKind::Tags => return None,
+            Event::TagsChanged { id, .. } => self.about("tags", *id, self.tags_of(*id)),
             Event::RumorChanged { id, is_new, .. } => {
                 let held = self.member.node().rumor(id);
                 let version = held.as_ref().filter(|_| id.kind != RumorKind::Departure).map(|held| held.version);
@@ -174,7 +177,7 @@ impl Agent {
     fn about_rumor(&self, kind: &str, id: &butterfly::RumorId, text: String) -> Says {
         let (member, group) = match id.kind {
             RumorKind::Service => (Some(&*id.id), Some(&*id.key)),
-            RumorKind::Departure => (Some(&*id.id), None),
+            RumorKind::Departure | RumorKind::Tags => (Some(&*id.id), None),
             _ => (None, Some(&*id.key)),
         };
         let about = match member.and_then(|member| member.parse().ok()) {
@@ -203,6 +206,8 @@ fn kind_of(kind: RumorKind) -> &'static str {
         RumorKind::ServiceFile => "file",
         RumorKind::Election | RumorKind::ElectionUpdate => "election",
         RumorKind::Departure => "departure",
+        RumorKind::Tags => "tags",
+        kind => kind.as_str(),
     }
 }
 

@@ -22,7 +22,7 @@ Examples:
   butterfly run --listen 0.0.0.0:9638 --peer web-1:9638 --ring-key ring-20261123120000.sym.key
   butterfly run --listen 127.0.0.1:0 --http 127.0.0.1:0      the chosen ports stand on standard output
   butterfly run --on 'confirmed=logger dead: \"$BUTTERFLY_EVENT_MEMBER_NAME\"'
-  butterfly run --listen 10.0.0.7:9638 --data-dir /var/lib/butterfly --name web-7
+  butterfly run --listen 10.0.0.7:9638 --data-dir /var/lib/butterfly --name web-7 --tag zone=eu --tag role=web
 
 Signals: SIGINT and SIGTERM leave the ring and end, a second one, half a second
 later or more, ends within a second, also if the disk hangs; SIGHUP reads the
@@ -33,6 +33,7 @@ Environment: RUST_LOG=debug says more. TRACE_SWIM=1 writes what happens to a fil
 pub const MEMBERS: &str = "\
 Examples:
   butterfly members
+  butterfly members --tag zone=eu --tag role
   butterfly members -o json | jq -r '.[] | select(.health == \"alive\") | .address'";
 
 pub const STATUS: &str = "\

@@ -4,6 +4,7 @@ mod examples;
 mod past;
 mod rumors;
 mod sim;
+mod tags;
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -17,10 +18,12 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::handlers::Hook;
 use crate::logging::LogFormat;
+use crate::tags::{Tag, Wanted};
 use examples::*;
 pub use past::*;
 pub use rumors::*;
 pub use sim::*;
+pub use tags::*;
 
 /// Where a member's gateway is, unless said otherwise.
 pub const DEFAULT_GATEWAY: &str = "127.0.0.1:9631";
@@ -105,6 +108,9 @@ pub enum Command {
     /// Start an election in a service group, or show who leads it
     #[command(after_help = EXIT_CODES, after_long_help = long(ELECTION, EXIT_CODES))]
     Election(ElectionArgs),
+    /// Set, delete or list the tags of a running member
+    #[command(after_help = EXIT_CODES, after_long_help = long(TAG, EXIT_CODES))]
+    Tag(TagArgs),
     /// Make a member depart for good
     #[command(after_help = EXIT_CODES, after_long_help = long(DEPART, EXIT_CODES))]
     Depart(DepartArgs),
@@ -241,6 +247,9 @@ pub struct RunArgs {
         value_parser = member_name
     )]
     pub name: String,
+    /// What it says of itself to the others, as in zone=eu or role=web; as often as you like. What `butterfly tag` set counts more
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub tag: Vec<Tag>,
     /// Its id, 32 lowercase hexadecimal digits; else that in the data directory, or a random one
     #[arg(long, value_name = "HEX")]
     pub id: Option<MemberId>,
@@ -305,6 +314,9 @@ const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 #[derive(Debug, Args)]
 pub struct MembersArgs {
+    /// Those with this tag alone, or with this value of it; more than one: those that have all
+    #[arg(long, value_name = "KEY[=VALUE]")]
+    pub tag: Vec<Wanted>,
     #[command(flatten)]
     pub output: OutputArgs,
     #[command(flatten)]

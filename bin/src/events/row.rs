@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 /// All kinds of events: of a member the health that it has now, of a rumor what it is about.
-pub const KINDS: [&str; 26] = [
+pub const KINDS: [&str; 27] = [
     "alive",
     "suspect",
     "confirmed",
@@ -20,6 +20,7 @@ pub const KINDS: [&str; 26] = [
     "file",
     "election",
     "departure",
+    "tags",
     "gone",
     "overruled",
     "isolated",

@@ -17,6 +17,7 @@ mod rumor_routes;
 mod slots;
 mod socket;
 mod stream;
+mod tag_routes;
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};

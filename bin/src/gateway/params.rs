@@ -6,7 +6,10 @@ use std::str::FromStr;
 use super::answer::Answer;
 use super::http::Request;
 
-/// Each once, and none but those that the route knows.
+/// What may stand there several times.
+const SEVERAL: &str = "tag";
+
+/// Each once, but for [`SEVERAL`], and none but those that the route knows.
 pub struct Params(Vec<(String, String)>);
 
 impl Params {
@@ -24,7 +27,7 @@ impl Params {
                     "{path} has no parameter {name:?}; {known}"
                 )));
             }
-            if params.iter().any(|(known, _)| *known == name) {
+            if name != SEVERAL && params.iter().any(|(known, _)| *known == name) {
                 return Err(refused(format_args!(
                     "the parameter {name} stands there twice"
                 )));
@@ -36,11 +39,17 @@ impl Params {
 
     /// The value of this one, if it is there.
     pub fn get<T: FromStr<Err: Display>>(&self, name: &str) -> Result<Option<T>, Answer> {
-        let Some((_, value)) = self.0.iter().find(|(known, _)| known == name) else {
-            return Ok(None);
+        Ok(self.all(name)?.into_iter().next())
+    }
+
+    /// All values of this one.
+    pub fn all<T: FromStr<Err: Display>>(&self, name: &str) -> Result<Vec<T>, Answer> {
+        let these = self.0.iter().filter(|(known, _)| known == name);
+        let read = |(_, value): &(String, String)| {
+            let read = value.parse();
+            read.map_err(|error| refused(format_args!("{name}={value:?}: {error}")))
         };
-        let read = value.parse().map(Some);
-        read.map_err(|error| refused(format_args!("{name}={value:?}: {error}")))
+        these.map(read).collect()
     }
 
     /// The value of this one, which has to be there.

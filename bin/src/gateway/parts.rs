@@ -2,10 +2,13 @@
 
 use std::collections::VecDeque;
 
-use butterfly::{Butterfly, MemberId, MemberView, RumorId, RumorKind, RumorView, ServiceGroup};
+use butterfly::{
+    Butterfly, MemberId, MemberView, RumorId, RumorKind, RumorView, ServiceGroup, TagsView,
+};
 
 use crate::filter::{Glob, Healths};
 use crate::rumor_row::RumorRow;
+use crate::tags::Wanted;
 use crate::view::MemberRow;
 
 /// How many rows are looked at for one part.
@@ -36,7 +39,9 @@ impl Parts {
 
     /// An array of the members that are known and meant now, each as it is when its turn comes.
     pub fn members(mut self, member: &Butterfly, which: Members) -> Self {
-        let meant = member.node().members().filter(|view| which.fits(view));
+        let node = member.node();
+        let fits = |view: &MemberView<'_>| which.fits(view, node.tags(view.member.id));
+        let meant = node.members().filter(fits);
         let ids: Vec<_> = meant.map(|view| view.member.id).collect();
         self.pieces
             .push_back(Piece::Array(Rows::Members(ids.into_iter())));
@@ -98,13 +103,17 @@ impl Parts {
 pub struct Members {
     pub health: Option<Healths>,
     pub name: Option<Glob>,
+    /// All of these.
+    pub tags: Vec<Wanted>,
 }
 
 impl Members {
-    fn fits(&self, view: &MemberView<'_>) -> bool {
+    fn fits(&self, view: &MemberView<'_>, tags: Option<TagsView<'_>>) -> bool {
         let health = self.health.as_ref();
         let name = self.name.as_ref();
-        health.is_none_or(|healths| healths.have(view.health.as_str()))
+        let value_of = |key: &str| Some(tags?.get(key)?.to_owned());
+        self.tags.iter().all(|wanted| wanted.fits(value_of))
+            && health.is_none_or(|healths| healths.have(view.health.as_str()))
             && name.is_none_or(|glob| glob.fits(view.name))
     }
 }
@@ -179,8 +188,9 @@ impl Rows {
 }
 
 fn member_row(member: &Butterfly, id: MemberId) -> Row {
-    let view = member.node().member(id);
-    written(view.map(|view| MemberRow::of(&view, member.node().now())))
+    let node = member.node();
+    let (view, tags) = (node.member(id), node.tags(id));
+    written(view.map(|view| MemberRow::of(&view, tags.as_ref(), node.now())))
 }
 
 fn written(row: Option<impl serde::Serialize>) -> Row {

@@ -16,6 +16,7 @@ use super::params::Params;
 use super::parts::{Members, Parts};
 use super::rumor_routes as rumors;
 use super::stream;
+use super::tag_routes as tags;
 use crate::address;
 use crate::agent::Agent;
 use crate::cli::Seconds;
@@ -58,7 +59,7 @@ impl How {
     }
 }
 
-const ROUTES: [Route; 30] = [
+const ROUTES: [Route; 32] = [
     get("/", &[], "a page for browsers; this list for others", front),
     get("/v1", &[], "this list", list),
     get(
@@ -69,8 +70,8 @@ const ROUTES: [Route; 30] = [
     ),
     get(
         "/v1/members",
-        &["health", "name"],
-        "the members that this one sees; ?health=alive,suspect&name=web-* leaves out the rest",
+        &["health", "name", "tag"],
+        "the members that this one sees; ?health=alive,suspect&name=web-*&tag=zone=eu&tag=role leaves out the rest",
         members,
     ),
     get("/v1/status", &[], "how this member fares", status),
@@ -116,6 +117,17 @@ const ROUTES: [Route; 30] = [
         &["group"],
         "?group=GROUP: its configuration, as it was given",
         rumors::config,
+    ),
+    get(
+        "/v1/tags",
+        &[],
+        "what this member says of itself",
+        tags::tags,
+    ),
+    post(
+        "/v1/tags",
+        r#"{"set": {"KEY": "VALUE"}, "delete": ["KEY"]}: changes what this member says of itself"#,
+        tags::change,
     ),
     get(
         "/v1/file",
@@ -359,6 +371,7 @@ fn members(agent: &mut Agent, _: &Request, params: &Params) -> Result<Answer, An
     let which = Members {
         health: params.get("health")?,
         name: params.get("name")?,
+        tags: params.all("tag")?,
     };
     let parts = Parts::default().members(&agent.member, which);
     Ok(Answer::parts(parts.text("\n")))

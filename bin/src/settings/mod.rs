@@ -348,7 +348,7 @@ mod tests {
     }
 
     /// Two values of each setting that differ from its default.
-    const EXAMPLES: [(&str, &str, &str); 21] = [
+    const EXAMPLES: [(&str, &str, &str); 22] = [
         ("listen", "10.0.0.7:1", "[::1]:2"),
         ("advertise", "10.0.0.7:3", "10.0.0.8:4"),
         ("gossip-port", "5", "6"),
@@ -358,6 +358,7 @@ mod tests {
         ("ring-key", "a.sym.key", "b.sym.key"),
         ("ring", "prod", "test"),
         ("name", "amber", "birch"),
+        ("tag", "zone=eu", "role=web"),
         (
             "id",
             "1a2b3c4d1a2b3c4d1a2b3c4d1a2b3c4d",

@@ -202,6 +202,14 @@ impl Member {
         found.cloned().unwrap_or(Value::Null)
     }
 
+    /// The rumors that it holds, but for the tags that every member has.
+    #[track_caller]
+    pub fn rumors_of_users(&self) -> Vec<Value> {
+        let rows = self.json("rumors");
+        let rows = rows.as_array().unwrap().iter();
+        rows.filter(|row| row["kind"] != "tags").cloned().collect()
+    }
+
     /// What it said so far.
     pub fn log(&self) -> String {
         read(&self.log)

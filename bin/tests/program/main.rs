@@ -17,6 +17,7 @@ mod settings;
 mod sim;
 mod stalled;
 mod store;
+mod tags;
 mod text;
 mod tools;
 mod versions;

@@ -71,6 +71,7 @@ fn members_as_json_have_these_fields() {
         "self",
         "since_ms",
         "swim_port",
+        "tags",
     ];
     assert_eq!(fields, wanted);
     assert_eq!(row["id"].as_str().map(str::len), Some(32));

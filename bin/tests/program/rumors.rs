@@ -137,7 +137,7 @@ fn a_file_comes_back_as_it_was() {
     let again = ["file", "upload", GROUP, "1", &path];
     assert_refused(&amber, &again, 1, &["incarnation 1 is not newer than 1"]);
     assert_exit(&upload(&["1", &path, "--name", "another"]), 0);
-    assert_eq!(json(&amber, &["status"])["rumors"]["count"], 2);
+    assert_eq!(amber.rumors_of_users().len(), 2);
 }
 
 #[test]
@@ -242,7 +242,7 @@ fn what_is_wrong_is_said_with_what_to_do() {
     ] {
         assert_refused(&amber, &args, code, &parts);
     }
-    assert_eq!(json(&amber, &["rumors"]), Value::Array(Vec::new()));
+    assert!(amber.rumors_of_users().is_empty());
     let gone = butterfly(&[
         "config",
         "apply",
@@ -361,7 +361,7 @@ fn the_gateway_says_what_does_not_fit() {
         );
         assert!(answer.contains("{\"error\":"), "{answer}");
     }
-    assert_eq!(json(&amber, &["rumors"]), Value::Array(Vec::new()));
+    assert!(amber.rumors_of_users().is_empty());
 }
 
 #[test]

@@ -66,7 +66,7 @@ fn member(input: &mut Input<'_>) -> swim::Member {
         member.set_address(at.ip().to_string());
     }
     if bits & 16 != 0 {
-        member.set_features(feature::EXTENSIONS);
+        member.set_features(feature::EXTENSIONS | feature::OWN_KINDS);
     }
     if bits & 32 != 0 {
         member.set_name(String::from_utf8_lossy(input.bytes()).into_owned());
@@ -154,6 +154,15 @@ fn reconcile(input: &mut Input<'_>) -> swim::Reconcile {
     parts
 }
 
+fn tag(input: &mut Input<'_>) -> newscast::tags::Tag {
+    let text = |bytes: &[u8]| Some(String::from_utf8_lossy(bytes).into_owned());
+    newscast::tags::Tag {
+        key: text(input.bytes()),
+        value: text(input.bytes()),
+        ..Default::default()
+    }
+}
+
 /// A rumor.
 pub fn rumor(input: &mut Input<'_>) -> Vec<u8> {
     use newscast::rumor::Payload;
@@ -162,7 +171,11 @@ pub fn rumor(input: &mut Input<'_>) -> Vec<u8> {
     let about = || Some(id(ME).to_string());
     let group = Some(input.pick(&GROUPS).to_owned());
     let incarnation = Some(input.number());
-    let kind = i32::from(input.byte() % 11);
+    // The kinds of our own have other numbers.
+    let kind = match i32::from(input.byte() % 11) {
+        10 => 100,
+        kind => kind,
+    };
     rumor.type_ = Some(EnumOrUnknown::from_i32(kind));
     rumor.payload = match kind {
         1 => Some(Payload::Member(membership(input))),
@@ -202,6 +215,12 @@ pub fn rumor(input: &mut Input<'_>) -> Vec<u8> {
             votes: (0..input.below(8))
                 .map(|_| id(input.byte() & 7).to_string())
                 .collect(),
+            ..Default::default()
+        })),
+        100 => Some(Payload::Tags(newscast::Tags {
+            member_id: Some(id(input.byte() & 7).to_string()),
+            incarnation,
+            tag: (0..input.below(4)).map(|_| tag(input)).collect(),
             ..Default::default()
         })),
         9 => Some(Payload::Departure(newscast::Departure {

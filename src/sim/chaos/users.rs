@@ -4,7 +4,7 @@
 use rand::RngExt;
 use rand::rngs::StdRng;
 
-use crate::rumor::{RumorKind, Service, ServiceConfig, ServiceFile, ServiceGroup};
+use crate::rumor::{RumorKind, Service, ServiceConfig, ServiceFile, ServiceGroup, TagSet};
 use crate::sim::{Index, Sim};
 
 /// The groups that there are.
@@ -22,7 +22,7 @@ fn some_group(rng: &mut StdRng) -> Option<ServiceGroup> {
 /// Somebody does something at this member. What is refused is refused: the ring has to stay in one piece.
 pub(super) fn act(sim: &mut Sim, member: Index, step: u64, rng: &mut StdRng) {
     let Some(group) = some_group(rng) else { return };
-    match rng.random_range(0..10) {
+    match rng.random_range(0..11) {
         0..=3 => announce(sim, member, group, step),
         4 => {
             let _ = sim.command(member, |node, now| node.withdraw(now, &group));
@@ -30,6 +30,7 @@ pub(super) fn act(sim: &mut Sim, member: Index, step: u64, rng: &mut StdRng) {
         // Now and then two give the same incarnation different contents.
         5 | 6 => configure(sim, member, group, step / 2),
         7 => upload(sim, member, group, step, rng),
+        8 => tag(sim, member, step),
         _ => elect(sim, member, &group, rng),
     }
 }
@@ -46,6 +47,15 @@ fn announce(sim: &mut Sim, member: Index, group: ServiceGroup, step: u64) {
         pkg_incarnation: step,
     };
     let _ = sim.command(member, |node, now| node.announce(now, service));
+}
+
+/// Gives a member tags; now and then the same again, or none.
+fn tag(sim: &mut Sim, member: Index, step: u64) {
+    let mut tags = TagSet::new();
+    for key in ["role", "zone"].iter().take(step as usize % 3) {
+        let _ = tags.insert(*key, (step / 2).to_string());
+    }
+    let _ = sim.command(member, |node, now| node.set_tags(now, tags));
 }
 
 /// Gives a group a configuration.
