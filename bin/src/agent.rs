@@ -123,7 +123,7 @@ impl Agent {
             foreigners: Throttle::new(MOST_FOREIGNERS, SELDOM),
             overruled: Throttle::new(MOST_OVERRULED, SELDOM),
             solitude: Solitude::default(),
-            memory: Memory::starting(Instant::now()),
+            memory: Memory::default(),
             lateness: Lateness::new(Instant::now()),
             log,
         }

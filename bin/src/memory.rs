@@ -13,11 +13,9 @@ const PAUSE: Duration = Duration::from_secs(60);
 /// A few connections are not worth the trouble.
 const FEW: u64 = 8;
 
-/// Notices when many connections were closed, and when the start is over, which leaves twice what is needed.
+/// Notices when many connections were closed.
 #[derive(Debug, Default)]
 pub struct Memory {
-    /// When the start is over; `None`: it is.
-    start: Option<Instant>,
     /// The most connections since memory was given back.
     most: u64,
     due: Option<Instant>,
@@ -26,15 +24,6 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Of a process that starts.
-    pub fn starting(now: Instant) -> Self {
-        let start = Some(now + DELAY);
-        Memory {
-            start,
-            ..Memory::default()
-        }
-    }
-
     /// Gives memory back if it is time. To be called after each wake.
     pub fn turn(&mut self, now: Instant, member: &Butterfly) {
         if self.is_time(now, connections(member)) {
@@ -44,15 +33,11 @@ impl Memory {
 
     /// When `turn` is to be called at the latest.
     pub fn deadline(&self) -> Option<Instant> {
-        [self.start, self.due].into_iter().flatten().min()
+        self.due
     }
 
     /// Whether most of the connections that there were are closed, for a while now.
     fn is_time(&mut self, now: Instant, connections: u64) -> bool {
-        if self.start.is_some_and(|start| start <= now) {
-            self.start = None;
-            return true;
-        }
         self.most = self.most.max(connections);
         if self.most < FEW || connections > self.most / 2 {
             self.due = None;
@@ -65,7 +50,6 @@ impl Memory {
             return false;
         }
         *self = Memory {
-            start: self.start,
             most: connections,
             due: None,
             pause_until: Some(now + PAUSE),
@@ -105,17 +89,6 @@ mod tests {
         assert!(!memory.is_time(start + 3 * DELAY, 0), "not so soon again");
         assert_eq!(memory.deadline(), Some(start + DELAY + PAUSE));
         assert!(memory.is_time(start + DELAY + PAUSE, 0));
-    }
-
-    #[test]
-    fn it_is_time_once_the_start_is_over() {
-        let start = Instant::now();
-        let mut memory = Memory::starting(start);
-        assert_eq!(memory.deadline(), Some(start + DELAY));
-        assert!(!memory.is_time(start, 0));
-        assert!(memory.is_time(start + DELAY, 0));
-        assert!(!memory.is_time(start + DELAY, 0), "once");
-        assert_eq!(memory.deadline(), None);
     }
 
     #[test]
