@@ -6,9 +6,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use butterfly::MemberId;
-use serde_json::json;
+use butterfly::text::visible;
+use serde::Deserialize;
+use serde_json::{Value, json};
 
-use crate::cli::{BlockArgs, Format, LeaveArgs, MembersArgs, StatusArgs, Wait, Waited};
+use crate::cli::{BlockArgs, Format, LeaveArgs, ListFormat, MembersArgs, StatusArgs, Wait, Waited};
 use crate::client::{Client, Trouble};
 use crate::failure::Failure;
 use crate::output;
@@ -20,21 +22,53 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 pub fn members(args: &MembersArgs) -> Result<(), Failure> {
     let client = Client::new(&args.gateway)?;
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    let tags = args.tag.iter().map(|tag| ("tag", tag.to_string()));
-    let path = match query.extend_pairs(tags).finish() {
-        query if query.is_empty() => "/v1/members".to_owned(),
-        query => format!("/v1/members?{query}"),
-    };
-    if args.output.format() == Format::Json {
-        return output::print(&client.get_text(&path)?);
+    // Of programs nothing is kept that this version does not know.
+    let values: Vec<Value> = client.get("/v1/members")?;
+    let read = |value: &Value| MemberRow::deserialize(value).map_err(Failure::failed);
+    let members: Vec<MemberRow> = values.iter().map(read).collect::<Result<_, _>>()?;
+    if let Some(text) = args.which.unknown(&members) {
+        return Err(unknown(text));
     }
-    let members: Vec<MemberRow> = client.get(&path)?;
-    let status: Status = client.get("/v1/status")?;
-    output::print(&table::members(
-        &members,
-        &status,
-        output::colours_wanted(&io::stdout()),
+    let format = args.output.format();
+    if let ListFormat::Table | ListFormat::Wide = format {
+        let status: Status = client.get("/v1/status")?;
+        let colours = output::colours_wanted(&io::stdout());
+        let fits = |row: &MemberRow| args.which.fit(row);
+        return output::print(&table::members(&members, fits, &status, format, colours));
+    }
+    let meant = values.into_iter().zip(&members);
+    let meant = meant.filter(|(_, row)| args.which.fit(row));
+    print_list(
+        format,
+        meant.map(|(value, row)| (value, &*row.name, &*row.id)),
+    )
+}
+
+/// Prints rows for programs, each with its name and the id of its member.
+pub fn print_list<'a>(
+    format: ListFormat,
+    rows: impl Iterator<Item = (Value, &'a str, &'a str)>,
+) -> Result<(), Failure> {
+    let mut text = String::new();
+    let mut all = Vec::new();
+    for (row, name, id) in rows {
+        match format {
+            ListFormat::Ndjson => text += &format!("{row}\n"),
+            ListFormat::Name => {
+                text += &format!("{}\n", visible(if name.is_empty() { id } else { name }))
+            }
+            ListFormat::Json | ListFormat::Table | ListFormat::Wide => all.push(row),
+        }
+    }
+    if format == ListFormat::Json {
+        text = format!("{}\n", Value::Array(all));
+    }
+    output::print(&text)
+}
+
+fn unknown(text: &str) -> Failure {
+    Failure::failed(format_args!(
+        "no member has the name or the beginning of an id {text:?}: \"butterfly members\" lists them"
     ))
 }
 
@@ -184,9 +218,7 @@ fn pick(members: &[MemberRow], text: &str) -> Result<MemberId, Failure> {
         |row: &&MemberRow| !text.is_empty() && (row.name == text || row.id.starts_with(text));
     let found: Vec<_> = members.iter().filter(meant).collect();
     match found.as_slice() {
-        [] => Err(Failure::failed(format_args!(
-            "no member has the name or the beginning of an id {text:?}: \"butterfly members\" lists them"
-        ))),
+        [] => Err(unknown(text)),
         [row] => row.id.parse().map_err(Failure::failed),
         rows => {
             let list: Vec<_> = rows

@@ -1,5 +1,6 @@
 //! The commands about rumors, which ask a running member through its gateway.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::{self, IsTerminal};
 use std::path::Path;
@@ -13,11 +14,11 @@ use crate::body;
 use crate::cli::{
     ConfigApplyArgs, ConfigCommand, ConfigRemoveArgs, ConfigShowArgs, DepartArgs, ElectionCommand,
     ElectionShowArgs, ElectionStartArgs, FileCommand, FileGetArgs, FileRemoveArgs, FileUploadArgs,
-    ForgetArgs, Format, RumorsArgs, ServiceAddArgs, ServiceCommand, ServiceListArgs,
+    ForgetArgs, Format, ListFormat, RumorsArgs, ServiceAddArgs, ServiceCommand, ServiceListArgs,
     ServiceRemoveArgs,
 };
 use crate::client::Client;
-use crate::commands::{find, names};
+use crate::commands::{find, names, print_list};
 use crate::failure::Failure;
 use crate::output;
 use crate::rumor_row::{ElectionRow, RumorRow, Says};
@@ -79,21 +80,45 @@ fn asked(client: &Client) -> String {
 fn list_services(args: &ServiceListArgs) -> Result<(), Failure> {
     let client = Client::new(&args.gateway)?;
     let group = args.group.as_ref().map(|group| group.as_str());
-    let rows: Vec<RumorRow> = client.get(&rumors_path(Some("service"), group))?;
-    let runs = |row: &RumorRow| matches!(&row.says, Says::Service(service) if !service.withdrawn);
-    let rows: Vec<RumorRow> = rows.into_iter().filter(runs).collect();
-    match args.output.format() {
-        Format::Json => print_json(&rows),
-        Format::Table => {
-            let members: Vec<MemberRow> = client.get("/v1/members")?;
-            let health = members
-                .iter()
-                .map(|row| (row.id.clone(), row.health.clone()));
-            let health = health.collect();
-            let names = members.into_iter().map(|row| (row.id, row.name)).collect();
-            output::print(&rumor_table::services(&rows, &names, &health))
+    let values: Vec<Value> = client.get(&rumors_path(Some("service"), group))?;
+    let members: Vec<MemberRow> = client.get("/v1/members")?;
+    if let Some(text) = args.which.unknown(&members) {
+        return Err(Failure::failed(format_args!(
+            "no member has the name or the beginning of an id {text:?}: \"butterfly members\" lists them"
+        )));
+    }
+    let by_id: HashMap<&str, &MemberRow> = members.iter().map(|row| (&*row.id, row)).collect();
+    let mut services = Vec::new();
+    for value in values {
+        let row = RumorRow::deserialize(&value).map_err(Failure::failed)?;
+        let Says::Service(service) = row.says.clone() else {
+            continue;
+        };
+        let member = by_id.get(&*service.member).copied();
+        let fits = member.map_or(args.fit_unknown(), |member| args.fit(member));
+        if !service.withdrawn && fits {
+            services.push((value, row, service, member));
         }
     }
+    let format = args.output.format();
+    if let ListFormat::Table | ListFormat::Wide = format {
+        let rows = services
+            .iter()
+            .map(|(_, row, service, member)| (row, service, *member));
+        return output::print(&rumor_table::services(rows, format));
+    }
+    let rows = services.iter().map(|(value, _, service, member)| {
+        let name = member.map_or("", |member| &*member.name);
+        // What a program would have to look up otherwise.
+        let mut value = value.clone();
+        if let (Some(fields), Some(member)) = (value.as_object_mut(), member) {
+            fields.insert("name".into(), json!(member.name));
+            fields.insert("address".into(), json!(member.address));
+            fields.insert("health".into(), json!(member.health));
+        }
+        (value, name, &*service.member)
+    });
+    print_list(format, rows)
 }
 
 pub fn config(command: &ConfigCommand) -> Result<(), Failure> {

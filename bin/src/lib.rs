@@ -52,6 +52,7 @@ mod table;
 mod tag;
 mod tags;
 mod timing;
+mod top;
 mod unix_transport;
 mod version;
 mod view;
@@ -99,6 +100,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
             Environment::of_process(),
         )?),
         Command::Members(args) => commands::members(&args),
+        Command::Top(args) => top::top(&args),
         Command::Status(args) => commands::status(&args),
         Command::Events(args) => events::events(&args),
         Command::History(args) => history::history(&args),

@@ -4,38 +4,59 @@ use std::collections::HashMap;
 
 use butterfly::RumorKind;
 
+use crate::cli::ListFormat;
 use crate::output::count;
-use crate::rumor_row::{ElectionRow, RumorRow, Says};
+use crate::rumor_row::{ElectionRow, RumorRow, Says, ServiceRow};
 use crate::table::{Table, listed_tags, who};
+use crate::view::MemberRow;
 
 /// The members' names, by id.
 type Names = HashMap<String, String>;
 
-/// The services that members run, and how those fare that are not alive.
-pub fn services(rows: &[RumorRow], names: &Names, health: &HashMap<String, String>) -> String {
-    let mut table = Table::new(&["GROUP", "MEMBER", "INC", "PACKAGE", "ADDRESS", "NOTE"]);
-    for row in rows {
-        let Says::Service(service) = &row.says else {
-            continue;
-        };
+/// The services that members run, with these members as far as they are known.
+pub fn services<'a>(
+    rows: impl Iterator<Item = (&'a RumorRow, &'a ServiceRow, Option<&'a MemberRow>)>,
+    format: ListFormat,
+) -> String {
+    let is_wide = format == ListFormat::Wide;
+    let mut head = vec![
+        "GROUP", "MEMBER", "ADDRESS", "HEALTH", "INC", "PACKAGE", "NOTE",
+    ];
+    if is_wide {
+        head.insert(2, "ID");
+    }
+    let mut table = Table::new(&head);
+    for (row, service, member) in rows {
         let mut notes = Vec::new();
         if service.initialized {
             notes.push("initialized");
         }
-        match health.get(&service.member).map(String::as_str) {
-            Some("alive") => {}
-            Some(health) => notes.push(health),
-            None => notes.push("of a member that is not known"),
+        if member.is_none() {
+            notes.push("of a member that is not known");
         }
         notes.extend(still_told(row));
-        table.row(vec![
+        let name = member.map_or("", |member| &*member.name);
+        let short: String = service.member.chars().take(8).collect();
+        let mut cells = vec![
             service.group.clone(),
-            who(&service.member, names),
+            match (name, is_wide) {
+                ("", _) => short,
+                (name, true) => name.to_owned(),
+                (name, false) => format!("{name} ({short})"),
+            },
+            member.map_or_else(
+                || service.sys.ip.clone(),
+                |member| member.address.to_string(),
+            ),
+            member.map_or("-", |member| &*member.health).to_owned(),
             service.incarnation.to_string(),
             service.pkg.clone(),
-            service.sys.ip.clone(),
             notes.join(", "),
-        ]);
+        ];
+        if is_wide {
+            cells.insert(2, service.member.clone());
+        }
+        table.row(cells);
     }
     table.render(|_, _, cell| cell)
 }

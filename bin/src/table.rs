@@ -7,6 +7,7 @@ use std::time::Duration;
 use butterfly::text::visible;
 use unicode_width::UnicodeWidthStr;
 
+use crate::cli::ListFormat;
 use crate::tags::VERSION;
 use crate::view::{MemberRow, Status};
 
@@ -80,9 +81,15 @@ pub fn painted(text: &str, health: &str, colours: bool) -> String {
 }
 
 /// All members, and below them how many fare how.
-pub fn members(members: &[MemberRow], status: &Status, colours: bool) -> String {
+pub fn members(
+    members: &[MemberRow],
+    fits: impl Fn(&MemberRow) -> bool,
+    status: &Status,
+    format: ListFormat,
+    colours: bool,
+) -> String {
     const HEALTH: usize = 3;
-    let mut rows: Vec<&MemberRow> = members.iter().collect();
+    let mut rows: Vec<&MemberRow> = members.iter().filter(|row| fits(row)).collect();
     rows.sort_by(|one, other| {
         let rank = rank(&one.health).cmp(&rank(&other.health));
         rank.then_with(|| natural(&one.name, &other.name))
@@ -95,9 +102,16 @@ pub fn members(members: &[MemberRow], status: &Status, colours: bool) -> String 
         head.extend(["VERSION", "TAGS"]);
     }
     head.push("NOTE");
+    if format == ListFormat::Wide {
+        head.insert(HEALTH + 1, "GOSSIP");
+    }
     let mut table = Table::new(&head);
     for row in &rows {
         let mut cells = cells(row, members, blocked.contains(&row.id));
+        if let (ListFormat::Wide, Some(id)) = (format, cells.first_mut()) {
+            id.clone_from(&row.id);
+            cells.insert(HEALTH + 1, row.gossip_port.to_string());
+        }
         if let (true, Some(seen), Some(note)) = (row.is_self, status.seen_at, cells.last_mut()) {
             *note += &format!(", others see it at {seen}");
         }
@@ -125,6 +139,9 @@ pub fn members(members: &[MemberRow], status: &Status, colours: bool) -> String 
         count("departed"),
         status.local_health,
     );
+    if rows.len() < members.len() {
+        text += &format!("{} of them shown\n", rows.len());
+    }
     if let Some(isolated) = isolated(status) {
         text += &format!("isolated: it {isolated}\n");
     }
@@ -193,7 +210,7 @@ pub fn listed_tags(tags: &BTreeMap<String, String>) -> String {
 }
 
 /// The order in which people count: node-2 before node-10.
-fn natural(one: &str, other: &str) -> Ordering {
+pub fn natural(one: &str, other: &str) -> Ordering {
     let (mut one, mut other) = (parts(one), parts(other));
     loop {
         let (left, right) = (one.next(), other.next());
@@ -223,7 +240,7 @@ fn parts(mut text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// What else is to be said of it.
-fn notes(row: &MemberRow, members: &[MemberRow], blocked: bool) -> Vec<String> {
+pub fn notes(row: &MemberRow, members: &[MemberRow], blocked: bool) -> Vec<String> {
     let mut notes = Vec::new();
     if row.is_self {
         notes.push("this member".into());
@@ -374,6 +391,12 @@ pub mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+
+    /// The table of all of them.
+    fn members(rows: &[MemberRow], status: &Status, colours: bool) -> String {
+        super::members(rows, |_| true, status, ListFormat::Table, colours)
+    }
+
     use crate::view::{Counts, Rumors};
 
     pub fn row(id: &str, name: &str, health: &str) -> MemberRow {
@@ -532,5 +555,24 @@ ID        NAME       ADDRESS        HEALTH   INC  RTT     SINCE  NOTE
         }
         assert_eq!(span(Duration::from_micros(12_340)), "12.3 ms");
         assert_eq!(span(Duration::from_micros(2_500_000)), "2.50 s");
+    }
+
+    #[test]
+    fn those_that_are_meant_are_shown_with_room_for_more() {
+        let rows = [
+            row(&"1a".repeat(16), "web", "alive"),
+            row(&"2b".repeat(16), "db", "suspect"),
+        ];
+        let only = |row: &MemberRow| row.name == "db";
+        let text = super::members(&rows, only, &status_of(0), ListFormat::Wide, false);
+        assert!(
+            text.contains(&"2b".repeat(16)) && !text.contains(&"1a".repeat(16)),
+            "{text}"
+        );
+        assert!(
+            text.contains("  GOSSIP  ") && text.contains("\n1 of them shown\n"),
+            "{text}"
+        );
+        assert!(text.contains("2 known: 1 alive, 1 suspect"), "{text}");
     }
 }

@@ -36,6 +36,14 @@ Examples:
   butterfly members --tag zone=eu --tag role
   butterfly members -o json | jq -r '.[] | select(.health == \"alive\") | .address'";
 
+pub const TOP_COMMAND: &str = "\
+Examples:
+  butterfly top
+  butterfly top --every 500ms --http 127.0.0.1:9632
+  ssh -t web-1 butterfly top
+
+Keys: / filters by name, id, address or health; j, k and the arrows move; Esc ends the filter; q quits.";
+
 pub const STATUS: &str = "\
 Examples:
   butterfly status

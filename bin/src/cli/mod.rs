@@ -1,6 +1,7 @@
 //! The command line. What it means is with the commands.
 
 mod examples;
+mod lists;
 mod past;
 mod rumors;
 mod sim;
@@ -18,8 +19,9 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::handlers::Hook;
 use crate::logging::LogFormat;
-use crate::tags::{Tag, Wanted};
+use crate::tags::Tag;
 use examples::*;
+pub use lists::*;
 pub use past::*;
 pub use rumors::*;
 pub use sim::*;
@@ -66,6 +68,9 @@ pub enum Command {
     /// List the members of a ring, as a running member sees them
     #[command(after_help = EXIT_CODES, after_long_help = long(MEMBERS, EXIT_CODES))]
     Members(MembersArgs),
+    /// Watch a ring live in the terminal, those in trouble first
+    #[command(after_help = EXIT_CODES, after_long_help = long(TOP_COMMAND, EXIT_CODES))]
+    Top(TopArgs),
     /// Show how a running member fares, or wait until its ring is as large as it should be
     #[command(after_help = EXIT_CODES_OF_WAITING, after_long_help = long(STATUS, EXIT_CODES_OF_WAITING))]
     Status(StatusArgs),
@@ -317,17 +322,6 @@ impl RunArgs {
 
 /// Levels of the log.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-
-#[derive(Debug, Args)]
-pub struct MembersArgs {
-    /// Those with this tag alone, or with this value of it; more than one: those that have all
-    #[arg(long, value_name = "KEY[=VALUE]")]
-    pub tag: Vec<Wanted>,
-    #[command(flatten)]
-    pub output: OutputArgs,
-    #[command(flatten)]
-    pub gateway: GatewayArgs,
-}
 
 #[derive(Debug, Args)]
 pub struct StatusArgs {

@@ -6,8 +6,9 @@ use std::time::Duration;
 use butterfly::{MemberId, RumorKind, ServiceGroup};
 use clap::{Args, Subcommand};
 
-use super::{EXIT_CODES, GatewayArgs, OutputArgs, long, seconds};
+use super::{EXIT_CODES, GatewayArgs, ListOutputArgs, OutputArgs, WhichArgs, long, seconds};
 use crate::version::{self, Version};
+use crate::view::MemberRow;
 
 pub const SERVICE: &str = "\
 Examples:
@@ -112,10 +113,33 @@ pub struct ServiceListArgs {
     /// Those of this service group alone
     #[arg(long)]
     pub group: Option<ServiceGroup>,
+    /// Those of members that are alive alone: the same as --health alive
+    #[arg(long, conflicts_with = "health")]
+    pub alive: bool,
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub which: WhichArgs,
+    #[command(flatten)]
+    pub output: ListOutputArgs,
     #[command(flatten)]
     pub gateway: GatewayArgs,
+}
+
+impl ServiceListArgs {
+    /// Whether the services of this member are meant.
+    pub fn fit(&self, member: &MemberRow) -> bool {
+        self.which.fit(member) && (!self.alive || member.health == "alive")
+    }
+
+    /// Whether those of a member that is not known are.
+    pub fn fit_unknown(&self) -> bool {
+        let WhichArgs {
+            members,
+            health,
+            name,
+            tag,
+        } = &self.which;
+        !self.alive && members.is_empty() && health.is_none() && name.is_none() && tag.is_empty()
+    }
 }
 
 #[derive(Debug, Args)]

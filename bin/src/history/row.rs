@@ -26,6 +26,17 @@ pub struct HistoryRow {
     pub text: String,
 }
 
+impl HistoryRow {
+    /// Whether a member has another health by it.
+    pub fn is_transition(&self) -> bool {
+        use What::{Alive, Confirmed, Departed, Suspect};
+        matches!(
+            self.what,
+            Alive(_) | Suspect(_) | Confirmed(_) | Departed(_)
+        )
+    }
+}
+
 /// A member, by id and name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Who {

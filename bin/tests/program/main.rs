@@ -21,5 +21,6 @@ mod store;
 mod tags;
 mod text;
 mod tools;
+mod top;
 mod versions;
 mod warnings;

@@ -274,3 +274,68 @@ fn members_of_rings_of_other_names_say_so_and_stay_apart() {
         2,
     );
 }
+
+#[test]
+fn lists_are_of_those_that_are_asked_for_in_the_form_that_is_asked_for() {
+    let (amber, birch) = pair();
+    let list = |words: &[&str]| {
+        let output = amber.ask(&[&["members"], words].concat());
+        assert_exit(&output, 0);
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(list(&["-o", "name", "--name", "b*"]), "birch\n");
+    assert_eq!(list(&["-o", "name", "birch"]), "birch\n");
+    assert_eq!(list(&["-o", "name", "--health", "suspect,confirmed"]), "");
+    let row: serde_json::Value = serde_json::from_str(&list(&["-o", "ndjson", "amber"])).unwrap();
+    assert_eq!(
+        (&row["name"], &row["self"]),
+        (&"amber".into(), &true.into())
+    );
+    let id = row["id"].as_str().unwrap();
+    assert!(list(&["-o", "wide"]).contains(id) && !list(&[]).contains(id));
+    assert_eq!(list(&["-o", "name", &id[..12]]), "amber\n");
+    let rows: serde_json::Value =
+        serde_json::from_str(&list(&["--json", "--health", "alive"])).unwrap();
+    assert_eq!(rows.as_array().unwrap().len(), 2);
+    let output = amber.ask(&["members", "cedar"]);
+    assert_exit(&output, 1);
+    assert!(
+        said(&output).contains("no member has the name"),
+        "{output:?}"
+    );
+    assert_exit(&amber.ask(&["members", "--health", "dead"]), 2);
+
+    for member in [&amber, &birch] {
+        let pkg = ["--pkg", "acme/redis/7.2.1/20260101000000"];
+        assert_exit(
+            &member.ask(&[&["service", "add", "redis.default"], &pkg[..]].concat()),
+            0,
+        );
+    }
+    let services = |words: &[&str]| {
+        let output = amber.ask(&[&["service", "list"], words].concat());
+        assert_exit(&output, 0);
+        String::from_utf8(output.stdout).unwrap()
+    };
+    until("both services are known", || {
+        services(&["-o", "name"]).lines().count() == 2
+    });
+    let table = services(&["--alive"]);
+    assert!(
+        table.contains("birch (") && table.contains("  127.0.0.1  alive  "),
+        "{table}"
+    );
+    drop(birch);
+    until("one of them is alive", || {
+        services(&["--alive", "-o", "name"]) == "amber\n"
+    });
+    until("the other is dead", || {
+        services(&["--health", "confirmed", "-o", "name"]) == "birch\n"
+    });
+    let row: serde_json::Value =
+        serde_json::from_str(&services(&["-o", "ndjson", "birch"])).unwrap();
+    assert_eq!(
+        (&row["name"], &row["health"]),
+        (&"birch".into(), &"confirmed".into())
+    );
+}
