@@ -356,9 +356,7 @@ impl Agent {
             }
             Event::TagsChanged { id, .. } => self.log_tags(id),
             Event::RumorChanged { id, .. } if id.kind >= RumorKind::Tags => {}
-            Event::MemberForgotten { id, name, .. } => {
-                self.log_news(format_args!("{} was forgotten", who(&name, id)));
-            }
+            Event::MemberForgotten { id, name, .. } => self.log_forgotten(&name, id),
             Event::RumorChanged { id, .. } => {
                 self.log_rumor(&id);
                 if id.kind == RumorKind::Service && *id.id == *self.member.node().id().to_string() {

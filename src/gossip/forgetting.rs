@@ -111,8 +111,9 @@ impl Gossip {
     }
 
     /// A member died that was forgotten before, and lived on here.
-    pub fn died_again(&mut self, ring: &impl Ring, id: MemberId) {
+    pub fn died_again(&mut self, env: &mut Env, ring: &impl Ring, id: MemberId) {
         if ring.is_forgotten(&id) {
+            self.retire_owned(env, id);
             self.effects.push_back(Effect::Forget {
                 id,
                 incarnation: Incarnation::ZERO,

@@ -299,7 +299,7 @@ impl Node {
                         }
                         gossip.member_changed(env, swim, id, from, to);
                         if to >= Health::Confirmed {
-                            gossip.died_again(swim, id);
+                            gossip.died_again(env, swim, id);
                         }
                     }
                     Notice::Renewed(before) => gossip.renewed(env, swim, before),

@@ -83,6 +83,7 @@ impl Swim {
         let name = name.filter(|name| !name.is_empty());
         let is_same = |(other, row): &(RowKey, &Row)| {
             ![key, me].contains(other)
+                && !row.has_left()
                 && self.table.is_at(row, addr)
                 && name.is_some_and(|name| self.table.name_of(row) == name)
         };

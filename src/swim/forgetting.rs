@@ -4,8 +4,12 @@
 use super::Swim;
 use super::merge::{self, Own, State};
 use super::renew::Renewal;
+use super::row::flag;
+use super::speaker::Speaker;
+use super::unproved::Word;
 use crate::env::Env;
 use crate::event::Event;
+use crate::limits::ORDINARY_DATAGRAM;
 use crate::member::{Health, Incarnation, MemberId};
 
 impl Swim {
@@ -15,14 +19,21 @@ impl Swim {
             return self.contradict(env, incarnation);
         }
         self.trust.refused.forget(id, incarnation);
-        let dead = |key: &u32| {
-            let row = self.table.get(*key);
-            row.is_some_and(|row| row.health >= Health::Confirmed)
+        let Some(key) = self.table.find(&id) else {
+            return;
         };
-        if let Some(key) = self.table.find(&id).filter(dead) {
+        let Some(row) = self.table.get(key) else {
+            return;
+        };
+        if row.health >= Health::Confirmed {
             let name = self.name_of(key);
             env.journal.event(Event::MemberForgotten { id, name });
             self.forget(env, key);
+        } else if !row.has(flag::PROVED) && row.incarnation <= incarnation {
+            // It counts as living by the word of others, or of the disk, alone: it is asked.
+            let held = row.incarnation;
+            let mut speaker = Speaker::by_rumor(id, ORDINARY_DATAGRAM, Word::Hearsay);
+            self.begin_trial(env, key, &mut speaker, held);
         }
     }
 

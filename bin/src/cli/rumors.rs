@@ -347,7 +347,7 @@ pub struct ForgetArgs {
     #[arg(long, conflicts_with = "members")]
     pub dead: bool,
     /// Of those, the ones that have been dead for so long; or with a unit, like 1h
-    #[arg(long, value_name = "SECONDS", requires = "dead", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", requires = "dead", conflicts_with = "members", value_parser = seconds)]
     pub older_than: Option<Duration>,
     #[command(flatten)]
     pub gateway: GatewayArgs,

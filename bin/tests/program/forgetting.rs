@@ -27,7 +27,7 @@ fn dead_members_are_forgotten_by_name_everywhere_and_living_ones_are_not() {
         (&["nobody"], 1, "no member has the name"),
         (&[], 2, "MEMBER"),
         (&["--dead", "birch"], 2, "--dead"),
-        (&["--older-than", "1h", "birch"], 2, "--dead"),
+        (&["--older-than", "1h", "birch"], 2, "--older-than"),
     ] {
         let output = forget(args);
         assert_exit(&output, code);
