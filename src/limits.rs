@@ -314,6 +314,10 @@ pub const PUSH_GIVE_UP: Duration = Duration::from_secs(2);
 /// How long a peer that has messages waiting keeps its place when a new peer wants it: many round trips.
 pub const PUSH_GRACE: Duration = Duration::from_millis(250);
 
+/// How long nothing may get through to a living peer until that is told: one that starts again, or is about to be found dead,
+/// needs less.
+pub const PUSH_UNREACHED: Duration = Duration::from_secs(30);
+
 /// A connection to a peer that was not used for so long is closed.
 pub const PUSH_IDLE: Duration = Duration::from_secs(60);
 

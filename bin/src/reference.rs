@@ -7,6 +7,11 @@ use clap::{Command, CommandFactory};
 use crate::cli::Cli;
 use crate::settings::{Kind, keys, run_command};
 
+/// What can be asked of a gateway, in Markdown.
+pub fn http() -> String {
+    crate::gateway::openapi::page()
+}
+
 /// The help of all commands, in Markdown.
 pub fn commands() -> String {
     let mut cli = Cli::command().term_width(100).disable_help_subcommand(true);

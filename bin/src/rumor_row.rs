@@ -18,6 +18,8 @@ const MOST_NAMES: usize = 3;
 
 /// One rumor, as the asked member holds it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Rumor"))]
 pub struct RumorRow {
     #[serde(flatten)]
     pub says: Says,
@@ -35,6 +37,8 @@ pub struct RumorRow {
 
 /// How far a rumor has spread: it is cold once `sent` and `heard` together are `enough`.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Spread"))]
 pub struct SpreadRow {
     /// How often the asked member sent it since it is hot.
     pub sent: u8,
@@ -45,6 +49,8 @@ pub struct SpreadRow {
 
 /// What it says, by its kind.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "RumorContent"))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Says {
     Service(ServiceRow),
@@ -59,6 +65,8 @@ pub enum Says {
 
 /// Dead members that are forgotten.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Forgotten"))]
 pub struct ForgottenRow {
     /// The member that was told to.
     pub by: String,
@@ -67,6 +75,8 @@ pub struct ForgottenRow {
 
 /// What a member says of itself.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Tags"))]
 pub struct TagsRow {
     pub member: String,
     pub incarnation: u64,
@@ -74,6 +84,8 @@ pub struct TagsRow {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Service"))]
 pub struct ServiceRow {
     pub group: String,
     pub member: String,
@@ -94,6 +106,8 @@ pub struct ServiceRow {
 
 /// Where a service can be reached.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Sys"))]
 pub struct SysRow {
     pub ip: String,
     pub hostname: String,
@@ -106,6 +120,8 @@ pub struct SysRow {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Configuration"))]
 pub struct ConfigRow {
     pub group: String,
     pub incarnation: u64,
@@ -122,6 +138,8 @@ pub struct ConfigRow {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "File"))]
 pub struct FileRow {
     pub group: String,
     pub filename: String,
@@ -136,6 +154,8 @@ pub struct FileRow {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Election"))]
 pub struct ElectionRow {
     pub group: String,
     pub term: u64,

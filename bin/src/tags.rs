@@ -77,6 +77,8 @@ impl Wanted {
 
 /// A change of tags, as it is asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "TagsChange"))]
 #[serde(deny_unknown_fields)]
 pub struct Change {
     #[serde(default)]

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 /// One member, as the asked one sees it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Member"))]
 pub struct MemberRow {
     pub id: String,
     pub name: String,
@@ -79,6 +81,8 @@ impl MemberRow {
 
 /// A peer that the member was told to ask for its ring.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Seed"))]
 pub struct SeedRow {
     /// As it was written.
     pub peer: String,
@@ -92,6 +96,7 @@ pub struct SeedRow {
 
 /// A member that answered where a peer was asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Answered {
     pub id: String,
     pub name: String,
@@ -102,6 +107,7 @@ pub struct Answered {
 
 /// How many members of each health, the asked one included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Counts {
     pub alive: usize,
     pub suspect: usize,
@@ -129,6 +135,8 @@ impl Counts {
 
 /// The rumors that the asked member holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "RumorCounts"))]
 pub struct Rumors {
     pub count: usize,
     pub bytes: usize,
@@ -157,6 +165,7 @@ impl Rumors {
 
 /// How the asked member fares.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Status {
     pub id: String,
     pub name: String,

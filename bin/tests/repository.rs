@@ -26,6 +26,11 @@ fn hold(page: &str, generated: &str) {
 }
 
 #[test]
+fn the_page_of_the_gateway_has_all_routes() {
+    hold("docs/reference/http.md", &butterfly_bin::reference::http());
+}
+
+#[test]
 fn the_page_of_settings_has_them_all() {
     hold(
         "docs/reference/configuration.md",

@@ -44,6 +44,8 @@ pub fn is_kind(kind: &str) -> bool {
 
 /// One event, as the asked member saw it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Event"))]
 pub struct EventRow {
     /// The run of the member, and the number of the event in it, which rises by one.
     pub id: String,
@@ -55,8 +57,10 @@ pub struct EventRow {
 
 /// What happened.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "EventContent"))]
 pub struct Says {
-    /// One of [`KINDS`].
+    /// What happened; if the health of a member changed, the one that it has now.
     pub kind: String,
     /// The id of the member that it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]

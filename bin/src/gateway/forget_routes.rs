@@ -13,8 +13,9 @@ use super::routes::{conflict, parse};
 use crate::agent::Agent;
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-struct Whom {
+pub(super) struct Forget {
     /// These members.
     #[serde(default)]
     members: Vec<String>,
@@ -28,7 +29,7 @@ struct Whom {
 
 /// `POST /v1/forget`
 pub fn forget(agent: &mut Agent, request: &Request, _: &Params) -> Result<Answer, Answer> {
-    let asked: Whom = parse(request)?;
+    let asked: Forget = parse(request)?;
     if asked.dead != asked.members.is_empty() {
         let message = r#"say either {"members": ["ID"]} or {"dead": true}"#;
         return Err(Answer::refusal(400, message.to_owned()));

@@ -10,6 +10,7 @@ pub mod fuzz;
 mod guard;
 mod health;
 mod http;
+pub mod openapi;
 mod page;
 mod params;
 mod parts;

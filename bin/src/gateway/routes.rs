@@ -12,6 +12,7 @@ use super::forget_routes::forget;
 use super::guard::Guard;
 use super::health;
 use super::http::{Content, Request};
+use super::openapi;
 use super::page;
 use super::params::Params;
 use super::parts::{Members, Parts};
@@ -31,12 +32,12 @@ const TEXT: &str = "text/plain; charset=utf-8";
 /// What answers a request, or why not.
 type Handler = fn(&mut Agent, &Request, &Params) -> Result<Answer, Answer>;
 
-struct Route {
+pub(super) struct Route {
     how: How,
-    path: &'static str,
+    pub path: &'static str,
     /// The parameters that its query may have.
-    params: &'static [&'static str],
-    about: &'static str,
+    pub params: &'static [&'static str],
+    pub about: &'static str,
     handler: Handler,
     /// It says nothing of single members.
     is_public: bool,
@@ -51,6 +52,19 @@ enum How {
     PostBytes,
 }
 
+impl Route {
+    /// The method that it takes.
+    pub fn method(&self) -> &'static str {
+        self.how.method()
+    }
+
+    /// Whether it takes bytes that are no JSON.
+    #[cfg(test)]
+    pub fn takes_bytes(&self) -> bool {
+        self.how == How::PostBytes
+    }
+}
+
 impl How {
     fn method(self) -> &'static str {
         match self {
@@ -60,7 +74,7 @@ impl How {
     }
 }
 
-const ROUTES: [Route; 33] = [
+pub(super) const ROUTES: [Route; 34] = [
     get("/", &[], "a page for browsers; this list for others", front),
     get("/v1", &[], "this list", list),
     get(
@@ -68,6 +82,12 @@ const ROUTES: [Route; 33] = [
         &[],
         "everything: me, members, rumors by kind",
         rumors::everything,
+    ),
+    get(
+        "/v1/openapi.json",
+        &[],
+        "all this for programs, as OpenAPI 3.0",
+        openapi::openapi,
     ),
     get(
         "/v1/members",
@@ -368,7 +388,7 @@ fn front(agent: &mut Agent, request: &Request, params: &Params) -> Result<Answer
 fn list(_: &mut Agent, _: &Request, _: &Params) -> Result<Answer, Answer> {
     let routes: Vec<_> = ROUTES
         .iter()
-        .map(|route| json!({ "method": route.how.method(), "path": route.path, "about": route.about }))
+        .map(|route| json!({ "method": route.method(), "path": route.path, "about": route.about }))
         .collect();
     Ok(Answer::ok(&json!({ "routes": routes })))
 }
@@ -408,8 +428,9 @@ fn status(agent: &mut Agent, _: &Request, _: &Params) -> Result<Answer, Answer> 
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-struct Join {
+pub(super) struct Join {
     peers: Vec<String>,
 }
 
@@ -464,8 +485,9 @@ fn seeds(agent: &mut Agent, _: &Request, _: &Params) -> Result<Answer, Answer> {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-struct Nothing {}
+pub(super) struct Nothing {}
 
 fn leave(agent: &mut Agent, request: &Request, _: &Params) -> Result<Answer, Answer> {
     let Nothing {} = parse(request)?;
@@ -474,8 +496,10 @@ fn leave(agent: &mut Agent, request: &Request, _: &Params) -> Result<Answer, Ans
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "OfMember"))]
 #[serde(deny_unknown_fields)]
-struct Whom {
+pub(super) struct Whom {
     id: String,
 }
 
@@ -503,8 +527,9 @@ fn unblock(agent: &mut Agent, request: &Request, _: &Params) -> Result<Answer, A
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-struct Departing {
+pub(super) struct Departing {
     id: String,
     /// Also one that this member does not know.
     #[serde(default)]

@@ -151,8 +151,9 @@ pub fn remove_config(agent: &mut Agent, request: &Request, _: &Params) -> Result
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-struct OfFile {
+pub(super) struct OfFile {
     group: String,
     name: String,
 }
@@ -207,8 +208,9 @@ pub fn add_service(
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-struct OfGroup {
+pub(super) struct OfGroup {
     group: String,
 }
 
@@ -225,8 +227,10 @@ pub fn remove_service(agent: &mut Agent, request: &Request, _: &Params) -> Resul
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "StartElection"))]
 #[serde(deny_unknown_fields)]
-struct Elect {
+pub(super) struct Elect {
     kind: String,
     group: String,
     suitability: u64,

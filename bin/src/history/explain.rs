@@ -13,6 +13,7 @@ const MOST_LINES: usize = 40;
 
 /// What most likely happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Likely {
     /// Nothing: it is alive, and no trouble is known.
@@ -43,6 +44,7 @@ pub enum Likely {
 
 /// Why a member is what it is.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Explanation {
     pub likely: Likely,
     /// The same in a sentence.

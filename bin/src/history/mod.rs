@@ -6,6 +6,8 @@ mod kept;
 mod row;
 
 pub use command::{explain, history};
+#[cfg(test)]
+pub use explain::Explanation;
 pub use explain::explain as explained;
 pub use kept::Kept;
 pub use row::{HistoryRow, Moment};

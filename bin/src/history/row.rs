@@ -12,6 +12,8 @@ use crate::output::{count, span, who};
 
 /// One fact about a member, as the asked one learned it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Fact"))]
 pub struct HistoryRow {
     /// The run of the asked member, and the number of the entry in it, which rises by one.
     pub id: String,
@@ -39,6 +41,8 @@ impl HistoryRow {
 
 /// A member, by id and name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "MemberName"))]
 pub struct Who {
     pub member: MemberIdText,
     /// Its name, if it has one and is still known.
@@ -48,6 +52,7 @@ pub struct Who {
 
 /// A moment as text, in whole milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 pub struct Moment(pub Timestamp);
 
@@ -80,6 +85,8 @@ impl Moment {
 
 /// An id as text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "MemberId"))]
 #[serde(try_from = "String", into = "String")]
 pub struct MemberIdText(pub MemberId);
 
@@ -124,6 +131,8 @@ impl Who {
 
 /// What happened; of a transition, the kind is the health that the member has now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "FactContent"))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum What {
     Alive(Change),
@@ -178,6 +187,8 @@ pub enum What {
 
 /// A transition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Transition"))]
 pub struct Change {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
@@ -191,6 +202,7 @@ pub struct Change {
 
 /// A probe without an answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Probe {
     pub probe: String,
     pub began: Moment,
@@ -203,6 +215,8 @@ pub struct Probe {
 
 /// A member that was asked to help.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Helper"))]
 pub struct HelperRow {
     #[serde(flatten)]
     pub who: Who,

@@ -234,6 +234,11 @@ fn gossip(out: &mut Exposition, member: &Butterfly) {
     .of("direction", "incoming", held("connections"))
     .of("direction", "outgoing", held("push_sockets"))
     .end();
+    out.gauge(
+        "butterfly_gossip_peers_unreached",
+        "Living peers with whom no connection for rumors has come about for half a minute.",
+    )
+    .is(held("peers_unreached"));
 }
 
 fn own_loop(out: &mut Exposition, agent: &Agent, stats: &Stats) {

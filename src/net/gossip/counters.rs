@@ -8,7 +8,7 @@ use crate::stats::Gauge;
 #[derive(Clone, Debug)]
 pub struct GossipStats {
     counters: Counters,
-    gauges: [Gauge; 6],
+    gauges: [Gauge; 7],
 }
 
 impl GossipStats {
@@ -26,6 +26,7 @@ impl GossipStats {
                     sizes.queued_bytes,
                     options.max_push_bytes,
                 ),
+                gauge("peers_unreached", sizes.broken, options.max_push_sockets),
                 gauge("connections", sizes.connections, options.max_connections),
                 gauge("connection_bytes", sizes.held_bytes, options.max_pull_bytes),
             ],
@@ -82,6 +83,8 @@ pub(in crate::net) struct Sizes {
     /// Connections to others, and those closed that still linger.
     pub push_sockets: usize,
     pub closing: usize,
+    /// Living peers with whom no connection has come about for long.
+    pub broken: usize,
     /// Messages that wait until a connection takes them, and the bytes that have not left, lingering ones included.
     pub queued_frames: usize,
     pub queued_bytes: usize,

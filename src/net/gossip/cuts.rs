@@ -92,7 +92,7 @@ impl Cut {
     }
 
     /// What the peer did, and what to do if it should not be cut off.
-    fn reason(self) -> &'static str {
+    pub(super) fn reason(self) -> &'static str {
         match self {
             Cut::Fault(Fault::Signature) => {
                 "it does not speak ZMTP: is it no gossip port, or no member?"

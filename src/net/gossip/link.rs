@@ -14,6 +14,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use super::cuts::{Cut, Report};
 use super::options::Options;
 use super::outgoing::{BATCH, Outgoing};
+use super::push::Trouble;
 use crate::member::MemberId;
 use crate::net::ffi;
 use crate::node::Port;
@@ -59,6 +60,8 @@ pub(in crate::net) struct Link {
     has_ended: bool,
     /// The last attempt ended because nobody listens there.
     is_refused: bool,
+    /// Why the last attempt came to nothing, or the last connection ended.
+    trouble: Option<Trouble>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +112,7 @@ impl Link {
             kept_by: None,
             has_ended: false,
             is_refused: false,
+            trouble: None,
         };
         link.connect(now, options)?;
         Ok(link)
@@ -140,6 +144,7 @@ impl Link {
         {
             log::debug!("cannot connect to {}: {error}", self.to);
             self.is_refused = error.kind() == ErrorKind::ConnectionRefused;
+            self.trouble = Some(Trouble::of(&error));
             self.retry_later(now, options);
             return Ok(());
         }
@@ -157,6 +162,15 @@ impl Link {
     /// Whether the peer takes messages.
     pub(in crate::net) fn is_ready(&self) -> bool {
         self.stage == Stage::Ready
+    }
+
+    /// Why nothing gets through, if nothing does.
+    pub(in crate::net) fn trouble(&self) -> Trouble {
+        match self.trouble {
+            _ if self.is_ready() => Trouble::Stuck,
+            Some(trouble) => trouble,
+            None => Trouble::Unanswered,
+        }
     }
 
     /// Whether there is no connection, and no attempt to make one.
@@ -258,6 +272,7 @@ impl Link {
             Err(error) => {
                 log::debug!("cannot connect to {}: {error}", self.to);
                 self.is_refused = error.kind() == ErrorKind::ConnectionRefused;
+                self.trouble = Some(Trouble::of(&error));
                 self.disconnect(now, options);
                 false
             }
@@ -342,7 +357,10 @@ impl Link {
         }
         match self.stage {
             Stage::Off => {}
-            Stage::Connecting => self.disconnect(now, options),
+            Stage::Connecting => {
+                self.trouble = Some(Trouble::Unanswered);
+                self.disconnect(now, options);
+            }
             Stage::Greeting => self.cut(now, Cut::Handshake, options, report),
             Stage::Ready if self.is_asked => self.cut(now, Cut::Silent, options, report),
             Stage::Ready => self.ask(now, options),
@@ -359,6 +377,7 @@ impl Link {
 
     fn cut(&mut self, now: Instant, why: Cut, options: &Options, report: &mut Report) {
         report.cut(now, why, self.to);
+        self.trouble = Some(Trouble::Cut(why));
         self.disconnect(now, options);
     }
 

@@ -6,7 +6,7 @@ use crate::limits::{
     GOSSIP_FLOOR, GOSSIP_HANDSHAKE, GOSSIP_LINGER, GOSSIP_STALL, MAX_CLOSING_SOCKETS,
     MAX_GOSSIP_BYTES, MAX_GOSSIP_CONNECTIONS, MAX_GOSSIP_FRAME, MAX_PEER_BYTES, MAX_PEER_FRAMES,
     MAX_PULL_BYTES, MAX_PUSH_BYTES, MAX_PUSH_SOCKETS, PUSH_GIVE_UP, PUSH_GRACE, PUSH_HIGH_WATER,
-    PUSH_IDLE,
+    PUSH_IDLE, PUSH_UNREACHED,
 };
 
 /// See the constants in [`crate::limits`] for the reasons.
@@ -28,6 +28,8 @@ pub(in crate::net) struct Options {
     pub push_high_water: usize,
     pub give_up: Duration,
     pub grace: Duration,
+    /// How long nothing may get through to a living peer until that is told.
+    pub unreached: Duration,
     pub idle: Duration,
     pub linger: Duration,
     /// The pauses between attempts to connect: the first, and the longest.
@@ -75,6 +77,7 @@ impl Default for Options {
             push_high_water: PUSH_HIGH_WATER,
             give_up: PUSH_GIVE_UP,
             grace: PUSH_GRACE,
+            unreached: PUSH_UNREACHED,
             idle: PUSH_IDLE,
             linger: GOSSIP_LINGER,
             reconnect: (Duration::from_millis(100), Duration::from_secs(5)),

@@ -1,5 +1,6 @@
 //! The bounded, kept set of connections to peers, one for each peer that was pushed to of late.
 
+mod broken;
 #[cfg(not(feature = "zmq"))]
 mod finish;
 #[cfg(not(feature = "zmq"))]
@@ -19,6 +20,8 @@ use super::options::Options;
 use super::outgoing::BATCH;
 use super::peer::{Frame, Peer};
 use super::{Outcome, Side, key_of, token};
+use broken::Broken;
+pub(in crate::net) use broken::Trouble;
 
 pub(super) struct PushSet {
     home: Home,
@@ -37,6 +40,7 @@ pub(super) struct PushSet {
     unread: Vec<usize>,
     /// Nothing is due before.
     due: Option<Instant>,
+    broken: Broken,
     #[cfg(not(feature = "zmq"))]
     kept: kept::Kept,
 }
@@ -55,6 +59,7 @@ impl PushSet {
             marked: Vec::new(),
             unread: Vec::new(),
             due: None,
+            broken: Broken::default(),
             #[cfg(not(feature = "zmq"))]
             kept: kept::Kept::default(),
         }
@@ -229,6 +234,7 @@ impl PushSet {
         });
         #[cfg(not(feature = "zmq"))]
         self.see(key, now);
+        self.note_trouble(key, now, options);
         let mut expired = false;
         while let Some(Some((to, frame))) = self.tend(key, |peer| {
             Some((peer.addr, peer.expire_next(now, options.give_up)?))
@@ -260,6 +266,23 @@ impl PushSet {
         }
     }
 
+    /// Notes whether anything gets through to a peer.
+    fn note_trouble(&mut self, key: usize, now: Instant, options: &Options) {
+        let Some(peer) = self.peers.get(key) else {
+            return;
+        };
+        let (to, is_kept) = (peer.addr, peer.link.is_kept());
+        let since = match peer.waiting_since() {
+            Some(since) => since,
+            None if is_kept && peer.link.is_ready() => return self.broken.works(to),
+            None if is_kept => now,
+            None => return,
+        };
+        let patience = options.unreached;
+        self.broken
+            .failed(to, (since, now, patience), peer.link.trouble());
+    }
+
     /// Closes the peer's connection, and drops what waits for it: the peer is dead.
     pub(super) fn forget(
         &mut self,
@@ -267,6 +290,7 @@ impl PushSet {
         options: &Options,
         report: &mut Report,
     ) {
+        self.broken.forget(addr);
         if let Some(&key) = self.by_addr.get(&addr) {
             self.close(key, now, options, report);
         }
@@ -318,6 +342,7 @@ impl PushSet {
     pub(super) fn measure(&self, sizes: &mut Sizes) {
         sizes.push_sockets = self.peers.len();
         sizes.closing = self.closing.len();
+        sizes.broken = self.broken.count();
         sizes.queued_frames = self.peers.iter().map(|(_, peer)| peer.queued()).sum();
         sizes.queued_bytes = self.bytes;
     }
@@ -407,6 +432,7 @@ impl PushSet {
         let counters = &mut report.counters;
         match result {
             Ok(len) => {
+                self.broken.works(to);
                 counters.sent_frames += 1;
                 counters.sent_bytes += len as u64;
             }
@@ -458,6 +484,7 @@ mod tests {
 
     use super::super::tests::{Member, NEVER, PATIENCE, closed_port, member, shake_hands, sink};
     use super::*;
+    use crate::net::logged;
 
     /// Closed ports: each one peer that is not there.
     fn nobody(number: u8) -> SocketAddr {
@@ -732,6 +759,30 @@ mod tests {
             (0, 0)
         );
         assert_eq!(refused(&member, Refusal::NoSocket), 0);
+    }
+
+    #[test]
+    fn a_peer_to_which_nothing_gets_through_is_told_with_the_reason() {
+        let mut member = member(|options| {
+            options.give_up = Duration::from_millis(50);
+            options.unreached = Duration::from_millis(100);
+        });
+        let to = SocketAddr::from(([127, 0, 0, 1], closed_port()));
+        let told = logged::by(|| {
+            for label in 0..5 {
+                member.push(to, label, b"rumor");
+                member.until("it is given up", |it| it.outcome(label) == Some(false));
+            }
+        });
+        assert_eq!(told.len(), 1, "{told:?}");
+        let reason = "s: Connection refused (os error 111)";
+        assert!(
+            told[0].starts_with(&format!("WARN no gossip connection to {to} for 0 {reason}")),
+            "{told:?}"
+        );
+        assert_eq!(member.sizes().broken, 1);
+        member.gossip.forget_peer(Instant::now(), to);
+        assert_eq!(member.sizes().broken, 0);
     }
 
     #[test]

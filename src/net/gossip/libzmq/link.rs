@@ -8,6 +8,7 @@ use mio::Token;
 
 use super::super::cuts::Report;
 use super::super::options::Options;
+use super::super::push::Trouble;
 use super::watched::Watched;
 use super::{Home, Seen, millis};
 
@@ -50,6 +51,11 @@ impl Link {
         Ok(Link {
             socket: Watched::new(socket, home, token)?,
         })
+    }
+
+    /// ZeroMQ does not say why it cannot connect.
+    pub(in crate::net::gossip) fn trouble(&self) -> Trouble {
+        Trouble::Unanswered
     }
 
     pub(in crate::net::gossip) fn reconnect(&mut self, _now: Instant, _options: &Options) {}
