@@ -37,6 +37,8 @@ pub(crate) enum Timer {
     RumorPush,
     /// Hot rumors are to be told again.
     RumorAgain,
+    /// Rumors that were asked for may not have come.
+    RumorWanted,
     /// Newcomers and peers that are owed rumors have their turn.
     RumorRound,
     /// Some rumors are to be told again to a peer that cannot compare stores.

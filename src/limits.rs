@@ -250,6 +250,10 @@ pub const MAX_QUEUED_PUSHES: usize = 65_536;
 /// Rumors that were asked for and have not come yet.
 pub const MAX_WANTED: usize = 16_384;
 
+/// Big rumors that are not pushed again to those who asked, for a period: more than leave in that time, and beyond that one
+/// is pushed twice.
+pub const MAX_SERVED: usize = 256;
+
 /// Tombstones of rumors that are gone: they are not taken again before these are forgotten.
 pub const MAX_TOMBSTONES: usize = 131_072;
 

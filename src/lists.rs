@@ -115,6 +115,11 @@ impl<T> Lists<T> {
     }
 
     /// The node's value.
+    pub fn get_mut(&mut self, node: u32) -> Option<&mut T> {
+        Some(&mut self.nodes.get_mut(node as usize)?.value)
+    }
+
+    /// The node's value.
     pub fn get(&self, node: u32) -> Option<&T> {
         Some(&self.nodes.get(node as usize)?.value)
     }

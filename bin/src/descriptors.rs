@@ -76,6 +76,14 @@ pub struct Spare {
 }
 
 impl Spare {
+    /// So many if this process can run out of them, else none.
+    pub fn if_scarce(most: usize) -> Self {
+        let is_scarce = getrlimit(Resource::Nofile)
+            .current
+            .is_some_and(|most| most < wanted());
+        Spare::new(if is_scarce { most } else { 0 })
+    }
+
     /// So many, or as many as there are.
     pub fn new(most: usize) -> Self {
         let mut spare = Spare {
@@ -101,8 +109,9 @@ impl Spare {
         self.held.pop().is_some()
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.held.is_empty()
+    /// Whether some are missing, and none is left.
+    pub fn is_used_up(&self) -> bool {
+        self.most > 0 && self.held.is_empty()
     }
 }
 
@@ -132,8 +141,9 @@ mod tests {
     fn what_is_held_back_is_given_once_and_taken_back() {
         let mut spare = Spare::new(2);
         assert!(spare.release() && spare.release());
-        assert!(spare.is_empty() && !spare.release());
+        assert!(spare.is_used_up() && !spare.release());
         spare.refill();
-        assert!(!spare.is_empty());
+        assert!(!spare.is_used_up());
+        assert!(!Spare::new(0).is_used_up(), "none is missing");
     }
 }

@@ -6,7 +6,7 @@ use super::Gossip;
 use crate::limits::{
     MAX_CANDIDATE_BYTES, MAX_CANDIDATES, MAX_DEAD_STRANGERS, MAX_DEBTORS, MAX_EXILED,
     MAX_FORGOTTEN, MAX_FORGOTTEN_AT_ONCE, MAX_GHOSTS, MAX_QUEUED_PUSHES, MAX_REMOVED, MAX_RESETS,
-    MAX_RUMORS, MAX_TOMBSTONES, MAX_WANTED,
+    MAX_RUMORS, MAX_SERVED, MAX_TOMBSTONES, MAX_WANTED,
 };
 use crate::rumor::Audience;
 use crate::stats::Gauge;
@@ -19,9 +19,9 @@ impl Gossip {
     }
 
     /// Everything that grows, with its cap.
-    pub fn sizes(&self) -> [Gauge; 23] {
+    pub fn sizes(&self) -> [Gauge; 24] {
         let (pushes, talks) = self.outbox.queued();
-        let (wanted, refused) = self.reconciling.remembered();
+        let (wanted, refused) = (self.wanted.len(), self.reconciling.refused());
         let (debts, newcomers, greeted) = self.arrears.remembered();
         let (candidates, candidate_bytes) = self.candidates.remembered();
         let (_, most_bytes) = self.store.room();
@@ -33,7 +33,8 @@ impl Gossip {
             Gauge::new("hot_rumors", self.hot.len(), MAX_RUMORS),
             Gauge::new("queued_pushes", pushes, 3 * MAX_QUEUED_PUSHES),
             Gauge::new("queued_comparisons", talks, super::outbox::MAX_TALKS),
-            Gauge::new("wanted_rumors", wanted, 2 * MAX_WANTED),
+            Gauge::new("wanted_rumors", wanted, MAX_WANTED),
+            Gauge::new("served_rumors", self.served.len(), MAX_SERVED),
             Gauge::new("refused_rumors", refused, 2 * MAX_WANTED),
             Gauge::new("debtors", debts, MAX_DEBTORS),
             Gauge::new("newcomers", newcomers, MAX_DEBTORS),

@@ -10,6 +10,7 @@
 //! | `receive` | what a rumor does that was heard |
 //! | `push` | telling what is hot, at once and then again |
 //! | `reconcile` | comparing stores with peers that can, and asking for what is missing |
+//! | `wanted` | what was asked for and has not come, and what others asked for |
 //! | `arrears` | what peers that cannot compare have yet to get |
 //! | `room` | what gives way when the store is full |
 //! | `outbox` | what waits to be sent, and how many bytes a second |
@@ -50,6 +51,7 @@ mod store;
 mod sums;
 mod tags;
 mod voters;
+mod wanted;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -107,6 +109,8 @@ pub(crate) struct Gossip {
     hot: hot::Hot,
     outbox: outbox::Outbox,
     reconciling: reconcile::Reconciling,
+    wanted: wanted::Wanted,
+    served: wanted::Served,
     arrears: arrears::Arrears,
     departures: departures::Departures,
     forgetting: forgotten::Forgetting,
@@ -153,6 +157,8 @@ impl Gossip {
             hot: hot::Hot::new(),
             outbox: outbox::Outbox::new(timing.rumor_budget),
             reconciling: reconcile::Reconciling::new(),
+            wanted: wanted::Wanted::default(),
+            served: wanted::Served::default(),
             arrears: arrears::Arrears::new(),
             departures: departures::Departures::new(),
             forgetting: forgotten::Forgetting::new(epoch, env.now),
@@ -208,6 +214,7 @@ impl Gossip {
         match timer {
             Timer::RumorPush => self.push_due(env, ring),
             Timer::RumorAgain => self.again_due(env, ring),
+            Timer::RumorWanted => self.wanted_due(env),
             Timer::RumorRound => self.round_due(env, ring),
             Timer::RumorDrip => self.drip_due(env, ring),
             Timer::StartDue => self.start_due(env),

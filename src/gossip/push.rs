@@ -182,6 +182,9 @@ impl Gossip {
             self.arrears.forget(&id.peer);
             return;
         };
+        if let (What::Rumor(_, hash), false) = (id.what, taken) {
+            self.served.failed(id.peer, hash);
+        }
         self.arrears_settled(env, &peer, id.what, taken);
     }
 }

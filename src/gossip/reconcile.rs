@@ -44,9 +44,6 @@ pub(super) struct Reconciling {
     changed: Time,
     /// When this member began to compare last; `None`: never.
     compared: Option<Time>,
-    /// What was asked for since `wanted_since`, and in the time before.
-    wanted: [BTreeSet<u64>; 2],
-    wanted_since: Time,
     /// What came because it was asked for, and was not kept: it is not asked for again for a while, else it
     /// would come for ever. Since `refused_since`, and in the time before.
     refused: [BTreeSet<u64>; 2],
@@ -60,8 +57,6 @@ impl Reconciling {
         Reconciling {
             changed: Time::ZERO,
             compared: None,
-            wanted: [BTreeSet::new(), BTreeSet::new()],
-            wanted_since: Time::ZERO,
             refused: [BTreeSet::new(), BTreeSet::new()],
             refused_since: Time::ZERO,
             partner: None,
@@ -70,32 +65,6 @@ impl Reconciling {
 
     pub fn changed(&mut self, now: Time) {
         self.changed = now;
-    }
-
-    /// Whether this is to be asked for: it was not within the last one or two periods.
-    fn want(&mut self, now: Time, period: Duration, hash: u64) -> bool {
-        let since = now.since(self.wanted_since);
-        if since >= period {
-            let [recent, old] = &mut self.wanted;
-            std::mem::swap(recent, old);
-            recent.clear();
-            if since >= period * 2 {
-                old.clear();
-            }
-            self.wanted_since = now;
-        }
-        let [recent, old] = &mut self.wanted;
-        !old.contains(&hash) && recent.len() < MAX_WANTED && recent.insert(hash)
-    }
-
-    /// It came. Whether it was asked for.
-    fn arrived(&mut self, hash: u64) -> bool {
-        let [recent, old] = &mut self.wanted;
-        recent.remove(&hash) | old.remove(&hash)
-    }
-
-    fn has_all(&self) -> bool {
-        self.wanted.iter().all(BTreeSet::is_empty)
     }
 
     /// It came, and was not kept.
@@ -122,10 +91,9 @@ impl Reconciling {
         since < pause * 2 && recent.contains(&hash) || since < pause && old.contains(&hash)
     }
 
-    /// Rumors that were asked for and have not come, and those that came and were not kept.
-    pub fn remembered(&self) -> (usize, usize) {
-        let sum = |sets: &[BTreeSet<u64>; 2]| sets.iter().map(BTreeSet::len).sum();
-        (sum(&self.wanted), sum(&self.refused))
+    /// Rumors that came and were not kept.
+    pub fn refused(&self) -> usize {
+        self.refused.iter().map(BTreeSet::len).sum()
     }
 
     /// Somebody came back: what was not kept because of its absence may be kept now.
@@ -269,7 +237,7 @@ impl Gossip {
                     hashes,
                 } => {
                     self.offer_missing(audience, first..=last, hashes.clone(), &mut replies);
-                    self.want(env, &hashes, &mut wants);
+                    wants.extend(self.want(env, from, &hashes));
                 }
                 Part::Have(hashes) => {
                     for hash in &hashes {
@@ -277,14 +245,14 @@ impl Gossip {
                             self.heard_back(place);
                         }
                     }
-                    self.want(env, &hashes, &mut wants);
+                    wants.extend(self.want(env, from, &hashes));
                 }
                 Part::Want(hashes) => wanted.extend(hashes),
             }
         }
         wanted.sort_unstable();
         wanted.dedup();
-        self.wanted(&peer, &wanted);
+        self.serve(env, &peer, &wanted);
         replies.hashes(&wants, Part::Want);
         self.reply(from, replies);
         Ok(())
@@ -329,28 +297,51 @@ impl Gossip {
         replies.hashes(&offered, Part::Have);
     }
 
-    /// Notes which of these are not held here and were not asked for. What the disk held counts from now on.
-    fn want(&mut self, env: &Env, hashes: &[u64], wants: &mut Vec<u64>) {
+    /// Notes which of these rumors, which this member holds, are not held here and are to be asked for. What the disk
+    /// held counts from now on.
+    fn want(&mut self, env: &mut Env, of: MemberId, hashes: &[u64]) -> Vec<u64> {
+        let mut wants = Vec::new();
         for hash in hashes {
             let known = self.store.find_hash(*hash).is_some()
                 || self.confirm(*hash)
                 || self.departures.is_buried(*hash)
-                || self.reconciling.is_refused(env.now, self.refusal(), *hash);
-            if !known && self.reconciling.want(env.now, self.timing.period, *hash) {
+                || self.is_refused(env.now, *hash);
+            if !known && self.wanted.want(env.now, self.timing.period, *hash, of) {
                 wants.push(*hash);
+            }
+        }
+        self.wanted.look_again(env, &self.timing);
+        wants
+    }
+
+    /// What was asked for and has not come is asked for again.
+    pub(super) fn wanted_due(&mut self, env: &mut Env) {
+        let again = self.wanted.due(env, &self.timing);
+        for of_one in again.chunk_by(|(one, _), (other, _)| one == other) {
+            for some in of_one.chunks(HASHES) {
+                let mut parts = Vec::new();
+                Part::Want(some.iter().map(|(_, hash)| *hash).collect()).write(&mut parts);
+                if let Some((of, _)) = some.first() {
+                    self.outbox.talk(*of, parts);
+                }
             }
         }
     }
 
     /// Pushes what a peer asked for.
-    fn wanted(&mut self, peer: &Peer, hashes: &[u64]) {
+    fn serve(&mut self, env: &Env, peer: &Peer, hashes: &[u64]) {
+        let (now, period) = (env.now, self.timing.period);
         for hash in hashes {
             let place = self.store.find_hash(*hash);
             let held = place.and_then(|place| Some((place, self.store.get(place)?)));
-            if let Some((place, entry)) = held
-                && entry.id.kind.audience() <= peer.audience
-            {
-                let class = Class::of(entry.id.kind, entry.bytes.len());
+            let Some((place, entry)) = held else {
+                continue;
+            };
+            if entry.id.kind.audience() > peer.audience {
+                continue;
+            }
+            let class = Class::of(entry.id.kind, entry.bytes.len());
+            if class != Class::Bulky || self.served.serve(now, period, peer.id, *hash) {
                 // What does not fit is asked for again.
                 self.outbox.push(peer, What::Rumor(place, *hash), class);
             }
@@ -364,13 +355,18 @@ impl Gossip {
         self.reconciling.refuse(env.now, pause, hash);
     }
 
+    /// Whether this is not to be asked for yet.
+    pub(super) fn is_refused(&self, now: Time, hash: u64) -> bool {
+        self.reconciling.is_refused(now, self.refusal(), hash)
+    }
+
     pub(super) fn refusal(&self) -> Duration {
         self.timing.retry_max.max(self.timing.drip * 3)
     }
 
     /// A rumor came that was not held. If it was the last of those asked for, there may be more.
     pub(super) fn arrived(&mut self, env: &mut Env, ring: &impl Ring, hash: u64) {
-        if !self.reconciling.arrived(hash) {
+        if !self.wanted.came(hash) {
             return;
         }
         let place = self.store.find_hash(hash);
@@ -381,7 +377,7 @@ impl Gossip {
         // Others may know it as well as who was asked: they are offered it, as if it had been told before,
         // else each newcomer would push everything that there is.
         entry.told = entry.told.max(1);
-        if self.reconciling.has_all()
+        if self.wanted.len() == 0
             && let Some(partner) = self.reconciling.partner
             && let Some(partner) = ring.peer(&partner)
         {
@@ -408,6 +404,6 @@ mod tests {
         assert!(!it.is_refused(start + secs(130), pause, 7));
         assert!(it.is_refused(start + secs(130), pause, 8));
         it.refuse(start + secs(500), pause, 9);
-        assert_eq!(it.remembered(), (0, 1), "the old are gone");
+        assert_eq!(it.refused(), 1, "the old are gone");
     }
 }

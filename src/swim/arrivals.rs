@@ -120,6 +120,7 @@ impl Swim {
         if let Some(row) = self.table.get_mut(key) {
             let ours = sender.features & feature::EXTENSIONS != 0;
             row.set(flag::OURS, ours);
+            row.set(flag::PLACED, sender.features & feature::PLACED != 0);
             row.set(flag::OWN_KINDS, sender.features & feature::OWN_KINDS != 0);
             // A peer that cannot ask for the member table wants it all the same.
             row.set(flag::WANTS_TABLE, !ours);

@@ -31,6 +31,10 @@ impl Swim {
     #[inline]
     pub(super) fn own_record(&self) -> MemberRecord<'_> {
         let me = self.me();
+        let placed = match self.identity.addressed {
+            true => feature::PLACED,
+            false => 0,
+        };
         MemberRecord {
             id: me.id,
             incarnation: me.incarnation,
@@ -40,7 +44,7 @@ impl Swim {
             persistent: me.has(flag::PERSISTENT),
             departed: me.has(flag::LEFT),
             probe_ping: false,
-            features: feature::EXTENSIONS | feature::VOUCHES | feature::OWN_KINDS,
+            features: feature::EXTENSIONS | feature::VOUCHES | feature::OWN_KINDS | placed,
             name: self.table.name_of(me),
         }
     }
@@ -51,9 +55,10 @@ impl Swim {
         WITHOUT_NAME + self.extras_len() + self.stamp_bytes() + self.table.name_of(self.me()).len()
     }
 
-    /// Peers that are not known to be ours die of IPv6 members, so they hear of none (PROTOCOL.md §2,
+    /// Whether this member is known to be ours. Others die of IPv6 members, so they hear of none (PROTOCOL.md §2,
     /// "Addresses").
-    pub(super) fn hears_of_v6(&self, receiver: Option<RowKey>) -> bool {
+    #[inline]
+    pub(super) fn is_ours(&self, receiver: Option<RowKey>) -> bool {
         receiver
             .and_then(|key| self.table.get(key))
             .is_some_and(|row| row.has(flag::OURS))
@@ -62,7 +67,7 @@ impl Swim {
     /// Whether this row's record is one for this receiver.
     pub(super) fn may_be_told(&self, key: RowKey, receiver: Option<RowKey>) -> bool {
         let v6 = self.table.get(key).is_some_and(|row| row.has(flag::V6));
-        (!v6 || self.hears_of_v6(receiver)) && (key != self.table.me() || self.identity.addressed)
+        (!v6 || self.is_ours(receiver)) && (key != self.table.me() || self.identity.addressed)
     }
 
     /// Appends a row's record, in its state or in this one.

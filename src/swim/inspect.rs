@@ -83,13 +83,19 @@ mod tests {
     #[test]
     fn what_changes_shows_in_what_stands_for_the_state() {
         type Change = (&'static str, fn(&mut Swim));
-        let changes: [Change; 25] = [
+        let changes: [Change; 26] = [
             ("no probe", |swim| swim.detector.probe = None),
             ("news was told", |swim| {
                 let other = swim.table.find(&OTHER).unwrap();
                 let place = swim.table.get(other).unwrap().news;
                 let told = [(place, other)].into_iter();
-                swim.updates.told(&mut swim.table, told, 9);
+                let enough = swim.enough_news();
+                swim.updates.told(&mut swim.table, told, enough);
+            }),
+            ("news was heard", |swim| {
+                let other = swim.table.find(&OTHER).unwrap();
+                let enough = swim.enough_news();
+                swim.updates.heard(&mut swim.table, other, enough);
             }),
             ("a record was heard", |swim| {
                 swim.trust.echoes.add(b"record", 1);

@@ -260,6 +260,7 @@ impl Swim {
             Timer::LeaveStep => self.leave_step(env),
             Timer::RumorPush
             | Timer::RumorAgain
+            | Timer::RumorWanted
             | Timer::RumorRound
             | Timer::RumorDrip
             | Timer::StartDue

@@ -14,10 +14,26 @@ const LEVELS: usize = 128;
 /// No news of that row.
 pub(crate) const COLD: u32 = u32::MAX;
 
+/// When a record is no news any more.
+#[derive(Clone, Copy)]
+pub(crate) struct Enough {
+    /// It was told so often.
+    pub told: usize,
+    /// Or told, and heard from others, so often together.
+    pub told_and_heard: usize,
+}
+
+/// A record that is news.
+struct Piece {
+    row: RowKey,
+    /// How often others told it here.
+    heard: u8,
+}
+
 /// One list for each number of tellings; in each, the newest goes first, so that a crowd of old news
 /// never delays a fresh accusation.
 pub(crate) struct News {
-    levels: Lists<RowKey>,
+    levels: Lists<Piece>,
     /// No list below this one holds anything.
     lowest: usize,
 }
@@ -45,7 +61,10 @@ impl News {
     pub fn add(&mut self, row: RowKey, place: u32) -> u32 {
         self.lowest = 0;
         if place == COLD {
-            return self.levels.push_back(0, row);
+            return self.levels.push_back(0, Piece { row, heard: 0 });
+        }
+        if let Some(piece) = self.levels.get_mut(place) {
+            piece.heard = 0;
         }
         self.levels.move_to_back(place, 0);
         place
@@ -58,9 +77,9 @@ impl News {
     }
 
     /// The row at this place was told once more; `None`: that was often enough, it is no news any more.
-    pub fn told(&mut self, place: u32, enough: usize) -> Option<u32> {
+    pub fn told(&mut self, place: u32, enough: Enough) -> Option<u32> {
         let level = self.levels.list_of(place)? + 1;
-        if level >= enough.min(LEVELS) {
+        if self.is_known(place, level, enough) {
             self.levels.remove(place);
             return None;
         }
@@ -68,10 +87,28 @@ impl News {
         Some(place)
     }
 
+    /// The row at this place was heard from another member; `None`: that was often enough, it is no news any more.
+    pub fn heard(&mut self, place: u32, enough: Enough) -> Option<u32> {
+        let level = self.levels.list_of(place)?;
+        let piece = self.levels.get_mut(place)?;
+        piece.heard = piece.heard.saturating_add(1);
+        if self.is_known(place, level, enough) {
+            self.levels.remove(place);
+            return None;
+        }
+        Some(place)
+    }
+
+    fn is_known(&self, place: u32, told: usize, enough: Enough) -> bool {
+        let heard = self.levels.get(place).map_or(0, |piece| piece.heard);
+        let both = told + usize::from(heard);
+        told >= enough.told.min(LEVELS) || told > 0 && both >= enough.told_and_heard
+    }
+
     /// Gives back what a crowd of news took, now that most is cold. `moved` is told each row's new place.
     pub fn shrink(&mut self, mut moved: impl FnMut(RowKey, u32)) {
         if self.levels.is_sparse() {
-            self.levels.shrink(|row, place| moved(*row, place));
+            self.levels.shrink(|piece, place| moved(piece.row, place));
         }
     }
 
@@ -112,7 +149,7 @@ impl News {
         }
         let place = walk.next?;
         walk.next = self.levels.prev(place);
-        Some((place, *self.levels.get(place)?))
+        Some((place, self.levels.get(place)?.row))
     }
 
     fn newest(&self, level: usize) -> Option<u32> {
@@ -127,8 +164,9 @@ impl Hash for News {
             level: 0,
             next: self.newest(0),
         };
-        while let Some((_, row)) = self.step(&mut walk) {
-            (walk.level, row).hash(hasher);
+        while let Some((place, row)) = self.step(&mut walk) {
+            let heard = self.levels.get(place).map(|piece| piece.heard);
+            (walk.level, row, heard).hash(hasher);
         }
     }
 }
@@ -142,6 +180,38 @@ pub(crate) fn tellings(factor: f64, living: usize) -> usize {
 mod tests {
     use super::*;
 
+    fn often(told: usize) -> Enough {
+        Enough {
+            told,
+            told_and_heard: usize::MAX,
+        }
+    }
+
+    #[test]
+    fn what_comes_back_from_others_need_not_be_told_as_often() {
+        let enough = Enough {
+            told: 9,
+            told_and_heard: 5,
+        };
+        let mut news = News::new();
+        let place = news.add(7, COLD);
+        for _ in 0..5 {
+            let left = news.heard(place, enough);
+            assert_eq!(left, Some(place), "it was told to nobody");
+        }
+        assert_eq!(news.told(place, enough), None);
+        // What is news again was not heard yet.
+        let place = news.add(7, COLD);
+        news.heard(place, enough);
+        news.add(7, place);
+        for _ in 0..3 {
+            assert_eq!(news.told(place, enough), Some(place));
+        }
+        assert_eq!(news.heard(place, enough), Some(place));
+        assert_eq!(news.heard(place, enough), None);
+        assert_eq!(news.len(), 0);
+    }
+
     fn rows(news: &mut News) -> Vec<RowKey> {
         let mut walk = news.walk();
         std::iter::from_fn(|| news.step(&mut walk))
@@ -154,7 +224,7 @@ mod tests {
         let mut news = News::new();
         let places: Vec<_> = (0..3).map(|row| news.add(row, COLD)).collect();
         assert_eq!(rows(&mut news), [2, 1, 0]);
-        assert_eq!(news.told(places[2], 9), Some(places[2]));
+        assert_eq!(news.told(places[2], often(9)), Some(places[2]));
         assert_eq!(rows(&mut news), [1, 0, 2]);
     }
 
@@ -162,9 +232,9 @@ mod tests {
     fn what_was_told_often_enough_is_no_news() {
         let mut news = News::new();
         let place = news.add(7, COLD);
-        assert_eq!(news.told(place, 3), Some(place));
-        assert_eq!(news.told(place, 3), Some(place));
-        assert_eq!(news.told(place, 3), None);
+        assert_eq!(news.told(place, often(3)), Some(place));
+        assert_eq!(news.told(place, often(3)), Some(place));
+        assert_eq!(news.told(place, often(3)), None);
         assert!(rows(&mut news).is_empty());
     }
 
@@ -173,7 +243,7 @@ mod tests {
         let mut news = News::new();
         let first = news.add(1, COLD);
         news.add(2, COLD);
-        news.told(first, 9);
+        news.told(first, often(9));
         assert_eq!(news.add(1, first), first);
         assert_eq!(rows(&mut news), [1, 2]);
         assert_eq!(news.len(), 2);

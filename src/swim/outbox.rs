@@ -96,10 +96,12 @@ struct EncodedSelf {
     /// What may change of it.
     state: SelfState,
     bytes: EncodedMember,
+    /// For members of ours: without what says nothing.
+    short: EncodedMember,
 }
 
-/// Incarnation, flags and ports.
-pub(super) type SelfState = (Incarnation, u16, u16, u16);
+/// Incarnation, flags, ports, and whether the own address is known.
+pub(super) type SelfState = (Incarnation, u16, (u16, u16), bool);
 
 #[derive(Default)]
 pub(super) struct Outbox {
@@ -140,13 +142,22 @@ impl Outbox {
         self.own.as_ref().is_some_and(|own| own.state == state)
     }
 
-    pub fn set_encoded(&mut self, state: SelfState, bytes: EncodedMember) {
-        self.own = Some(EncodedSelf { state, bytes });
+    pub fn set_encoded(&mut self, state: SelfState, bytes: EncodedMember, short: EncodedMember) {
+        self.own = Some(EncodedSelf {
+            state,
+            bytes,
+            short,
+        });
     }
 
     #[inline]
     pub fn encoded(&self) -> Option<&EncodedMember> {
         self.own.as_ref().map(|own| &own.bytes)
+    }
+
+    #[inline]
+    pub fn encoded_short(&self) -> Option<&EncodedMember> {
+        self.own.as_ref().map(|own| &own.short)
     }
 
     /// The own record has another id.

@@ -132,9 +132,9 @@ impl Swim {
     pub(super) fn ack_late(&mut self, env: &mut Env) {
         self.look_for_silence(env);
         // Who hears nobody troubles others no more than it has to.
-        let rounds = match self.heard_of_late(env.now) {
-            true => self.timing.indirect_rounds,
-            false => 1,
+        let (rounds, helpers) = match self.heard_of_late(env.now) {
+            true => (self.timing.indirect_rounds, self.timing.indirect_probes),
+            false => (1, self.timing.indirect_probes.min(2)),
         };
         let left = self.timing.period.saturating_sub(self.timing.timeout);
         let next = self.detector.local_health.stretch(left) / rounds.max(1) as u32;
@@ -151,7 +151,7 @@ impl Swim {
                 }
             }
         }
-        let say_so = self.ask_others(env, target, number);
+        let say_so = self.ask_some(env, target, number, helpers);
         if let Some(probe) = &mut self.detector.probe {
             probe.asked(&self.detector.helpers, say_so);
         }

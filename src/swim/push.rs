@@ -1,7 +1,7 @@
 //! News is pushed at once to a few members, by Acks nobody asked for, and not only when a probe is due:
 //! each hop takes a round trip instead of half a period.
 
-use super::news::RowKey;
+use super::news::{self, Enough, RowKey};
 use super::outbox::Compare;
 use super::row::flag;
 use super::{Row, Swim};
@@ -15,7 +15,7 @@ const RECORDS: usize = 4;
 /// How often news is pushed in a ring of that many: at least so often, and so often that hardly a member of
 /// thousands is missed, as each is with a probability of e⁻ⁿ after n tellings by everyone.
 fn enough(least: usize, living: usize) -> usize {
-    const MARGIN: f64 = 2.0;
+    const MARGIN: f64 = 4.0;
     tellings(least, living, MARGIN)
 }
 
@@ -30,6 +30,18 @@ fn tellings(least: usize, living: usize, margin: f64) -> usize {
 }
 
 impl Swim {
+    /// When news is known to all. In a ring that pushes, each hears as often of it as it tells (Demers' feedback).
+    pub(super) fn enough_news(&self) -> Enough {
+        let living = self.table.living();
+        Enough {
+            told: news::tellings(self.timing.news_factor, living),
+            told_and_heard: match self.timing.push_fanout {
+                0 => usize::MAX,
+                _ => 2 * enough(self.timing.push_tellings, living),
+            },
+        }
+    }
+
     /// Pushes what was told to few, and goes on until it was told to some more. From then on it only
     /// rides on probes.
     pub(super) fn push_due(&mut self, env: &mut Env) {

@@ -342,7 +342,11 @@ impl Swim {
             incoming.speaker.word = self.word_of(incoming);
         }
         let spread = if table { Spread::Quiet } else { Spread::News };
+        let before = self.table.digest();
         self.apply(env, incoming, memberships, spread);
+        if table && incoming.speaker.proved && self.table.digest() != before {
+            self.tables.sync.taught();
+        }
         if newly {
             return true;
         }

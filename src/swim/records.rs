@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::incoming::Incoming;
 use super::merge::{self, Merge, Own, State};
-use super::news::RowKey;
+use super::news::{COLD, RowKey};
 use super::row::flag;
 use super::{Row, Swim};
 use crate::env::Env;
@@ -47,6 +47,12 @@ impl Swim {
         spread: Spread,
     ) {
         env.journal.stats.records_received += memberships.known() as u64;
+        let counts = incoming.speaker.proved;
+        if counts && self.updates.news.len() > 0 {
+            for record in memberships.known_ones() {
+                self.heard_back(&record);
+            }
+        }
         while let Some((bytes, record)) = memberships.next_with_bytes() {
             match record {
                 Ok(record) if record.member.id == MemberId::OBSERVER => {
@@ -57,6 +63,9 @@ impl Swim {
                 }
                 Ok(record) => {
                     env.journal.stats.records_received += 1;
+                    if counts {
+                        self.heard_back(&record);
+                    }
                     if self.apply_record(env, &mut incoming.speaker, &record, spread)
                         == Worth::Nothing
                     {
@@ -68,6 +77,25 @@ impl Swim {
         }
         if !incoming.speaker.left.is_empty() {
             self.correct(incoming);
+        }
+    }
+
+    /// A member tells a record that is news here, as it is held: it need not be told that. (Deaths and suspicions are to be
+    /// told as often as ever.)
+    fn heard_back(&mut self, record: &MembershipRecord<'_>) {
+        if record.health != Health::Alive {
+            return;
+        }
+        let Some(key) = self.table.find(&record.member.id) else {
+            return;
+        };
+        let is_news = |row: &Row| {
+            let same = row.health == Health::Alive && row.incarnation == record.member.incarnation;
+            row.news != COLD && same
+        };
+        if self.table.get(key).is_some_and(is_news) {
+            let enough = self.enough_news();
+            self.updates.heard(&mut self.table, key, enough);
         }
     }
 
@@ -222,6 +250,7 @@ impl Swim {
         let flags = [
             (flag::PERSISTENT, sender.persistent),
             (flag::OURS, sender.features & feature::EXTENSIONS != 0),
+            (flag::PLACED, sender.features & feature::PLACED != 0),
             (flag::OWN_KINDS, sender.features & feature::OWN_KINDS != 0),
             (flag::ON_TRIAL, false),
         ];
@@ -310,12 +339,16 @@ impl Swim {
         if let Some(row) = self.table.get_mut(key) {
             row.set(flag::PERSISTENT, sender.persistent);
             if moved {
-                row.set(flag::PROVED | flag::ASKED | flag::TOLD, false);
+                row.set(
+                    flag::PROVED | flag::ASKED | flag::TOLD | flag::PLACED,
+                    false,
+                );
             }
             if way == Way::Straight {
                 let ours = sender.features & feature::EXTENSIONS != 0;
                 changed |= row.has(flag::OURS) != ours;
                 row.set(flag::OURS, ours);
+                row.set(flag::PLACED, sender.features & feature::PLACED != 0);
                 row.set(flag::OWN_KINDS, sender.features & feature::OWN_KINDS != 0);
             }
         }

@@ -61,6 +61,8 @@ pub(crate) mod flag {
     pub const TOLD: u16 = 1 << 11;
     /// It takes rumors of kinds of our own.
     pub const OWN_KINDS: u16 = 1 << 12;
+    /// It knows its own address.
+    pub const PLACED: u16 = 1 << 13;
     /// Every row but the own is in one of them.
     pub const LISTS: u16 = IN_ROUND | AMONG_DEAD | AMONG_GONE;
 }

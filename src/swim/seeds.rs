@@ -52,7 +52,7 @@ impl Seeds {
         self.held.len()
     }
 
-    /// This address is asked soon, and from now on; `None`: there are too many that answered.
+    /// This address is asked from now on; `None`: there are too many that answered.
     fn add(&mut self, env: &mut Env, timing: &Timing, addr: Option<SocketAddr>) -> Option<SeedId> {
         let known = self.find(|seed| addr.is_some() && seed.addr == addr);
         let key = match known {
@@ -66,7 +66,7 @@ impl Seeds {
                 answer: None,
             }),
         };
-        self.ask_soon(env, timing, key);
+        self.begin(env, timing, key);
         Some(SeedId(key as u32))
     }
 
@@ -120,16 +120,21 @@ impl Seeds {
         seed.is_some()
     }
 
-    /// Asks a seed at once, and then as if it were new.
-    fn ask_soon(&mut self, env: &mut Env, timing: &Timing, key: usize) {
-        let Some(seed) = self.held.get_mut(key) else {
-            return;
-        };
+    /// A seed is asked as if it were new.
+    fn begin(&mut self, env: &mut Env, timing: &Timing, key: usize) -> Option<&mut Seed> {
+        let seed = self.held.get_mut(key)?;
         if let Some(timer) = seed.timer.take() {
             env.timers.cancel(timer);
         }
         seed.pause = timing.period;
-        seed.timer = Some(env.timers.insert(env.now, Timer::SeedDue(key as u32)));
+        Some(seed)
+    }
+
+    /// Asks a seed soon, and then as if it were new.
+    fn ask_soon(&mut self, env: &mut Env, timing: &Timing, key: usize) {
+        if let Some(seed) = self.begin(env, timing, key) {
+            seed.timer = Some(env.timers.insert(env.now, Timer::SeedDue(key as u32)));
+        }
     }
 
     /// Nobody is left: all are asked as if they were new.
@@ -159,10 +164,11 @@ pub(super) fn jittered(pause: Duration, rng: &mut StdRng) -> Duration {
 }
 
 impl Swim {
-    /// Asks this address from now on; `None`: there are too many that answered. One that is asked already is asked
-    /// again soon.
+    /// Asks this address, at once and from now on; `None`: there are too many that answered.
     pub fn join(&mut self, env: &mut Env, addr: Option<SocketAddr>) -> Option<SeedId> {
-        self.seeds.add(env, &self.timing, addr)
+        let seed = self.seeds.add(env, &self.timing, addr)?;
+        self.seed_due(env, seed.0);
+        Some(seed)
     }
 
     pub(super) fn seed_due(&mut self, env: &mut Env, key: u32) {
@@ -235,7 +241,7 @@ mod tests {
             let timer = seeds.held.get(seed.0 as usize).unwrap().timer.unwrap();
             env.timers.deadline_of(timer).unwrap()
         };
-        assert_eq!((deadline(&seeds, &env), env.timers.live()), (env.now, 1));
+        assert_eq!(env.timers.live(), 0, "it is not waited for");
         for periods in [1.0, 2.0, 4.0] {
             assert_eq!(seeds.due(&mut env, &timing, seed.0), Some(at(1)));
             let pause = deadline(&seeds, &env).since(env.now).as_secs_f64();
@@ -276,6 +282,9 @@ mod tests {
         let mut seeds = Seeds::new();
         let named = seeds.add(&mut env, &timing, None).unwrap();
         let by_addr = seeds.add(&mut env, &timing, at(1)).unwrap();
+        for seed in [named, by_addr] {
+            seeds.due(&mut env, &timing, seed.0);
+        }
         let by = |seeds: &Seeds, seed| seeds.view(seed).unwrap().answer.map(|it| it.addr);
         assert!(seeds.resolved(named, &[at(2).unwrap(), at(3).unwrap()]));
         answer(&mut seeds, 3);

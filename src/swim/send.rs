@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::address::is_somewhere;
 use super::merge::State;
-use super::news::{self, RowKey};
+use super::news::RowKey;
 use super::outbox::{Body, Forward, Outgoing};
 use super::records::listed;
 use super::row::{NONE, flag};
@@ -105,15 +105,17 @@ impl Swim {
                 }
                 let digest = self.digest_for(*compare);
                 let ping = Content::ping(forward_to.as_deref(), *number, digest);
-                let mut out = Encoder::from_sender(buf, self.outbox.encoded()?, &ping)
+                let mut out = Encoder::from_sender(buf, self.myself_for(receiver)?, &ping)
                     .filter(|out| out.len() <= soft)?;
                 let told = message.told.filter(|_| self.may_accuse(env.now, receiver));
+                let told = told.filter(|told| !self.goes_without_saying(receiver, *told));
                 self.push_told(&mut out, receiver, told, soft);
                 // News would count as told, and the dead pass nothing on.
                 if self.is_held_dead(receiver) {
                     return Some(out.finish());
                 }
-                if self.push_news(env, &mut out, receiver, message.ages, soft) == 0 && *probe {
+                let told = self.push_news(env, &mut out, receiver, message.ages, soft);
+                if told == 0 && *probe {
                     self.push_filler(env.now, &mut out, receiver, soft);
                 }
                 Some(out.finish())
@@ -130,7 +132,7 @@ impl Swim {
                     self.rumors_for(receiver),
                     self.gossip.starting,
                 );
-                let mut out = Encoder::from_sender(buf, self.outbox.encoded()?, &ack)
+                let mut out = Encoder::from_sender(buf, self.myself_for(receiver)?, &ack)
                     .filter(|out| out.len() <= soft)?;
                 if *news {
                     self.push_told(&mut out, receiver, message.told, soft);
@@ -163,7 +165,7 @@ impl Swim {
             }
             Body::Left(rows) => {
                 let ack = Content::ack(None, 0, self.rumors_for(receiver), self.gossip.starting);
-                let mut out = Encoder::from_sender(buf, self.outbox.encoded()?, &ack)
+                let mut out = Encoder::from_sender(buf, self.myself_for(receiver)?, &ack)
                     .filter(|out| out.len() <= soft)?;
                 self.push_told(&mut out, receiver, message.told, soft);
                 let mut told = 0;
@@ -197,7 +199,7 @@ impl Swim {
                 };
                 Some(Encoder::new(buf, &Message::ProbePing { from })?.finish())
             }
-            Body::Forward(forward) => encode_forward(buf, forward, self.hears_of_v6(receiver)),
+            Body::Forward(forward) => encode_forward(buf, forward, self.is_ours(receiver)),
             Body::Table => self.encode_table(env, receiver, buf, soft),
         }
     }
@@ -205,11 +207,35 @@ impl Swim {
     /// Sees to it that the own record is encoded as it is now.
     fn encode_myself(&mut self) {
         let me = self.me();
-        let state = (me.incarnation, me.flags, me.swim_port, me.gossip_port);
+        let ports = (me.swim_port, me.gossip_port);
+        let state = (me.incarnation, me.flags, ports, self.identity.addressed);
         if !self.outbox.is_encoded(state) {
-            let bytes = EncodedMember::of(&self.own_record());
-            self.outbox.set_encoded(state, bytes);
+            let record = self.own_record();
+            let (bytes, short) = (EncodedMember::of(&record), EncodedMember::short(&record));
+            self.outbox.set_encoded(state, bytes, short);
         }
+    }
+
+    /// The own record as it is encoded for this receiver: to one of ours, without what says nothing.
+    #[inline]
+    fn myself_for(&self, receiver: Option<RowKey>) -> Option<&EncodedMember> {
+        match self.is_ours(receiver) {
+            true => self.outbox.encoded_short(),
+            false => self.outbox.encoded(),
+        }
+    }
+
+    /// Whether what this member lacks is found by comparing tables.
+    fn compares_tables(&self, receiver: Option<RowKey>) -> bool {
+        !self.timing.sync_max.is_zero() && self.is_ours(receiver)
+    }
+
+    /// Whether a pinged member need not hear what is held of it: that it lives, and it knows where. If it has another
+    /// incarnation, its own pings are answered with the one that is held.
+    fn goes_without_saying(&self, receiver: Option<RowKey>, told: State) -> bool {
+        let row = receiver.and_then(|key| self.table.get(key));
+        told.health == Health::Alive
+            && row.is_some_and(|row| row.has_all(flag::OURS | flag::PLACED | flag::PROVED))
     }
 
     /// The receiver's own record comes first, so that it always hears what is held of it. But not if it departed for
@@ -279,15 +305,15 @@ impl Swim {
         if !ages || count + skipped == 0 {
             return count;
         }
-        let enough = news::tellings(self.timing.news_factor, self.table.living());
+        let enough = self.enough_news();
         let (told, passed) = (told.iter().take(count), passed.iter().take(skipped));
         let all = told.chain(passed).copied();
         self.updates.told(&mut self.table, all, enough);
         count
     }
 
-    /// Without news, a ping carries one record of the table in turn: slow anti-entropy, so that whatever
-    /// was lost is made good.
+    /// Without news, a ping carries one record of the table in turn: slow anti-entropy, so that whatever was lost is made
+    /// good. To one that compares tables, it is only one of the dead: of these tables say nothing.
     fn push_filler(
         &mut self,
         now: Time,
@@ -300,8 +326,11 @@ impl Swim {
         match self.table.first_within(self.updates.filler, STEPS) {
             Some(key) => {
                 self.updates.filler = key + 1;
-                let fits =
-                    |row: &Row| self.may_accuse(now, Some(key)) && !self.is_rumors_turn(now, row);
+                let compares = self.compares_tables(receiver);
+                let fits = |row: &Row| {
+                    let in_tables = compares && row.health <= Health::Suspect;
+                    !in_tables && self.may_accuse(now, Some(key)) && !self.is_rumors_turn(now, row)
+                };
                 if Some(key) != receiver && self.table.get(key).is_none_or(fits) {
                     self.push_row(out, key, receiver, None, soft);
                 }

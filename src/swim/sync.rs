@@ -23,6 +23,8 @@ use crate::timer::TimerKey;
 pub(super) struct Sync {
     timer: Option<TimerKey>,
     pause: Duration,
+    /// A table taught this member something since it compared last.
+    taught: bool,
     /// Who told its table here of late, and when: it will not so soon again.
     tellers: VecDeque<(Time, MemberId)>,
     /// No table has another one asked for sooner before then.
@@ -43,6 +45,7 @@ impl Sync {
         Sync {
             timer: None,
             pause: Duration::ZERO,
+            taught: false,
             tellers: VecDeque::new(),
             next_sooner: Time::ZERO,
         }
@@ -57,6 +60,11 @@ impl Sync {
             self.tellers.pop_front();
         }
         self.tellers.push_back((now, id));
+    }
+
+    /// A table had something that was not known: there may be more, so a newcomer's next pause is no longer.
+    pub fn taught(&mut self) {
+        self.taught = true;
     }
 
     /// Somebody lives, of so many: if that is the first one, it is asked for everyone it knows.
@@ -128,7 +136,11 @@ impl Sync {
         if table.living() <= 1 {
             return None;
         }
-        self.pause = (self.pause * 2).min(timing.sync_max);
+        // A member that has been there for long need not hurry.
+        let goes_on = std::mem::take(&mut self.taught) && self.pause < timing.period;
+        if !goes_on {
+            self.pause = (self.pause * 2).min(timing.sync_max);
+        }
         self.later(env);
         let old = env.now - timing.period * AGAIN;
         while self.tellers.front().is_some_and(|(time, _)| *time <= old) {
@@ -173,6 +185,21 @@ mod tests {
             assert!(now > before * 1.6, "{now} after {before}");
             before = now;
         }
+    }
+
+    #[test]
+    fn a_comparison_that_taught_something_makes_no_pause_longer() {
+        let (timing, mut env) = (Timing::lan(), env());
+        let table = ring_of(&mut env, 3);
+        let mut sync = Sync::new();
+        sync.one_lives(&mut env, &timing, Health::Alive, 2);
+        for _ in 0..4 {
+            sync.due(&mut env, &table, &timing, &mut Vec::new());
+            sync.taught();
+        }
+        sync.due(&mut env, &table, &timing, &mut Vec::new());
+        let now = pause(&sync, &env);
+        assert!((0.11..0.14).contains(&now), "one doubling: {now}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Records that are news, and when and to whom they are told next.
 
-use super::news::{COLD, News, RowKey};
+use super::news::{COLD, Enough, News, RowKey};
 use super::table::Table;
 use crate::config::Timing;
 use crate::env::{Env, Timer};
@@ -52,13 +52,20 @@ impl Updates {
         }
     }
 
+    /// A member that lives told what is held of another one, as news has it, too.
+    pub fn heard(&mut self, table: &mut Table, key: RowKey, enough: Enough) {
+        if let Some(row) = table.get_mut(key).filter(|row| row.news != COLD) {
+            row.news = self.news.heard(row.news, enough).unwrap_or(COLD);
+        }
+    }
+
     /// The rows at these places were told once more, which is `enough` at some time.
     #[inline]
     pub fn told(
         &mut self,
         table: &mut Table,
         told: impl Iterator<Item = (u32, RowKey)>,
-        enough: usize,
+        enough: Enough,
     ) {
         for (place, key) in told {
             let kept = self.news.told(place, enough);
@@ -94,9 +101,14 @@ mod tests {
         }
         assert_eq!(env.timers.live(), 1, "both are pushed together");
         let place = |table: &Table, key| table.get(key).unwrap().news;
+        let (told, told_and_heard) = (2, usize::MAX);
+        let enough = Enough {
+            told,
+            told_and_heard,
+        };
         for left in [true, false] {
             let told = [(place(&table, keys[0]), keys[0])].into_iter();
-            updates.told(&mut table, told, 2);
+            updates.told(&mut table, told, enough);
             assert_eq!(place(&table, keys[0]) != COLD, left);
         }
         updates.cool(&mut table, keys[1]);

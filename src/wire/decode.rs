@@ -247,6 +247,29 @@ impl<'a> Memberships<'a> {
         self.left == 0
     }
 
+    /// The known ones, before the first of the others was taken; but those beyond the first 128.
+    pub fn known_ones(&self) -> impl Iterator<Item = MembershipRecord<'a>> + use<'a> {
+        let (mut fields, mut known) = (self.fields, self.known);
+        std::iter::from_fn(move || {
+            while known != 0 {
+                let is_known = known & 1 != 0;
+                known >>= 1;
+                let mut next = || loop {
+                    match fields.next() {
+                        Ok(Some((5, Value::Bytes(membership)))) => return Some(membership),
+                        Ok(Some(_)) => {}
+                        Ok(None) | Err(_) => return None,
+                    }
+                };
+                let membership = next()?;
+                if is_known && let Ok(record) = lone_membership(membership) {
+                    return Some(record);
+                }
+            }
+            None
+        })
+    }
+
     /// How many known ones there are, before the first was taken.
     pub const fn known(&self) -> usize {
         (self.all as usize).saturating_sub(self.left)

@@ -2,7 +2,8 @@
 //! stands before it.
 //!
 //! Fields ascend by number and every scalar of the contract is written, also false, 0 and "", as the
-//! senders of today's rings do: so bytes can be compared. Extensions are written if they say something.
+//! senders of today's rings do: so bytes can be compared. Only what a member says of itself to one of ours is written
+//! as extensions are: if it says something.
 
 use super::field::{BYTES, VARINT, Writer, bytes_len, tag};
 use super::record::{MemberRecord, MembershipRecord};
@@ -50,7 +51,17 @@ impl EncodedMember {
         EncodedMember { bytes, len }
     }
 
-    /// The same in as few bytes as a peer needs: what it fills in is left out, and so are extensions.
+    /// The same without what a receiver fills in.
+    pub(crate) fn short(record: &MemberRecord<'_>) -> Self {
+        let mut bytes = [0; LONGEST_MEMBER];
+        let mut out = Writer::new(&mut bytes, 0);
+        write_briefly(&mut out, record);
+        write_extensions(&mut out, record);
+        let len = out.at();
+        EncodedMember { bytes, len }
+    }
+
+    /// The same in as few bytes as a peer needs: without extensions, too.
     fn brief(record: &MemberRecord<'_>) -> Self {
         let mut bytes = [0; LONGEST_MEMBER];
         let mut out = Writer::new(&mut bytes, 0);
@@ -377,6 +388,11 @@ fn write_member(out: &mut Writer<'_>, record: &MemberRecord<'_>) {
         tag(8, VARINT),
         record.probe_ping.into(),
     ]);
+    write_extensions(out, record);
+}
+
+#[inline(always)]
+fn write_extensions(out: &mut Writer<'_>, record: &MemberRecord<'_>) {
     if record.features != 0 {
         out.bytes(&FEATURES);
         out.varint(record.features.into());

@@ -19,6 +19,8 @@ pub mod feature {
     pub const VOUCHES: u32 = 4;
     /// It takes rumors of kinds of our own.
     pub const OWN_KINDS: u32 = 8;
+    /// It knows its address: whoever pings it need not tell it what is held of it, if that is nothing but that it lives.
+    pub const PLACED: u32 = 16;
 }
 
 /// A SWIM message that passed every check which drops a message whole.

@@ -190,12 +190,13 @@ class Test:
         tab.close()
 
     def names_are_text(self, amber):
-        self.start(HOSTILE)
+        self.start(HOSTILE, "--tag", f"zone={HOSTILE}")
         tab = self.browser.tab(width=1180, height=800, dark=True)
         tab.open(amber.url)
         tab.until("the name is shown as it is", f"document.querySelector('#body')?.innerText.includes({json.dumps(HOSTILE)})")
         tab.js(f"[...document.querySelectorAll('#body tr[role=row]')].find((it) => it.innerText.includes('onerror')).click()")
         tab.until("in the details, too", f"document.querySelector('#details h2').innerText === {json.dumps(HOSTILE)}")
+        tab.until("with its tags", f"document.querySelector('#details').innerText.includes('zone=' + {json.dumps(HOSTILE)})")
         check(tab.js("document.images.length") == 0, "it became markup")
         self.quiet(tab)
         # The policy holds: what is not in the page does not run.

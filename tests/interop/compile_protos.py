@@ -10,7 +10,7 @@ from google.protobuf import descriptor_pb2
 from grpc_tools import protoc
 
 FILES = ("common.proto", "swim.proto", "newscast.proto")
-EXTENSION = re.compile(r"\b(?:optional|repeated)\s+[\w.]+\s+\w+\s*=\s*\d{3,}\s*(?:\[[^\]]*\]\s*)?;")
+EXTENSION = re.compile(r"(?:\b(?:optional|repeated)\s+)?\b[\w.]+\s+\w+\s*=\s*\d{3,}\s*(?:\[[^\]]*\]\s*)?;")
 
 
 def compile_protos(source: Path, out: Path) -> None:

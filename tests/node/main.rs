@@ -19,6 +19,7 @@ mod myself;
 mod originals;
 mod probe;
 mod push;
+mod quiet;
 #[cfg(feature = "gossip")]
 mod reconcile;
 mod rejects;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use butterfly::wire::{Extras, STAMP_BYTES};
 use butterfly_protocols::{COMMON_PROTO, NEWSCAST_PROTO, SWIM_PROTO};
 
 /// The first number of an extension.
@@ -132,4 +133,51 @@ fn no_field_takes_more_bytes_than_its_type_can() {
             "{field:?}: {bytes} bytes, of {most}"
         );
     }
+}
+
+/// Bytes of a whole message's extensions at rest, and how many more within a seal.
+const BUDGET: usize = 32;
+
+/// The rows of the budget: fields, and the bytes of each at rest, plain and sealed.
+fn budget(page: &str) -> Vec<(String, [usize; 2])> {
+    let head = "| field of Swim | bytes, plain | bytes, sealed |";
+    let (_, table) = page.split_once(head).expect("the budget");
+    let rows = table.lines().skip(2);
+    let rows = rows.take_while(|line| line.starts_with('|')).map(|row| {
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        let ["", names, plain, sealed, ""] = cells.as_slice() else {
+            panic!("a row has three cells: {row}");
+        };
+        let bytes = [plain, sealed].map(|bytes| bytes.parse().unwrap());
+        (*names, bytes)
+    });
+    let fields = rows.flat_map(|(names, bytes)| names.split(", ").map(move |it| (it, bytes)));
+    fields.map(|(it, bytes)| (it.to_owned(), bytes)).collect()
+}
+
+#[test]
+fn what_is_said_of_whole_messages_at_rest_keeps_within_its_budget() {
+    let budget = budget(&read("docs/PROTOCOL.md"));
+    let mut of_swim: Vec<_> = defined(SWIM_PROTO);
+    of_swim.retain(|field| field.message == "Swim");
+    let (defined, listed): (BTreeSet<_>, BTreeSet<_>) = (
+        of_swim.into_iter().map(|field| field.name).collect(),
+        budget.iter().map(|(name, _)| name.clone()).collect(),
+    );
+    assert_eq!(listed, defined);
+    assert_eq!(budget.len(), listed.len(), "none is listed twice");
+    let sum = |place: usize| budget.iter().map(|(_, bytes)| bytes[place]).sum::<usize>();
+    assert!(sum(0) <= BUDGET, "{}", sum(0));
+    assert!(sum(1) <= 2 * BUDGET, "{}", sum(1));
+
+    // As they are written.
+    let extras = Extras {
+        ring: 1,
+        advertised: Some("2001:db8::7".parse().unwrap()),
+        life: 1,
+        ..Extras::default()
+    };
+    assert_eq!(extras.len(), sum(0));
+    let sealed = Extras { life: 0, ..extras };
+    assert_eq!(sealed.len() + STAMP_BYTES, sum(1));
 }

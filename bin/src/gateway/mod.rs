@@ -46,7 +46,7 @@ const ACCEPTS_PER_TURN: usize = 4;
 const STEPS_PER_TURN: usize = 16;
 /// How long no client is taken in when the system has no room for more.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
-/// Descriptors held back, so that the gateway serves some clients when gossip, say, has taken all others. The last of
+/// Descriptors held back where they are scarce, so that the gateway serves some clients when gossip, say, has taken all others. The last of
 /// them is never a client's: by that one it sees whether anybody waits.
 const HELD_BACK: usize = 8;
 /// The pause between two lines that say that descriptors have run out.
@@ -98,7 +98,7 @@ impl Gateway {
             accepting: Accepting::Now,
             clients: (0..MAX_CONNECTIONS).map(|_| None).collect(),
             ready: VecDeque::new(),
-            spare: Spare::new(HELD_BACK),
+            spare: Spare::if_scarce(HELD_BACK),
             ran_out: Throttle::new(1, SELDOM),
             next_event: 0,
         })
@@ -280,7 +280,7 @@ impl Gateway {
     fn place_for(&self, source: Source, now: Instant) -> Option<usize> {
         let held = self.clients.iter();
         let held = held.map(|client| client.as_ref().map(Connection::holder));
-        if self.spare.is_empty() {
+        if self.spare.is_used_up() {
             slots::victim(source, held, now)
         } else {
             slots::place_for(source, held, self.guard.has_token(), now)

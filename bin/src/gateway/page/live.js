@@ -100,7 +100,7 @@ async function loadSoon() {
 
 /** An event, as it happens or happened lately. */
 function happened(it) {
-  if (it.kind === "lost") Object.assign(it, { time: new Date(now()).toISOString(), text: `${it.lost ?? "an unknown number of"} events are missing here: they are kept no more` });
+  if (it.kind === "lost") Object.assign(it, { time: new Date(now()).toISOString(), text: `${it.lost ?? "some"} events are missing here: they are kept no more` });
   it.at = Date.parse(it.time);
   events.unshift(it);
   if (events.length > MOST_EVENTS) events.pop();

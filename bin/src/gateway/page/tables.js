@@ -168,20 +168,21 @@ function troubleParts() {
   }
   if (bad.length > 30) parts.push(sub(`and ${bad.length - 30} more`));
   const last = events.filter((it) => HEALTHS.includes(it.kind)).slice(0, 6);
-  parts.push(sub("Select a member to see its round trips, its services, and why it is what it is."));
+  parts.push(sub("Select a member to see more of it, and why it is what it is."));
   if (last.length) parts.push(el("h3", {}, "Latest changes"), chain(last));
   return parts;
 }
 
 const chain = (rows) => el("ol", { class: "chain" }, ...rows.map((row) => el("li", {}, el("time", {}, clock(row.at ?? Date.parse(row.time))), visible(row.text))));
 const servicesOf = (id) => rumors.filter((it) => it.kind === "service" && it.member === id && !it.withdrawn);
-const memberKey = (it) => [it.id, it.shown, it.health, it.place, it.gossip_port, it.incarnation, it.suspected_by, it.evidence, reasons.get(it.id)?.seen, servicesOf(it.id).map((row) => row.group), status?.blocked.includes(it.id), Boolean(token)].join();
+const memberKey = (it) => [it.id, it.shown, it.health, it.place, it.gossip_port, it.incarnation, JSON.stringify(it.tags), it.suspected_by, it.evidence, reasons.get(it.id)?.seen, servicesOf(it.id).map((row) => row.group), status?.blocked.includes(it.id), Boolean(token)].join();
 
 function memberParts(member) {
   const spark = el("canvas", { class: "spark", role: "img" });
   moving.push(() => paintSpark(spark, member));
   const reason = reasons.get(member.id);
   const services = servicesOf(member.id);
+  const tags = Object.entries(member.tags ?? {});
   const row = (name, ...value) => [el("dt", {}, name), el("dd", {}, ...value)];
   const parts = [
     div("head", el("h2", {}, member.shown), el("span", { class: `badge ${member.health}` }, member.health), el("button", { "data-act": "close", "aria-label": "Close", click: () => select(null) }, "✕")),
@@ -191,12 +192,13 @@ function memberParts(member) {
       ...row("round trip", follow(el("span"), () => (member.self ? "–" : rtt(member.rtt_us)))),
       ...row("incarnation", String(member.incarnation)),
       ...row("id", el("span", { class: "id" }, member.id)),
+      ...(tags.length ? row("tags", tags.map((it) => visible(it.join("="))).join(", ")) : []),
       ...(services.length ? row("services", services.map((it) => visible(it.group)).join(", ")) : [])),
     member.self ? null : spark,
   ];
   if (member.health === "suspect") parts.push(el("p", { class: "because suspect" }, `${suspicion(member)}; `, follow(el("b"), () => `${ago(left(member))} left`), " to refute it."));
   if (reason) {
-    parts.push(el("h3", {}, "Why"), el("p", { class: `because ${member.health}`, id: "because" }, because(reason) || "No trouble of it is known here."));
+    parts.push(el("h3", {}, "Why"), el("p", { class: `because ${member.health}`, id: "because" }, because(reason) || "No trouble of it is known."));
     const rows = reason.chain.slice(-40);
     if (rows.length) parts.push(el("h3", {}, "What led to it, as this member saw it"), chain(rows));
   }
@@ -228,13 +230,13 @@ function paintSpark(canvas, member) {
   write(pen, `${rtt(most)} at most`, width - 2, 7, 10.5, hues.soft, "right");
 }
 
-const MOST_RUMORS = 200;
+const MOST = 200;
 function showRumors() {
   const all = rumors.filter((it) => !it.kind.startsWith("election"));
   const what = (it) => (it.kind === "service_file" ? visible(it.filename) : it.member ? nameOf(it.member) : "");
   const kinds = { service: "service", service_config: "configuration", service_file: "file", departure: "departed for good" };
   all.sort((a, b) => b.hot - a.hot || collator.compare(a.group ?? "", b.group ?? "") || collator.compare(a.kind, b.kind));
-  $("rumors").replaceChildren(...all.slice(0, MOST_RUMORS).map((it) => {
+  $("rumors").replaceChildren(...all.slice(0, MOST).map((it) => {
     const { sent = 0, heard = 0, enough = 1 } = it.spread ?? {};
     const state = it.withdrawn || it.removed ? "removed" : it.provisional ? "from disk" : null;
     const meter = div("meter", el("i"), el("i"));
@@ -247,7 +249,7 @@ function showRumors() {
   }));
   if (!all.length) $("rumors").append(sub("No services, configurations or files."));
   const { count = 0, hot = 0, bytes: size = 0, limit = 0, checksum = 0 } = status?.rumors ?? {};
-  const more = all.length > MOST_RUMORS ? ` The first ${MOST_RUMORS} are listed.` : "";
+  const more = all.length > MOST ? ` The first ${MOST} are listed.` : "";
   setText($("rumors-sub"), `${plural(count, "rumor")}, ${bytes(size)} of ${bytes(limit)}; ${hot ? `${hot} still spreading` : "all spread"}. Members that hold the same show ${checksum.toString(16).padStart(8, "0")}.${more}`);
   showElections();
 }
@@ -255,7 +257,7 @@ function showRumors() {
 function showElections() {
   const badges = { finished: ["decided", "alive"], no_quorum: ["no quorum", "confirmed"], running: ["running", "suspect"] };
   const all = rumors.filter((it) => it.kind.startsWith("election"));
-  $("elections").replaceChildren(...all.slice(0, MOST_RUMORS).map((it) => {
+  $("elections").replaceChildren(...all.slice(0, MOST).map((it) => {
     const [text, colour] = badges[it.status] ?? [it.status, "departed"];
     const voters = rumors.filter((row) => row.kind === "service" && row.group === it.group && !row.withdrawn).map((row) => row.member);
     const title = it.status === "finished" ? `${nameOf(it.candidate)} ${it.kind === "election" ? "leads" : "updates first"}` : `${nameOf(it.candidate)} is ahead`;
@@ -271,7 +273,7 @@ function showElections() {
 const sub = (...text) => el("p", { class: "sub" }, ...text);
 const GROUPS = {
   all: null,
-  members: [...HEALTHS, "moved", "renamed", "restarted", "conflict"],
+  members: [...HEALTHS, "moved", "renamed", "restarted", "conflict", "tags"],
   rumors: ["service", "config", "file", "election", "leader", "departure", "gone", "overruled"],
   "this member": ["isolated", "reconnected", "refuted", "lagged", "address", "rejected", "other_ring", "new_id", "expelled", "left", "lost"],
 };
@@ -280,7 +282,7 @@ const eventRow = (it) => el("li", { "data-kind": it.kind }, el("time", {}, clock
 const isListed = (it) => !GROUPS[group] || GROUPS[group].includes(it.kind);
 function listEvents() {
   $("events").replaceChildren(...events.filter(isListed).map(eventRow));
-  if (!$("events").children.length) $("events").append(sub("Nothing happened lately."));
+  if (!$("events").children.length) $("events").append(sub("Nothing lately."));
 }
 function listEvent(it) {
   const list = $("events");

@@ -19,7 +19,7 @@ pub const ROW: RowSpec = RowSpec {
 };
 
 const MEMBERS: usize = 100;
-const SEEN: f64 = 0.9;
+const SEEN: f64 = 0.5;
 const TOLD: f64 = 0.3;
 
 fn measure(plan: &Plan) -> Vec<Figure> {
