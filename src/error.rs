@@ -212,6 +212,17 @@ pub enum CommandError {
     /// A member cannot block itself.
     #[error("this is the member's own id; name another")]
     OwnId,
+    /// A member that lives is not forgotten.
+    #[error("{id:.8} is {health}, and only the dead are forgotten; let it leave, or stop it")]
+    NotDead {
+        /// The member.
+        id: crate::member::MemberId,
+        /// How it fares.
+        health: crate::member::Health,
+    },
+    /// No member has this id.
+    #[error("{0:.8} is not known here; name a member that is listed")]
+    UnknownMember(crate::member::MemberId),
     /// What is applied is not newer than what is held.
     #[error("incarnation {given} is not newer than {held}, which is held; give a higher one")]
     NotNewer {

@@ -47,6 +47,15 @@ pub enum Event {
         /// Its name.
         name: Name,
     },
+    /// A dead member was forgotten, as [`forget`](crate::Node::forget) asked for here or at another member, or as its place
+    /// was taken by one of the same name and address.
+    #[non_exhaustive]
+    MemberForgotten {
+        /// Who.
+        id: MemberId,
+        /// The name that it had.
+        name: Name,
+    },
     /// A member has another name than before.
     #[non_exhaustive]
     MemberRenamed {

@@ -177,8 +177,8 @@ pub use net::{GossipStats, InjectError, Injector};
 pub use node::Node;
 pub use ring_name::RingName;
 pub use rumor::{
-    Election, ElectionStatus, Rumor, RumorId, RumorKind, Service, ServiceConfig, ServiceFile,
-    ServiceGroup, SysInfo, TagError, TagSet, Tags,
+    Election, ElectionStatus, Forgotten, Rumor, RumorId, RumorKind, Service, ServiceConfig,
+    ServiceFile, ServiceGroup, SysInfo, TagError, TagSet, Tags,
 };
 pub use stats::{DiskWrites, Gauge, Histogram, Stats};
 pub use time::Time;

@@ -195,6 +195,15 @@ pub const MAX_TAG_KEY: usize = 64;
 /// unasked.
 pub const MAX_TAGS_BYTES: usize = 4 << 10;
 
+/// Dead members that one rumor has the ring forget: it stays below [`EAGER_RUMOR`].
+pub const MAX_FORGOTTEN_AT_ONCE: usize = 256;
+
+/// Forgotten members that are remembered as such: a full table of them. Of more, those that were forgotten first go.
+pub const MAX_FORGOTTEN: usize = MAX_MEMBERS;
+
+/// For how long: as long as others remember the dead by themselves, with the timing's defaults.
+pub const FORGOTTEN_FOR: Duration = Duration::from_secs(10 * 24 * 60 * 60);
+
 /// Bytes of a file's name.
 pub const MAX_FILENAME: usize = 256;
 

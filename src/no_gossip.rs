@@ -13,7 +13,7 @@ use crate::time::Time;
 pub(crate) struct Gossip;
 
 impl Gossip {
-    pub fn new(_: &Timing, _: bool, _: usize, _: u64, _: &mut Env) -> Self {
+    pub fn new(_: &Timing, _: bool, _: usize, _: (u64, u64), _: &mut Env) -> Self {
         Gossip
     }
 

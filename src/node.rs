@@ -20,6 +20,8 @@ mod gossiping;
 #[cfg_attr(not(feature = "sim"), allow(dead_code))] // The simulator asks for most of it.
 mod inspecting;
 mod joining;
+#[cfg(feature = "gossip")]
+mod own_kinds;
 mod restoring;
 
 use std::collections::VecDeque;
@@ -121,7 +123,7 @@ impl Node {
         };
         let swim = Swim::new(&config, &mut env);
         let (gossips, store_limit) = (config.gossip_port != 0, config.store_limit);
-        let seed = secret_of(&config.random_seed);
+        let seed = (secret_of(&config.random_seed), config.epoch);
         let gossip = Gossip::new(&config.timing, gossips, store_limit, seed, &mut env);
         let is_used_up = config.incarnation == Incarnation::MAX;
         let mut node = Node {
@@ -351,7 +353,7 @@ impl Node {
         self.note_lag();
         while let Some((_, timer)) = self.env.timers.pop(self.env.now) {
             self.swim.handle_timer(&mut self.env, timer);
-            self.gossip.handle_timer(&mut self.env, &self.swim, timer);
+            self.gossip_due(timer);
             self.settle();
         }
     }

@@ -39,6 +39,8 @@ pub(crate) trait Ring {
     fn health(&self, id: &MemberId) -> Option<Health>;
     /// Whether it is gone for good, by a departure rumor.
     fn is_exiled(&self, id: &MemberId) -> bool;
+    /// Whether it was forgotten as dead, and nothing newer is known of it.
+    fn is_forgotten(&self, id: &MemberId) -> bool;
     /// A living member that may be pushed to: another one, not blocked, with a gossip port.
     fn peer(&self, id: &MemberId) -> Option<Peer>;
     /// All such members.

@@ -8,8 +8,10 @@ use crate::limits::{MAX_FILENAME, MAX_GROUP};
 use crate::member::MemberId;
 use crate::text::is_name;
 
+mod forgotten;
 mod tags;
 
+pub use forgotten::Forgotten;
 pub use tags::{TagError, TagSet, Tags, is_tag_key};
 
 /// The kinds of rumors that a member keeps. (What others gossip of members goes to the member table.) Those from
@@ -33,6 +35,8 @@ pub enum RumorKind {
     Departure = 9,
     /// The tags of a member.
     Tags = 100,
+    /// Dead members that are forgotten.
+    Forgotten = 101,
 }
 
 /// Whom a rumor is for: nobody is sent what it cannot read. A peer gets what is for its audience or for a wider one.
@@ -50,7 +54,7 @@ impl Audience {
 
 impl RumorKind {
     /// All of them, in the order of their numbers.
-    pub const ALL: [RumorKind; 7] = [
+    pub const ALL: [RumorKind; 8] = [
         RumorKind::Service,
         RumorKind::Election,
         RumorKind::ServiceConfig,
@@ -58,6 +62,7 @@ impl RumorKind {
         RumorKind::ElectionUpdate,
         RumorKind::Departure,
         RumorKind::Tags,
+        RumorKind::Forgotten,
     ];
 
     /// Its lowercase name, words joined by `_`.
@@ -70,13 +75,14 @@ impl RumorKind {
             RumorKind::ElectionUpdate => "election_update",
             RumorKind::Departure => "departure",
             RumorKind::Tags => "tags",
+            RumorKind::Forgotten => "forgotten",
         }
     }
 
     /// Whom rumors of this kind are for.
     pub(crate) const fn audience(self) -> Audience {
         match self {
-            RumorKind::Tags => Audience::Ours,
+            RumorKind::Tags | RumorKind::Forgotten => Audience::Ours,
             _ => Audience::Everyone,
         }
     }
@@ -97,7 +103,8 @@ impl fmt::Display for RumorKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 #[error(
-    "a rumor's kind is service, election, service_config, service_file, election_update, departure or tags"
+    "a rumor's kind is service, election, service_config, service_file, election_update, departure, tags or \
+     forgotten"
 )]
 pub struct ParseRumorKindError;
 
@@ -117,7 +124,7 @@ impl FromStr for RumorKind {
 pub struct RumorId {
     /// Its kind.
     pub kind: RumorKind,
-    /// The service group; of a departure, the constant `departure`, of tags `tags`.
+    /// The service group; of other kinds a constant: `departure`, `tags` or `forgotten`.
     pub key: Box<str>,
     /// The member, or the filename, or a constant.
     pub id: Box<str>,
@@ -130,6 +137,8 @@ impl RumorId {
     pub const CONFIG: &'static str = "service_config";
     /// The id of a group's election, of both kinds.
     pub const ELECTION: &'static str = "election";
+    /// The key of all rumors about forgotten members.
+    pub const FORGOTTEN: &'static str = "forgotten";
     /// The key of all tags.
     pub const TAGS: &'static str = "tags";
 
@@ -161,6 +170,12 @@ impl RumorId {
     /// A member's tags.
     pub fn tags(member: MemberId) -> Self {
         RumorId::new(RumorKind::Tags, Self::TAGS, &member.to_string())
+    }
+
+    /// What this member said at this time of members that are to be forgotten.
+    pub fn forgotten(by: MemberId, time: u64) -> Self {
+        let id = format!("{by}-{time}");
+        RumorId::new(RumorKind::Forgotten, Self::FORGOTTEN, &id)
     }
 
     pub(crate) fn new(kind: RumorKind, key: &str, id: &str) -> Self {
@@ -483,6 +498,8 @@ pub enum Rumor {
     Departure(MemberId),
     /// The tags of a member.
     Tags(Tags),
+    /// Dead members that are forgotten.
+    Forgotten(Forgotten),
 }
 
 impl Rumor {
@@ -496,6 +513,7 @@ impl Rumor {
             Rumor::ElectionUpdate(_) => RumorKind::ElectionUpdate,
             Rumor::Departure(_) => RumorKind::Departure,
             Rumor::Tags(_) => RumorKind::Tags,
+            Rumor::Forgotten(_) => RumorKind::Forgotten,
         }
     }
 
@@ -510,6 +528,7 @@ impl Rumor {
             }
             Rumor::Departure(member) => RumorId::departure(*member),
             Rumor::Tags(tags) => RumorId::tags(tags.member),
+            Rumor::Forgotten(said) => RumorId::forgotten(said.by, said.time),
         }
     }
 
@@ -538,7 +557,7 @@ impl Rumor {
             Rumor::ServiceConfig(config) => config.incarnation,
             Rumor::ServiceFile(file) => file.incarnation,
             Rumor::Election(election) | Rumor::ElectionUpdate(election) => election.term,
-            Rumor::Departure(_) => 0,
+            Rumor::Departure(_) | Rumor::Forgotten(_) => 0,
             Rumor::Tags(tags) => tags.incarnation,
         }
     }

@@ -355,7 +355,8 @@ impl Agent {
                 self.left = true;
             }
             Event::TagsChanged { id, .. } => self.log_tags(id),
-            Event::RumorChanged { id, .. } if id.kind == RumorKind::Tags => {}
+            Event::RumorChanged { id, .. } if id.kind >= RumorKind::Tags => {}
+            Event::MemberForgotten { id, name, .. } => self.log_forgotten(&name, id),
             Event::RumorChanged { id, .. } => {
                 self.log_rumor(&id);
                 if id.kind == RumorKind::Service && *id.id == *self.member.node().id().to_string() {

@@ -5,8 +5,8 @@ use std::fs;
 use std::io::{self, IsTerminal};
 use std::path::Path;
 
-use butterfly::RumorKind;
 use butterfly::text::visible;
+use butterfly::{MemberId, RumorKind};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ use crate::body;
 use crate::cli::{
     ConfigApplyArgs, ConfigCommand, ConfigRemoveArgs, ConfigShowArgs, DepartArgs, ElectionCommand,
     ElectionShowArgs, ElectionStartArgs, FileCommand, FileGetArgs, FileRemoveArgs, FileUploadArgs,
-    Format, ListFormat, RumorsArgs, ServiceAddArgs, ServiceCommand, ServiceListArgs,
+    ForgetArgs, Format, ListFormat, RumorsArgs, ServiceAddArgs, ServiceCommand, ServiceListArgs,
     ServiceRemoveArgs,
 };
 use crate::client::Client;
@@ -23,6 +23,7 @@ use crate::failure::Failure;
 use crate::output;
 use crate::rumor_row::{ElectionRow, RumorRow, Says};
 use crate::rumor_table;
+use crate::table;
 use crate::view::{MemberRow, Status};
 
 pub fn service(command: &ServiceCommand) -> Result<(), Failure> {
@@ -320,17 +321,101 @@ pub fn depart(args: &DepartArgs) -> Result<(), Failure> {
             args.id
         )));
     }
-    let answer = client.post("/v1/depart", &json!({ "id": id.to_string() }))?;
-    let known = answer.get("known").and_then(|known| known.as_bool());
-    let unknown = match known {
-        Some(false) => ", whom it does not know: is the id right?",
-        _ => "",
-    };
+    if !args.yes {
+        ask_to_depart(&args.id, id)?;
+    }
+    let asked = json!({ "id": id.to_string(), "unknown": args.unknown });
+    client.post("/v1/depart", &asked)?;
     output::tell(&format!(
-        "{} tells the ring that {id} departed for good{unknown}",
+        "{} tells the ring that {id} departed for good",
         client.gateway()
     ));
     Ok(())
+}
+
+/// That cannot be undone, so whoever asks for it has to mean it.
+fn ask_to_depart(what: &str, id: MemberId) -> Result<(), Failure> {
+    let effect = format!("{what} ({id:.8}) is to stop, and no ring takes its id again, ever");
+    if !io::stdin().is_terminal() {
+        return Err(Failure::usage(format_args!(
+            "{effect}: --yes says that this is meant; \"butterfly forget\" drops dead members and is no ban"
+        )));
+    }
+    output::tell(&format!(
+        "{effect}; \"butterfly forget\" drops dead members and is no ban. Go on? [y/N]"
+    ));
+    let mut line = String::new();
+    io::stdin().read_line(&mut line).map_err(Failure::failed)?;
+    match line.trim() {
+        "y" | "Y" | "yes" => Ok(()),
+        _ => Err(Failure::failed("nothing was done")),
+    }
+}
+
+/// Members that the gateway names.
+#[derive(Deserialize)]
+struct Forgotten {
+    forgotten: Vec<Whom>,
+}
+
+#[derive(Deserialize)]
+struct Whom {
+    id: String,
+    name: String,
+}
+
+pub fn forget(args: &ForgetArgs) -> Result<(), Failure> {
+    let client = Client::new(&args.gateway)?;
+    let asked = if args.dead {
+        let older_than = args.older_than.unwrap_or_default().as_millis() as u64;
+        json!({ "dead": true, "older_than_ms": older_than })
+    } else {
+        let known: Vec<MemberRow> = client.get("/v1/members")?;
+        let mut ids = Vec::new();
+        for text in &args.members {
+            ids.extend(dead_of(&known, text)?);
+        }
+        json!({ "members": ids })
+    };
+    let answer = client.post("/v1/forget", &asked)?;
+    let Forgotten { forgotten } = serde_json::from_value(answer).map_err(Failure::failed)?;
+    for Whom { id, name } in &forgotten {
+        output::print_line(&table::who(id, &[(id.clone(), name.clone())].into()))?;
+    }
+    let count = output::count(forgotten.len(), "dead member");
+    output::tell(&format!("{} has the ring forget {count}", client.gateway()));
+    Ok(())
+}
+
+/// The ids of the dead members that a text means: one by its id or the beginning of it, all by a name.
+fn dead_of(known: &[MemberRow], text: &str) -> Result<Vec<String>, Failure> {
+    let named: Vec<_> = known
+        .iter()
+        .filter(|row| !text.is_empty() && row.name == text)
+        .collect();
+    let found = match named.is_empty() {
+        true => known
+            .iter()
+            .filter(|row| !text.is_empty() && row.id.starts_with(text))
+            .collect(),
+        false => named,
+    };
+    let is_dead = |row: &&&MemberRow| matches!(row.health.as_str(), "confirmed" | "departed");
+    let dead: Vec<_> = found
+        .iter()
+        .filter(is_dead)
+        .map(|row| row.id.clone())
+        .collect();
+    match (found.as_slice(), dead.as_slice()) {
+        ([], _) => Err(Failure::failed(format_args!(
+            "no member has the name or the beginning of an id {text:?}: \"butterfly members\" lists them"
+        ))),
+        ([living, ..], []) => Err(Failure::failed(format_args!(
+            "{text:?} is {}, and only the dead are forgotten: let it leave, or stop it",
+            living.health
+        ))),
+        _ => Ok(dead),
+    }
 }
 
 pub fn rumors(args: &RumorsArgs) -> Result<(), Failure> {

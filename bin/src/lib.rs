@@ -116,6 +116,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::File(args) => gossip::file(&args.command),
         Command::Election(args) => gossip::election(&args.command),
         Command::Tag(args) => tag::tag(&args.command),
+        Command::Forget(args) => gossip::forget(&args),
         Command::Depart(args) => gossip::depart(&args),
         Command::Rumors(args) => gossip::rumors(&args),
         Command::Inject(args) => inject::inject(&args),

@@ -90,6 +90,11 @@ fn config(settings: &Settings) -> Result<Config, Failure> {
     config.persistent = args.permanent_peer;
     config.ring_keys = ring_key::read_all(&args.ring_key)?;
     config.timing = timing::changed(args.timing.clone(), &args.set)?;
+    if let Some(after) = args.forget_dead_after {
+        // As long Confirmed as of the ten days that are the default.
+        let confirmed = after.mul_f64(0.3);
+        (config.timing.departed_after, config.timing.forget_after) = (confirmed, after - confirmed);
+    }
     config.data_dir = args.data_dir.clone();
     config.store_limit = args.store_limit;
     config.ring = args.ring.clone();

@@ -60,6 +60,17 @@ pub enum Says {
     ElectionUpdate(ElectionRow),
     Departure { member: String },
     Tags(TagsRow),
+    Forgotten(ForgottenRow),
+}
+
+/// Dead members that are forgotten.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Forgotten"))]
+pub struct ForgottenRow {
+    /// The member that was told to.
+    pub by: String,
+    pub members: Vec<String>,
 }
 
 /// What a member says of itself.
@@ -202,6 +213,10 @@ impl Says {
                 member: member.to_string(),
             },
             Rumor::Tags(tags) => Says::Tags(tags.into()),
+            Rumor::Forgotten(said) => Says::Forgotten(ForgottenRow {
+                by: said.by.to_string(),
+                members: said.members.iter().map(|(id, _)| id.to_string()).collect(),
+            }),
             _ => return None,
         })
     }

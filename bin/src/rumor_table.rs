@@ -172,6 +172,13 @@ fn cells(row: &RumorRow, names: &Names) -> Vec<String> {
         Says::Election(election) => election_cells("election", election, names),
         Says::ElectionUpdate(election) => election_cells("election_update", election, names),
         Says::Departure { member } => cells("departure", "-", who(member, names), 0, String::new()),
+        Says::Forgotten(said) => cells(
+            "forgotten",
+            "-",
+            format!("by {}", who(&said.by, names)),
+            0,
+            count(said.members.len(), "member"),
+        ),
         Says::Tags(tags) => cells(
             "tags",
             "-",

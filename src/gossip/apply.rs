@@ -103,7 +103,8 @@ impl Gossip {
             Rumor::Election(_)
             | Rumor::ElectionUpdate(_)
             | Rumor::Departure(_)
-            | Rumor::Tags(_) => {
+            | Rumor::Tags(_)
+            | Rumor::Forgotten(_) => {
                 return Err(CommandError::NotForced(rumor.kind()));
             }
         }

@@ -76,6 +76,10 @@ mod tests {
             false
         }
 
+        fn is_forgotten(&self, _: &MemberId) -> bool {
+            false
+        }
+
         fn peer(&self, id: &MemberId) -> Option<Peer> {
             Some(peer(site(id)))
         }
@@ -127,7 +131,7 @@ mod tests {
                 journal: Journal::default(),
             };
             let mut sites: Vec<_> = (0..SITES)
-                .map(|_| Gossip::new(timing, true, MAX_RUMOR_BYTES, 7, &mut env))
+                .map(|_| Gossip::new(timing, true, MAX_RUMOR_BYTES, (7, 1), &mut env))
                 .collect();
             let config = ServiceConfig::new("redis.default".parse().unwrap(), 1, "port = 6380\n");
             sites[0].apply_config(&mut env, &All(0), config).unwrap();

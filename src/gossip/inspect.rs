@@ -4,8 +4,9 @@ use std::hash::{Hash, Hasher};
 
 use super::Gossip;
 use crate::limits::{
-    MAX_CANDIDATE_BYTES, MAX_CANDIDATES, MAX_DEAD_STRANGERS, MAX_DEBTORS, MAX_EXILED, MAX_GHOSTS,
-    MAX_QUEUED_PUSHES, MAX_REMOVED, MAX_RESETS, MAX_RUMORS, MAX_SERVED, MAX_TOMBSTONES, MAX_WANTED,
+    MAX_CANDIDATE_BYTES, MAX_CANDIDATES, MAX_DEAD_STRANGERS, MAX_DEBTORS, MAX_EXILED,
+    MAX_FORGOTTEN, MAX_FORGOTTEN_AT_ONCE, MAX_GHOSTS, MAX_QUEUED_PUSHES, MAX_REMOVED, MAX_RESETS,
+    MAX_RUMORS, MAX_SERVED, MAX_TOMBSTONES, MAX_WANTED,
 };
 use crate::rumor::Audience;
 use crate::stats::Gauge;
@@ -18,7 +19,7 @@ impl Gossip {
     }
 
     /// Everything that grows, with its cap.
-    pub fn sizes(&self) -> [Gauge; 23] {
+    pub fn sizes(&self) -> [Gauge; 24] {
         let (pushes, talks) = self.outbox.queued();
         let (wanted, refused) = (self.wanted.len(), self.reconciling.refused());
         let (debts, newcomers, greeted) = self.arrears.remembered();
@@ -58,6 +59,12 @@ impl Gossip {
             Gauge::new("own_services", self.announced.len(), MAX_RUMORS),
             Gauge::new("removed_rumors", self.store.removed(), MAX_REMOVED),
             Gauge::new("reset_rumors", self.resets.len(), MAX_RESETS),
+            // The last rumor may take it beyond.
+            Gauge::new(
+                "forgotten_members",
+                self.forgetting.members(),
+                MAX_FORGOTTEN + MAX_FORGOTTEN_AT_ONCE,
+            ),
         ]
     }
 

@@ -22,6 +22,7 @@
 //! | `apply` | what this member's own user says |
 //! | `renewed` | saying it again under another id |
 //! | `tags` | what this member says of itself |
+//! | `forgetting`, `forgotten` | dead members that are forgotten: acting on that, and what is held |
 //! | `inspect` | how large everything is, and what stands for the state |
 
 mod apply;
@@ -33,6 +34,8 @@ mod departures;
 mod deposed;
 mod election;
 mod elections;
+mod forgetting;
+mod forgotten;
 mod hot;
 mod inspect;
 mod known;
@@ -57,7 +60,7 @@ use crate::config::Timing;
 use crate::env::{Env, Timer};
 use crate::event::Event;
 use crate::limits::MAX_RUMOR_BYTES;
-use crate::member::{Health, MemberId};
+use crate::member::{Health, Incarnation, MemberId};
 use crate::ring::{Peer, Ring};
 use crate::rumor::{RumorId, RumorKind, Service, ServiceGroup, Tags};
 use crate::successor::Successor;
@@ -82,6 +85,15 @@ pub(crate) enum Effect {
     Expelled,
     /// This member's services have no version left: it takes a new id. Its user may have asked for what needs that.
     Renew { at_once: bool },
+    /// A dead member is forgotten, at this incarnation; or no more.
+    Forget {
+        id: MemberId,
+        incarnation: Incarnation,
+    },
+    Remember {
+        id: MemberId,
+        incarnation: Incarnation,
+    },
     /// Others hold services of a member that departed: that is news again.
     Remind(MemberId),
     /// A member is given up, so that it does not count in its group any more.
@@ -101,6 +113,7 @@ pub(crate) struct Gossip {
     served: wanted::Served,
     arrears: arrears::Arrears,
     departures: departures::Departures,
+    forgetting: forgotten::Forgetting,
     elections: elections::Elections,
     starting: starting::Starting,
     candidates: candidates::Candidates,
@@ -128,12 +141,13 @@ pub(crate) struct Gossip {
 }
 
 impl Gossip {
-    /// The seed is nobody else's: by it are keyed what strangers fill.
+    /// The seed is nobody else's: by it are keyed what strangers fill. The epoch is this member's start, in milliseconds since
+    /// 1970.
     pub fn new(
         timing: &Timing,
         enabled: bool,
         store_limit: usize,
-        seed: u64,
+        (seed, epoch): (u64, u64),
         env: &mut Env,
     ) -> Self {
         let mut gossip = Gossip {
@@ -147,6 +161,7 @@ impl Gossip {
             served: wanted::Served::default(),
             arrears: arrears::Arrears::new(),
             departures: departures::Departures::new(),
+            forgetting: forgotten::Forgetting::new(epoch, env.now),
             elections: elections::Elections::new(),
             starting: starting::Starting::since(env.now),
             candidates: candidates::Candidates::new(),

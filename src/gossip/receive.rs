@@ -63,6 +63,9 @@ impl Gossip {
                 self.outdo_tags(env, ring, tags);
                 return Ok(());
             }
+            Rumor::Forgotten(said) => {
+                return self.forgotten_heard(env, ring, rumor, said, heard);
+            }
             Rumor::Election(election) | Rumor::ElectionUpdate(election) => {
                 return self.election_heard(env, ring, rumor.kind(), election);
             }
@@ -120,7 +123,7 @@ impl Gossip {
                 true
             }
             Some(_) => false,
-            None => self.is_ghost(&owner),
+            None => self.is_ghost(&owner) || ring.is_forgotten(&owner),
         }
     }
 

@@ -103,8 +103,9 @@ impl Gossip {
             Rumor::Tags(tags) if tags.member == ring.me() => self.tags = Some(tags.clone()),
             _ => {}
         }
-        let is_gone = |owner: MemberId| {
-            ring.is_exiled(&owner) || ring.health(&owner) == Some(Health::Departed)
+        let is_gone = |owner: MemberId| match ring.health(&owner) {
+            Some(health) => health == Health::Departed || ring.is_exiled(&owner),
+            None => ring.is_forgotten(&owner) || ring.is_exiled(&owner),
         };
         if rumor.owner().is_some_and(is_gone) {
             env.journal.stats.rumors_stale += 1;

@@ -8,14 +8,15 @@ use crate::rumor::RumorKind;
 impl DataDir {
     /// Gives a node that starts what was kept.
     pub(super) fn restore(&self, node: &mut Node) -> Result<(), DiskError> {
-        if let Some(snapshot) = self.load_snapshot()? {
-            restore(node, &snapshot);
-        }
+        // First, as those that are forgotten are not to be taken up again.
         let mut left_out = LeftOut::default();
         for rumor in self.load_own_rumors()? {
             left_out.count(node.restore_rumor(&rumor));
         }
         left_out.say();
+        if let Some(snapshot) = self.load_snapshot()? {
+            restore(node, &snapshot);
+        }
         Ok(())
     }
 
@@ -37,7 +38,7 @@ fn section_of(kind: RumorKind) -> Option<Section> {
         RumorKind::Election => Section::Election,
         RumorKind::ElectionUpdate => Section::ElectionUpdate,
         RumorKind::Departure => Section::Departure,
-        RumorKind::Tags => return None,
+        RumorKind::Tags | RumorKind::Forgotten => return None,
     })
 }
 

@@ -108,6 +108,14 @@ impl Butterfly {
         self.node.start_election(now, kind, group, suitability)
     }
 
+    /// Has the ring forget dead members.
+    ///
+    /// # Errors
+    /// See [`Node::forget`](crate::Node::forget).
+    pub fn forget(&mut self, members: &[MemberId]) -> Result<(), CommandError> {
+        self.node.forget(self.clock(), members)
+    }
+
     /// Has a member depart for good: it stops, and its id is not accepted again.
     ///
     /// # Errors

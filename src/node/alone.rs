@@ -4,11 +4,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::Node;
+use crate::env::Timer;
 use crate::error::Reject;
 use crate::rumor::RumorKind;
 use crate::time::Time;
 
 impl Node {
+    pub(super) fn gossip_due(&mut self, timer: Timer) {
+        self.gossip.handle_timer(&mut self.env, &self.swim, timer);
+    }
+
     #[inline]
     pub(super) fn settle(&mut self) {
         while self.swim.poll_notice().is_some() {}

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rand::RngExt;
 
 use super::{Node, canonical};
+use crate::env::Timer;
 use crate::error::{CommandError, Reject};
 use crate::event::{Cause, Event};
 use crate::gossip::{Effect, Entry, PushId, What};
@@ -13,11 +14,11 @@ use crate::limits::{MAX_GONE, MAX_RUMOR};
 use crate::member::{Health, MemberId};
 use crate::ring::Ring;
 use crate::rumor::{
-    Audience, Rumor, RumorId, RumorKind, Service, ServiceConfig, ServiceFile, ServiceGroup, TagSet,
+    Audience, Rumor, RumorId, RumorKind, Service, ServiceConfig, ServiceFile, ServiceGroup,
 };
 use crate::swim::{Notice, Renewal};
 use crate::time::Time;
-use crate::view::{ElectionView, RumorView, Spread, TagsView};
+use crate::view::{ElectionView, RumorView, Spread};
 use crate::wire::{self, HEADROOM};
 
 /// A rumor to be pushed to a peer's PULL socket; its frame was written by [`Node::poll_push`].
@@ -153,20 +154,6 @@ impl Node {
         self.gossip.store().members_of(group)
     }
 
-    /// The tags of a member, as far as they are known here.
-    ///
-    /// ```
-    /// # use butterfly::Node;
-    /// # fn in_europe(node: &Node) -> usize {
-    /// let zone = |member| node.tags(member)?.get("zone");
-    /// node.members().filter(|view| zone(view.member.id) == Some("eu")).count()
-    /// # }
-    /// ```
-    pub fn tags(&self, member: MemberId) -> Option<TagsView<'_>> {
-        let entry = self.gossip.store().tags_of(member)?;
-        Some(TagsView::new(entry.version, entry.payload()))
-    }
-
     /// All rumors in the bytes in which they are sent, shared and not copied: a picture for the disk.
     #[cfg_attr(not(feature = "disk"), allow(dead_code))]
     pub(crate) fn encoded_rumors(&self) -> impl Iterator<Item = (RumorKind, Arc<[u8]>)> {
@@ -265,11 +252,19 @@ impl Node {
     pub fn restore_rumor(&mut self, bytes: &[u8]) -> Result<(), Reject> {
         let frame = wire::read_rumor(bytes)?;
         let rumor = frame.rumor()?;
-        let restored = self
-            .gossip
-            .restore(&mut self.env, &self.swim, &rumor, frame.from_id);
+        let (env, swim) = (&mut self.env, &self.swim);
+        let restored = self.gossip.restore(env, swim, &rumor, frame.from_id);
+        self.gossip.restored(env, swim, &rumor);
         self.settle();
         restored
+    }
+
+    /// A deadline of gossip has come.
+    pub(super) fn gossip_due(&mut self, timer: Timer) {
+        self.gossip.handle_timer(&mut self.env, &self.swim, timer);
+        if timer == Timer::RumorDrip {
+            self.gossip.sweep_forgotten(&mut self.env);
+        }
     }
 
     /// Lets membership and gossip know what each has to know of the other.
@@ -303,6 +298,9 @@ impl Node {
                             }
                         }
                         gossip.member_changed(env, swim, id, from, to);
+                        if to >= Health::Confirmed {
+                            gossip.died_again(env, swim, id);
+                        }
                     }
                     Notice::Renewed(before) => gossip.renewed(env, swim, before),
                     Notice::Raised(id) => gossip.member_raised(env, swim, id),
@@ -316,6 +314,7 @@ impl Node {
                     }
                     Notice::StrangerDead(id) => gossip.stranger_dead(env, id),
                     Notice::StrangerGone(id) => gossip.stranger_gone(env, id),
+                    Notice::Replaced(id, at) => gossip.replaced(env, swim, id, at),
                     Notice::Exiled(id, addr) => gossip.tell_exiled(env, id, addr),
                 }
             } else if let Some(effect) = gossip.poll_effect() {
@@ -331,6 +330,8 @@ impl Node {
                         };
                         swim.renew(env, renewal);
                     }
+                    Effect::Forget { id, incarnation } => swim.forget_dead(env, id, incarnation),
+                    Effect::Remember { id, incarnation } => swim.remember_again(&id, incarnation),
                     Effect::Remind(id) => swim.remind(env, id),
                     Effect::GiveUp(id) => swim.depart(env, id, Cause::Replaced),
                     Effect::Expelled => {
@@ -366,28 +367,6 @@ impl Node {
     pub fn withdraw(&mut self, now: Time, group: &ServiceGroup) -> Result<bool, CommandError> {
         self.advance_unless_paused(now);
         let done = self.gossip.withdraw(&mut self.env, &self.swim, group);
-        self.settle();
-        done
-    }
-
-    /// From now on this member says these tags of itself, and no others. With a data directory it still does after a
-    /// restart. Members of ours learn of them, originals do not.
-    ///
-    /// ```
-    /// # use butterfly::{Node, TagSet, Time};
-    /// # fn tag(node: &mut Node, now: Time) -> Result<(), Box<dyn std::error::Error>> {
-    /// let mut tags = TagSet::new();
-    /// tags.insert("zone", "eu")?;
-    /// node.set_tags(now, tags)?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// [`CommandError::StoreFull`]; nothing changed.
-    pub fn set_tags(&mut self, now: Time, tags: TagSet) -> Result<(), CommandError> {
-        self.advance_unless_paused(now);
-        let done = self.gossip.set_tags(&mut self.env, &self.swim, tags);
         self.settle();
         done
     }

@@ -8,7 +8,7 @@ use super::merge::State;
 use super::news::RowKey;
 use super::row::flag;
 use super::suspicion::{Accused, Due, Suspicion};
-use super::{Row, Swim};
+use super::{Notice, Row, Swim};
 use crate::env::Env;
 use crate::event::Cause;
 use crate::history::Fact;
@@ -75,9 +75,30 @@ impl Swim {
         }
     }
 
-    /// The member answered there for the first time: if another one is held for living there, that is gone.
+    /// The member answered there for the first time: if another one is held for living there, that is gone. One of the same
+    /// name is its former self, which lost its disk: it is replaced at once.
     pub(super) fn suspect_former(&mut self, env: &mut Env, key: RowKey, addr: SocketAddr) {
         let me = self.table.me();
+        let name = self.table.get(key).map(|row| self.table.name_of(row));
+        let name = name.filter(|name| !name.is_empty());
+        let is_same = |(other, row): &(RowKey, &Row)| {
+            ![key, me].contains(other)
+                && !row.has_left()
+                && self.table.is_at(row, addr)
+                && name.is_some_and(|name| self.table.name_of(row) == name)
+        };
+        let same: Vec<RowKey> = match name {
+            Some(_) => self
+                .table
+                .iter()
+                .filter(is_same)
+                .map(|(key, _)| key)
+                .collect(),
+            None => Vec::new(),
+        };
+        for former in same {
+            self.replace(env, former);
+        }
         let is_former = |other: RowKey, row: &Row| {
             other != key
                 && other != me
@@ -88,6 +109,22 @@ impl Swim {
         if let Some(former) = former.map(|(former, _)| former) {
             self.suspect_replaced(env, former);
         }
+    }
+
+    /// This member's address and name are another's: it is gone, and the ring may forget it.
+    fn replace(&mut self, env: &mut Env, key: RowKey) {
+        let Some(row) = self.table.get(key) else {
+            return;
+        };
+        let (id, held) = (row.id, row.state());
+        if held.health <= Health::Suspect {
+            let health = Health::Confirmed;
+            let dead = State { health, ..held };
+            self.change(env, key, dead, Cause::AddressTaken, Spread::News);
+        }
+        self.gossip
+            .notices
+            .push_back(Notice::Replaced(id, held.incarnation));
     }
 
     /// Another member lives at this one's address: unless it is heard from elsewhere, it is gone. It is asked for its last

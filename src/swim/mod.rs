@@ -54,6 +54,7 @@ mod deadlines;
 mod describe;
 mod detector;
 mod echoes;
+mod forgetting;
 mod fresh;
 mod gone;
 mod graves;
@@ -119,7 +120,7 @@ use rand::RngExt;
 use crate::config::{NodeConfig, Timing};
 use crate::env::{Env, Timer};
 use crate::limits::MAX_NAME;
-use crate::member::{Health, Member, MemberId};
+use crate::member::{Health, Incarnation, Member, MemberId};
 use crate::ring_name::RingName;
 use crate::wire::Serial;
 use advertised::Advertisers;
@@ -172,6 +173,8 @@ pub(crate) enum Notice {
     StrangerDead(MemberId),
     /// Others say that a member is Departed that is not known.
     StrangerGone(MemberId),
+    /// This dead member's address and name are another's now: it started again without its disk.
+    Replaced(MemberId, Incarnation),
     /// A member that is gone for good sent a message; its PULL socket would be there.
     Exiled(MemberId, SocketAddr),
 }

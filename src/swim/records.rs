@@ -121,6 +121,12 @@ impl Swim {
             }
             return Worth::Something;
         }
+        // It has to say so itself, or something newer.
+        if known.is_none()
+            && (self.trust.refused).is_forgotten(&record.member.id, heard.incarnation)
+        {
+            return Worth::Something;
+        }
         let held = known.and_then(|key| self.table.get(key)).map(Row::state);
         let merged = merge::merge(held, heard, spread);
         let unheard_of = known.is_none() && heard.health == Health::Departed;

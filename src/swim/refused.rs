@@ -1,9 +1,9 @@
-//! Members that are not heard: those that were blocked, and those that departed for good.
+//! Members that are not heard: those that were blocked, those that departed for good, and those that were forgotten.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::limits::{MAX_BLOCKED, MAX_EXILED};
-use crate::member::MemberId;
+use crate::limits::{MAX_BLOCKED, MAX_EXILED, MAX_FORGOTTEN};
+use crate::member::{Incarnation, MemberId};
 use crate::stats::Gauge;
 
 #[derive(Default, Hash)]
@@ -11,6 +11,8 @@ pub(super) struct Refused {
     blocked: BTreeSet<MemberId>,
     /// Gone for good, by departure rumors.
     exiled: BTreeSet<MemberId>,
+    /// Forgotten as dead: nobody but they themselves is believed that they live, up to this incarnation.
+    forgotten: BTreeMap<MemberId, Incarnation>,
 }
 
 impl Refused {
@@ -45,8 +47,33 @@ impl Refused {
         !self.exiled.is_empty() && self.exiled.contains(id)
     }
 
-    pub fn sizes(&self) -> [Gauge; 2] {
+    /// It is forgotten at this incarnation and all before, if there is room for it.
+    pub fn forget(&mut self, id: MemberId, incarnation: Incarnation) {
+        if self.forgotten.len() < MAX_FORGOTTEN || self.forgotten.contains_key(&id) {
+            let known = self.forgotten.entry(id).or_insert(incarnation);
+            *known = incarnation.max(*known);
+        }
+    }
+
+    /// It is forgotten no more, unless that was said at a later incarnation, too.
+    pub fn remember(&mut self, id: &MemberId, incarnation: Incarnation) {
+        if self.is_forgotten(id, Incarnation::ZERO) && !self.is_forgotten(id, incarnation.next()) {
+            self.forgotten.remove(id);
+        }
+    }
+
+    /// Whether it was forgotten at this incarnation or a later one.
+    pub fn is_forgotten(&self, id: &MemberId, incarnation: Incarnation) -> bool {
+        let at = self
+            .forgotten
+            .get(id)
+            .filter(|_| !self.forgotten.is_empty());
+        at.is_some_and(|at| incarnation <= *at)
+    }
+
+    pub fn sizes(&self) -> [Gauge; 3] {
         [
+            Gauge::new("forgotten", self.forgotten.len(), MAX_FORGOTTEN),
             Gauge::new("blocked", self.blocked.len(), MAX_BLOCKED),
             Gauge::new("exiled", self.exiled.len(), MAX_EXILED),
         ]
@@ -78,6 +105,20 @@ mod tests {
         assert!(refused.unblock(&id(0)) && !refused.unblock(&id(0)));
         assert!(refused.block(id(MAX_BLOCKED)));
         assert!(refused.is_blocked(&id(MAX_BLOCKED)) && !refused.is_blocked(&id(0)));
+    }
+
+    #[test]
+    fn one_that_was_forgotten_is_so_up_to_an_incarnation() {
+        let at = |number| Incarnation::new(number).unwrap();
+        let mut refused = Refused::default();
+        refused.forget(id(1), at(5));
+        refused.forget(id(1), at(3));
+        assert!(refused.is_forgotten(&id(1), at(5)) && !refused.is_forgotten(&id(1), at(6)));
+        assert!(!refused.is_forgotten(&id(2), at(0)));
+        refused.remember(&id(1), at(3));
+        assert!(refused.is_forgotten(&id(1), at(5)), "a later word stands");
+        refused.remember(&id(1), at(5));
+        assert!(!refused.is_forgotten(&id(1), at(0)));
     }
 
     #[test]

@@ -270,6 +270,12 @@ impl Ring for Swim {
         self.is_exiled(id)
     }
 
+    fn is_forgotten(&self, id: &MemberId) -> bool {
+        let row = self.table.find(id).and_then(|key| self.table.get(key));
+        let known = row.map(|row| row.incarnation).unwrap_or_default();
+        self.trust.refused.is_forgotten(id, known)
+    }
+
     fn peer(&self, id: &MemberId) -> Option<Peer> {
         self.peer_of(self.table.get(self.table.find(id)?)?)
     }

@@ -13,6 +13,7 @@ mod encode;
 mod envelope;
 mod extras;
 mod field;
+mod forgotten;
 mod raw_member;
 pub mod reconcile;
 mod record;

@@ -6,7 +6,7 @@
 use super::decode::{lone_membership, once};
 use super::field::{BYTES, Fields, VARINT, Value, bytes_len, int32, tag, uint32, varint_len};
 use super::record::MembershipRecord;
-use super::tags;
+use super::{forgotten, tags};
 use crate::error::Reject;
 use crate::limits::{MAX_FILENAME, MAX_TERM, MAX_VERSION, MAX_VOTES};
 use crate::member::MemberId;
@@ -22,6 +22,9 @@ pub const CLIENT: &str = "butterflyclient";
 
 /// The field of a member's tags.
 const TAGS: u32 = 100;
+
+/// The field of members that are forgotten.
+const FORGOTTEN: u32 = 101;
 
 /// A rumor's head: what it is, and its payload, not yet read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +50,7 @@ pub fn read_rumor(bytes: &[u8]) -> Result<RumorFrame<'_>, Reject> {
             (1, Value::Varint(number)) => kind = Some(int32(number)?),
             (2, Value::Bytes(tag)) => drop(text(tag)?),
             (3, Value::Bytes(id)) => from_id = Some(text(id)?),
-            (number @ (4..=9 | TAGS), Value::Bytes(payload)) => {
+            (number @ (4..=9 | TAGS | FORGOTTEN), Value::Bytes(payload)) => {
                 once(&mut body, (number, payload))?;
             }
             _ => {}
@@ -63,6 +66,7 @@ pub fn read_rumor(bytes: &[u8]) -> Result<RumorFrame<'_>, Reject> {
         8 => (Some(RumorKind::ElectionUpdate), 8),
         9 => (Some(RumorKind::Departure), 9),
         100 => (Some(RumorKind::Tags), TAGS),
+        101 => (Some(RumorKind::Forgotten), FORGOTTEN),
         _ => return Err(Reject::UnknownType),
     };
     let from_id = from_id.ok_or(Reject::MissingField)?;
@@ -92,6 +96,7 @@ impl<'a> RumorFrame<'a> {
             RumorKind::ElectionUpdate => Rumor::ElectionUpdate(self.election()?),
             RumorKind::Departure => Rumor::Departure(departure(self.payload)?),
             RumorKind::Tags => Rumor::Tags(tags::read(self.payload)?),
+            RumorKind::Forgotten => Rumor::Forgotten(forgotten::read(self.payload)?),
         })
     }
 
@@ -341,6 +346,11 @@ pub fn encode_rumor(rumor: &Rumor, from_id: &str) -> EncodedRumor {
             about = Some(said.member);
             tags::write(out, said);
             TAGS
+        }
+        Rumor::Forgotten(said) => {
+            about = Some(said.by);
+            forgotten::write(out, said);
+            FORGOTTEN
         }
     };
     let hex = about.map(MemberId::to_hex);

@@ -9,7 +9,7 @@ const KNOWS: [(&str, &str); 25] = [
     ("config", "limits member ring_name wire"),
     ("disk", "limits member stats wire"),
     ("env", "journal time timer"),
-    ("error", "limits rumor"),
+    ("error", "limits member rumor"),
     ("event", "error member name rumor"),
     (
         "gossip",

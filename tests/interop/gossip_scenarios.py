@@ -45,7 +45,7 @@ def start_election(ours: Ours, suitability: int = 0) -> None:
 
 
 def depart(ours: Ours, member: str) -> None:
-    ours.ask("depart", member)
+    ours.ask("depart", member, "--yes")
 
 
 def inject(ring: Ring, to: Peer, *what: str) -> None:

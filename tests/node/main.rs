@@ -8,6 +8,8 @@ mod comeback;
 mod evidence;
 #[cfg(feature = "gossip")]
 mod flood;
+#[cfg(feature = "gossip")]
+mod forgetting;
 mod lifecycle;
 mod messages;
 mod moved;

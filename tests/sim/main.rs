@@ -7,6 +7,7 @@ mod deaf;
 mod disks;
 mod elections;
 mod faults;
+mod forgetting;
 mod ghosts;
 mod gone;
 mod gossip;

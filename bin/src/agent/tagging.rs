@@ -5,6 +5,7 @@ use log::{info, warn};
 
 use super::Agent;
 use crate::failure::Failure;
+use crate::output::who;
 use crate::table::listed_tags;
 use crate::tags::{Change, OwnTags, Tag, VERSION};
 
@@ -43,6 +44,10 @@ impl Agent {
         let tags = pairs.map(|(key, value)| (key.to_owned(), value.to_owned()));
         let tags = listed_tags(&tags.collect());
         format!("{} says of itself: {tags}", self.who(id))
+    }
+
+    pub(super) fn log_forgotten(&mut self, name: &str, id: MemberId) {
+        self.log_news(format_args!("{} was forgotten", who(name, id)));
     }
 
     /// One line, unless it says its version alone, as each member does that joins.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::Agent;
 use crate::events::Says;
-use crate::output::{self, how_far, short_id};
+use crate::output::{self, how_far, short_id, who};
 
 impl Agent {
     /// A rumor as people are told of it, with the name of the member that it is about.
@@ -86,7 +86,12 @@ impl Agent {
                 )
             },
             // That has an event of its own.
-            Event::RumorChanged { id, .. } if id.kind == RumorKind::Tags => return None,
+            Event::RumorChanged { id, .. } if id.kind >= RumorKind::Tags => return None,
+            Event::RumorGone(id) if id.kind == RumorKind::Forgotten => return None,
+            Event::MemberForgotten { id, name, .. } => Says {
+                name: Some(name.to_string()).filter(|name| !name.is_empty()),
+                ..self.about("forgotten", *id, format!("{} was forgotten", who(name, *id)))
+            },
             Event::TagsChanged { id, .. } => self.about("tags", *id, self.tags_of(*id)),
             Event::RumorChanged { id, is_new, .. } => {
                 let held = self.member.node().rumor(id);
@@ -207,6 +212,7 @@ fn kind_of(kind: RumorKind) -> &'static str {
         RumorKind::Election | RumorKind::ElectionUpdate => "election",
         RumorKind::Departure => "departure",
         RumorKind::Tags => "tags",
+        RumorKind::Forgotten => "forgotten",
         kind => kind.as_str(),
     }
 }

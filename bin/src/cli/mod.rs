@@ -116,6 +116,9 @@ pub enum Command {
     /// Set, delete or list the tags of a running member
     #[command(after_help = EXIT_CODES, after_long_help = long(TAG, EXIT_CODES))]
     Tag(TagArgs),
+    /// Have the ring forget dead members
+    #[command(after_help = EXIT_CODES, after_long_help = long(FORGET, EXIT_CODES))]
+    Forget(ForgetArgs),
     /// Make a member depart for good
     #[command(after_help = EXIT_CODES, after_long_help = long(DEPART, EXIT_CODES))]
     Depart(DepartArgs),
@@ -258,6 +261,9 @@ pub struct RunArgs {
     /// Its id, 32 lowercase hexadecimal digits; else that in the data directory, or a random one
     #[arg(long, value_name = "HEX")]
     pub id: Option<MemberId>,
+    /// How long dead members are remembered, at most; or with a unit, like 1h; the same at all members [default: 10 days]
+    #[arg(long, value_name = "SECONDS", value_parser = forget_after)]
+    pub forget_dead_after: Option<Duration>,
     /// Where it keeps its id and incarnation, its members and rumors; without it each start is a new member
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
@@ -555,6 +561,14 @@ fn seconds(text: &str) -> Result<Duration, String> {
     duration(text).and_then(|parsed| match parsed <= MOST {
         true => Ok(parsed),
         false => Err("that is longer than anybody waits: 1e9 s at most".to_owned()),
+    })
+}
+
+fn forget_after(text: &str) -> Result<Duration, String> {
+    const LEAST: Duration = Duration::from_secs(60);
+    seconds(text).and_then(|parsed| match parsed >= LEAST {
+        true => Ok(parsed),
+        false => Err("the dead are remembered for a minute at least".to_owned()),
     })
 }
 

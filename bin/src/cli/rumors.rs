@@ -1,11 +1,12 @@
 //! The command line of what has to do with rumors.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use butterfly::{MemberId, RumorKind, ServiceGroup};
 use clap::{Args, Subcommand};
 
-use super::{EXIT_CODES, GatewayArgs, ListOutputArgs, OutputArgs, WhichArgs, long};
+use super::{EXIT_CODES, GatewayArgs, ListOutputArgs, OutputArgs, WhichArgs, long, seconds};
 use crate::version::{self, Version};
 use crate::view::MemberRow;
 
@@ -40,7 +41,15 @@ pub const DEPART: &str = "\
 Examples:
   butterfly depart web-2         by its name
   butterfly depart 1a2b3c4d      by the beginning of its id
-It stops, and cannot come back under its id.";
+It stops, and no ring takes its id again: that is a ban, and cannot be undone. To drop dead members from the lists, there is
+\"butterfly forget\"; to have one leave for now, \"butterfly leave\" at it.";
+
+pub const FORGET: &str = "\
+Examples:
+  butterfly forget web-2                     the dead member of this name; of several, all
+  butterfly forget 1a2b3c4d                  by the beginning of its id
+  butterfly forget --dead --older-than 1h    all that have been dead for an hour
+It is no ban: a member that lives after all, or starts again, is welcome.";
 
 pub const RUMORS: &str = "\
 Examples:
@@ -319,13 +328,34 @@ pub struct DepartArgs {
     /// Its id, the beginning of it, or its name
     #[arg(value_name = "ID")]
     pub id: String,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+    /// Also an id that the asked member does not know
+    #[arg(long)]
+    pub unknown: bool,
+    #[command(flatten)]
+    pub gateway: GatewayArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct ForgetArgs {
+    /// Dead members: ids, beginnings of them, or names
+    #[arg(value_name = "MEMBER", required_unless_present = "dead")]
+    pub members: Vec<String>,
+    /// All dead members
+    #[arg(long, conflicts_with = "members")]
+    pub dead: bool,
+    /// Of those, the ones that have been dead for so long; or with a unit, like 1h
+    #[arg(long, value_name = "SECONDS", requires = "dead", conflicts_with = "members", value_parser = seconds)]
+    pub older_than: Option<Duration>,
     #[command(flatten)]
     pub gateway: GatewayArgs,
 }
 
 #[derive(Debug, Args)]
 pub struct RumorsArgs {
-    /// Those of one kind: service, election, service_config, service_file, election_update or departure
+    /// Those of one kind: service, election, service_config, service_file, election_update, departure, tags or forgotten
     #[arg(long)]
     pub kind: Option<RumorKind>,
     /// Those of one service group

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 /// All kinds of events: of a member the health that it has now, of a rumor what it is about.
-pub const KINDS: [&str; 27] = [
+pub const KINDS: [&str; 28] = [
     "alive",
     "suspect",
     "confirmed",
@@ -21,6 +21,7 @@ pub const KINDS: [&str; 27] = [
     "election",
     "departure",
     "tags",
+    "forgotten",
     "gone",
     "overruled",
     "isolated",

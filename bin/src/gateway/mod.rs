@@ -5,6 +5,7 @@
 
 mod answer;
 mod connection;
+mod forget_routes;
 pub mod fuzz;
 mod guard;
 mod health;

@@ -192,7 +192,8 @@ mod tests {
     use schemars::{JsonSchema, SchemaGenerator};
     use serde_json::json;
 
-    use super::super::routes::{Join, Nothing, ROUTES, Whom};
+    use super::super::forget_routes::Forget;
+    use super::super::routes::{Departing, Join, Nothing, ROUTES, Whom};
     use super::super::rumor_routes::{Elect, OfFile, OfGroup};
     use super::*;
     use crate::events::EventRow;
@@ -212,7 +213,9 @@ mod tests {
         match path {
             "/v1/join" | "/v1/unjoin" => of::<Join>(generator),
             "/v1/leave" => of::<Nothing>(generator),
-            "/v1/block" | "/v1/unblock" | "/v1/depart" => of::<Whom>(generator),
+            "/v1/block" | "/v1/unblock" => of::<Whom>(generator),
+            "/v1/depart" => of::<Departing>(generator),
+            "/v1/forget" => of::<Forget>(generator),
             "/v1/service/remove" | "/v1/config/remove" => of::<OfGroup>(generator),
             "/v1/file/remove" => of::<OfFile>(generator),
             "/v1/election" => of::<Elect>(generator),

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::answer::Answer;
+use super::forget_routes::forget;
 use super::guard::Guard;
 use super::health;
 use super::http::{Content, Request};
@@ -73,7 +74,7 @@ impl How {
     }
 }
 
-pub(super) const ROUTES: [Route; 33] = [
+pub(super) const ROUTES: [Route; 34] = [
     get("/", &[], "a page for browsers; this list for others", front),
     get("/v1", &[], "this list", list),
     get(
@@ -190,8 +191,13 @@ pub(super) const ROUTES: [Route; 33] = [
         unblock,
     ),
     post(
+        "/v1/forget",
+        r#"{"members": ["ID"]} or {"dead": true, "older_than_ms": 0}: the ring forgets dead members; it is no ban"#,
+        forget,
+    ),
+    post(
         "/v1/depart",
-        r#"{"id": "ID"}: that member stops, and cannot come back"#,
+        r#"{"id": "ID", "unknown": false}: that member stops, and cannot come back; unknown: also one that is not known here"#,
         depart,
     ),
     upload(
@@ -520,10 +526,28 @@ fn unblock(agent: &mut Agent, request: &Request, _: &Params) -> Result<Answer, A
     ))
 }
 
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub(super) struct Departing {
+    id: String,
+    /// Also one that this member does not know.
+    #[serde(default)]
+    unknown: bool,
+}
+
 fn depart(agent: &mut Agent, request: &Request, _: &Params) -> Result<Answer, Answer> {
-    let id = Whom::parse(request)?;
+    let Departing { id, unknown } = parse(request)?;
+    let parsed = id.parse();
+    let id: MemberId = parsed.map_err(|error| Answer::refusal(400, format!("{id}: {error}")))?;
     let node = agent.member.node();
     let known = node.member(id).is_some() || node.rumor(&RumorId::departure(id)).is_some();
+    if !known && !unknown {
+        let message = format!(
+            "{id} is not known here: is the id right? (unknown: true bans it all the same)"
+        );
+        return Err(Answer::refusal(404, message));
+    }
     agent.member.depart(id).map_err(conflict)?;
     Ok(Answer::ok(
         &json!({ "departing": id.to_string(), "known": known }),

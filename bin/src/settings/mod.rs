@@ -348,7 +348,7 @@ mod tests {
     }
 
     /// Two values of each setting that differ from its default.
-    const EXAMPLES: [(&str, &str, &str); 22] = [
+    const EXAMPLES: [(&str, &str, &str); 23] = [
         ("listen", "10.0.0.7:1", "[::1]:2"),
         ("advertise", "10.0.0.7:3", "10.0.0.8:4"),
         ("gossip-port", "5", "6"),
@@ -364,6 +364,7 @@ mod tests {
             "1a2b3c4d1a2b3c4d1a2b3c4d1a2b3c4d",
             "00000000000000000000000000000001",
         ),
+        ("forget-dead-after", "1h", "2h"),
         ("data-dir", "/a", "/b"),
         ("store-limit", "1MiB", "2MiB"),
         ("timing", "wan", "local"),

@@ -116,7 +116,7 @@ fn what_is_injected_reaches_all_who_have_the_key() {
 fn who_departed_is_refused_when_it_comes_back() {
     let (amber, mut birch) = pair();
     let id = birch.row("birch")["id"].as_str().unwrap().to_owned();
-    assert_exit(&amber.ask(&["depart", "birch"]), 0);
+    assert_exit(&amber.ask(&["depart", "birch", "--yes"]), 0);
     assert_eq!(birch.end(), Some(4), "{}", birch.log());
     until("amber knows", || amber.row("birch")["health"] == "departed");
     let peer = amber.swim.to_string();

@@ -4,6 +4,7 @@ mod disks;
 mod endings;
 mod events;
 mod exposition;
+mod forgetting;
 mod gateway;
 mod gossip;
 mod handlers;

@@ -404,16 +404,18 @@ fn who_departs_for_good_ends_with_code_4_and_a_way_back() {
     fs::create_dir(&data).unwrap();
     let data = data.to_str().unwrap();
     let mut amber = Member::start(&["--name", "amber", "--data-dir", data]);
-    for asks in [true, false] {
-        let output = amber.ask(&["depart", &"1".repeat(32)]);
-        assert_exit(&output, 0);
-        assert_eq!(
-            said(&output).contains("is the id right?"),
-            asks,
-            "{output:?}"
-        );
-    }
-    assert_exit(&amber.ask(&["depart", "amber"]), 0);
+    let stranger = "1".repeat(32);
+    let depart = ["depart", &stranger, "--yes"];
+    assert_refused(&amber, &depart, 1, &["is not known here: is the id right?"]);
+    let unsure = ["depart", "amber"];
+    assert_refused(
+        &amber,
+        &unsure,
+        2,
+        &["no ring takes its id again", "--yes", "butterfly forget"],
+    );
+    assert_exit(&amber.ask(&[&depart[..], &["--unknown"]].concat()), 0);
+    assert_exit(&amber.ask(&["depart", "amber", "--yes"]), 0);
     assert_eq!(amber.end(), Some(4), "{}", amber.log());
     let log = amber.log();
     let last = log.lines().next_back().unwrap_or_default();

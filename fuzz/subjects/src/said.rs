@@ -174,6 +174,7 @@ pub fn rumor(input: &mut Input<'_>) -> Vec<u8> {
     // The kinds of our own have other numbers.
     let kind = match i32::from(input.byte() % 11) {
         10 => 100,
+        7 => 101,
         kind => kind,
     };
     rumor.type_ = Some(EnumOrUnknown::from_i32(kind));
@@ -221,6 +222,18 @@ pub fn rumor(input: &mut Input<'_>) -> Vec<u8> {
             member_id: Some(id(input.byte() & 7).to_string()),
             incarnation,
             tag: (0..input.below(4)).map(|_| tag(input)).collect(),
+            ..Default::default()
+        })),
+        101 => Some(Payload::Forgotten(newscast::Forgotten {
+            member_id: Some(id(input.byte() & 7).to_string()),
+            time: Some(input.number()),
+            member: (0..input.below(4))
+                .map(|_| newscast::forgotten::Member {
+                    id: Some(id(input.byte() & 7).as_bytes().to_vec()),
+                    incarnation: Some(input.number()),
+                    ..Default::default()
+                })
+                .collect(),
             ..Default::default()
         })),
         9 => Some(Payload::Departure(newscast::Departure {

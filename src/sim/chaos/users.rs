@@ -4,6 +4,7 @@
 use rand::RngExt;
 use rand::rngs::StdRng;
 
+use crate::member::Health;
 use crate::rumor::{RumorKind, Service, ServiceConfig, ServiceFile, ServiceGroup, TagSet};
 use crate::sim::{Index, Sim};
 
@@ -22,7 +23,7 @@ fn some_group(rng: &mut StdRng) -> Option<ServiceGroup> {
 /// Somebody does something at this member. What is refused is refused: the ring has to stay in one piece.
 pub(super) fn act(sim: &mut Sim, member: Index, step: u64, rng: &mut StdRng) {
     let Some(group) = some_group(rng) else { return };
-    match rng.random_range(0..11) {
+    match rng.random_range(0..12) {
         0..=3 => announce(sim, member, group, step),
         4 => {
             let _ = sim.command(member, |node, now| node.withdraw(now, &group));
@@ -31,6 +32,7 @@ pub(super) fn act(sim: &mut Sim, member: Index, step: u64, rng: &mut StdRng) {
         5 | 6 => configure(sim, member, group, step / 2),
         7 => upload(sim, member, group, step, rng),
         8 => tag(sim, member, step),
+        9 => forget(sim, member),
         _ => elect(sim, member, &group, rng),
     }
 }
@@ -47,6 +49,14 @@ fn announce(sim: &mut Sim, member: Index, group: ServiceGroup, step: u64) {
         pkg_incarnation: step,
     };
     let _ = sim.command(member, |node, now| node.announce(now, service));
+}
+
+/// Has the ring forget all that this member holds dead.
+fn forget(sim: &mut Sim, member: Index) {
+    let members = sim.node(member).members();
+    let dead = members.filter(|view| view.health >= Health::Confirmed);
+    let dead: Vec<_> = dead.map(|view| view.member.id).collect();
+    let _ = sim.command(member, |node, now| node.forget(now, &dead));
 }
 
 /// Gives a member tags; now and then the same again, or none.
