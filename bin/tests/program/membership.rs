@@ -111,12 +111,12 @@ fn a_member_that_is_told_of_peers_while_it_runs_joins_them() {
     let birch = Member::start(&["--name", "birch"]);
     let (peer, nobody) = (amber.swim.to_string(), "127.0.0.1:1");
     let own = birch.swim.to_string();
-    let output = birch.ask(&["join", &peer, &own, nobody, "--timeout", "1"]);
+    let output = birch.ask(&["join", &peer, &own, nobody, "--timeout", "3"]);
     assert_exit(&output, 0);
     let (summary, lines) = (printed(&output), said(&output));
     for line in [
         format!("{peer} answered: amber ("),
-        format!("{nobody} did not answer within 1s"),
+        format!("{nobody} did not answer within 3s"),
     ] {
         assert!(lines.contains(&line), "{lines}");
     }
