@@ -31,7 +31,7 @@ impl Swim {
     #[inline]
     pub(super) fn own_record(&self) -> MemberRecord<'_> {
         let me = self.me();
-        let placed = match self.identity.addressed {
+        let placed = match self.identity.placed {
             true => feature::PLACED,
             false => 0,
         };

@@ -22,6 +22,8 @@ pub(super) struct Identity {
     pub addressed: bool,
     /// Whether that address was given, so that nobody else's view of it counts.
     pub advertised: bool,
+    /// It listens at one address and says no other: others hardly have to tell it where they see it.
+    pub placed: bool,
     pub whereabouts: Whereabouts,
     /// No ProbePing raises its incarnation before then.
     pub next_probe_ping: Time,
@@ -41,6 +43,7 @@ impl Identity {
             sealed: !config.ring_keys.is_empty(),
             addressed: is_known,
             advertised: is_known,
+            placed: config.advertise.is_none() && usable(config.ip).is_some(),
             whereabouts: Whereabouts::default(),
             next_probe_ping: now,
             next_renewal: now,

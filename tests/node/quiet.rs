@@ -57,6 +57,19 @@ fn a_ping_says_nothing_that_its_receiver_knows() {
     assert_eq!(ping.records.len(), 2);
 }
 
+/// What others see of a member may differ from where it listens.
+#[test]
+fn now_and_then_a_member_hears_where_it_is_all_the_same() {
+    let peers = [placed(1), placed(2)];
+    let mut bench = settled(config(comparing()), &peers);
+    let sent = bench.advance_with_living(secs(400.0), &peers);
+    let pings = probes(&sent);
+    let says = |ping: &&Sent| peers.iter().any(|peer| ping.says_of(peer).is_some());
+    let said = pings.iter().filter(says).count();
+    let share = pings.len() / said.max(1);
+    assert!((8..=32).contains(&share), "{said} of {}", pings.len());
+}
+
 #[test]
 fn of_the_dead_all_hear_again_and_again() {
     let peers = [placed(1), placed(2), placed(3)];
