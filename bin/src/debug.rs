@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -35,8 +36,8 @@ const README: &str = "\
 What a running member of Butterfly said of itself and of its ring, for a report of a fault.
 
 Within: names, ids and addresses of members; names and versions of services, configurations and files; settings, with the
-paths of keys and tokens and the commands of --on; the latest lines of the log; what the system is.
-Not within: ring keys, tokens, and what configurations and files say.
+paths of keys and tokens; the latest lines of the log; what the system is.
+Not within: ring keys, tokens, the commands of --on, and what configurations and files say.
 ";
 
 pub fn debug(args: &DebugArgs) -> Result<(), Failure> {
@@ -47,7 +48,10 @@ pub fn debug(args: &DebugArgs) -> Result<(), Failure> {
     let cannot_write = |error: io::Error| {
         Failure::failed(format_args!("cannot write {}: {error}", path.display()))
     };
-    let file = File::create_new(&path).map_err(cannot_write)?;
+    let mut options = File::options();
+    // It is for its owner to give away.
+    let options = options.write(true).create_new(true).mode(0o600);
+    let file = options.open(&path).map_err(cannot_write)?;
     let mut archive = Archive::new(file);
     let packed = pack(&client, args.seconds, &mut archive).and_then(|()| archive.finish());
     packed.map_err(cannot_write)?;

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use butterfly::{Answer, Resolve, SystemResolver};
 use log::warn;
@@ -97,10 +97,15 @@ fn ask_one(server: SocketAddr, service: &str) -> io::Result<Vec<u8>> {
     };
     let socket = UdpSocket::bind((any, 0))?;
     socket.connect(server)?;
-    socket.set_read_timeout(Some(PATIENCE))?;
     socket.send(&question)?;
     let mut answer = vec![0; DATAGRAM];
+    let end = Instant::now() + PATIENCE;
     loop {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        socket.set_read_timeout(Some(left))?;
         let length = socket.recv(&mut answer)?;
         let bytes = answer.get(..length).unwrap_or_default();
         match Packet::parse(bytes) {

@@ -16,11 +16,23 @@ const AGAIN: u32 = 4;
 /// A rumor is asked for so often; then another member may be asked, once a period is over.
 const TIMES: u8 = 4;
 
+/// Periods after which a rumor may be asked for elsewhere, though other things come of the member that was asked.
+const LONGEST: u32 = 16;
+
 struct Asked {
     of: MemberId,
+    first: Time,
     /// Last.
     at: Time,
     times: u8,
+}
+
+impl Asked {
+    /// Whether it is still expected of that member: nobody may keep it from being asked for elsewhere, whatever else comes.
+    fn lasts(&self, now: Time, period: Duration) -> bool {
+        let is_asked_for = self.times < TIMES || now.since(self.at) < period;
+        is_asked_for && now.since(self.first) < period * LONGEST
+    }
 }
 
 #[derive(Default)]
@@ -37,12 +49,13 @@ impl Wanted {
     pub fn want(&mut self, now: Time, period: Duration, hash: u64, of: MemberId) -> bool {
         let is_full = self.asked.len() >= MAX_WANTED;
         match self.asked.get(&hash) {
-            Some(asked) if asked.times < TIMES || now.since(asked.at) < period => return false,
+            Some(asked) if asked.lasts(now, period) => return false,
             None if is_full => return false,
             _ => {}
         }
         let asked = Asked {
             of,
+            first: now,
             at: now,
             times: 1,
         };
@@ -80,8 +93,7 @@ impl Wanted {
 
     /// What is to be asked for again, and of whom. Nothing of those of whom something came: they go on.
     fn again(&mut self, now: Time, pause: Duration, period: Duration) -> Vec<(MemberId, u64)> {
-        let given_up = |asked: &Asked| asked.times >= TIMES && now.since(asked.at) >= period;
-        self.asked.retain(|_, asked| !given_up(asked));
+        self.asked.retain(|_, asked| asked.lasts(now, period));
         let mut again = Vec::new();
         for (hash, asked) in &mut self.asked {
             if self.came_of.contains(&asked.of) {
@@ -178,6 +190,22 @@ mod tests {
         now += PAUSE;
         let again = wanted.again(now, PAUSE, PERIOD);
         assert_eq!(again, [(id(1), 8), (id(2), 9)]);
+    }
+
+    /// One that sends other things all the time must not withhold this one for ever.
+    #[test]
+    fn what_one_withholds_is_asked_of_others_in_the_end() {
+        let mut wanted = Wanted::default();
+        let mut now = Time::ZERO + PERIOD;
+        assert!(wanted.want(now, PERIOD, 7, id(1)));
+        for junk in 0..u64::from(LONGEST) * 5 {
+            assert!(!wanted.want(now, PERIOD, 7, id(2)), "{junk}");
+            wanted.want(now, PERIOD, 100 + junk, id(1));
+            wanted.came(100 + junk);
+            now += PAUSE;
+            wanted.again(now, PAUSE, PERIOD);
+        }
+        assert!(wanted.want(now, PERIOD, 7, id(2)));
     }
 
     #[test]

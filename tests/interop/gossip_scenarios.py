@@ -45,7 +45,7 @@ def start_election(ours: Ours, suitability: int = 0) -> None:
 
 
 def depart(ours: Ours, member: str) -> None:
-    ours.ask("depart", member, "--yes")
+    ours.ask("depart", member, "--yes", "--unknown")
 
 
 def inject(ring: Ring, to: Peer, *what: str) -> None:

@@ -15,10 +15,16 @@ use crate::settings::Settings;
 pub const AT_ONCE: [&str; 4] = ["peer", "ring-key", "tag", "log"];
 
 impl Agent {
-    /// The settings as they were read last, as a file would have them, and where each comes from.
+    /// The settings as they were read last, as a file would have them, and where each comes from; but for the commands.
     pub fn settings(&self) -> String {
         let settings = self.reread.settings();
-        settings.print(|name| plan::default(name, &settings.args))
+        let text = settings.print(|name| plan::default(name, &settings.args));
+        // Commands may hold what is nobody else's business.
+        let lines = text.lines().map(|line| match line.split_once(" = ") {
+            Some(("on", _)) => "# on: set, and not told".to_owned(),
+            _ => line.to_owned(),
+        });
+        lines.map(|line| line + "\n").collect()
     }
 
     /// Reads the settings and the ring keys again; if that fails, the old ones stay.

@@ -183,7 +183,8 @@ impl Connection {
     fn answer(&mut self, agent: &mut Agent, guard: &Guard, request: &Request) {
         self.has_token = guard.has_proof(request);
         let checked = guard.check(request);
-        self.let_through = checked.is_ok();
+        // The page asks for the token itself, and so strangers get it.
+        self.let_through = checked.is_ok() && (self.has_token || !guard.is_strangers(request));
         let answer = match checked {
             Ok(()) => routes::answer(agent, guard, request),
             Err(refusal) => refusal,

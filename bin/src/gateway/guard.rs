@@ -108,6 +108,11 @@ impl Guard {
         matches!(self, Guard::Public)
     }
 
+    /// Whether it is answered though there is a token, and it need not have it.
+    pub fn is_strangers(&self, request: &Request) -> bool {
+        matches!(self, Guard::Tokens { .. }) && request.wants_page()
+    }
+
     /// Whether this request may be answered; the refusal if not.
     pub fn check(&self, request: &Request) -> Result<(), Answer> {
         match self {
