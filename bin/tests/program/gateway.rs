@@ -285,6 +285,29 @@ fn unfinished_requests_do_not_lock_out_the_token_holder() {
     }
 }
 
+/// The page is answered without the token, and more of it than the system holds for one that reads nothing.
+#[test]
+fn strangers_that_leave_the_page_unread_keep_no_token_holder_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let token = token_file(&dir);
+    let with_token = ["--http-token-file", &token];
+    let amber = Member::start(&with_token);
+    let pages = "GET / HTTP/1.1\r\nHost: a\r\nAccept: text/html\r\n\r\n".repeat(150);
+    let ask_for_pages = || {
+        let mut stream = TcpStream::connect(amber.http).unwrap();
+        // Those that were sent away cannot write any more.
+        let _ = stream.write_all(pages.as_bytes());
+        stream
+    };
+    for count in [64, 100] {
+        let _unread: Vec<TcpStream> = (0..count).map(|_| ask_for_pages()).collect();
+        for _ in 0..10 {
+            let output = amber.ask(&[&["status"], &with_token[..]].concat());
+            assert_exit(&output, 0);
+        }
+    }
+}
+
 #[test]
 fn a_flood_of_connections_neither_cuts_off_nor_keeps_out_the_token_holder() {
     let dir = tempfile::tempdir().unwrap();
