@@ -249,7 +249,8 @@ mod tests {
     fn made_up_rumors_of_one_keep_nobody_elses_from_being_asked_for() {
         let mut wanted = Wanted::default();
         let now = Time::ZERO + PERIOD;
-        let asked = (0..2 * MAX_WANTED as u64).filter(|hash| wanted.want(now, PERIOD, *hash, id(1)));
+        let asked =
+            (0..2 * MAX_WANTED as u64).filter(|hash| wanted.want(now, PERIOD, *hash, id(1)));
         assert_eq!(asked.count(), MAX_WANTED);
         for hash in 0..MAX_WANTED as u64 {
             let is_asked = wanted.want(now, PERIOD, hash << 32 | 1 << 31, id(2));

@@ -56,7 +56,10 @@ fn a_ping_says_nothing_that_its_receiver_knows() {
     let pings = [probed(&peers[2]), probed(&peers[2])];
     let of_itself = |ping: &Sent| ping.says_of(&peers[2]) == Some((Health::Alive, 5));
     assert!(pings.iter().all(of_itself));
-    assert!(pings.iter().any(|ping| ping.records.len() == 2), "{pings:?}");
+    assert!(
+        pings.iter().any(|ping| ping.records.len() == 2),
+        "{pings:?}"
+    );
 }
 
 /// What others see of a member may differ from where it listens.
