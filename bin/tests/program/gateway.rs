@@ -84,6 +84,15 @@ fn what_is_wrong_with_a_request_is_said() {
         ("400", post("/v1/leave", "")),
         ("404", post("/nothing", "{}")),
         ("405", post("/v1/members", "{}")),
+        // Where the fault is one of the path, the type of the body is not complained of.
+        (
+            "404",
+            amber.talk("POST /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+        ),
+        (
+            "405",
+            amber.talk("POST /v1/members HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+        ),
         (
             "405",
             amber.talk("GET /v1/leave HTTP/1.1\r\nHost: localhost\r\n\r\n"),
@@ -187,10 +196,14 @@ fn members_are_told_by_health_and_name() {
         .find(|row| row["name"] == "birch")
         .unwrap()["id"]
         .clone();
-    let explained = amber.get(&format!("/v1/explain?member={}", id.as_str().unwrap()));
-    let explained: Value = serde_json::from_str(&explained).unwrap();
-    assert_eq!(explained["likely"], "ended", "{explained}");
-    assert!(!explained["chain"].as_array().unwrap().is_empty());
+    for who in [id.as_str().unwrap(), &id.as_str().unwrap()[..12], "birch"] {
+        let explained = amber.get(&format!("/v1/explain?member={who}"));
+        let explained: Value = serde_json::from_str(&explained).unwrap();
+        assert_eq!(explained["likely"], "ended", "{explained}");
+        assert!(!explained["chain"].as_array().unwrap().is_empty());
+    }
+    let answer = amber.talk("GET /v1/explain?member=nobody HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
     let answer = amber.talk("GET /v1/members?health=dead HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
 }
