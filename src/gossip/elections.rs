@@ -393,12 +393,13 @@ impl Gossip {
 #[cfg(feature = "sim")]
 #[cfg(test)]
 mod tests {
-    use crate::wire::encode_rumor;
+    use std::time::Duration;
 
     use super::*;
-    use crate::member::Incarnation;
+    use crate::member::{Incarnation, MemberId};
     use crate::rumor::Service;
     use crate::sim::{Index, Sim, SimConfig, id_of};
+    use crate::wire::encode_rumor;
 
     const KIND: RumorKind = RumorKind::Election;
 
