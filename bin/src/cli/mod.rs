@@ -149,7 +149,7 @@ pub enum Command {
     /// Simulate a ring, or measure the protocol, on a virtual network and clock
     #[command(after_help = EXIT_CODES, after_long_help = long(SIM, EXIT_CODES))]
     Sim(SimArgs),
-    /// Make a ring key, or list which members of a ring hold which
+    /// Make a ring key, or list, install, use and remove those of a ring
     #[command(after_help = EXIT_CODES, after_long_help = long(RING_KEY, EXIT_CODES))]
     RingKey(RingKeyArgs),
     /// Print a script that completes commands and options in a shell
@@ -255,8 +255,9 @@ pub struct RunArgs {
         hide_possible_values = true
     )]
     pub permanent_peer: bool,
-    /// A key of the ring; more than one: the first seals, any opens
-    #[arg(long, value_name = "FILE")]
+    /// A key of the ring, or a directory of keys; more than one: the first seals, any opens. Those that `butterfly ring-key` gave
+    /// the ring, and the data directory keeps, count more
+    #[arg(long, value_name = "FILE|DIR")]
     pub ring_key: Vec<PathBuf>,
     /// The ring's name, the same at all members: members of other names, or of none, are kept out. It is no secret
     #[arg(long, value_name = "NAME")]
@@ -452,6 +453,15 @@ pub enum RingKeyCommand {
     /// List the keys that the members of a ring hold, by short ids, and who lacks which
     #[command(after_help = EXIT_CODES, after_long_help = long(RING_KEY, EXIT_CODES))]
     List(KeysArgs),
+    /// Give all members of a sealed ring another key, with which they open from then on
+    #[command(after_help = EXIT_CODES, after_long_help = long(RING_KEY, EXIT_CODES))]
+    Install(InstallKeyArgs),
+    /// Have all members seal with a key that they hold
+    #[command(after_help = EXIT_CODES, after_long_help = long(RING_KEY, EXIT_CODES))]
+    Use(ChangeKeyArgs),
+    /// Have all members drop a key, with which nobody seals
+    #[command(after_help = EXIT_CODES, after_long_help = long(RING_KEY, EXIT_CODES))]
+    Remove(ChangeKeyArgs),
 }
 
 #[derive(Debug, Args)]

@@ -1,5 +1,6 @@
 //! The command line of questions to members.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -54,6 +55,30 @@ pub struct KeysArgs {
     pub output: OutputArgs,
     #[command(flatten)]
     pub gateway: GatewayArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct InstallKeyArgs {
+    /// The file of the key
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Also where a living member takes no keys
+    #[arg(long)]
+    pub force: bool,
+    #[command(flatten)]
+    pub keys: KeysArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct ChangeKeyArgs {
+    /// The key's short id, as list shows it
+    #[arg(value_name = "KEY")]
+    pub id: String,
+    /// Also where that cuts somebody off
+    #[arg(long)]
+    pub force: bool,
+    #[command(flatten)]
+    pub keys: KeysArgs,
 }
 
 #[derive(Debug, Args)]
