@@ -6,6 +6,7 @@ mod joining;
 mod lists;
 mod past;
 mod query;
+mod ring_keys;
 mod rumors;
 mod sim;
 mod tags;
@@ -29,6 +30,7 @@ pub use joining::*;
 pub use lists::*;
 pub use past::*;
 pub use query::*;
+pub use ring_keys::*;
 pub use rumors::*;
 pub use sim::*;
 pub use tags::*;
@@ -431,37 +433,6 @@ pub struct ManArgs {
     /// Write the pages of all commands to this directory, which is made if it is not there
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub struct RingKeyArgs {
-    #[command(subcommand)]
-    pub command: RingKeyCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum RingKeyCommand {
-    /// Write a new key to NAME-YYYYMMDDhhmmss.sym.key, for you alone to read, and print its path
-    #[command(after_help = EXIT_CODES, after_long_help = long(RING_KEY, EXIT_CODES))]
-    Generate {
-        /// The name of the ring
-        name: String,
-        /// The directory to write it to
-        #[arg(long, value_name = "DIR", default_value = ".")]
-        dir: PathBuf,
-    },
-    /// List the keys that the members of a ring hold, by short ids, and who lacks which
-    #[command(after_help = EXIT_CODES, after_long_help = long(RING_KEY, EXIT_CODES))]
-    List(KeysArgs),
-    /// Give all members of a sealed ring another key, with which they open from then on
-    #[command(after_help = EXIT_CODES, after_long_help = long(RING_KEY, EXIT_CODES))]
-    Install(InstallKeyArgs),
-    /// Have all members seal with a key that they hold
-    #[command(after_help = EXIT_CODES, after_long_help = long(RING_KEY, EXIT_CODES))]
-    Use(ChangeKeyArgs),
-    /// Have all members drop a key, with which nobody seals
-    #[command(after_help = EXIT_CODES, after_long_help = long(RING_KEY, EXIT_CODES))]
-    Remove(ChangeKeyArgs),
 }
 
 #[derive(Debug, Args)]

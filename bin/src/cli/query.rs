@@ -1,6 +1,5 @@
 //! The command line of questions to members.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -44,41 +43,6 @@ pub struct QueryArgs {
     pub output: OutputArgs,
     #[command(flatten)]
     pub gateway: GatewayArgs,
-}
-
-#[derive(Debug, Args)]
-pub struct KeysArgs {
-    /// How long answers are waited for: 0.1 to 60; or with a unit, like 500ms
-    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
-    pub timeout: Duration,
-    #[command(flatten)]
-    pub output: OutputArgs,
-    #[command(flatten)]
-    pub gateway: GatewayArgs,
-}
-
-#[derive(Debug, Args)]
-pub struct InstallKeyArgs {
-    /// The file of the key
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-    /// Also where a living member takes no keys
-    #[arg(long)]
-    pub force: bool,
-    #[command(flatten)]
-    pub keys: KeysArgs,
-}
-
-#[derive(Debug, Args)]
-pub struct ChangeKeyArgs {
-    /// The key's short id, as list shows it
-    #[arg(value_name = "KEY")]
-    pub id: String,
-    /// Also where that cuts somebody off
-    #[arg(long)]
-    pub force: bool,
-    #[command(flatten)]
-    pub keys: KeysArgs,
 }
 
 #[derive(Debug, Args)]
