@@ -27,11 +27,13 @@ const WATCH_AGAIN: Duration = Duration::from_secs(1);
 pub fn members(args: &MembersArgs) -> Result<(), Failure> {
     let client = Client::new(&args.gateway)?;
     let mut shown = show_members(args, &client, None)?;
-    while args.watch {
+    if !args.watch {
+        return Ok(());
+    }
+    loop {
         thread::sleep(WATCH_AGAIN);
         shown = show_members(args, &client, Some(shown))?;
     }
-    Ok(())
 }
 
 /// What is news about a member that was shown; its age and round trip are not.
