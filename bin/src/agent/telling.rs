@@ -1,7 +1,7 @@
 //! What is told of an event to those who follow them.
 
 use butterfly::text::visible;
-use butterfly::{Event, MemberId, Rumor, RumorId, RumorKind};
+use butterfly::{Event, MemberId, Rumor, RumorId, RumorKind, UserEvent};
 use jiff::Timestamp;
 
 use super::Agent;
@@ -26,7 +26,11 @@ impl Agent {
     pub(super) fn tell(&mut self, event: &Event) {
         if let Some(says) = self.says(event) {
             let row = self.feed.push(Timestamp::now(), says);
-            self.handlers.tell(&row);
+            let said = match event {
+                Event::UserEvent(event) | Event::Query(event) => Some(event),
+                _ => None,
+            };
+            self.handlers.tell(&row, said);
         }
     }
 
@@ -91,6 +95,20 @@ impl Agent {
             Event::MemberForgotten { id, name, .. } => Says {
                 name: Some(name.to_string()).filter(|name| !name.is_empty()),
                 ..self.about("forgotten", *id, format!("{} was forgotten", who(name, *id)))
+            },
+            Event::UserEvent(event) => Says {
+                user_event: Some(event.name.clone()),
+                payload: short_text(&event.payload),
+                payload_bytes: Some(event.payload.len()),
+                lamport: Some(event.lamport),
+                ..self.about("user", event.by, self.user_event(event))
+            },
+            Event::Query(event) => Says {
+                user_event: Some(event.name.clone()),
+                payload: short_text(&event.payload),
+                payload_bytes: Some(event.payload.len()),
+                lamport: Some(event.lamport),
+                ..self.about("query", event.by, self.question(event))
             },
             Event::TagsChanged { id, .. } => self.about("tags", *id, self.tags_of(*id)),
             Event::RumorChanged { id, is_new, .. } => {
@@ -169,6 +187,25 @@ impl Agent {
         Some(says)
     }
 
+    /// A user event as people are told of it.
+    fn user_event(&self, event: &UserEvent) -> String {
+        let bytes = output::count(event.payload.len(), "byte");
+        format!(
+            "event {} from {}, {bytes}",
+            visible(&event.name),
+            self.who(event.by)
+        )
+    }
+
+    fn question(&self, event: &UserEvent) -> String {
+        format!("query {} from {}", visible(&event.name), self.who(event.by))
+    }
+
+    pub(super) fn log_user_event(&mut self, event: &UserEvent) {
+        let what = self.user_event(event);
+        self.log_news(format_args!("{what}"));
+    }
+
     fn about(&self, kind: &str, id: MemberId, text: String) -> Says {
         let view = self.member.node().member(id);
         let name = view.map(|view| view.name.to_owned());
@@ -196,6 +233,13 @@ impl Agent {
     }
 }
 
+/// What of a payload people and programs are shown.
+fn short_text(payload: &[u8]) -> Option<String> {
+    const MOST: usize = 4 << 10;
+    let text = std::str::from_utf8(payload).ok()?;
+    (text.len() <= MOST).then(|| text.to_owned())
+}
+
 fn nobody(kind: &str, text: String) -> Says {
     Says {
         kind: kind.to_owned(),
@@ -213,6 +257,7 @@ fn kind_of(kind: RumorKind) -> &'static str {
         RumorKind::Departure => "departure",
         RumorKind::Tags => "tags",
         RumorKind::Forgotten => "forgotten",
+        RumorKind::UserEvent => "user",
         kind => kind.as_str(),
     }
 }

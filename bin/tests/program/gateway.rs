@@ -161,7 +161,7 @@ fn no_route_takes_a_parameter_that_it_does_not_know() {
         );
         let content = match (method, path) {
             ("GET", _) => "",
-            (_, "/v1/service" | "/v1/config" | "/v1/file") => {
+            (_, "/v1/service" | "/v1/config" | "/v1/file" | "/v1/event" | "/v1/query") => {
                 "Content-Type: application/octet-stream\r\n"
             }
             _ => "Content-Type: application/json\r\n",
