@@ -159,7 +159,13 @@ impl Node {
     /// All rumors in the bytes in which they are sent, shared and not copied: a picture for the disk.
     #[cfg_attr(not(feature = "disk"), allow(dead_code))]
     pub(crate) fn encoded_rumors(&self) -> impl Iterator<Item = (RumorKind, Arc<[u8]>)> {
-        let entries = self.gossip.store().iter();
+        // What is asked is of the moment, and may be a secret.
+        let lasts = |entry: &&Entry| {
+            let is_event = entry.id.kind == RumorKind::UserEvent;
+            let asks = |rumor| matches!(rumor, Rumor::UserEvent(event) if event.query.is_some());
+            !is_event || !entry.rumor().is_some_and(asks)
+        };
+        let entries = self.gossip.store().iter().filter(lasts);
         entries.map(|entry| (entry.id.kind, Arc::clone(&entry.bytes)))
     }
 

@@ -5,6 +5,7 @@ use butterfly::{Event, MemberId, Rumor, RumorId, RumorKind, UserEvent};
 use jiff::Timestamp;
 
 use super::Agent;
+use super::keys::RING_KEY;
 use crate::events::Says;
 use crate::output::{self, how_far, short_id, who};
 
@@ -103,6 +104,8 @@ impl Agent {
                 lamport: Some(event.lamport),
                 ..self.about("user", event.by, self.user_event(event))
             },
+            // It holds a key.
+            Event::Query(event) if event.name == RING_KEY => return None,
             Event::Query(event) => Says {
                 user_event: Some(event.name.clone()),
                 payload: short_text(&event.payload),
