@@ -33,6 +33,7 @@ mod plan;
 mod quiet;
 #[doc(hidden)]
 pub mod reference;
+mod replay;
 mod reread;
 mod ring_key;
 mod rumor_row;
@@ -126,6 +127,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Completions(args) => shipped::completions(&args),
         Command::Man(args) => shipped::man(&args),
         Command::Version => shipped::version(),
+        Command::Replay(args) => replay::replay(&args),
         Command::Store(args) => store::run(&args),
     }
 }

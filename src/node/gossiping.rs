@@ -1,5 +1,6 @@
 //! The part of a [`Node`] that has to do with rumors.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use crate::event::{Cause, Event};
 use crate::gossip::{Effect, Entry, PushId, What};
 use crate::limits::{MAX_GONE, MAX_RUMOR};
 use crate::member::{Health, MemberId};
+use crate::recording::Input;
 use crate::ring::Ring;
 use crate::rumor::{
     Audience, Rumor, RumorId, RumorKind, Service, ServiceConfig, ServiceFile, ServiceGroup,
@@ -36,9 +38,63 @@ pub struct Push {
 pub struct PushName(PushId);
 
 impl PushName {
+    /// For a recording: what became of it.
+    fn sent(&self, taken: bool) -> Input<'static> {
+        let PushId { peer, what } = self.0;
+        let (what, place, hash, member) = match what {
+            What::Rumor(place, hash) => (0, place, hash, MemberId::NIL),
+            What::Member(id) => (1, 0, 0, id),
+            What::Candidacy(place, hash) => (2, place, hash, MemberId::NIL),
+        };
+        Input::Sent {
+            peer,
+            what,
+            place,
+            hash,
+            member,
+            taken,
+        }
+    }
+
+    /// The push that a recording says this of.
+    pub(super) fn recorded(
+        peer: MemberId,
+        what: u8,
+        (place, hash): (u32, u64),
+        member: MemberId,
+    ) -> Option<Self> {
+        let what = match what {
+            0 => What::Rumor(place, hash),
+            1 => What::Member(member),
+            2 => What::Candidacy(place, hash),
+            _ => return None,
+        };
+        Some(PushName(PushId { peer, what }))
+    }
+
     /// The member that it is for.
     pub fn peer(&self) -> MemberId {
         self.0.peer
+    }
+}
+
+/// Where a frame came from: asked for once at most.
+enum Source<F> {
+    Asked(F),
+    Known(SocketAddr),
+    /// While it is asked.
+    Nowhere,
+}
+
+impl<F: FnOnce() -> SocketAddr> Source<F> {
+    fn get(&mut self) -> SocketAddr {
+        let from = match std::mem::replace(self, Source::Nowhere) {
+            Source::Asked(from) => from(),
+            Source::Known(from) => from,
+            Source::Nowhere => SocketAddr::from(([0, 0, 0, 0], 0)),
+        };
+        *self = Source::Known(from);
+        from
     }
 }
 
@@ -178,6 +234,11 @@ impl Node {
         frame: &mut [u8],
         from: impl FnOnce() -> SocketAddr,
     ) -> bool {
+        let mut from = Source::Asked(from);
+        if self.is_recording() {
+            let from = from.get();
+            self.record(now, || Input::Frame { from, bytes: frame });
+        }
         self.env.journal.stats.rumors_received += 1;
         self.env.journal.stats.rumor_bytes_received += frame.len() as u64;
         let taken = if self.paused {
@@ -187,7 +248,7 @@ impl Node {
             self.take_frame(frame)
         };
         if let Err(reason) = taken {
-            let from = canonical(from());
+            let from = canonical(from.get());
             self.env.journal.rejected(self.env.now, reason, from);
         }
         self.settle();
@@ -196,6 +257,7 @@ impl Node {
 
     /// A message of several frames came to the PULL socket: it is no rumor.
     pub fn handle_multipart(&mut self, now: Time, from: SocketAddr) {
+        self.record(now, || Input::Multipart { from });
         self.advance_unless_paused(now);
         let from = canonical(from);
         self.env
@@ -231,6 +293,7 @@ impl Node {
 
     /// A peer's connection took a push, or could not within its time.
     pub fn handle_sent(&mut self, now: Time, push: PushName, taken: bool) {
+        self.record(now, || push.sent(taken));
         // Also while it is paused: whoever is owed more waits for this.
         self.advance_unless_paused(now);
         let stats = &mut self.env.journal.stats;
@@ -250,6 +313,7 @@ impl Node {
     /// # Errors
     /// It does not read, or there is no room.
     pub fn restore_rumor(&mut self, bytes: &[u8]) -> Result<(), Reject> {
+        self.record(None, || Input::RestoredRumor { bytes });
         let frame = wire::read_rumor(bytes)?;
         let rumor = frame.rumor()?;
         let (env, swim) = (&mut self.env, &self.swim);
@@ -354,6 +418,9 @@ impl Node {
     /// [`CommandError::NotNewer`], [`CommandError::Leap`], [`CommandError::Beyond`], [`CommandError::TooLarge`] or
     /// [`CommandError::StoreFull`]; nothing changed.
     pub fn announce(&mut self, now: Time, service: Service) -> Result<(), CommandError> {
+        self.record(now, || Input::Announce {
+            service: Cow::Borrowed(&service),
+        });
         self.advance_unless_paused(now);
         let done = self.gossip.announce(&mut self.env, &self.swim, service);
         self.settle();
@@ -365,6 +432,9 @@ impl Node {
     /// # Errors
     /// [`CommandError::StoreFull`]; nothing changed.
     pub fn withdraw(&mut self, now: Time, group: &ServiceGroup) -> Result<bool, CommandError> {
+        self.record(now, || Input::Withdraw {
+            group: Cow::Borrowed(group),
+        });
         self.advance_unless_paused(now);
         let done = self.gossip.withdraw(&mut self.env, &self.swim, group);
         self.settle();
@@ -377,6 +447,9 @@ impl Node {
     /// [`CommandError::NotNewer`], [`CommandError::Leap`], [`CommandError::Beyond`], [`CommandError::Stuck`],
     /// [`CommandError::EmptyBody`], [`CommandError::TooLarge`] or [`CommandError::StoreFull`]; nothing changed.
     pub fn apply_config(&mut self, now: Time, config: ServiceConfig) -> Result<(), CommandError> {
+        self.record(now, || Input::ApplyConfig {
+            config: Cow::Borrowed(&config),
+        });
         self.advance_unless_paused(now);
         let done = self.gossip.apply_config(&mut self.env, &self.swim, config);
         self.settle();
@@ -388,6 +461,9 @@ impl Node {
     /// # Errors
     /// As [`apply_config`](Node::apply_config), and [`CommandError::BadRumor`]; nothing changed.
     pub fn apply_file(&mut self, now: Time, file: ServiceFile) -> Result<(), CommandError> {
+        self.record(now, || Input::ApplyFile {
+            file: Cow::Borrowed(&file),
+        });
         self.advance_unless_paused(now);
         let done = self.gossip.apply_file(&mut self.env, &self.swim, file);
         self.settle();
@@ -400,6 +476,9 @@ impl Node {
     /// # Errors
     /// [`CommandError::Stuck`] or [`CommandError::StoreFull`]; nothing changed.
     pub fn remove_config(&mut self, now: Time, group: &ServiceGroup) -> Result<bool, CommandError> {
+        self.record(now, || Input::RemoveConfig {
+            group: Cow::Borrowed(group),
+        });
         self.remove_rumor(now, &RumorId::config(group))
     }
 
@@ -413,6 +492,10 @@ impl Node {
         group: &ServiceGroup,
         filename: &str,
     ) -> Result<bool, CommandError> {
+        self.record(now, || Input::RemoveFile {
+            group: Cow::Borrowed(group),
+            filename,
+        });
         self.remove_rumor(now, &RumorId::file(group, filename))
     }
 
@@ -431,6 +514,9 @@ impl Node {
     /// As [`apply_file`](Node::apply_file), but for [`CommandError::Leap`]; [`CommandError::NotForced`] for
     /// elections and departures. Nothing changed.
     pub fn force(&mut self, now: Time, rumor: Rumor) -> Result<(), CommandError> {
+        self.record(now, || Input::Force {
+            rumor: Cow::Borrowed(&rumor),
+        });
         self.advance_unless_paused(now);
         let done = self.gossip.force(&mut self.env, &self.swim, rumor);
         self.settle();
@@ -451,6 +537,11 @@ impl Node {
         group: &ServiceGroup,
         suitability: u64,
     ) -> Result<(), CommandError> {
+        self.record(now, || Input::StartElection {
+            kind,
+            group: Cow::Borrowed(group),
+            suitability,
+        });
         if !kind.is_election() {
             return Err(CommandError::NoElection(kind));
         }
@@ -469,6 +560,7 @@ impl Node {
     /// # Errors
     /// [`CommandError::StoreFull`]; nothing changed.
     pub fn depart(&mut self, now: Time, member: MemberId) -> Result<(), CommandError> {
+        self.record(now, || Input::Depart { id: member });
         self.advance_unless_paused(now);
         let done = self.gossip.depart(&mut self.env, &self.swim, member);
         self.settle();
@@ -480,6 +572,7 @@ impl Node {
 impl Node {
     /// The next push: its frame is written into `frame`, whatever was in it.
     pub fn poll_push(&mut self, now: Time, frame: &mut Vec<u8>) -> Option<Push> {
+        self.record(now, || Input::PollPush);
         if self.paused {
             return None;
         }
@@ -533,6 +626,7 @@ impl Node {
 
     /// The driver ends: what is hot is told now, and not when it is due.
     pub(crate) fn hurry_rumors(&mut self, now: Time) {
+        self.record(now, || Input::HurryRumors);
         if !self.paused {
             self.advance(now);
             self.gossip.tell_now(&mut self.env, &self.swim);
@@ -541,7 +635,9 @@ impl Node {
 
     /// Where the PULL socket of a member was that died: what waits for it need not be sent.
     pub fn poll_gone(&mut self) -> Option<SocketAddr> {
-        self.gone.pop_front()
+        let gone = self.gone.pop_front()?;
+        self.record(None, || Input::PollGone);
+        Some(gone)
     }
 
     /// The next part of a comparison of stores, as a datagram's payload.

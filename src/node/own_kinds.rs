@@ -1,8 +1,11 @@
 //! The part of a [`Node`] that has to do with rumors of kinds of our own: tags, and dead members that are forgotten.
 
+use std::borrow::Cow;
+
 use super::Node;
 use crate::error::CommandError;
 use crate::member::{Health, MemberId};
+use crate::recording::Input;
 use crate::rumor::TagSet;
 use crate::time::Time;
 use crate::view::TagsView;
@@ -42,6 +45,9 @@ impl Node {
     /// # Errors
     /// [`CommandError::StoreFull`]; nothing changed.
     pub fn set_tags(&mut self, now: Time, tags: TagSet) -> Result<(), CommandError> {
+        self.record(now, || Input::SetTags {
+            tags: Cow::Borrowed(&tags),
+        });
         self.advance_unless_paused(now);
         let done = self.gossip.set_tags(&mut self.env, &self.swim, tags);
         self.settle();
@@ -56,6 +62,9 @@ impl Node {
     /// [`CommandError::UnknownMember`], [`CommandError::NotDead`] or [`CommandError::OwnId`]: nothing changed.
     /// [`CommandError::StoreFull`]: some may be forgotten.
     pub fn forget(&mut self, now: Time, members: &[MemberId]) -> Result<(), CommandError> {
+        self.record(now, || Input::Forget {
+            members: members.into(),
+        });
         self.advance_unless_paused(now);
         let mut dead = Vec::new();
         for id in members {

@@ -15,6 +15,7 @@ mod healing;
 mod history;
 mod isolation;
 mod membership;
+mod recording;
 mod replay;
 mod rings;
 mod strangers;

@@ -3,6 +3,7 @@
 mod examples;
 mod lists;
 mod past;
+mod replaying;
 mod rumors;
 mod sim;
 mod tags;
@@ -23,6 +24,7 @@ use crate::tags::Tag;
 use examples::*;
 pub use lists::*;
 pub use past::*;
+pub use replaying::*;
 pub use rumors::*;
 pub use sim::*;
 pub use tags::*;
@@ -146,6 +148,9 @@ pub enum Command {
     /// Print the version
     #[command(after_help = EXIT_CODES, after_long_help = EXIT_CODES)]
     Version,
+    /// Run a member through what was recorded of it, and show what happened
+    #[command(after_help = EXIT_CODES, after_long_help = long(REPLAY, EXIT_CODES))]
+    Replay(ReplayArgs),
     /// Look into the snapshot of rumors in a data directory
     #[command(after_help = EXIT_CODES, after_long_help = long(STORE, EXIT_CODES))]
     Store(StoreArgs),
@@ -293,6 +298,12 @@ pub struct RunArgs {
     /// or * for all; as often as you like. It finds the event in BUTTERFLY_EVENT* and, as JSON, on standard input
     #[arg(long, value_name = "EVENT=COMMAND")]
     pub on: Vec<Hook>,
+    /// Records all that it is told, for `butterfly replay`; a file that is there becomes FILE.old. The docs say what is in it
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+    /// How large a recording gets: then it ends, and the member goes on
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = record_max)]
+    pub record_max: u64,
     /// What is logged: lines of this level and above [default: info, or what RUST_LOG says]
     #[arg(long, value_name = "LEVEL", value_parser = PossibleValuesParser::new(LEVELS))]
     pub log: Option<String>,
@@ -524,23 +535,31 @@ fn member_name(text: &str) -> Result<String, String> {
 }
 
 /// A size in bytes, or with a unit.
-fn store_limit(text: &str) -> Result<usize, String> {
-    const LEAST: usize = 64 << 10;
+fn size(text: &str) -> Option<u64> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = match &text[digits.len()..] {
         "" => 1,
         "KiB" => 1 << 10,
         "MiB" => 1 << 20,
         "GiB" => 1 << 30,
-        _ => 0,
+        _ => return None,
     };
-    let bytes = digits
-        .parse()
-        .ok()
-        .and_then(|number: usize| number.checked_mul(unit));
-    bytes
+    digits.parse::<u64>().ok()?.checked_mul(unit)
+}
+
+fn store_limit(text: &str) -> Result<usize, String> {
+    const LEAST: usize = 64 << 10;
+    size(text)
+        .and_then(|bytes| usize::try_from(bytes).ok())
         .filter(|bytes| (LEAST..=MAX_RUMOR_BYTES).contains(bytes))
         .ok_or_else(|| "write bytes, or with a unit, like 64MiB: from 64KiB to 192MiB".into())
+}
+
+fn record_max(text: &str) -> Result<u64, String> {
+    const LEAST: u64 = 1 << 20;
+    size(text)
+        .filter(|bytes| *bytes >= LEAST)
+        .ok_or_else(|| "write bytes, or with a unit, like 512MiB: 1MiB at least".into())
 }
 
 /// A time span as it is given: in seconds, or with a unit.
@@ -720,6 +739,15 @@ mod tests {
             "6\u{fc}",
         ] {
             assert!(store_limit(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_recording_may_have_any_size_that_is_worth_it() {
+        assert_eq!(record_max("1MiB"), Ok(1 << 20));
+        assert_eq!(record_max("100GiB"), Ok(100 << 30));
+        for text in ["", "0", "1023KiB", "1GB", "99999999999999999999"] {
+            assert!(record_max(text).is_err(), "{text}");
         }
     }
 
