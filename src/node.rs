@@ -22,6 +22,8 @@ mod inspecting;
 mod joining;
 #[cfg(feature = "gossip")]
 mod own_kinds;
+#[cfg(feature = "gossip")]
+mod pushes;
 mod recording;
 mod replaying;
 mod restoring;
@@ -57,7 +59,7 @@ use crate::wire::{self, HEADROOM, RingKey, STAMP_BYTES, Serial};
 use clock::Clock;
 pub use evidence::{Port, PortTest};
 #[cfg(feature = "gossip")]
-pub use gossiping::{Push, PushName};
+pub use pushes::{Push, PushName};
 pub use replaying::{Replay, ReplayError, Step};
 
 /// One member of a ring, without sockets or clocks.

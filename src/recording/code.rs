@@ -141,12 +141,16 @@ impl<const N: usize> Code<'_> for [u8; N] {
 
 impl Code<'_> for Duration {
     fn put(&self, out: &mut Vec<u8>) {
-        (self.as_secs(), self.subsec_nanos()).put(out);
+        let most = Duration::from_secs(u32::MAX.into());
+        let span = most.min(*self);
+        (span.as_secs(), span.subsec_nanos()).put(out);
     }
 
     fn get(from: &mut Cursor<'_>) -> Result<Self, Bad> {
         let (seconds, nanos) = Code::get(from)?;
         match nanos {
+            // More than anybody waits, which no time is too far for.
+            _ if seconds > u64::from(u32::MAX) => Err(Bad),
             0..1_000_000_000 => Ok(Duration::new(seconds, nanos)),
             _ => Err(Bad),
         }

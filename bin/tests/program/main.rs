@@ -12,6 +12,7 @@ mod harness;
 mod history;
 mod membership;
 mod metrics;
+mod recording;
 mod rumors;
 mod scorecard;
 mod settings;
