@@ -265,9 +265,21 @@ impl Journal {
             cause,
         };
         self.history.add(time, id, fact);
-        self.trace(time, TraceKind::MemberUpdate, member.into(), || {
-            vec![(id, incarnation, to)]
-        });
+        if self.traces.is_some() {
+            // As the original has it: no piggyback, and the record in the last field.
+            let (kind, record) = (
+                TraceKind::MemberUpdate,
+                format!("{id}-{incarnation}-{to:?}"),
+            );
+            self.push_trace(
+                time,
+                kind,
+                member.into(),
+                Vec::new(),
+                record,
+                Location::caller(),
+            );
+        }
     }
 
     /// A member answers as another process than before.

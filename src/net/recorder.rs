@@ -317,10 +317,11 @@ mod tests {
         let path = dir.path().join("it.rec");
         let most = 20_000;
         let mut member = recorded(Recording::new(&path).max_bytes(most));
+        let mut later = Instant::now();
         let lines = logged::by(|| {
             while member.is_recording() {
                 member.note(&"x".repeat(1_000));
-                let later = Instant::now() + 2 * MARK_INTERVAL;
+                later += 2 * MARK_INTERVAL;
                 member.save_recording(later);
             }
         });

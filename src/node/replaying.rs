@@ -160,7 +160,7 @@ impl Replay {
             }
             (Record::Input(input), Some(player)) => player.play(time, input, &self.keys),
             (Record::Mark(mark), Some(player)) => player.check(mark).map(|()| Step::Mark),
-            (Record::End(why), Some(_)) => Ok(Step::Ended(why)),
+            (Record::End(why), _) => Ok(Step::Ended(why)),
             _ => Err(ReplayError::BadOrder),
         }
     }

@@ -346,7 +346,7 @@ mod tests {
         same(None::<u64>, 1);
         for addr in ["192.0.2.1:9638", "[2001:db8::1]:9638"] {
             let addr: SocketAddr = addr.parse().unwrap();
-            same(addr, if addr.is_ipv4() { 8 } else { 20 });
+            same(addr, if addr.is_ipv4() { 7 } else { 19 });
         }
         same(MemberId::from_bytes([7; 16]), 16);
     }
