@@ -115,7 +115,7 @@ pub fn peer(text: &str) -> Result<Seed, String> {
         (Ok(()), _) => Ok(seed),
         (Err(_), Seed::At(_)) => Err(format!("{text}: a peer needs a port, it cannot be 0")),
         (Err(_), _) => Err(format!(
-            "{text}: not a peer, write HOST:PORT, like web-1:9638 or 10.0.0.7:9638"
+            "{text}: not a peer, write HOST:PORT, like web-1:9638 or 10.0.0.7:9638, or srv:NAME, like srv:_butterfly._udp.example"
         )),
     }
 }

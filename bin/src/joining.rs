@@ -41,10 +41,8 @@ pub fn join(args: &JoinArgs) -> Result<(), Failure> {
         output::tell(&line(row, asked, args.timeout));
     }
     if answered == 0 {
-        return Err(Failure::failed(
-            "nobody answered: is a member there, and does it have the same ring key, and the same --ring? It is asked on; \
-             \"butterfly unjoin\" ends that",
-        ));
+        let asked: Vec<&SeedRow> = rows.iter().filter(|row| row.asked).collect();
+        return Err(Failure::failed(nobody(&asked)));
     }
     let living = settled(&client)?;
     output::print_line(&format!(
@@ -78,6 +76,18 @@ fn written(peers: &[String]) -> Result<Vec<String>, Failure> {
 fn has_answered(row: &SeedRow, asked: Instant) -> bool {
     let ago = row.answer.as_ref().map(|answer| answer.ago_ms);
     ago.is_some_and(|ago| Duration::from_millis(ago) <= asked.elapsed())
+}
+
+/// What to do now that nobody answered, of those that are asked.
+fn nobody(asked: &[&SeedRow]) -> &'static str {
+    if asked.is_empty() {
+        "nobody else was asked: name a peer that is another member"
+    } else if asked.iter().all(|row| row.trouble.is_some()) {
+        "nobody was found: is the name right? It is looked up again and again; \"butterfly unjoin\" ends that"
+    } else {
+        "nobody answered: is a member there, and does it have the same ring key, and the same --ring? It is asked on; \
+         \"butterfly unjoin\" ends that"
+    }
 }
 
 fn line(row: &SeedRow, asked: Instant, timeout: Duration) -> String {

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
 
-use butterfly::{Config, Recording, Seed};
+use butterfly::{Butterfly, Config, Recording, Seed};
 
 use crate::address::{self, Place};
 use crate::cli::{DEFAULT_GATEWAY, RunArgs};
@@ -100,6 +100,7 @@ fn config(settings: &Settings) -> Result<Config, Failure> {
     config.ring = args.ring.clone();
     let record = |path: &PathBuf| Recording::new(path).max_bytes(args.record_max);
     config.recording = args.record.as_ref().map(record);
+    Butterfly::check(&config).map_err(Failure::failed)?;
     Ok(config)
 }
 
@@ -193,5 +194,11 @@ mod tests {
         expected.timeout = Duration::from_millis(900);
         assert_eq!(timing, expected);
         assert!(told(&format!("{run} --set timeout=5s")).is_err());
+    }
+
+    #[test]
+    fn an_address_where_nobody_is_reached_is_refused_before_anything_is_opened() {
+        let wrong = told("butterfly run --advertise 0.0.0.0:1").unwrap_err();
+        assert!(wrong.to_string().contains("0.0.0.0:1"), "{wrong}");
     }
 }

@@ -97,7 +97,7 @@ impl Program {
         let poll = Poll::new().map_err(no_loop)?;
         let plan = Plan::of(&settings)?;
         let keys = plan.config.ring_keys.clone();
-        let gateway = gateway(plan.gateway, settings.args.http.is_none(), &poll)?;
+        let gateway = gateway(plan.gateway, &settings, &poll)?;
         let metrics = metrics(plan.metrics, &poll)?;
         let way_back = way_back(&settings.args);
         let tags = settings.args.tag.clone();
@@ -384,7 +384,7 @@ fn way_back(args: &RunArgs) -> String {
 /// The gateway, unless none is wanted, or the default port is somebody else's.
 fn gateway(
     asked: Option<(Place, Guard)>,
-    by_default: bool,
+    settings: &Settings,
     poll: &Poll,
 ) -> Result<Option<Gateway>, Failure> {
     let Some((place, guard)) = asked else {
@@ -392,14 +392,14 @@ fn gateway(
     };
     match Gateway::bind(poll.registry(), GATEWAY, &place, guard) {
         Ok(gateway) => Ok(Some(gateway)),
-        Err(error) if error.kind() == ErrorKind::AddrInUse && by_default => {
+        Err(error) if error.kind() == ErrorKind::AddrInUse && settings.args.http.is_none() => {
             warn!(
                 "no gateway: {place} is in use, so commands without --http, such as \"butterfly leave\", reach who \
                  listens there and not this member (--http 127.0.0.1:0 takes a free port)"
             );
             Ok(None)
         }
-        Err(error) => Err(cannot_open(&place, &error)),
+        Err(error) => Err(cannot_open(&place, &settings.called("http"), &error)),
     }
 }
 
@@ -416,9 +416,9 @@ fn metrics(addr: Option<SocketAddr>, poll: &Poll) -> Result<Option<Gateway>, Fai
     })
 }
 
-fn cannot_open(place: &Place, error: &io::Error) -> Failure {
+fn cannot_open(place: &Place, called: &str, error: &io::Error) -> Failure {
     Failure::failed(format_args!(
-        "cannot open the gateway on {place}: {error} (--http IP:PORT for another, --http none for none)"
+        "cannot open the gateway on {place}, as {called} has it: {error} (--http IP:PORT for another, --http none for none)"
     ))
 }
 

@@ -76,17 +76,6 @@ impl Gossip {
         Ok(())
     }
 
-    /// There is no room.
-    pub(super) fn full(&self) -> CommandError {
-        let (most, limit) = self.store.room();
-        CommandError::StoreFull {
-            held: self.store.bytes(),
-            limit,
-            rumors: self.store.len(),
-            most,
-        }
-    }
-
     /// As [`publish`](Gossip::publish), however far its version leaps; and where a configuration or file is stuck at
     /// the last versions, it may be lower. Others still hold those, so every member has to be told the same.
     pub fn force(

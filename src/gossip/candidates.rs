@@ -4,19 +4,18 @@
 
 use std::collections::BTreeMap;
 
+use super::courses::Key;
 use super::election::Standing;
-use super::elections::Key;
 use super::{Gossip, election};
 use crate::env::Env;
-use crate::error::Reject;
 use crate::limits::{MAX_CANDIDATE_BYTES, MAX_CANDIDATES, MAX_TERM};
 use crate::member::MemberId;
 use crate::ring::Ring;
-use crate::rumor::{Election, RumorId, RumorKind, ServiceGroup};
+use crate::rumor::{Election, RumorId, ServiceGroup};
 use crate::time::Time;
 
 /// So many periods a candidate's service has to become known.
-const PATIENCE: u32 = 4;
+pub(super) const PATIENCE: u32 = 4;
 
 struct Waiting {
     election: Election,
@@ -81,11 +80,25 @@ impl Candidates {
         since
     }
 
+    /// What was heard of a candidate that waits.
+    pub fn get(&self, name: &(Key, MemberId)) -> Option<&Election> {
+        Some(&self.waiting.get(name)?.election)
+    }
+
+    /// It waits no more.
+    pub fn take(&mut self, name: &(Key, MemberId)) -> Option<Election> {
+        Some(self.remove(name)?.election)
+    }
+
     fn remove(&mut self, name: &(Key, MemberId)) -> Option<Waiting> {
         let removed = self.waiting.remove(name)?;
         self.order.remove(&removed.number);
         self.bytes -= size(&removed.election);
         Some(removed)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
     }
 
     /// Whether none of an election waits.
@@ -94,7 +107,7 @@ impl Candidates {
     }
 
     /// Those of an election, with since when they wait.
-    fn of(&self, key: &Key) -> Vec<(MemberId, Time)> {
+    pub fn of(&self, key: &Key) -> Vec<(MemberId, Time)> {
         let first = (key.clone(), MemberId::NIL);
         self.waiting
             .range(first..)
@@ -143,57 +156,5 @@ impl Gossip {
         let since = self.candidates.hold(env.now, key, heard);
         let over = since + self.timing.period * PATIENCE;
         self.elections.follow(env, key, over);
-    }
-
-    /// A service of the group became known.
-    pub(super) fn vouched(&mut self, env: &mut Env, ring: &impl Ring, group: &ServiceGroup) {
-        if !self.candidates.waiting.is_empty() {
-            for kind in [RumorKind::Election, RumorKind::ElectionUpdate] {
-                self.review_candidates(env, ring, &(kind, group.clone()));
-            }
-        }
-    }
-
-    /// Services and members changed, or time has passed: candidates that are known by now count, and those that were
-    /// not in time are dropped.
-    pub(super) fn review_candidates(&mut self, env: &mut Env, ring: &impl Ring, key: &Key) {
-        if self.candidates.waiting.is_empty() {
-            return;
-        }
-        let patience = self.timing.period * PATIENCE;
-        for (candidate, since) in self.candidates.of(key) {
-            let name = (key.clone(), candidate);
-            let held = self.candidates.waiting.get(&name);
-            let counts = held.is_some_and(|held| self.may_follow_election(ring, &held.election));
-            if !counts && env.now < since + patience {
-                self.elections.follow(env, key, since + patience);
-                continue;
-            }
-            let Some(waiting) = self.candidates.remove(&name) else {
-                continue;
-            };
-            let taken = if counts {
-                self.election_heard(env, ring, key.0, &waiting.election)
-            } else {
-                self.drop_course(key);
-                Err(Reject::UnknownCandidate)
-            };
-            if let Err(reason) = taken {
-                let nowhere = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
-                env.journal.rejected(env.now, reason, nowhere);
-            }
-        }
-    }
-
-    /// Takes an election out of the store; it is not asked for again for a while.
-    pub(super) fn drop_election(&mut self, env: &mut Env, key: &Key) {
-        let place = self.store.find(&RumorId::election(key.0, &key.1));
-        if let Some((place, hash)) =
-            place.and_then(|place| Some((place, self.store.get(place)?.hash)))
-        {
-            self.refuse(env, hash);
-            self.retire(env, place);
-        }
-        self.drop_course(key);
     }
 }

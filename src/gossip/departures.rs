@@ -1,17 +1,17 @@
 //! Members that are gone for good (PROTOCOL.md §3, "Departure"): their services are retired, and what is heard
 //! of them is answered and not adopted.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::hot::Class;
 use super::outbox::What;
-use super::store::{Place, Put};
+use super::store::Put;
 use super::{Effect, Gossip};
 use crate::env::Env;
 use crate::error::Reject;
-use crate::limits::{MAX_DEAD_STRANGERS, MAX_EXILED, MAX_GHOSTS, MAX_TOMBSTONES};
+use crate::limits::MAX_EXILED;
 use crate::member::MemberId;
 use crate::ring::{Peer, Ring};
 use crate::rumor::{Audience, Rumor, RumorId};
@@ -23,18 +23,6 @@ pub(super) struct Departures {
     held: VecDeque<MemberId>,
     /// The same of members that were not known here when they departed, and may be made up: they make room first.
     of_strangers: VecDeque<MemberId>,
-    /// Hashes of departures and removals that were forgotten, the oldest first: they are not taken again from those who
-    /// have not forgotten them yet.
-    buried: VecDeque<u64>,
-    among_buried: BTreeSet<u64>,
-    /// Members of which services are held, but nothing else is known, as of the last sweep.
-    strays: BTreeSet<MemberId>,
-    /// Members that are not known here, and that others hold for Confirmed, with when they said so last: their services
-    /// count for all until they are Departed.
-    dead_strangers: BTreeMap<MemberId, Time>,
-    /// Members that are not known here, and of which services were dropped as they are gone, since when:
-    /// whoever still holds them would have everybody take them up again.
-    ghosts: BTreeMap<MemberId, Time>,
     /// No departure is told again before then.
     next_reminder: Time,
     /// Nobody is told again before then that a member is gone whose services it holds.
@@ -48,75 +36,20 @@ impl Departures {
         Departures {
             held: VecDeque::new(),
             of_strangers: VecDeque::new(),
-            buried: VecDeque::new(),
-            among_buried: BTreeSet::new(),
-            strays: BTreeSet::new(),
-            dead_strangers: BTreeMap::new(),
-            ghosts: BTreeMap::new(),
             next_reminder: Time::ZERO,
             next_gone_reminder: Time::ZERO,
             next_answer: Time::ZERO,
         }
     }
 
-    /// Whether a rumor with this content was forgotten, and is not to be taken again.
-    pub fn is_buried(&self, hash: u64) -> bool {
-        !self.among_buried.is_empty() && self.among_buried.contains(&hash)
-    }
-
-    /// Departures that are held, those that were forgotten, and members that nobody knows, of which services are held.
-    pub fn remembered(&self) -> (usize, usize, usize) {
-        (self.count(), self.buried.len(), self.strays.len())
-    }
-
-    /// Members that are not known here, and that others hold for Confirmed.
-    pub fn dead_strangers(&self) -> usize {
-        self.dead_strangers.len()
-    }
-
-    pub fn is_dead_stranger(&self, id: &MemberId) -> bool {
-        self.dead_strangers.contains_key(id)
-    }
-
-    /// For a failure's message: what is known of a member whose services are held, or were.
-    #[cfg(feature = "sim")]
-    pub fn absence(&self, now: Time, member: &MemberId) -> String {
-        let ago = |since: &Time| now.since(*since);
-        let dead = self.dead_strangers.get(member).map(ago);
-        let ghost = self.ghosts.get(member).map(ago);
-        let stray = self.strays.contains(member);
-        format!("dead as others said {dead:?} ago, stray {stray}, dropped {ghost:?} ago")
-    }
-
-    /// Members whose services stay dropped while nobody knows them.
-    pub fn ghosts(&self) -> usize {
-        self.ghosts.len()
-    }
-
-    fn add_ghost(&mut self, now: Time, member: MemberId) {
-        if self.ghosts.len() < MAX_GHOSTS || self.ghosts.contains_key(&member) {
-            self.ghosts.insert(member, now);
-        }
-    }
-
-    fn count(&self) -> usize {
+    /// Departures that are held.
+    pub fn count(&self) -> usize {
         self.held.len() + self.of_strangers.len()
     }
 
     /// One more would take the place of a real one.
     fn is_full_of_known(&self) -> bool {
         self.held.len() >= MAX_EXILED
-    }
-
-    pub(super) fn bury(&mut self, hash: u64) {
-        if self.among_buried.insert(hash) {
-            self.buried.push_back(hash);
-        }
-        if self.buried.len() > MAX_TOMBSTONES
-            && let Some(oldest) = self.buried.pop_front()
-        {
-            self.among_buried.remove(&oldest);
-        }
     }
 }
 
@@ -173,42 +106,19 @@ impl Gossip {
         });
     }
 
-    /// What a member that is gone said of itself is gone too.
-    pub fn retire_owned(&mut self, env: &mut Env, member: MemberId) {
-        let owned: Vec<Place> = self
-            .store
-            .owned_by(member)
-            .map(|(place, _)| place)
-            .collect();
-        for place in owned {
-            self.retire(env, place);
-        }
-    }
-
     /// What members say of themselves that nobody speaks of any more is gone too: who came after they left would hold
     /// them for ever, and everybody else not. A member has from one sweep to the next to become known.
     pub(super) fn sweep_services(&mut self, env: &mut Env, ring: &impl Ring) {
         let (me, patience) = (ring.me(), self.word_lasts(ring));
-        let mut dead = std::mem::take(&mut self.departures.dead_strangers);
-        dead.retain(|member, heard| {
-            env.now.since(*heard) < patience && ring.health(member).is_none()
+        self.strangers.retain_dead(|member, heard| {
+            env.now.since(heard) < patience && ring.health(member).is_none()
         });
         let is_lost = |member: &MemberId| {
-            *member != me && ring.health(member).is_none() && !dead.contains_key(member)
+            *member != me && ring.health(member).is_none() && !self.strangers.is_dead(member)
         };
         let lost: BTreeSet<MemberId> = self.store.owners().filter(is_lost).collect();
-        self.departures.dead_strangers = dead;
-        let lasts = self.refusal() * 2;
-        let ghosts = &mut self.departures.ghosts;
-        ghosts.retain(|_, since| env.now.since(*since) < lasts);
-        let before = std::mem::replace(&mut self.departures.strays, lost);
-        let gone: Vec<MemberId> = self
-            .departures
-            .strays
-            .intersection(&before)
-            .copied()
-            .collect();
-        for member in gone {
+        self.strangers.forget_ghosts(env.now, self.refusal() * 2);
+        for member in self.strangers.sweep(lost) {
             // Those whose sweep comes later still hold them: asked for again, they would go to and fro.
             let owned = self.store.owned_by(member);
             let hashes: Vec<u64> = owned.map(|(_, entry)| entry.hash).collect();
@@ -216,7 +126,7 @@ impl Gossip {
                 self.refuse(env, hash);
             }
             self.retire_owned(env, member);
-            self.departures.add_ghost(env.now, member);
+            self.strangers.add_ghost(env.now, member);
         }
     }
 
@@ -232,12 +142,6 @@ impl Gossip {
         comparisons.min(timing.departed_after)
     }
 
-    /// A service was heard of whose member is not known here. Whether it is one that was dropped because that is gone: it
-    /// is not taken up again before the member is known.
-    pub(super) fn is_ghost(&self, member: &MemberId) -> bool {
-        self.departures.ghosts.contains_key(member)
-    }
-
     /// Somebody holds a service of a member that departed: that is told again, at most once a period.
     pub(super) fn remind_of_gone(&mut self, env: &Env, member: MemberId) {
         if env.now >= self.departures.next_gone_reminder {
@@ -246,30 +150,14 @@ impl Gossip {
         }
     }
 
-    /// The member is known: its services count.
-    pub(super) fn lay_ghost(&mut self, member: &MemberId) {
-        self.departures.ghosts.remove(member);
-    }
-
     /// Others hold a member for Confirmed that is not known here.
     pub fn stranger_dead(&mut self, env: &Env, member: MemberId) {
-        // That may be older than what had its services dropped.
-        let refusal = self.refusal();
-        let ghost = self.departures.ghosts.get(&member);
-        if ghost.is_some_and(|since| env.now.since(*since) < refusal) {
-            return;
-        }
-        self.departures.ghosts.remove(&member);
-        let dead = &mut self.departures.dead_strangers;
-        if dead.len() < MAX_DEAD_STRANGERS || dead.contains_key(&member) {
-            dead.insert(member, env.now);
-        }
+        self.strangers.note_dead(env.now, self.refusal(), member);
     }
 
     /// Others say that a member is Departed that is not known here: its services are gone.
     pub fn stranger_gone(&mut self, env: &mut Env, member: MemberId) {
-        self.departures.dead_strangers.remove(&member);
-        self.departures.add_ghost(env.now, member);
+        self.strangers.note_gone(env.now, member);
         self.retire_owned(env, member);
     }
 
@@ -320,7 +208,7 @@ impl Gossip {
         };
         if let Some(place) = self.store.find(&RumorId::departure(member)) {
             if let Some(entry) = self.store.get(place) {
-                self.departures.bury(entry.hash);
+                self.tombstones.bury(entry.hash);
             }
             self.retire(env, place);
         }

@@ -3,8 +3,8 @@
 //! new term from us, and a deposed leader that is ours has to call the originals that follow it.
 
 use super::Gossip;
+use super::courses::Key;
 use super::election::{self, INCUMBENT};
-use super::elections::Key;
 use super::hot::Class;
 use super::outbox::What;
 use super::store::Place;
@@ -19,6 +19,16 @@ use crate::wire::encode_rumor;
 const TELLERS: usize = 4;
 
 impl Gossip {
+    /// The elections that this member won, as far as is remembered, and that are at a higher term now.
+    fn led_before(&self, id: MemberId) -> Vec<Key> {
+        let keys = self.elections.led_by(id).cloned();
+        keys.filter(|key| {
+            let leads = |held: &Election| election::is_finished(held) && held.candidate == id;
+            self.held(key).is_some_and(|held| !leads(&held))
+        })
+        .collect()
+    }
+
     /// Calls the originals of the group that may follow this member to the term that has deposed it, at most once
     /// a period: `held` is the group's election now.
     pub(super) fn release_followers(
@@ -29,7 +39,7 @@ impl Gossip {
         held: &Election,
     ) {
         let me = ring.me();
-        if key.0 != RumorKind::Election || !self.has_led(key, me) {
+        if key.0 != RumorKind::Election || !self.elections.has_led(key, me) {
             return;
         }
         let leads = election::is_finished(held) && held.candidate == me;
@@ -39,7 +49,7 @@ impl Gossip {
             // Who withdrew its service leads no more, whatever originals believe.
             leads || held.candidate != me
         };
-        if !is_deposed || !self.may_release(env, key) {
+        if !is_deposed || !self.elections.may_release(env, key, self.timing.period) {
             return;
         }
         let Some(place) = self.store.find(&RumorId::election(key.0, &key.1)) else {

@@ -1,19 +1,16 @@
 //! Elections: what a member does when it hears of one, and when members or services change. The rules are in `election`.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
-
 use super::Gossip;
-use super::election::{self, Deference, Next, Outlook, Role, Standing};
+use super::candidates::PATIENCE;
+use super::courses::Key;
+use super::election::{self, Next, Outlook, Role, Standing};
 use super::store::{Place, Put};
-use crate::env::{Env, Timer};
+use crate::env::Env;
 use crate::error::{CommandError, Reject};
 use crate::event::Event;
 use crate::limits::MAX_TERM;
-use crate::member::{Health, MemberId};
 use crate::ring::Ring;
 use crate::rumor::{Election, ElectionStatus, Rumor, RumorId, RumorKind, ServiceGroup};
-use crate::time::Time;
 
 /// So many periods a leader counts as living that this member never saw alive: word of it is on its way, as
 /// after a split, when leaders are heard of before it is heard that they live.
@@ -22,171 +19,13 @@ const DOUBT: u32 = 4;
 /// So many periods after its service is up a member waits to hear of an election that its disk held.
 const HINT: u32 = 4;
 
-/// Which election.
-pub(super) type Key = (RumorKind, ServiceGroup);
-
-/// What a member knows of an election beside what it holds.
-struct Course {
-    /// Held since then.
-    since: Time,
-    /// This member's suitability.
-    suitability: u64,
-    /// The last leader that was elected, and its term.
-    leader: Option<(u64, MemberId)>,
-    /// The one before.
-    former: Option<(u64, MemberId)>,
-    /// Originals that follow this member are not told again to stop before then.
-    next_release: Time,
-    /// In which term who was seen alive, leading or voted for.
-    lived: Option<(u64, MemberId)>,
-    /// In which term who is doubted to live, and since when.
-    doubted: Option<(u64, MemberId, Time)>,
-    /// Since when this member waits to hear of an election that the disk held.
-    waiting_since: Option<Time>,
-    /// This member does not begin a term before then.
-    next_restart: Time,
-    /// It does not tell again what it holds before then.
-    next_telling: Time,
-    /// It will look at it then.
-    due: Option<Time>,
-    deference: Deference,
-    /// Since when the candidate is not vouched for, and this member is not of those that would begin a new term.
-    orphaned: Option<Time>,
-    /// What the disk held, until something is heard.
-    hint: Option<Election>,
-    /// The group has no quorum in this member's view.
-    no_quorum: bool,
-}
-
-impl Course {
-    fn new(now: Time) -> Self {
-        Course {
-            since: now,
-            suitability: 0,
-            leader: None,
-            former: None,
-            next_release: Time::ZERO,
-            lived: None,
-            doubted: None,
-            waiting_since: None,
-            next_restart: Time::ZERO,
-            next_telling: Time::ZERO,
-            due: None,
-            deference: Deference::default(),
-            orphaned: None,
-            hint: None,
-            no_quorum: false,
-        }
-    }
-
-    /// Whether this member is the last leader that was elected, or the one before.
-    fn was_led_by(&self, id: MemberId) -> bool {
-        let known = [self.leader, self.former];
-        known.into_iter().flatten().any(|(_, leader)| leader == id)
-    }
-}
-
-/// The elections that a member knows.
-pub(super) struct Elections {
-    courses: BTreeMap<Key, Course>,
-    due: BTreeSet<(Time, Key)>,
-}
-
-impl Elections {
-    pub fn new() -> Self {
-        Elections {
-            courses: BTreeMap::new(),
-            due: BTreeSet::new(),
-        }
-    }
-
-    /// Elections whose course is followed.
-    pub fn followed(&self) -> usize {
-        self.courses.len()
-    }
-
-    fn course(&mut self, env: &Env, key: &Key) -> &mut Course {
-        let new = || Course::new(env.now);
-        self.courses.entry(key.clone()).or_insert_with(new)
-    }
-
-    /// It is looked at then, also if nothing is held of it.
-    pub fn follow(&mut self, env: &mut Env, key: &Key, at: Time) {
-        self.course(env, key);
-        self.look_at(env, key, at);
-    }
-
-    /// There was no room for it.
-    fn forget(&mut self, key: &Key) {
-        if self.courses.get(key).is_some_and(|it| it.hint.is_none()) {
-            self.courses.remove(key);
-        }
-    }
-
-    /// It is to be looked at then, or earlier.
-    pub fn look_at(&mut self, env: &mut Env, key: &Key, at: Time) {
-        let Some(course) = self.courses.get_mut(key) else {
-            return;
-        };
-        if course.due.is_some_and(|due| due <= at) {
-            return;
-        }
-        if let Some(before) = course.due.replace(at) {
-            self.due.remove(&(before, key.clone()));
-        }
-        self.due.insert((at, key.clone()));
-        env.timers.insert(at, Timer::ElectionDue);
-    }
-
-    /// Whether a group has no quorum, or lately had none.
-    pub fn is_without_quorum(&self, key: &Key) -> bool {
-        let course = self.courses.get(key);
-        course.is_some_and(|course| course.no_quorum)
-    }
-
-    /// Whether that is another answer than before.
-    pub fn set_quorum(&mut self, env: &Env, key: &Key, has_quorum: bool) -> bool {
-        let course = self.course(env, key);
-        std::mem::replace(&mut course.no_quorum, !has_quorum) == has_quorum
-    }
-
-    /// Whether an election of this group is followed, and not only since just now.
-    pub fn is_settled(&self, now: Time, period: Duration, group: &ServiceGroup) -> bool {
-        let settled = |it: &Course| it.hint.is_none() && now.since(it.since) >= period;
-        let kinds = [RumorKind::Election, RumorKind::ElectionUpdate];
-        let mut courses = kinds
-            .iter()
-            .filter_map(|kind| self.courses.get(&(*kind, group.clone())));
-        courses.any(settled)
-    }
-
-    fn next_due(&mut self, now: Time) -> Option<Key> {
-        let (at, _) = self.due.first()?;
-        if *at > now {
-            return None;
-        }
-        let (_, key) = self.due.pop_first()?;
-        if let Some(course) = self.courses.get_mut(&key) {
-            course.due = None;
-        }
-        Some(key)
-    }
-}
-
 /// Looking.
 impl Gossip {
-    pub(super) fn held(&self, (kind, group): &Key) -> Option<Election> {
-        match self.find(&RumorId::election(*kind, group))?.rumor()? {
-            Rumor::Election(election) | Rumor::ElectionUpdate(election) => Some(election),
-            _ => None,
-        }
-    }
-
     /// A group's election, and whether it is but a hint: the disk held it, and nobody spoke of it since. What was won
     /// reads as NoQuorum while the group has none in this member's view, which is told to nobody.
     pub fn election(&self, kind: RumorKind, group: &ServiceGroup) -> Option<(Election, bool)> {
         let key = (kind, group.clone());
-        let hint = || self.elections.courses.get(&key)?.hint.clone();
+        let hint = || self.elections.get(&key)?.hint.clone();
         let Some(mut election) = self.held(&key) else {
             return hint().map(|hint| (hint, true));
         };
@@ -196,26 +35,11 @@ impl Gossip {
         Some((election, false))
     }
 
-    /// Whether this member is Alive and runs a service of the group.
-    pub(super) fn in_group(&self, ring: &impl Ring, group: &ServiceGroup) -> bool {
-        self.role(ring, group) == Role::Member
-    }
-
-    /// What this member is in a group.
-    fn role(&self, ring: &impl Ring, group: &ServiceGroup) -> Role {
-        let service = self.find(&RumorId::service(group, ring.me()));
-        match service.map(|service| service.withdrawn) {
-            _ if ring.health(&ring.me()) != Some(Health::Alive) => Role::Outsider,
-            Some(false) => Role::Member,
-            Some(true) => Role::Withdrawn,
-            None => Role::Outsider,
-        }
-    }
-
     fn outlook(&mut self, env: &mut Env, ring: &impl Ring, key: &Key, held: &Election) -> Outlook {
         let (kind, group) = key;
         let (electorate, population) = self.voters(ring, group);
         let candidate = self.standing(ring, group, held.candidate);
+        let patience = self.timing.period * DOUBT;
         let incumbency = *kind == RumorKind::Election;
         let course = self.elections.course(env, key);
         if course.no_quorum && election::is_quorum(electorate.len(), population) {
@@ -231,7 +55,7 @@ impl Gossip {
             population,
             hears: ring.hears(env.now),
             suitability,
-            candidate: self.doubt(env, key, held, candidate),
+            candidate: self.elections.doubt(env, key, held, (candidate, patience)),
             leader: leader.map(|leader| (leader, self.standing(ring, group, leader))),
             incumbency,
         };
@@ -243,32 +67,6 @@ impl Gossip {
             None => {}
         }
         outlook
-    }
-
-    /// Who is lost, or unknown, and never was seen alive as what it is, has some time to be.
-    fn doubt(&mut self, env: &mut Env, key: &Key, held: &Election, standing: Standing) -> Standing {
-        let patience = self.timing.period * DOUBT;
-        let (term, who) = (held.term, held.candidate);
-        let course = self.elections.course(env, key);
-        if standing == Standing::Living {
-            course.lived = Some((term, who));
-        }
-        let sure = standing == Standing::Lost && course.lived == Some((term, who));
-        if standing == Standing::Living || sure {
-            course.doubted = None;
-            return standing;
-        }
-        let since = match course.doubted {
-            Some((its_term, it, since)) if (its_term, it) == (term, who) => since,
-            _ => env.now,
-        };
-        course.doubted = Some((term, who, since));
-        let over = since + patience;
-        if env.now >= over {
-            return Standing::Lost;
-        }
-        self.elections.look_at(env, key, over);
-        Standing::Unknown
     }
 }
 
@@ -379,6 +177,18 @@ impl Gossip {
         Ok(())
     }
 
+    /// Takes an election out of the store; it is not asked for again for a while.
+    pub(super) fn drop_election(&mut self, env: &mut Env, key: &Key) {
+        let place = self.store.find(&RumorId::election(key.0, &key.1));
+        if let Some((place, hash)) =
+            place.and_then(|place| Some((place, self.store.get(place)?.hash)))
+        {
+            self.refuse(env, hash);
+            self.retire(env, place);
+        }
+        self.drop_course(key);
+    }
+
     /// Nothing is left of an election, unless it is held.
     pub(super) fn drop_course(&mut self, key: &Key) {
         if self.held(key).is_none() && self.candidates.is_none_of(key) {
@@ -428,7 +238,7 @@ impl Gossip {
         mut now: Election,
     ) -> Result<(), Reject> {
         // A leader is known as soon as it is heard of, also one that is lost at once.
-        self.know_leader(env, key, &now);
+        self.elections.know_leader(env, key, &now);
         let outlook = self.outlook(env, ring, key, &now);
         // Members come back one by one: the leader leads on once it is back, too.
         let lives = outlook.candidate == Standing::Living;
@@ -485,54 +295,47 @@ impl Gossip {
             Put::Same(_) | Put::Older(_) | Put::Confirmed(_) | Put::Corrected(_) => {}
             Put::Full => return Err(Reject::StoreFull),
         }
-        self.know_leader(env, key, now);
+        self.elections.know_leader(env, key, now);
         Ok(())
     }
 
-    /// Whether this member was elected in this election since it started.
-    pub(super) fn has_led(&self, key: &Key, me: MemberId) -> bool {
-        let course = self.elections.courses.get(key);
-        course.is_some_and(|course| course.was_led_by(me))
-    }
-
-    /// Whether followers of this member may be called away now; not again for a period.
-    pub(super) fn may_release(&mut self, env: &mut Env, key: &Key) -> bool {
-        let next = env.now + self.timing.period;
-        let course = self.elections.course(env, key);
-        let may = env.now >= course.next_release;
-        if may {
-            course.next_release = next;
-        }
-        may
-    }
-
-    /// The elections that this member won, as far as is remembered, and that are at a higher term now.
-    pub(super) fn led_before(&self, id: MemberId) -> Vec<Key> {
-        let courses = self.elections.courses.iter();
-        let led = courses.filter(|(_, course)| course.was_led_by(id));
-        let keys = led.map(|(key, _)| key.clone());
-        keys.filter(|key| {
-            let leads = |held: &Election| election::is_finished(held) && held.candidate == id;
-            self.held(key).is_some_and(|held| !leads(&held))
-        })
-        .collect()
-    }
-
-    fn know_leader(&mut self, env: &mut Env, key: &Key, election: &Election) {
-        let elected = Some((election.term, election.candidate));
-        let course = self.elections.course(env, key);
-        if election::is_finished(election) && course.leader != elected {
-            let again = course.leader.map(|(_, leader)| leader) == Some(election.candidate);
-            let before = std::mem::replace(&mut course.leader, elected);
-            if !again {
-                course.former = before;
+    /// A service of the group became known.
+    pub(super) fn vouched(&mut self, env: &mut Env, ring: &impl Ring, group: &ServiceGroup) {
+        if !self.candidates.is_empty() {
+            for kind in [RumorKind::Election, RumorKind::ElectionUpdate] {
+                self.review_candidates(env, ring, &(kind, group.clone()));
             }
-            env.journal.event(Event::LeaderElected {
-                kind: key.0,
-                group: key.1.clone(),
-                leader: election.candidate,
-                term: election.term,
-            });
+        }
+    }
+
+    /// Services and members changed, or time has passed: candidates that are known by now count, and those that were
+    /// not in time are dropped.
+    pub(super) fn review_candidates(&mut self, env: &mut Env, ring: &impl Ring, key: &Key) {
+        if self.candidates.is_empty() {
+            return;
+        }
+        let patience = self.timing.period * PATIENCE;
+        for (candidate, since) in self.candidates.of(key) {
+            let name = (key.clone(), candidate);
+            let held = self.candidates.get(&name);
+            let counts = held.is_some_and(|held| self.may_follow_election(ring, held));
+            if !counts && env.now < since + patience {
+                self.elections.follow(env, key, since + patience);
+                continue;
+            }
+            let Some(waiting) = self.candidates.take(&name) else {
+                continue;
+            };
+            let taken = if counts {
+                self.election_heard(env, ring, key.0, &waiting)
+            } else {
+                self.drop_course(key);
+                Err(Reject::UnknownCandidate)
+            };
+            if let Err(reason) = taken {
+                let nowhere = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
+                env.journal.rejected(env.now, reason, nowhere);
+            }
         }
     }
 
@@ -562,7 +365,7 @@ impl Gossip {
     /// Nobody speaks of an election that the disk held: the group elects anew.
     fn review_hint(&mut self, env: &mut Env, ring: &impl Ring, key: &Key) -> Result<(), Reject> {
         let in_group = self.in_group(ring, &key.1);
-        let Some(course) = self.elections.courses.get_mut(key) else {
+        let Some(course) = self.elections.get_mut(key) else {
             return Ok(());
         };
         if course.hint.is_none() || !in_group {
@@ -590,12 +393,13 @@ impl Gossip {
 #[cfg(feature = "sim")]
 #[cfg(test)]
 mod tests {
-    use crate::wire::encode_rumor;
+    use std::time::Duration;
 
     use super::*;
-    use crate::member::Incarnation;
+    use crate::member::{Incarnation, MemberId};
     use crate::rumor::Service;
     use crate::sim::{Index, Sim, SimConfig, id_of};
+    use crate::wire::encode_rumor;
 
     const KIND: RumorKind = RumorKind::Election;
 

@@ -67,7 +67,7 @@ impl Gossip {
     ) -> Result<(), Reject> {
         if self.forgetting.is_over(env.now, said.time) {
             // Whoever still holds it has a clock that is behind.
-            self.departures.bury(heard.hash);
+            self.tombstones.bury(heard.hash);
             env.journal.stats.rumors_stale += 1;
             return Ok(());
         }
@@ -128,7 +128,7 @@ impl Gossip {
             let held = self.store.get(place);
             let held = held.and_then(|entry| Some((entry.hash, entry.rumor()?)));
             if let Some((hash, Rumor::Forgotten(said))) = held {
-                self.departures.bury(hash);
+                self.tombstones.bury(hash);
                 self.remember_again(&said);
                 self.retire(env, place);
             }

@@ -12,10 +12,10 @@ use crate::rumor::Audience;
 use crate::stats::Gauge;
 
 impl Gossip {
-    /// See [`Departures::absence`](super::departures::Departures::standing).
+    /// See [`Strangers::absence`](super::strangers::Strangers::absence).
     #[cfg(feature = "sim")]
     pub fn absence(&self, now: crate::time::Time, member: &crate::member::MemberId) -> String {
-        self.departures.absence(now, member)
+        self.strangers.absence(now, member)
     }
 
     /// Everything that grows, with its cap.
@@ -25,7 +25,6 @@ impl Gossip {
         let (debts, newcomers, greeted) = self.arrears.remembered();
         let (candidates, candidate_bytes) = self.candidates.remembered();
         let (_, most_bytes) = self.store.room();
-        let (departures, tombstones, strays) = self.departures.remembered();
         [
             Gauge::new("rumors", self.store.len(), MAX_RUMORS),
             Gauge::new("provisional_rumors", self.store.provisional(), MAX_RUMORS),
@@ -38,17 +37,13 @@ impl Gossip {
             Gauge::new("refused_rumors", refused, 2 * MAX_WANTED),
             Gauge::new("debtors", debts, MAX_DEBTORS),
             Gauge::new("newcomers", newcomers, MAX_DEBTORS),
-            Gauge::new("departures", departures, MAX_EXILED),
-            Gauge::new("tombstones", tombstones, MAX_TOMBSTONES + 1),
+            Gauge::new("departures", self.departures.count(), MAX_EXILED),
+            Gauge::new("tombstones", self.tombstones.len(), MAX_TOMBSTONES + 1),
             Gauge::new("greeted", greeted, MAX_DEBTORS),
             // Of each there is a rumor, or two of a group's elections.
-            Gauge::new("unknown_with_services", strays, MAX_RUMORS),
-            Gauge::new(
-                "dead_strangers",
-                self.departures.dead_strangers(),
-                MAX_DEAD_STRANGERS,
-            ),
-            Gauge::new("ghosts", self.departures.ghosts(), MAX_GHOSTS),
+            Gauge::new("unknown_with_services", self.strangers.strays(), MAX_RUMORS),
+            Gauge::new("dead_strangers", self.strangers.dead(), MAX_DEAD_STRANGERS),
+            Gauge::new("ghosts", self.strangers.ghosts(), MAX_GHOSTS),
             Gauge::new(
                 "elections",
                 self.elections.followed(),

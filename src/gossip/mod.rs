@@ -14,8 +14,11 @@
 //! | `arrears` | what peers that cannot compare have yet to get |
 //! | `room` | what gives way when the store is full |
 //! | `outbox` | what waits to be sent, and how many bytes a second |
+//! | `changes` | what follows when a rumor is new, or gone |
 //! | `departures` | members that are gone for good |
-//! | `election`, `elections` | who leads a service group: the rules, and acting on them |
+//! | `tombstones` | rumors that were forgotten, and are not taken again |
+//! | `strangers` | members that nobody knows, and whose services are held |
+//! | `election`, `courses`, `elections` | who leads a service group: the rules, what is remembered, and acting on both |
 //! | `deposed` | leaders that lead no more, and the originals that follow them |
 //! | `candidates` | elections whose candidate is not known to run the service |
 //! | `voters` | elections that are to be looked at, as members and services change |
@@ -23,13 +26,17 @@
 //! | `renewed` | saying it again under another id |
 //! | `tags` | what this member says of itself |
 //! | `forgetting`, `forgotten` | dead members that are forgotten: acting on that, and what is held |
+//! | `base` | what is asked in many places |
 //! | `inspect` | how large everything is, and what stands for the state |
 
 mod apply;
 mod arrears;
+mod base;
 #[cfg(test)]
 mod calibration;
 mod candidates;
+mod changes;
+mod courses;
 mod departures;
 mod deposed;
 mod election;
@@ -48,28 +55,27 @@ mod room;
 mod small_world;
 mod starting;
 mod store;
+mod strangers;
 mod sums;
 mod tags;
+mod tombstones;
 mod voters;
 mod wanted;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 
 use crate::config::Timing;
 use crate::env::{Env, Timer};
-use crate::event::Event;
 use crate::limits::MAX_RUMOR_BYTES;
 use crate::member::{Health, Incarnation, MemberId};
 use crate::ring::{Peer, Ring};
-use crate::rumor::{RumorId, RumorKind, Service, ServiceGroup, Tags};
+use crate::rumor::{RumorId, Service, ServiceGroup, Tags};
 use crate::successor::Successor;
 use crate::time::Time;
 
 #[cfg(feature = "sim")]
 pub(crate) use hot::tellings;
 pub(crate) use outbox::{PushId, What};
-use store::Place;
 pub(crate) use store::{Entry, Store};
 
 /// What gossip has the membership do.
@@ -113,8 +119,10 @@ pub(crate) struct Gossip {
     served: wanted::Served,
     arrears: arrears::Arrears,
     departures: departures::Departures,
+    tombstones: tombstones::Tombstones,
+    strangers: strangers::Strangers,
     forgetting: forgotten::Forgetting,
-    elections: elections::Elections,
+    elections: courses::Elections,
     starting: starting::Starting,
     candidates: candidates::Candidates,
     effects: VecDeque<Effect>,
@@ -161,8 +169,10 @@ impl Gossip {
             served: wanted::Served::default(),
             arrears: arrears::Arrears::new(),
             departures: departures::Departures::new(),
+            tombstones: tombstones::Tombstones::default(),
+            strangers: strangers::Strangers::default(),
             forgetting: forgotten::Forgetting::new(epoch, env.now),
-            elections: elections::Elections::new(),
+            elections: courses::Elections::new(),
             starting: starting::Starting::since(env.now),
             candidates: candidates::Candidates::new(),
             effects: VecDeque::new(),
@@ -194,11 +204,6 @@ impl Gossip {
     /// Rumors that are still to be told.
     pub fn hot(&self) -> usize {
         self.hot.len()
-    }
-
-    /// How often a rumor is told or heard back before it is cold.
-    pub fn enough(&self, ring: &impl Ring) -> u8 {
-        hot::tellings(self.timing.gossip_factor, ring.living())
     }
 
     pub fn has_effects(&self) -> bool {
@@ -234,7 +239,7 @@ impl Gossip {
     ) {
         let came = to <= Health::Suspect && from.is_none_or(|from| from >= Health::Confirmed);
         if from.is_none() {
-            self.lay_ghost(&id);
+            self.strangers.lay_ghost(&id);
         }
         if came {
             self.reconciling.forget_refused();
@@ -266,58 +271,5 @@ impl Gossip {
         if self.enabled && ring.peer(&id).is_some_and(|peer| !peer.ours) {
             self.greet_again(env, ring, id);
         }
-    }
-
-    /// What a rumor says is new here: it is told to others, and to who watches.
-    fn changed(&mut self, env: &mut Env, place: Place) {
-        if self.enabled {
-            self.hot.heat(&mut self.store, place);
-            self.push_soon(env);
-        }
-        self.reconciling.changed(env.now);
-        self.note(env, place);
-    }
-
-    /// What a rumor says is new here, for whoever watches.
-    fn note(&mut self, env: &mut Env, place: Place) {
-        if let Some(entry) = self.store.get(place) {
-            let (id, is_new) = (Arc::clone(&entry.id), entry.is_new);
-            env.journal.stats.rumors_adopted += 1;
-            if id.kind == RumorKind::Service {
-                self.service_changed(env, &id.key);
-            }
-            let of_tags = (id.kind == RumorKind::Tags).then(|| id.id.parse().ok());
-            env.journal.event(Event::RumorChanged { id, is_new });
-            if let Some(id) = of_tags.flatten() {
-                env.journal.event(Event::TagsChanged { id });
-            }
-        }
-        if let Some(surplus) = self.store.surplus_removal() {
-            self.forget_removal(env, surplus);
-        }
-    }
-
-    /// There are too many removals: one that is forgotten is not taken again from those who still hold it.
-    fn forget_removal(&mut self, env: &mut Env, place: Place) {
-        if let Some(entry) = self.store.get(place) {
-            self.departures.bury(entry.hash);
-        }
-        self.retire(env, place);
-    }
-
-    /// Takes a rumor out of the store.
-    fn retire(&mut self, env: &mut Env, place: Place) {
-        if let Some(entry) = self.store.remove(place) {
-            self.hot.forget(entry.hot);
-            if entry.id.kind == RumorKind::Service {
-                self.service_changed(env, &entry.id.key);
-            }
-            env.journal.event(Event::RumorGone(entry.id));
-        }
-    }
-
-    /// The rumor with this id, if it is held.
-    pub fn find(&self, id: &RumorId) -> Option<&Entry> {
-        self.store.get(self.store.find(id)?)
     }
 }

@@ -106,7 +106,7 @@ impl Outbox {
     }
 
     /// The next push, if the budget has bytes left.
-    fn next(&mut self, now: Time) -> Option<Push> {
+    pub fn next(&mut self, now: Time) -> Option<Push> {
         // Mostly nothing waits, and then there is nothing to reckon.
         if self.is_empty() {
             return None;
@@ -116,6 +116,11 @@ impl Outbox {
             return None;
         }
         self.pushes.iter_mut().find_map(VecDeque::pop_front)
+    }
+
+    /// So many bytes were taken.
+    pub fn spend(&mut self, bytes: usize) {
+        self.credit -= bytes as i64;
     }
 
     /// Pushes, and parts of comparisons, that wait.
@@ -156,23 +161,6 @@ impl Outbox {
 }
 
 impl Gossip {
-    /// The next push that is not out of date; `bytes` tells the size of what it holds, and `None` that it is
-    /// not held any more, or not for that peer any more.
-    pub fn next_push(
-        &mut self,
-        now: Time,
-        bytes: impl Fn(&super::Store, &PushId) -> Option<usize>,
-    ) -> Option<Push> {
-        loop {
-            let push = self.outbox.next(now)?;
-            if let Some(bytes) = bytes(&self.store, &push.id) {
-                self.outbox.credit -= bytes as i64;
-                return Some(push);
-            }
-            self.arrears.out_of_date(&push.id.peer);
-        }
-    }
-
     pub fn next_talk(&mut self) -> Option<Talk> {
         self.outbox.next_talk()
     }

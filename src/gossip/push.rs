@@ -4,27 +4,20 @@
 
 use super::Gossip;
 use super::hot::Class;
-use super::outbox::{PushId, What};
+use super::outbox::{Push, PushId, What};
 use super::reconcile::HASHES;
 use super::store::{Entry, Place};
 use crate::env::{Env, Timer};
 use crate::member::MemberId;
 use crate::ring::{Peer, Ring};
 use crate::rumor::Audience;
+use crate::time::Time;
 use crate::wire::reconcile::Part;
 
 /// Rumors told in one go at most; the rest is told at the next.
 const MOST_AT_ONCE: usize = 1_024;
 
 impl Gossip {
-    /// There is something to tell: it is told soon, together with what comes until then.
-    pub(super) fn push_soon(&mut self, env: &mut Env) {
-        if !self.pushing {
-            self.pushing = true;
-            env.timers.insert(env.now, Timer::RumorPush);
-        }
-    }
-
     /// Tells what is fresh to some members, at once.
     pub(super) fn push_due(&mut self, env: &mut Env, ring: &impl Ring) {
         self.pushing = false;
@@ -167,12 +160,20 @@ impl Gossip {
         cold
     }
 
-    /// A peer told what is held here already: one more that need not be told.
-    pub(super) fn heard_back(&mut self, place: Place) {
-        if let Some(entry) = self.store.get_mut(place)
-            && entry.hot.is_some()
-        {
-            entry.heard = entry.heard.saturating_add(1);
+    /// The next push that is not out of date; `bytes` tells the size of what it holds, and `None` that it is
+    /// not held any more, or not for that peer any more.
+    pub fn next_push(
+        &mut self,
+        now: Time,
+        bytes: impl Fn(&super::Store, &PushId) -> Option<usize>,
+    ) -> Option<Push> {
+        loop {
+            let push = self.outbox.next(now)?;
+            if let Some(bytes) = bytes(&self.store, &push.id) {
+                self.outbox.spend(bytes);
+                return Some(push);
+            }
+            self.arrears.out_of_date(&push.id.peer);
         }
     }
 

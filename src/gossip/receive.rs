@@ -27,7 +27,7 @@ impl Gossip {
             return Ok(());
         }
         let hash = content_hash(kind, frame.payload);
-        let taken = if self.departures.is_buried(hash) {
+        let taken = if self.tombstones.is_buried(hash) {
             env.journal.stats.rumors_stale += 1;
             Ok(())
         } else {
@@ -123,7 +123,7 @@ impl Gossip {
                 true
             }
             Some(_) => false,
-            None => self.is_ghost(&owner) || ring.is_forgotten(&owner),
+            None => self.strangers.is_ghost(&owner) || ring.is_forgotten(&owner),
         }
     }
 

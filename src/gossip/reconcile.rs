@@ -303,8 +303,8 @@ impl Gossip {
         let mut wants = Vec::new();
         for hash in hashes {
             let known = self.store.find_hash(*hash).is_some()
-                || self.confirm(*hash)
-                || self.departures.is_buried(*hash)
+                || self.store.make_live(*hash)
+                || self.tombstones.is_buried(*hash)
                 || self.is_refused(env.now, *hash);
             if !known && self.wanted.want(env.now, self.timing.period, *hash, of) {
                 wants.push(*hash);

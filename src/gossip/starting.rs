@@ -127,11 +127,6 @@ impl Gossip {
         Ok(())
     }
 
-    /// A peer holds what has this hash. If the disk held it, it counts now; whether it did.
-    pub(super) fn confirm(&mut self, hash: u64) -> bool {
-        self.store.make_live(hash)
-    }
-
     /// The disk held something else of the same version: that is said, as one of the two is damaged.
     pub(super) fn corrected(&mut self, env: &mut Env, place: super::store::Place) {
         if let Some(entry) = self.store.get(place) {

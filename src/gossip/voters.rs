@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use super::courses::Key;
 use super::election::Standing;
-use super::elections::Key;
 use super::{Effect, Gossip, election};
 use crate::env::Env;
 use crate::event::Event;
@@ -77,7 +77,7 @@ impl Gossip {
     /// How a member fares. One that is not known here, and that others hold for Confirmed, is that.
     pub(super) fn health_of(&self, ring: &impl Ring, member: &MemberId) -> Option<Health> {
         let by_others = || {
-            let dead = self.departures.is_dead_stranger(member);
+            let dead = self.strangers.is_dead(member);
             dead.then_some(Health::Confirmed)
         };
         ring.health(member).or_else(by_others)

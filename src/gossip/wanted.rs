@@ -38,6 +38,8 @@ impl Asked {
 #[derive(Default)]
 pub(super) struct Wanted {
     asked: BTreeMap<u64, Asked>,
+    /// How many of them each member was asked for.
+    shares: BTreeMap<MemberId, usize>,
     /// Of whom a rumor came since it was looked at last.
     came_of: BTreeSet<MemberId>,
     /// Whether it will be looked at again.
@@ -47,11 +49,12 @@ pub(super) struct Wanted {
 impl Wanted {
     /// Whether this member is to be asked for this rumor: none was asked in the last period.
     pub fn want(&mut self, now: Time, period: Duration, hash: u64, of: MemberId) -> bool {
-        let is_full = self.asked.len() >= MAX_WANTED;
-        match self.asked.get(&hash) {
-            Some(asked) if asked.lasts(now, period) => return false,
-            None if is_full => return false,
-            _ => {}
+        let asked = self.asked.get(&hash);
+        if asked.is_some_and(|asked| asked.lasts(now, period)) {
+            return false;
+        }
+        if self.remove(hash).is_none() && !self.has_room_for(&of) {
+            return false;
         }
         let asked = Asked {
             of,
@@ -60,12 +63,42 @@ impl Wanted {
             times: 1,
         };
         self.asked.insert(hash, asked);
+        *self.shares.entry(of).or_default() += 1;
         true
+    }
+
+    fn remove(&mut self, hash: u64) -> Option<Asked> {
+        let asked = self.asked.remove(&hash)?;
+        if let Some(share) = self.shares.get_mut(&asked.of) {
+            *share -= 1;
+            if *share == 0 {
+                self.shares.remove(&asked.of);
+            }
+        }
+        Some(asked)
+    }
+
+    /// Whether one more may be asked of this member: once there is no room, whoever was asked for the most gives way, so
+    /// that a member which names rumors that do not exist keeps nobody else's from being asked for.
+    fn has_room_for(&mut self, of: &MemberId) -> bool {
+        if self.asked.len() < MAX_WANTED {
+            return true;
+        }
+        let share = self.shares.get(of).copied().unwrap_or(0);
+        let Some((most, _)) = (self.shares.iter())
+            .max_by_key(|(_, share)| **share)
+            .filter(|(_, most)| **most > share + 1)
+        else {
+            return false;
+        };
+        let mut asked = self.asked.iter();
+        let given_up = asked.find_map(|(hash, asked)| (asked.of == *most).then_some(*hash));
+        given_up.is_some_and(|hash| self.remove(hash).is_some())
     }
 
     /// It came. Whether it was asked for.
     pub fn came(&mut self, hash: u64) -> bool {
-        let asked = self.asked.remove(&hash);
+        let asked = self.remove(hash);
         self.came_of.extend(asked.as_ref().map(|asked| asked.of));
         asked.is_some()
     }
@@ -94,6 +127,10 @@ impl Wanted {
     /// What is to be asked for again, and of whom. Nothing of those of whom something came: they go on.
     fn again(&mut self, now: Time, pause: Duration, period: Duration) -> Vec<(MemberId, u64)> {
         self.asked.retain(|_, asked| asked.lasts(now, period));
+        self.shares.clear();
+        for asked in self.asked.values() {
+            *self.shares.entry(asked.of).or_default() += 1;
+        }
         let mut again = Vec::new();
         for (hash, asked) in &mut self.asked {
             if self.came_of.contains(&asked.of) {
@@ -206,6 +243,22 @@ mod tests {
             wanted.again(now, PAUSE, PERIOD);
         }
         assert!(wanted.want(now, PERIOD, 7, id(2)));
+    }
+
+    #[test]
+    fn made_up_rumors_of_one_keep_nobody_elses_from_being_asked_for() {
+        let mut wanted = Wanted::default();
+        let now = Time::ZERO + PERIOD;
+        let asked =
+            (0..2 * MAX_WANTED as u64).filter(|hash| wanted.want(now, PERIOD, *hash, id(1)));
+        assert_eq!(asked.count(), MAX_WANTED);
+        for hash in 0..MAX_WANTED as u64 {
+            let is_asked = wanted.want(now, PERIOD, hash << 32 | 1 << 31, id(2));
+            assert_eq!(is_asked, hash < MAX_WANTED as u64 / 2, "{hash}");
+        }
+        assert!(wanted.want(now, PERIOD, u64::MAX, id(3)));
+        assert_eq!(wanted.len(), MAX_WANTED);
+        assert_eq!(wanted.shares.values().sum::<usize>(), MAX_WANTED);
     }
 
     #[test]

@@ -86,12 +86,20 @@ pub struct Butterfly {
 
 /// Starting.
 impl Butterfly {
+    /// Whether a member could be reached where this says that it is; nothing is opened. [`bind`](Self::bind) looks by itself.
+    ///
+    /// # Errors
+    /// [`BindError::BadAddress`].
+    pub fn check(config: &Config) -> Result<(), BindError> {
+        bind::check_addresses(config)
+    }
+
     /// Binds the socket, reads the data directory, and is ready to be driven.
     ///
     /// # Errors
     /// See [`BindError`].
     pub fn bind(config: Config) -> Result<Self, BindError> {
-        bind::check_addresses(&config)?;
+        Self::check(&config)?;
         bind::check_name(&config);
         let poll = Poll::new()?;
         let (mut socket, gossip) = bind::both(&config, poll.registry())?;

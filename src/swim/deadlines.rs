@@ -31,8 +31,11 @@ impl Swim {
             Accused::Anew => {}
             Accused::Sooner => self.heat(env, key),
         }
+        self.note_accusation(env, key, accuser, evidence);
+    }
+
+    fn note_accusation(&self, env: &mut Env, key: RowKey, by: MemberId, evidence: Evidence) {
         if let Some(row) = self.table.get(key) {
-            let by = accuser;
             let fact = Fact::Accused { by, evidence };
             env.journal.history.add(env.wall, row.id, fact);
         }
@@ -72,6 +75,7 @@ impl Swim {
         let suspicions = &mut self.suspicions;
         if suspicions.stall(env, &self.table, &self.timing, key, by) {
             self.heat(env, key);
+            self.note_accusation(env, key, by, Evidence::Stalled);
         }
     }
 

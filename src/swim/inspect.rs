@@ -95,7 +95,7 @@ mod tests {
             ("news was heard", |swim| {
                 let other = swim.table.find(&OTHER).unwrap();
                 let enough = swim.enough_news();
-                swim.updates.heard(&mut swim.table, other, enough);
+                swim.updates.heard(&mut swim.table, other, 0, enough);
             }),
             ("a record was heard", |swim| {
                 swim.trust.echoes.add(b"record", 1);

@@ -11,6 +11,9 @@ pub(crate) type RowKey = u32;
 /// No more than this many tellings, however large the ring.
 const LEVELS: usize = 128;
 
+/// In [`Piece::by`]: nobody has told it.
+const NOBODY: u16 = u16::MAX;
+
 /// No news of that row.
 pub(crate) const COLD: u32 = u32::MAX;
 
@@ -28,6 +31,8 @@ struct Piece {
     row: RowKey,
     /// How often others told it here.
     heard: u8,
+    /// Whose telling counted last (the end of its row's key).
+    by: u16,
 }
 
 /// One list for each number of tellings; in each, the newest goes first, so that a crowd of old news
@@ -61,10 +66,15 @@ impl News {
     pub fn add(&mut self, row: RowKey, place: u32) -> u32 {
         self.lowest = 0;
         if place == COLD {
-            return self.levels.push_back(0, Piece { row, heard: 0 });
+            let piece = Piece {
+                row,
+                heard: 0,
+                by: NOBODY,
+            };
+            return self.levels.push_back(0, piece);
         }
         if let Some(piece) = self.levels.get_mut(place) {
-            piece.heard = 0;
+            (piece.heard, piece.by) = (0, NOBODY);
         }
         self.levels.move_to_back(place, 0);
         place
@@ -87,10 +97,15 @@ impl News {
         Some(place)
     }
 
-    /// The row at this place was heard from another member; `None`: that was often enough, it is no news any more.
-    pub fn heard(&mut self, place: u32, enough: Enough) -> Option<u32> {
+    /// The row at this place was heard from the member of row `by`; `None`: that was often enough, it is no news any more.
+    /// Who repeats itself counts once, or a single member could keep others from telling what it says it knows.
+    pub fn heard(&mut self, place: u32, by: RowKey, enough: Enough) -> Option<u32> {
         let level = self.levels.list_of(place)?;
         let piece = self.levels.get_mut(place)?;
+        let by = by as u16;
+        if std::mem::replace(&mut piece.by, by) == by {
+            return Some(place);
+        }
         piece.heard = piece.heard.saturating_add(1);
         if self.is_known(place, level, enough) {
             self.levels.remove(place);
@@ -165,7 +180,7 @@ impl Hash for News {
             next: self.newest(0),
         };
         while let Some((place, row)) = self.step(&mut walk) {
-            let heard = self.levels.get(place).map(|piece| piece.heard);
+            let heard = (self.levels.get(place)).map(|piece| (piece.heard, piece.by));
             (walk.level, row, heard).hash(hasher);
         }
     }
@@ -195,21 +210,39 @@ mod tests {
         };
         let mut news = News::new();
         let place = news.add(7, COLD);
-        for _ in 0..5 {
-            let left = news.heard(place, enough);
+        for by in 0..5 {
+            let left = news.heard(place, by, enough);
             assert_eq!(left, Some(place), "it was told to nobody");
         }
         assert_eq!(news.told(place, enough), None);
         // What is news again was not heard yet.
         let place = news.add(7, COLD);
-        news.heard(place, enough);
+        news.heard(place, 1, enough);
         news.add(7, place);
         for _ in 0..3 {
             assert_eq!(news.told(place, enough), Some(place));
         }
-        assert_eq!(news.heard(place, enough), Some(place));
-        assert_eq!(news.heard(place, enough), None);
+        assert_eq!(news.heard(place, 1, enough), Some(place));
+        assert_eq!(news.heard(place, 2, enough), None);
         assert_eq!(news.len(), 0);
+    }
+
+    #[test]
+    fn who_repeats_itself_is_heard_once() {
+        let enough = Enough {
+            told: 9,
+            told_and_heard: 5,
+        };
+        let mut news = News::new();
+        let place = news.add(7, COLD);
+        assert_eq!(news.told(place, enough), Some(place));
+        for _ in 0..100 {
+            assert_eq!(news.heard(place, 3, enough), Some(place));
+        }
+        for _ in 0..2 {
+            assert_eq!(news.told(place, enough), Some(place));
+        }
+        assert_eq!(news.told(place, enough), None);
     }
 
     fn rows(news: &mut News) -> Vec<RowKey> {

@@ -47,10 +47,10 @@ impl Swim {
         spread: Spread,
     ) {
         env.journal.stats.records_received += memberships.known() as u64;
-        let counts = incoming.speaker.proved;
-        if counts && self.updates.news.len() > 0 {
+        let teller = incoming.row.filter(|_| incoming.speaker.proved);
+        if let Some(teller) = teller.filter(|_| self.updates.news.len() > 0) {
             for record in memberships.known_ones() {
-                self.heard_back(&record);
+                self.heard_back(teller, &record);
             }
         }
         while let Some((bytes, record)) = memberships.next_with_bytes() {
@@ -63,8 +63,8 @@ impl Swim {
                 }
                 Ok(record) => {
                     env.journal.stats.records_received += 1;
-                    if counts {
-                        self.heard_back(&record);
+                    if let Some(teller) = teller {
+                        self.heard_back(teller, &record);
                     }
                     if self.apply_record(env, &mut incoming.speaker, &record, spread)
                         == Worth::Nothing
@@ -80,9 +80,9 @@ impl Swim {
         }
     }
 
-    /// A member tells a record that is news here, as it is held: it need not be told that. (Deaths and suspicions are to be
+    /// A member tells a record that is news here, as it is held: it need not be told that. (Deaths and suspicions are
     /// told as often as ever.)
-    fn heard_back(&mut self, record: &MembershipRecord<'_>) {
+    fn heard_back(&mut self, teller: RowKey, record: &MembershipRecord<'_>) {
         if record.health != Health::Alive {
             return;
         }
@@ -95,7 +95,7 @@ impl Swim {
         };
         if self.table.get(key).is_some_and(is_news) {
             let enough = self.enough_news();
-            self.updates.heard(&mut self.table, key, enough);
+            (self.updates).heard(&mut self.table, key, teller, enough);
         }
     }
 

@@ -52,10 +52,10 @@ impl Updates {
         }
     }
 
-    /// A member that lives told what is held of another one, as news has it, too.
-    pub fn heard(&mut self, table: &mut Table, key: RowKey, enough: Enough) {
+    /// The member of row `by`, which lives, told what is held of another one, as news has it, too.
+    pub fn heard(&mut self, table: &mut Table, key: RowKey, by: RowKey, enough: Enough) {
         if let Some(row) = table.get_mut(key).filter(|row| row.news != COLD) {
-            row.news = self.news.heard(row.news, enough).unwrap_or(COLD);
+            row.news = self.news.heard(row.news, by, enough).unwrap_or(COLD);
         }
     }
 

@@ -52,9 +52,14 @@ fn a_ping_says_nothing_that_its_receiver_knows() {
         probed(&peers[1]).says_of(&peers[1]),
         Some((Health::Alive, 5))
     );
-    let ping = probed(&peers[2]);
-    assert_eq!(ping.says_of(&peers[2]), Some((Health::Alive, 5)));
-    assert_eq!(ping.records.len(), 2);
+    // Once in a round there is nobody left to tell it of.
+    let pings = [probed(&peers[2]), probed(&peers[2])];
+    let of_itself = |ping: &Sent| ping.says_of(&peers[2]) == Some((Health::Alive, 5));
+    assert!(pings.iter().all(of_itself));
+    assert!(
+        pings.iter().any(|ping| ping.records.len() == 2),
+        "{pings:?}"
+    );
 }
 
 /// What others see of a member may differ from where it listens.

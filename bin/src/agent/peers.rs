@@ -4,7 +4,6 @@ use butterfly::{CommandError, Seed};
 use log::{info, warn};
 
 use super::Agent;
-use crate::output::count;
 use crate::seeds::{self, By};
 use crate::view::SeedRow;
 
@@ -63,10 +62,7 @@ impl Agent {
         let gone = gone.filter(|peer| self.seeds.remove(&mut self.member, peer, By::File));
         let gone = gone.count();
         if added + gone > 0 {
-            info!(
-                "peers in {path}: {} asked that was not, and {gone} no more",
-                count(added, "peer")
-            );
+            info!("peers in {path}: {added} new, {gone} gone");
         }
     }
 

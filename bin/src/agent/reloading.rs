@@ -15,16 +15,30 @@ use crate::settings::Settings;
 pub const AT_ONCE: [&str; 4] = ["peer", "ring-key", "tag", "log"];
 
 impl Agent {
-    /// The settings as they were read last, as a file would have them, and where each comes from; but for the commands.
+    /// The settings in effect, as a file would have them, and where each comes from; but for the commands.
     pub fn settings(&self) -> String {
-        let settings = self.reread.settings();
-        let text = settings.print(|name| plan::default(name, &settings.args));
+        let (first, last) = (self.reread.first(), self.reread.settings());
+        let settings = last.in_effect(first, &AT_ONCE);
+        let text = settings.print(|name| plan::default(name, &first.args));
         // Commands may hold what is nobody else's business.
         let lines = text.lines().map(|line| match line.split_once(" = ") {
             Some(("on", _)) => "# on: set, and not told".to_owned(),
             _ => line.to_owned(),
         });
-        lines.map(|line| line + "\n").collect()
+        let late = self.late();
+        let late = (!late.is_empty()).then(|| {
+            format!(
+                "# read since, and counts from the next start on: {}",
+                late.join(", ")
+            )
+        });
+        lines.chain(late).map(|line| line + "\n").collect()
+    }
+
+    /// What was read and waits for the next start.
+    fn late(&self) -> Vec<&str> {
+        let changed = self.reread.settings().changed(self.reread.first());
+        changed.filter(|name| !AT_ONCE.contains(name)).collect()
     }
 
     /// Reads the settings and the ring keys again; if that fails, the old ones stay.
@@ -98,6 +112,9 @@ impl Agent {
 
     fn tell_of_changes(&self, old: &Settings) {
         let now = self.reread.settings();
+        if now.changed(old).next().is_none() {
+            info!("settings read again: they are as before");
+        }
         if now.args.log != old.args.log {
             info!(
                 "it logs from level {} on",
@@ -105,10 +122,7 @@ impl Agent {
             );
         }
         // Of those, what is as at the start again counts already.
-        let late: Vec<_> = now
-            .changed(self.reread.first())
-            .filter(|name| !AT_ONCE.contains(name))
-            .collect();
+        let late = self.late();
         let is_news = now.changed(old).any(|name| !AT_ONCE.contains(&name));
         if is_news && !late.is_empty() {
             warn!(

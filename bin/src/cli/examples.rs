@@ -26,7 +26,8 @@ Examples:
 
 Signals: SIGINT and SIGTERM leave the ring and end, a second one, half a second
 later or more, ends within a second, also if the disk hangs; SIGHUP reads the
-ring keys again.
+file of --config and the ring keys again: keys, peers, tags and the level of the
+log count at once.
 Environment: RUST_LOG=debug says more. TRACE_SWIM=1 writes what happens to a file in
 /tmp/habitat-swim-trace, or in TRACE_SWIM_DIR.";
 

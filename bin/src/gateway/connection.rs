@@ -79,6 +79,7 @@ pub struct Connection {
     told_to_go_on: bool,
     /// Its last request was let through, and is worth an answer.
     let_through: bool,
+    was_answered: bool,
 }
 
 impl Connection {
@@ -96,6 +97,7 @@ impl Connection {
             has_token: false,
             told_to_go_on: false,
             let_through: false,
+            was_answered: false,
         }
     }
 
@@ -181,6 +183,7 @@ impl Connection {
     }
 
     fn answer(&mut self, agent: &mut Agent, guard: &Guard, request: &Request) {
+        self.was_answered = true;
         self.has_token = guard.has_proof(request);
         let checked = guard.check(request);
         // The page asks for the token itself, and so strangers get it.
@@ -219,6 +222,7 @@ impl Connection {
         self.input = Vec::new();
         self.request_began = None;
         self.let_through = false;
+        self.was_answered = true;
         self.state = State::Ending;
     }
 
@@ -303,6 +307,7 @@ impl Connection {
         Holder {
             source: self.source,
             standing,
+            was_answered: self.was_answered,
             since,
         }
     }

@@ -11,7 +11,7 @@ use std::path::Path;
 use subtle::ConstantTimeEq;
 
 use super::answer::Answer;
-use super::http::{Content, Request, Site};
+use super::http::{Request, Site};
 use crate::failure::Failure;
 use crate::secret;
 
@@ -155,7 +155,7 @@ impl Guard {
         Err(Answer::refusal(status, message.into()).with_header("WWW-Authenticate", "Bearer"))
     }
 
-    /// What changes something has to be what no web page of others can send: of these types only if it is allowed to. The
+    /// What changes something has to be what no web page of others can send (the routes see to the type of the body). The
     /// gateway's own page may, if a person gave it the full token.
     fn check_change(&self, request: &Request) -> Result<(), Answer> {
         let message = match request.site {
@@ -170,11 +170,6 @@ impl Guard {
         };
         if let Some(message) = message {
             return Err(Answer::refusal(403, message.into()));
-        }
-        if request.content == Content::Other {
-            let message = "send a body with Content-Type: application/json, or application/octet-stream where \
-                           GET /v1 says that bytes are taken";
-            return Err(Answer::refusal(415, message.into()));
         }
         Ok(())
     }
@@ -208,6 +203,7 @@ fn is_loopback(host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::http::Content;
     use super::*;
 
     fn post() -> Request {
@@ -287,16 +283,6 @@ mod tests {
                 }
             ),
             403
-        );
-        assert_eq!(
-            status(
-                &guard,
-                &Request {
-                    content: Content::Other,
-                    ..post()
-                }
-            ),
-            415
         );
     }
 

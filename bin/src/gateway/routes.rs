@@ -1,7 +1,10 @@
 //! What can be asked of the gateway.
 
+use std::collections::BTreeSet;
+
 use butterfly::limits::MAX_RUMOR;
-use butterfly::{CommandError, MemberId, RumorId, Seed};
+use butterfly::text::visible;
+use butterfly::{CommandError, MemberId, MemberView, RumorId, Seed};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -111,7 +114,7 @@ pub(super) const ROUTES: [Route; 34] = [
     get(
         "/v1/explain",
         &["member"],
-        "?member=ID: why that member is suspect, dead or gone",
+        "?member=ID|NAME: why that member is suspect, dead or gone",
         explain,
     ),
     public(
@@ -418,9 +421,29 @@ fn history(agent: &mut Agent, _: &Request, params: &Params) -> Result<Answer, An
 }
 
 fn explain(agent: &mut Agent, _: &Request, params: &Params) -> Result<Answer, Answer> {
-    let about: MemberId = params.need("member")?;
-    let own = agent.member.node().id();
-    Ok(Answer::ok(&explained(&agent.history(), about, own)))
+    let asked: String = params.need("member")?;
+    let rows = agent.history();
+    let node = agent.member.node();
+    let named = |view: &MemberView<'_>| {
+        view.name == asked || !asked.is_empty() && view.member.id.to_string().starts_with(&asked)
+    };
+    let mut about: BTreeSet<MemberId> = rows
+        .iter()
+        .filter(|row| row.about.is_meant_by(&asked))
+        .map(|row| row.about.id())
+        .collect();
+    about.extend(node.members().filter(named).map(|view| view.member.id));
+    let mut found = about.iter().copied().chain(asked.parse().ok());
+    let Some(first) = found.next() else {
+        let message = format!("no member is known as {}", visible(&asked));
+        return Err(Answer::refusal(404, message));
+    };
+    if about.len() > 1 {
+        let ids: Vec<String> = about.iter().map(ToString::to_string).collect();
+        let message = format!("{} may be {}: say which", visible(&asked), ids.join(", "));
+        return Err(Answer::refusal(409, message));
+    }
+    Ok(Answer::ok(&explained(&rows, first, node.id())))
 }
 
 fn status(agent: &mut Agent, _: &Request, _: &Params) -> Result<Answer, Answer> {

@@ -60,6 +60,8 @@ impl Standing {
 pub struct Holder {
     pub source: Source,
     pub standing: Standing,
+    /// It was answered before.
+    pub was_answered: bool,
     /// When it came to this standing, or when it last took a part of its answer. A byte from it changes nothing.
     pub since: Instant,
 }
@@ -80,7 +82,7 @@ pub fn place_for(
 }
 
 /// Whose place a newcomer takes, if no more clients can be held: first that of a stranger who waits, from the source
-/// with the most of them, then that of a stranger who takes nothing, then that of the longest idle client.
+/// with the most of them (one that was answered, before one that has yet to say who it is), then that of a stranger who takes nothing, then that of the longest idle client.
 pub fn victim(
     newcomer: Source,
     slots: impl Iterator<Item = Option<Holder>> + Clone,
@@ -101,9 +103,9 @@ pub fn victim(
     // The oldest of the greatest source: `min` of what is reversed.
     let rank = |(slot, holder): (usize, Holder)| {
         let share = usize::MAX - held_by(holder.source);
-        (share, holder.since, slot)
+        (share, !holder.was_answered, holder.since, slot)
     };
-    let first = waiting.clone().map(rank).min().map(|(_, _, slot)| slot);
+    let first = waiting.clone().map(rank).min().map(|(.., slot)| slot);
     let oldest = |standing: Standing, least: Duration| {
         let old = holders.clone().filter(move |(_, holder)| {
             holder.standing == standing && now.saturating_duration_since(holder.since) >= least
@@ -147,6 +149,7 @@ mod tests {
                 self.slots[slot] = Some(Holder {
                     source: source(from),
                     standing,
+                    was_answered: false,
                     since: self.start + Duration::from_millis(slot as u64),
                 });
             }
@@ -165,6 +168,16 @@ mod tests {
         assert_eq!(slots.place("192.0.2.1", false), Some(0));
         slots.fill(0..1, "192.0.2.1", Standing::Answering);
         assert_eq!(slots.place("192.0.2.1", false), Some(1));
+    }
+
+    #[test]
+    fn who_was_answered_makes_room_before_who_has_yet_to_ask() {
+        let mut slots = Slots::new();
+        slots.fill(0..MAX_CONNECTIONS, "192.0.2.1", Standing::Waiting);
+        for slot in slots.slots.iter_mut().skip(9).flatten() {
+            slot.was_answered = true;
+        }
+        assert_eq!(slots.place("192.0.2.1", false), Some(9));
     }
 
     #[test]

@@ -8,6 +8,8 @@ use super::row::{HistoryRow, Moment, ON_TIME_MS, Probe, What, Who, shown_ms, why
 
 /// Trouble that begins this long after the last is another one.
 const CALM_MS: u64 = 60_000;
+/// What came to light so long before a member that was back is suspected again tells of the time before.
+const AFTERMATH_MS: u64 = 5_000;
 /// The most lines of a chain that are shown; the ones in the middle are left out.
 const MOST_LINES: usize = 40;
 
@@ -203,6 +205,7 @@ fn own_trouble(rows: &[HistoryRow], own: MemberId) -> Vec<&HistoryRow> {
 fn summed_up<'a>(chain: &[&'a HistoryRow], about: MemberId, own: MemberId) -> Trouble<'a> {
     let mut trouble = Trouble::default();
     let (mut since, mut unasked) = (None, false);
+    let (mut late_at, mut unasked_at) = (None, None);
     for row in chain.iter().copied() {
         match &row.what {
             What::Suspect(change) | What::Confirmed(change) | What::Departed(change) => {
@@ -212,7 +215,17 @@ fn summed_up<'a>(chain: &[&'a HistoryRow], about: MemberId, own: MemberId) -> Tr
                     trouble.restarted = false;
                     trouble.refused = false;
                     trouble.unreachable = false;
+                    trouble.stalled = false;
                     trouble.told_by = None;
+                    let is_old = |at: Option<Moment>| {
+                        at.is_some_and(|at| row.time.ms_since(at) > AFTERMATH_MS)
+                    };
+                    if is_old(late_at) {
+                        trouble.answered_late_ms = None;
+                    }
+                    if is_old(unasked_at) {
+                        (trouble.unasked, unasked) = (false, false);
+                    }
                 }
                 since.get_or_insert(row.time);
                 // Its message came before this, so it ran, and was not heard to answer.
@@ -239,8 +252,12 @@ fn summed_up<'a>(chain: &[&'a HistoryRow], about: MemberId, own: MemberId) -> Tr
             }
             What::AnsweredLate { after_ms, .. } => {
                 trouble.answered_late_ms = trouble.answered_late_ms.max(Some(*after_ms));
+                late_at = Some(row.time);
             }
-            What::Unasked => unasked = true,
+            What::Unasked => {
+                unasked = true;
+                unasked_at = Some(row.time);
+            }
             What::Accused { by, .. } | What::DeathClaimed { by, .. } => {
                 if let What::Accused { evidence, .. } = &row.what {
                     trouble.refused |= evidence == "gone";
@@ -452,7 +469,12 @@ mod tests {
     }
 
     fn ring(seed: u64) -> Sim {
+        ring_with(seed, |_| {})
+    }
+
+    fn ring_with(seed: u64, change: impl FnOnce(&mut SimConfig)) -> Sim {
         let mut config = SimConfig::new(seed);
+        change(&mut config);
         config.network.delay = Duration::from_millis(5);
         config.network.jitter = Duration::from_millis(5);
         let mut sim = Sim::new(config);
@@ -625,6 +647,33 @@ mod tests {
             sim.run_for(secs(5));
             let after = all_say(&sim);
             assert_eq!(after, [Likely::Stopped; VICTIM], "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn while_a_process_stands_still_its_system_answers_and_that_is_said() {
+        for seed in 0..10 {
+            let mut sim = ring_with(seed, |config| config.network.icmp = true);
+            sim.freeze(VICTIM);
+            until_all_hold(&mut sim, Health::Confirmed);
+            assert_eq!(all_say(&sim), [Likely::Stopped; VICTIM], "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn an_earlier_standstill_does_not_explain_a_later_death() {
+        for seed in 0..10 {
+            let mut sim = ring(seed);
+            sim.freeze(VICTIM);
+            until_all_hold(&mut sim, Health::Confirmed);
+            sim.thaw(VICTIM);
+            until_all_hold(&mut sim, Health::Alive);
+            sim.run_for(secs(12));
+            sim.crash(VICTIM);
+            until_all_hold(&mut sim, Health::Confirmed);
+            let dead = all_say(&sim);
+            let is_so = |likely| matches!(likely, &Likely::Gone | &Likely::Told);
+            assert!(dead.iter().all(is_so), "seed {seed}: {dead:?}");
         }
     }
 

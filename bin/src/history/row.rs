@@ -501,7 +501,11 @@ fn text(about: &Who, what: &What, own: MemberId) -> String {
             };
             let why = match &**evidence {
                 "gone" => ": its system says that nobody listens at its port",
-                "stalled" => ": it stands still, and its system answers",
+                "stalled" => {
+                    return format!(
+                        "{who} found that {shown} stands still: its system answers in its place"
+                    );
+                }
                 _ => "",
             };
             format!("{who} accused {shown}{why}")

@@ -222,6 +222,18 @@ impl Settings {
             .map(|(one, _)| one.key.name.as_str())
     }
 
+    /// These as they are in effect in a member that started with `first`: what is not among `at_once` waits for the next
+    /// start.
+    pub fn in_effect(&self, first: &Settings, at_once: &[&str]) -> Self {
+        let mut settings = self.clone();
+        for (setting, first) in settings.set.iter_mut().zip(&first.set) {
+            if setting.values != first.values && !at_once.contains(&&*setting.key.name) {
+                *setting = first.clone();
+            }
+        }
+        settings
+    }
+
     /// All settings as a file would have them, each with where it comes from; `defaults` knows those that depend on others.
     pub fn print(&self, defaults: impl Fn(&str) -> Option<String>) -> String {
         let mut text =

@@ -84,6 +84,15 @@ fn what_is_wrong_with_a_request_is_said() {
         ("400", post("/v1/leave", "")),
         ("404", post("/nothing", "{}")),
         ("405", post("/v1/members", "{}")),
+        // Where the fault is one of the path, the type of the body is not complained of.
+        (
+            "404",
+            amber.talk("POST /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+        ),
+        (
+            "405",
+            amber.talk("POST /v1/members HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+        ),
         (
             "405",
             amber.talk("GET /v1/leave HTTP/1.1\r\nHost: localhost\r\n\r\n"),
@@ -187,10 +196,14 @@ fn members_are_told_by_health_and_name() {
         .find(|row| row["name"] == "birch")
         .unwrap()["id"]
         .clone();
-    let explained = amber.get(&format!("/v1/explain?member={}", id.as_str().unwrap()));
-    let explained: Value = serde_json::from_str(&explained).unwrap();
-    assert_eq!(explained["likely"], "ended", "{explained}");
-    assert!(!explained["chain"].as_array().unwrap().is_empty());
+    for who in [id.as_str().unwrap(), &id.as_str().unwrap()[..12], "birch"] {
+        let explained = amber.get(&format!("/v1/explain?member={who}"));
+        let explained: Value = serde_json::from_str(&explained).unwrap();
+        assert_eq!(explained["likely"], "ended", "{explained}");
+        assert!(!explained["chain"].as_array().unwrap().is_empty());
+    }
+    let answer = amber.talk("GET /v1/explain?member=nobody HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
     let answer = amber.talk("GET /v1/members?health=dead HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
 }
@@ -283,6 +296,52 @@ fn unfinished_requests_do_not_lock_out_the_token_holder() {
         let output = amber.ask(&[&["status"], &with_token[..]].concat());
         assert_exit(&output, 0);
     }
+}
+
+/// The page is answered without the token. Clients that read it, but slowly, are being answered at any time.
+#[test]
+fn strangers_that_read_the_page_slowly_keep_no_token_holder_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let token = token_file(&dir);
+    let with_token = ["--http-token-file", &token];
+    let amber = Member::start(&with_token);
+    let page = b"GET / HTTP/1.1\r\nHost: a\r\nAccept: text/html\r\n\r\n";
+    let done = AtomicBool::new(false);
+    // Their requests are not read any more, and so their answers wait.
+    let stuck = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let connect = || {
+                let stream = TcpStream::connect(amber.http).unwrap();
+                stream.set_nonblocking(true).unwrap();
+                stream
+            };
+            let mut streams: Vec<TcpStream> = (0..48).map(|_| connect()).collect();
+            let mut part = [0; 16_384];
+            while !done.load(Ordering::Relaxed) {
+                let mut writing = 0;
+                for stream in &mut streams {
+                    if !stuck.load(Ordering::Relaxed) {
+                        writing += usize::from(stream.write(&page.repeat(100)).is_ok());
+                        continue;
+                    }
+                    if let Ok(0) = stream.read(&mut part) {
+                        *stream = connect();
+                    }
+                    let _ = stream.write(&page.repeat(100));
+                }
+                stuck.fetch_or(writing == 0, Ordering::Relaxed);
+            }
+        });
+        until("they are stuck", || stuck.load(Ordering::Relaxed));
+        let failed = (0..20).filter(|_| {
+            let output = amber.ask(&[&["status"], &with_token[..]].concat());
+            !output.status.success()
+        });
+        let failed = failed.count();
+        done.store(true, Ordering::Relaxed);
+        assert_eq!(failed, 0);
+    });
 }
 
 #[test]

@@ -127,6 +127,12 @@ fn a_member_that_is_told_of_peers_while_it_runs_joins_them() {
     let alone = birch.ask(&["join", nobody, "--timeout", "0.2"]);
     assert_exit(&alone, 1);
     assert!(said(&alone).contains("nobody answered"), "{alone:?}");
+    let itself = birch.ask(&["join", &own, "--timeout", "1"]);
+    assert_exit(&itself, 1);
+    assert!(
+        said(&itself).contains("nobody else was asked"),
+        "{itself:?}"
+    );
     assert_exit(&birch.ask(&["unjoin", nobody]), 0);
     let again = birch.ask(&["unjoin", nobody]);
     assert_exit(&again, 1);
@@ -147,6 +153,10 @@ fn a_name_that_leads_nowhere_is_told_with_the_reason() {
     let lines = said(&output);
     let told = "nowhere.invalid:9638 did not answer within 1s: ";
     assert!(lines.contains(told), "{lines}");
+    assert!(
+        lines.contains("nobody was found: is the name right?"),
+        "{lines}"
+    );
 }
 
 /// What it printed on standard output.

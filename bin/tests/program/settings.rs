@@ -68,6 +68,18 @@ fn a_hangup_takes_in_peers_keys_and_the_level_and_tells_of_the_rest() {
     assert_eq!(amber.json("status")["sealed"], true);
     assert_eq!(amber.json("status")["name"], "amber");
     assert_eq!(amber.json("status")["seeds"].as_array().unwrap().len(), 0);
+    // What is in effect is told, and what is not yet.
+    let told = amber.get("/v1/settings");
+    for line in [
+        "name = \"amber\" ",
+        "timing = \"local\" ",
+        "# peer: not set",
+        "# read since, and counts from the next start on: name, timing\n",
+    ] {
+        assert!(told.contains(line), "{line} is not in {told}");
+    }
+    amber.signal("HUP");
+    amber.says("settings read again: they are as before");
 
     // Nor does one that no member could start with.
     written(dir.path(), &format!("{AMBER}advertise = \"nonsense\""));

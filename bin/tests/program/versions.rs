@@ -336,10 +336,10 @@ fn a_member_without_an_incarnation_left_goes_on_under_a_new_id_and_keeps_that() 
         let row = rows.as_array().unwrap().iter().find(|row| row["id"] == id);
         row.map_or(Value::Null, |row| row["health"].clone())
     };
-    assert_eq!(
-        (health(&after), health(&before)),
-        ("alive".into(), "departed".into())
-    );
+    assert_eq!(health(&after), "alive");
+    // It told that it left; who hears of the new one before that takes it for a restart, and forgets the former at once.
+    let former = health(&before);
+    assert!(former == "departed" || former.is_null(), "{former}");
 
     // Its disk has it, and an orderly restart brings it back.
     amber.signal("TERM");
