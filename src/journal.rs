@@ -75,11 +75,6 @@ impl Journal {
         }
     }
 
-    /// Whether someone listens.
-    pub fn is_tracing(&self) -> bool {
-        self.traces.is_some()
-    }
-
     pub fn poll_event(&mut self) -> Option<Event> {
         let event = self.events.pop_front();
         growth::slim(&mut self.events);

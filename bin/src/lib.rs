@@ -10,6 +10,7 @@ mod commands;
 mod debug;
 mod demo;
 mod descriptors;
+mod draw;
 mod events;
 mod failure;
 mod filter;
@@ -128,6 +129,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Man(args) => shipped::man(&args),
         Command::Version => shipped::version(),
         Command::Replay(args) => replay::replay(&args),
+        Command::Trace(args) => draw::run(&args),
         Command::Store(args) => store::run(&args),
     }
 }

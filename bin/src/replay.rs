@@ -11,6 +11,7 @@ use butterfly::{Event, Node, Time};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::cli::{EventFormat, ReplayArgs};
+use crate::draw;
 use crate::events::{EventRow, Teller, shown};
 use crate::failure::Failure;
 use crate::history::{self, HistoryRow, MemberIdText, Moment, Rows, Who};
@@ -23,10 +24,16 @@ const PIECE: usize = 1 << 18;
 
 pub fn replay(args: &ReplayArgs) -> Result<(), Failure> {
     let keys = ring_key::read_all(&args.ring_key)?;
+    if args.diagram {
+        return draw::recording(&args.file, keys, args.until.map(|until| until.0));
+    }
     let mut player = Player::open(&args.file, Replay::new(keys))?;
     let (until, mut events) = (args.until.map(|until| until.0), 0_u64);
     let mut text = String::new();
     let played = player.play(until, |replay, event| {
+        let Some(event) = event else {
+            return Ok(());
+        };
         events += 1;
         if args.explain.is_none() {
             text.clear();
@@ -105,11 +112,11 @@ impl Player {
         self.replay.time().since(self.began.unwrap_or_default())
     }
 
-    /// Plays to the end, or so far.
+    /// Plays to the end, or so far; after each step that is what happened.
     pub fn play(
         &mut self,
         until: Option<Duration>,
-        mut on_event: impl FnMut(&Replay, &Event) -> Result<(), Failure>,
+        mut after: impl FnMut(&mut Replay, Option<&Event>) -> Result<(), Failure>,
     ) -> Result<Halt, Failure> {
         let mut piece = vec![0; PIECE];
         loop {
@@ -117,8 +124,12 @@ impl Player {
             if self.replay.node().is_some() {
                 self.began.get_or_insert(self.replay.time());
             }
+            let event = match &step {
+                Step::Event(event) => Some(event),
+                _ => None,
+            };
+            after(&mut self.replay, event)?;
             match step {
-                Step::Event(event) => on_event(&self.replay, &event)?,
                 Step::Ended(End::Full) => return Ok(Halt::Full),
                 Step::Ended(End::Finished) => return Ok(Halt::Finished),
                 Step::Starved => {

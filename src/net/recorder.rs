@@ -326,11 +326,13 @@ mod tests {
             }
         });
         assert_eq!(lines.len(), 1, "{lines:?}");
-        let full = format!(
-            "WARN no more is recorded: {} is as large as it may be",
-            path.display()
+        assert_eq!(
+            lines[0],
+            format!(
+                "WARN no more is recorded: {} is as large as it may be",
+                path.display()
+            )
         );
-        assert_eq!(lines[0], full);
         member.process().unwrap();
         assert_eq!(
             logged::by(|| member.save_recording(Instant::now())).len(),
@@ -352,9 +354,10 @@ mod tests {
             }
         };
         let lines = logged::by(|| recorder.say(&why));
-        let slow =
-            "WARN no more is recorded: the disk of test does not keep up; what is there is good";
-        assert_eq!(lines, [slow]);
+        assert_eq!(
+            lines,
+            ["WARN no more is recorded: the disk of test does not keep up; what is there is good"]
+        );
         drop(reader);
     }
 

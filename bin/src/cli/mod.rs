@@ -6,13 +6,13 @@ mod past;
 mod replaying;
 mod rumors;
 mod sim;
+mod sizes;
 mod tags;
 
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use butterfly::limits::MAX_RUMOR_BYTES;
 use butterfly::text::is_hidden;
 use butterfly::{MemberId, RingName, Timing};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -27,6 +27,7 @@ pub use past::*;
 pub use replaying::*;
 pub use rumors::*;
 pub use sim::*;
+use sizes::{record_max, store_limit};
 pub use tags::*;
 
 /// Where a member's gateway is, unless said otherwise.
@@ -151,6 +152,9 @@ pub enum Command {
     /// Run a member through what was recorded of it, and show what happened
     #[command(after_help = EXIT_CODES, after_long_help = long(REPLAY, EXIT_CODES))]
     Replay(ReplayArgs),
+    /// Draw what members wrote of their messages (TRACE_SWIM=1), or what was recorded of them
+    #[command(after_help = EXIT_CODES, after_long_help = long(TRACE, EXIT_CODES))]
+    Trace(TraceArgs),
     /// Look into the snapshot of rumors in a data directory
     #[command(after_help = EXIT_CODES, after_long_help = long(STORE, EXIT_CODES))]
     Store(StoreArgs),
@@ -534,34 +538,6 @@ fn member_name(text: &str) -> Result<String, String> {
     Ok(text.into())
 }
 
-/// A size in bytes, or with a unit.
-fn size(text: &str) -> Option<u64> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match &text[digits.len()..] {
-        "" => 1,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        _ => return None,
-    };
-    digits.parse::<u64>().ok()?.checked_mul(unit)
-}
-
-fn store_limit(text: &str) -> Result<usize, String> {
-    const LEAST: usize = 64 << 10;
-    size(text)
-        .and_then(|bytes| usize::try_from(bytes).ok())
-        .filter(|bytes| (LEAST..=MAX_RUMOR_BYTES).contains(bytes))
-        .ok_or_else(|| "write bytes, or with a unit, like 64MiB: from 64KiB to 192MiB".into())
-}
-
-fn record_max(text: &str) -> Result<u64, String> {
-    const LEAST: u64 = 1 << 20;
-    size(text)
-        .filter(|bytes| *bytes >= LEAST)
-        .ok_or_else(|| "write bytes, or with a unit, like 512MiB: 1MiB at least".into())
-}
-
 /// A time span as it is given: in seconds, or with a unit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Seconds(pub Duration);
@@ -718,36 +694,6 @@ mod tests {
         for text in ["a\nb", "\x1b[2J", "a\u{202e}b"] {
             let error = member_name(text).unwrap_err();
             assert!(error.contains("without control characters"), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_store_limit_is_a_size_that_fits_into_a_snapshot() {
-        assert_eq!(store_limit("64MiB"), Ok(64 << 20));
-        assert_eq!(store_limit("65536"), Ok(64 << 10));
-        assert_eq!(store_limit("192MiB"), Ok(MAX_RUMOR_BYTES));
-        for text in [
-            "",
-            "0",
-            "1KiB",
-            "193MiB",
-            "64MB",
-            "64 MiB",
-            "-1MiB",
-            "MiB",
-            "99999999999999GiB",
-            "6\u{fc}",
-        ] {
-            assert!(store_limit(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_recording_may_have_any_size_that_is_worth_it() {
-        assert_eq!(record_max("1MiB"), Ok(1 << 20));
-        assert_eq!(record_max("100GiB"), Ok(100 << 30));
-        for text in ["", "0", "1023KiB", "1GB", "99999999999999999999"] {
-            assert!(record_max(text).is_err(), "{text}");
         }
     }
 

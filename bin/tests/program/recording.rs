@@ -30,8 +30,6 @@ fn a_recording_tells_what_happened_and_why() {
         amber.row("birch")["health"] == "confirmed"
     });
     let explained = String::from_utf8(amber.ask(&["explain", "birch"]).stdout).unwrap();
-    let live = amber.ask(&["events", "--since", "1h", "--kind", "confirmed"]);
-    drop(live);
     amber.signal("TERM");
     assert_eq!(amber.end(), Some(0));
 
@@ -73,6 +71,109 @@ fn a_recording_tells_what_happened_and_why() {
     assert!(said(&output).contains("and there is more"), "{output:?}");
     assert!(
         !String::from_utf8_lossy(&output.stdout).contains("birch"),
+        "{output:?}"
+    );
+}
+
+/// Two members that are recorded, one of which is killed: what it was sent is lost.
+#[test]
+fn a_picture_shows_who_sent_what_to_whom_and_what_was_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let mut amber = Member::start(&["--name", "amber", "--record", &path("amber.rec")]);
+    let peer = amber.swim.to_string();
+    let birch = [
+        "--name",
+        "birch",
+        "--peer",
+        &peer,
+        "--record",
+        &path("birch.rec"),
+    ];
+    let birch = Member::start(&birch);
+    amber.wait("alive=2");
+    // Its file has what the first second or two brought.
+    until("birch's file grows", || {
+        fs::metadata(path("birch.rec")).unwrap().len() > 1_000
+    });
+    birch.signal("KILL");
+    until("birch is confirmed", || {
+        amber.row("birch")["health"] == "confirmed"
+    });
+    amber.signal("TERM");
+    assert_eq!(amber.end(), Some(0));
+
+    let here = dir.path().to_str().unwrap();
+    for (name, begins) in [
+        ("ring.svg", "<svg "),
+        ("ring.html", "<!doctype html>"),
+        ("ring.mmd", "sequenceDiagram"),
+    ] {
+        let out = path(name);
+        let output = butterfly(&["trace", "draw", here, "--out", &out]);
+        assert_exit(&output, 0);
+        assert!(said(&output).contains(" of 2 members: "), "{output:?}");
+        let text = fs::read_to_string(&out).unwrap();
+        assert!(text.starts_with(begins), "{name}");
+        for part in [
+            "amber",
+            "birch",
+            "SendPing",
+            "SendAck",
+            "lost",
+            "MemberUpdate",
+            "ProbeSuspect",
+        ] {
+            assert!(text.contains(part), "no {part} in {name}:\n{text}");
+        }
+    }
+    let only = [
+        "trace",
+        "draw",
+        &path("amber.rec"),
+        "--member",
+        "birch",
+        "--until",
+        "500ms",
+    ];
+    let output = butterfly(&only);
+    assert_exit(&output, 0);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        text.contains("participant m0 as amber") && text.contains("-->>"),
+        "{text}"
+    );
+    assert!(
+        !text.contains("lost"),
+        "birch writes no lines there: {text}"
+    );
+    let output = replay(
+        Path::new(&path("amber.rec")),
+        &["--diagram", "--until", "500ms"],
+    );
+    assert_exit(&output, 0);
+    assert!(
+        output.stdout.starts_with(b"sequenceDiagram\n"),
+        "{output:?}"
+    );
+
+    for (args, code, told) in [
+        (
+            vec!["--out", "ring.png"],
+            2,
+            "end it with .svg, .html or .mmd",
+        ),
+        (vec!["--member", "nobody"], 1, "nobody there has the name"),
+    ] {
+        let output = butterfly(&[&["trace", "draw", here], &args[..]].concat());
+        assert_exit(&output, code);
+        assert!(said(&output).contains(told), "{output:?}");
+    }
+    let empty = tempfile::tempdir().unwrap();
+    let output = butterfly(&["trace", "draw", empty.path().to_str().unwrap()]);
+    assert_exit(&output, 1);
+    assert!(
+        said(&output).contains("there is no line of a trace file"),
         "{output:?}"
     );
 }
