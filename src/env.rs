@@ -47,6 +47,10 @@ pub(crate) enum Timer {
     StartDue,
     /// Elections are to be looked at.
     ElectionDue,
+    /// A user event is waited for no longer, or held no longer.
+    EventDue,
+    /// Answers to questions are due, or a question is over.
+    QueryDue,
     /// The next step of leaving.
     LeaveStep,
 }

@@ -1,6 +1,6 @@
 //! One small error enum for each boundary.
 
-use crate::limits::{MAX_TAG_KEY, MAX_TAGS_BYTES};
+use crate::limits::{EVENT_RATE, MAX_TAG_KEY, MAX_TAGS_BYTES};
 
 /// Why a datagram, or something in it, was dropped. The state is as it was before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -114,6 +114,14 @@ pub enum Reject {
          bytes in all"
     )]
     BadTags,
+    /// A user event has no name, or another ttl than it may have, or no number.
+    #[error(
+        "a user event: a name of 1 to {MAX_TAG_KEY} bytes without what does not show, a ttl of 1 s to 10 min, a number"
+    )]
+    BadEvent,
+    /// More user events came of a member, or of all, than are taken.
+    #[error("more user events of that member, or of all members, than are taken in a second")]
+    EventFlood,
 }
 
 impl Reject {
@@ -149,6 +157,8 @@ impl Reject {
         Reject::OtherReceiver,
         Reject::LinkLocal,
         Reject::BadTags,
+        Reject::BadEvent,
+        Reject::EventFlood,
     ];
 
     /// Its name in counters: lowercase, words joined by `_`.
@@ -184,6 +194,8 @@ impl Reject {
             Reject::OtherReceiver => "other_receiver",
             Reject::LinkLocal => "link_local",
             Reject::BadTags => "bad_tags",
+            Reject::BadEvent => "bad_event",
+            Reject::EventFlood => "event_flood",
         }
     }
 }
@@ -302,6 +314,48 @@ pub enum CommandError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// No user event has such a name.
+    #[error(
+        "the name of an event has 1 to {MAX_TAG_KEY} bytes, without spaces, =, commas, control characters and what else \
+         does not show"
+    )]
+    BadEventName,
+    /// No user event lasts so long.
+    #[error("an event is told for 1 second to 10 minutes (--ttl)")]
+    BadEventTtl,
+    /// A user event is larger than any may be.
+    #[error("an event has at most {most} bytes, and this one has {size}; send where to find it")]
+    EventTooLarge {
+        /// Its size, bytes.
+        size: usize,
+        /// The largest, bytes.
+        most: usize,
+    },
+    /// This member sent as many user events as it may.
+    #[error("this member sends at most {EVENT_RATE} events a second; wait {} ms", wait.as_millis() + 1)]
+    TooManyEvents {
+        /// How long until it may send the next.
+        wait: std::time::Duration,
+    },
+    /// No member takes such a question.
+    #[error(
+        "a question waits for 100 ms to 60 s (--timeout), and what it says of whom it asks has at most 1 KiB"
+    )]
+    BadQuery,
+    /// As many questions of this member's wait for answers as may.
+    #[error("{0} questions of this member wait for answers; wait until one is over")]
+    TooManyQueries(usize),
+    /// An answer is larger than any may be.
+    #[error("an answer has at most {most} bytes, and this one has {size}; say where to find it")]
+    AnswerTooLarge {
+        /// Its size, bytes.
+        size: usize,
+        /// The largest, bytes.
+        most: usize,
+    },
+    /// Nobody waits for the answer.
+    #[error("that question is over, was answered, or did not ask this member")]
+    QueryOver,
     /// Elections are of two kinds.
     #[error("{0} is no kind of elections; say election or election_update")]
     NoElection(crate::rumor::RumorKind),

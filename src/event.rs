@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::error::Reject;
 use crate::member::{Health, Incarnation, MemberId};
 use crate::name::Name;
-use crate::rumor::{RumorId, RumorKind, ServiceGroup};
+use crate::rumor::{Answer, RumorId, RumorKind, ServiceGroup, UserEvent};
 
 /// Something that happened, in the order in which it did. Taken by `poll_event`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -180,6 +180,20 @@ pub enum Event {
     TagsChanged {
         /// Who.
         id: MemberId,
+    },
+    /// A user event, of this member's own too: each comes once, those of one sender in its order (see
+    /// [`Node::send_event`](crate::Node::send_event)).
+    UserEvent(Arc<UserEvent>),
+    /// A member, maybe this one, asks this one, which answers with [`Node::answer`](crate::Node::answer) within the question's
+    /// timeout. Each comes once, as soon as it was heard. (`ping` and `state` are answered by themselves, and do not come.)
+    Query(Arc<UserEvent>),
+    /// What a member says to a question of this member's user: of each at most that it has the question, and one answer.
+    Answer(Arc<Answer>),
+    /// No more answers to this question are taken.
+    #[non_exhaustive]
+    QueryOver {
+        /// Its [`id`](crate::rumor::Query::id).
+        query: u64,
     },
     /// A copy of the ring's took the place of what the disk held, which said something else in the same version: the
     /// disk is damaged, or what it held is old. [`RumorChanged`](Event::RumorChanged) comes, too.

@@ -10,7 +10,8 @@ use crate::event::{Cause, Event};
 use crate::growth;
 use crate::history::{Fact, History};
 use crate::limits::{
-    MAX_QUEUED_EVENTS, MAX_QUEUED_TRACES, PROBE_PING_INTERVAL, REJECT_LOG_INTERVAL,
+    MAX_ANSWER, MAX_QUEUED_EVENT_BYTES, MAX_QUEUED_EVENTS, MAX_QUEUED_TRACES, PROBE_PING_INTERVAL,
+    REJECT_LOG_INTERVAL,
 };
 use crate::member::{Health, Incarnation, Member, MemberId};
 use crate::name::Name;
@@ -32,6 +33,15 @@ impl From<&Member> for Peer {
             id: Some(member.id),
             addr: Some(member.swim_addr()),
         }
+    }
+}
+
+/// What an event points to, in bytes, if that may be much.
+fn weight(event: &Event) -> usize {
+    match event {
+        Event::UserEvent(event) | Event::Query(event) => event.payload.len() + event.name.len(),
+        Event::Answer(_) => MAX_ANSWER,
+        _ => 0,
     }
 }
 
@@ -59,6 +69,8 @@ pub(crate) struct Journal {
     pub stats: Stats,
     pub history: History,
     events: VecDeque<Event>,
+    /// Bytes of user events among them.
+    event_bytes: usize,
     /// `None`: nobody listens, and a trace costs one branch.
     traces: Option<VecDeque<Trace>>,
     gates: [RejectGate; Reject::ALL.len()],
@@ -78,6 +90,7 @@ impl Journal {
     pub fn poll_event(&mut self) -> Option<Event> {
         let event = self.events.pop_front();
         growth::slim(&mut self.events);
+        self.event_bytes -= event.as_ref().map_or(0, weight);
         event
     }
 
@@ -92,11 +105,13 @@ impl Journal {
     }
 
     pub fn event(&mut self, event: Event) {
-        if self.events.len() >= MAX_QUEUED_EVENTS {
-            self.events.pop_front();
+        self.event_bytes += weight(&event);
+        self.events.push_back(event);
+        while self.events.len() > MAX_QUEUED_EVENTS || self.event_bytes > MAX_QUEUED_EVENT_BYTES {
+            let oldest = self.events.pop_front();
+            self.event_bytes -= oldest.as_ref().map_or(0, weight);
             self.stats.events_lost += 1;
         }
-        self.events.push_back(event);
     }
 
     /// Something happened between this member and `peer`; `swim` is only built if someone listens.

@@ -71,7 +71,7 @@
 //! | [`text`] | what of a text from the network people may see, and which names there are |
 //! | `wire` | bytes ⇄ messages |
 //! | `swim` | membership and failure detection |
-//! | `gossip` | rumors: services, configurations, files, elections, departures |
+//! | `gossip` | rumors: services, configurations, files, elections, departures, tags, user events |
 //! | [`node`], [`recording`] | the state machine, without I/O, and what it was told, to be replayed |
 //! | `net`, [`disk`], [`sim`] | what drives it: sockets, files, or a virtual network |
 //!
@@ -179,13 +179,13 @@ pub use node::Node;
 pub use ring_name::RingName;
 pub use rumor::{
     Election, ElectionStatus, Forgotten, Rumor, RumorId, RumorKind, Service, ServiceConfig,
-    ServiceFile, ServiceGroup, SysInfo, TagError, TagSet, Tags,
+    ServiceFile, ServiceGroup, SysInfo, TagError, TagSet, Tags, UserEvent,
 };
 pub use stats::{DiskWrites, Gauge, Histogram, Stats};
 pub use time::Time;
 pub use view::{
-    ElectionView, HealthCounts, MemberView, RumorView, SeedAnswer, SeedView, Spread, SuspicionView,
-    TagsView,
+    ElectionView, HealthCounts, MemberState, MemberView, RumorView, SeedAnswer, SeedView, Spread,
+    SuspicionView, TagsView,
 };
 pub use wire::{RingKey, RingKeyError};
 

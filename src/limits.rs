@@ -201,8 +201,90 @@ pub const MAX_FORGOTTEN_AT_ONCE: usize = 256;
 /// Forgotten members that are remembered as such: a full table of them. Of more, those that were forgotten first go.
 pub const MAX_FORGOTTEN: usize = MAX_MEMBERS;
 
+/// Of those, the ones that one member said are to be forgotten: one that makes them up displaces its own.
+pub const MAX_FORGOTTEN_BY_ONE: usize = MAX_FORGOTTEN / 4;
+
 /// For how long: as long as others remember the dead by themselves, with the timing's defaults.
 pub const FORGOTTEN_FOR: Duration = Duration::from_secs(10 * 24 * 60 * 60);
+
+/// Bytes of a user event's payload: it is fetched in one go, and a handler reads it in one.
+pub const MAX_EVENT_PAYLOAD: usize = 64 << 10;
+
+/// How long a user event is told to members that start later, unless it says otherwise.
+pub const EVENT_TTL: Duration = Duration::from_secs(60);
+
+/// The shortest that it may say: the time to get to all.
+pub const MIN_EVENT_TTL: Duration = Duration::from_secs(1);
+
+/// The longest that it may say.
+pub const MAX_EVENT_TTL: Duration = Duration::from_secs(600);
+
+/// User events that a member may send in a second, in the long run: people and scripts send fewer, and floods are of no use.
+pub const EVENT_RATE: u32 = 20;
+
+/// User events that a member may send at once.
+pub const EVENT_BURST: u32 = 200;
+
+/// User events that are taken of one member in a second, in the long run: more than it may send, as they come in bunches.
+pub const EVENT_RATE_HEARD: u32 = 2 * EVENT_RATE;
+
+/// User events of all members that are taken in a second, in the long run: what members of a large ring send now and then.
+pub const EVENT_RATE_OF_ALL: u32 = 1_000;
+
+/// How long a member waits for a user event before it delivers those of the same sender that come after it.
+pub const EVENT_GAP: Duration = Duration::from_secs(2);
+
+/// Of the user events of a name that come within this time, the last is delivered, if they say so.
+pub const EVENT_COALESCE: Duration = Duration::from_secs(1);
+
+/// Names of user events of which the last is waited for at the same time; those of others are delivered at once.
+pub const MAX_COALESCING: usize = 256;
+
+/// User events that are held until their time is over; of more, the oldest go.
+pub const MAX_EVENTS: usize = 8_192;
+
+/// User events of one member that are held: a minute of all that it may send, and more. One that sends more displaces its
+/// own only.
+pub const MAX_EVENTS_OF_ONE: usize = 2_048;
+
+/// Bytes of user events that are held; of more, the oldest go.
+pub const MAX_EVENT_BYTES: usize = 16 << 20;
+
+/// Members of which is remembered which user event came last; those that sent none for the longest go.
+pub const MAX_EVENT_SENDERS: usize = 4_096;
+
+/// User events that are held no more and are not asked for again, as others may hold them for longer.
+pub const MAX_SPENT_EVENTS: usize = 32_768;
+
+/// Bytes of user events that wait to be taken by `poll_event`; of more, the oldest events go.
+pub const MAX_QUEUED_EVENT_BYTES: usize = 16 << 20;
+
+/// How long answers to a question are taken, unless it says otherwise.
+pub const QUERY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The shortest that it may say: an answer takes a round trip or two.
+pub const MIN_QUERY_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// The longest that it may say: twice what a command may take.
+pub const MAX_QUERY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Bytes of what a question says of the members that it asks.
+pub const MAX_QUERY_TERMS: usize = 1 << 10;
+
+/// Bytes of an answer to a question: with all the rest it stays within [`MAX_DATAGRAM_SENT`].
+pub const MAX_ANSWER: usize = 400;
+
+/// Questions of a member's own that wait for answers.
+pub const MAX_QUERIES: usize = 16;
+
+/// Questions of others that this member may answer yet, and answers that their askers do not have yet.
+pub const MAX_ANSWERS_WAITING: usize = 256;
+
+/// An answer is sent again so long after the first time, and later and later.
+pub const ANSWER_AGAIN: Duration = Duration::from_millis(250);
+
+/// How often an answer is sent.
+pub const MAX_ANSWER_SENDS: u8 = 5;
 
 /// Bytes of a file's name.
 pub const MAX_FILENAME: usize = 256;

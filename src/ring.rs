@@ -29,6 +29,8 @@ pub(crate) struct Peer {
 pub(crate) trait Ring {
     /// This member.
     fn me(&self) -> MemberId;
+    /// This member's name; empty: it has none.
+    fn name(&self) -> &str;
     /// This member's incarnation.
     fn incarnation(&self) -> u64;
     /// Members that are Alive or Suspect, this one included.

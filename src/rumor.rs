@@ -9,10 +9,14 @@ use crate::member::MemberId;
 use crate::text::is_name;
 
 mod forgotten;
+mod query;
 mod tags;
+mod user_event;
 
 pub use forgotten::Forgotten;
+pub use query::{Answer, Answered, Query};
 pub use tags::{TagError, TagSet, Tags, is_tag_key};
+pub use user_event::{UserEvent, is_event_name};
 
 /// The kinds of rumors that a member keeps. (What others gossip of members goes to the member table.) Those from
 /// [`Tags`](RumorKind::Tags) on are our own: only members that say so in their messages get them (PROTOCOL.md §3), and
@@ -37,6 +41,8 @@ pub enum RumorKind {
     Tags = 100,
     /// Dead members that are forgotten.
     Forgotten = 101,
+    /// Something that a user tells all members, once.
+    UserEvent = 102,
 }
 
 /// Whom a rumor is for: nobody is sent what it cannot read. A peer gets what is for its audience or for a wider one.
@@ -54,7 +60,7 @@ impl Audience {
 
 impl RumorKind {
     /// All of them, in the order of their numbers.
-    pub const ALL: [RumorKind; 8] = [
+    pub const ALL: [RumorKind; 9] = [
         RumorKind::Service,
         RumorKind::Election,
         RumorKind::ServiceConfig,
@@ -63,6 +69,7 @@ impl RumorKind {
         RumorKind::Departure,
         RumorKind::Tags,
         RumorKind::Forgotten,
+        RumorKind::UserEvent,
     ];
 
     /// Its lowercase name, words joined by `_`.
@@ -76,13 +83,14 @@ impl RumorKind {
             RumorKind::Departure => "departure",
             RumorKind::Tags => "tags",
             RumorKind::Forgotten => "forgotten",
+            RumorKind::UserEvent => "user_event",
         }
     }
 
     /// Whom rumors of this kind are for.
     pub(crate) const fn audience(self) -> Audience {
         match self {
-            RumorKind::Tags | RumorKind::Forgotten => Audience::Ours,
+            RumorKind::Tags | RumorKind::Forgotten | RumorKind::UserEvent => Audience::Ours,
             _ => Audience::Everyone,
         }
     }
@@ -103,8 +111,8 @@ impl fmt::Display for RumorKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 #[error(
-    "a rumor's kind is service, election, service_config, service_file, election_update, departure, tags or \
-     forgotten"
+    "a rumor's kind is service, election, service_config, service_file, election_update, departure, tags, \
+     forgotten or user_event"
 )]
 pub struct ParseRumorKindError;
 
@@ -124,7 +132,7 @@ impl FromStr for RumorKind {
 pub struct RumorId {
     /// Its kind.
     pub kind: RumorKind,
-    /// The service group; of other kinds a constant: `departure`, `tags` or `forgotten`.
+    /// The service group; of other kinds a constant: `departure`, `tags`, `forgotten` or `user_event`.
     pub key: Box<str>,
     /// The member, or the filename, or a constant.
     pub id: Box<str>,
@@ -139,6 +147,8 @@ impl RumorId {
     pub const ELECTION: &'static str = "election";
     /// The key of all rumors about forgotten members.
     pub const FORGOTTEN: &'static str = "forgotten";
+    /// The key of all user events.
+    pub const USER_EVENT: &'static str = "user_event";
     /// The key of all tags.
     pub const TAGS: &'static str = "tags";
 
@@ -176,6 +186,12 @@ impl RumorId {
     pub fn forgotten(by: MemberId, time: u64) -> Self {
         let id = format!("{by}-{time}");
         RumorId::new(RumorKind::Forgotten, Self::FORGOTTEN, &id)
+    }
+
+    /// The user event of this number of this process of a member.
+    pub fn user_event(by: MemberId, series: u64, number: u64) -> Self {
+        let id = format!("{by}-{series}-{number}");
+        RumorId::new(RumorKind::UserEvent, Self::USER_EVENT, &id)
     }
 
     pub(crate) fn new(kind: RumorKind, key: &str, id: &str) -> Self {
@@ -500,6 +516,8 @@ pub enum Rumor {
     Tags(Tags),
     /// Dead members that are forgotten.
     Forgotten(Forgotten),
+    /// Something that a user tells all members.
+    UserEvent(UserEvent),
 }
 
 impl Rumor {
@@ -514,6 +532,7 @@ impl Rumor {
             Rumor::Departure(_) => RumorKind::Departure,
             Rumor::Tags(_) => RumorKind::Tags,
             Rumor::Forgotten(_) => RumorKind::Forgotten,
+            Rumor::UserEvent(_) => RumorKind::UserEvent,
         }
     }
 
@@ -529,6 +548,7 @@ impl Rumor {
             Rumor::Departure(member) => RumorId::departure(*member),
             Rumor::Tags(tags) => RumorId::tags(tags.member),
             Rumor::Forgotten(said) => RumorId::forgotten(said.by, said.time),
+            Rumor::UserEvent(event) => RumorId::user_event(event.by, event.series, event.number),
         }
     }
 
@@ -557,7 +577,7 @@ impl Rumor {
             Rumor::ServiceConfig(config) => config.incarnation,
             Rumor::ServiceFile(file) => file.incarnation,
             Rumor::Election(election) | Rumor::ElectionUpdate(election) => election.term,
-            Rumor::Departure(_) | Rumor::Forgotten(_) => 0,
+            Rumor::Departure(_) | Rumor::Forgotten(_) | Rumor::UserEvent(_) => 0,
             Rumor::Tags(tags) => tags.incarnation,
         }
     }

@@ -95,6 +95,8 @@ const REJECTED: [&str; Reject::ALL.len()] = [
     "rejected_other_receiver",
     "rejected_link_local",
     "rejected_bad_tags",
+    "rejected_bad_event",
+    "rejected_event_flood",
 ];
 
 /// How large something is, and how large it may be.
@@ -185,6 +187,18 @@ pub struct Stats {
     pub rumor_bytes_sent: u64,
     /// Times this member began to compare its rumors with another's.
     pub comparisons: u64,
+    /// User events that this member sent.
+    pub user_events_sent: u64,
+    /// User events that were delivered here, its own too.
+    pub user_events: u64,
+    /// User events that did not come in time: those of the same sender that came after them were delivered.
+    pub user_events_skipped: u64,
+    /// User events that were held no longer as there were too many, delivered or not.
+    pub user_events_dropped: u64,
+    /// Answers to others' questions that their askers did not take.
+    pub answers_lost: u64,
+    /// User events that were not delivered, as a later one of the same name was.
+    pub user_events_coalesced: u64,
     /// Times that two processes with one id were seen: one of them answered after the other had.
     pub id_conflicts: u64,
     /// Times the loop was late by more than its tolerance.
@@ -320,6 +334,12 @@ impl Stats {
             ("rumors_not_taken", self.rumors_not_taken),
             ("rumor_bytes_sent", self.rumor_bytes_sent),
             ("comparisons", self.comparisons),
+            ("user_events_sent", self.user_events_sent),
+            ("user_events", self.user_events),
+            ("user_events_skipped", self.user_events_skipped),
+            ("user_events_dropped", self.user_events_dropped),
+            ("user_events_coalesced", self.user_events_coalesced),
+            ("answers_lost", self.answers_lost),
             ("id_conflicts", self.id_conflicts),
             ("lags", self.lags),
             ("datagrams_lost", self.datagrams_lost),

@@ -142,6 +142,40 @@ fn is_mark(c: char) -> bool {
     behind.is_ok_and(|text| text.escape_debug().count() == 2)
 }
 
+/// Whether the whole text is one that a pattern stands for: `*` stands for any text, `?` for one character.
+///
+/// ```
+/// use butterfly::text::fits_pattern;
+/// assert!(fits_pattern("web-*", "web-12") && !fits_pattern("web-?", "web-12"));
+/// ```
+pub fn fits_pattern(pattern: &str, text: &str) -> bool {
+    let (pattern, text): (Vec<char>, Vec<char>) =
+        (pattern.chars().collect(), text.chars().collect());
+    let (mut at, mut next) = (0, 0);
+    // Where the last `*` stands, and how far it reaches.
+    let mut star: Option<(usize, usize)> = None;
+    while next < text.len() {
+        match pattern.get(at) {
+            Some('*') => {
+                star = Some((at, next));
+                at += 1;
+            }
+            Some(wanted) if *wanted == '?' || text.get(next) == Some(wanted) => {
+                at += 1;
+                next += 1;
+            }
+            _ => {
+                let Some((stood, reached)) = star else {
+                    return false;
+                };
+                star = Some((stood, reached + 1));
+                (at, next) = (stood + 1, reached + 1);
+            }
+        }
+    }
+    pattern.iter().skip(at).all(|rest| *rest == '*')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

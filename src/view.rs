@@ -1,5 +1,6 @@
 //! What a member sees of a ring, to look at.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -144,6 +145,67 @@ impl<'a> TagsView<'a> {
         self.iter()
             .find(|(one, _)| *one == key)
             .map(|(_, value)| value)
+    }
+}
+
+/// How a member holds the ring: its answer to the question `state`, written as lines `KEY=VALUE`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MemberState {
+    /// Of the library.
+    pub version: String,
+    /// How many members live, itself included.
+    pub living: usize,
+    /// Equal at members that hold the same members for living, at the same incarnations.
+    pub members: u32,
+    /// Equal at members that hold the same rumors, user events aside.
+    pub rumors: u32,
+    /// Its period and its time-out.
+    pub timing: [Duration; 2],
+    /// Short ids of its ring keys, the one that seals first.
+    pub keys: Vec<String>,
+}
+
+/// Keys that fit into an answer.
+const MOST_KEYS: usize = 16;
+
+impl fmt::Display for MemberState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [period, timeout] = self.timing.map(|it| it.as_millis());
+        let keys = self.keys.iter().take(MOST_KEYS).map(String::as_str);
+        let keys: Vec<&str> = keys.collect();
+        writeln!(f, "version={}", self.version)?;
+        writeln!(f, "living={}", self.living)?;
+        writeln!(f, "members={:08x}", self.members)?;
+        writeln!(f, "rumors={:08x}", self.rumors)?;
+        writeln!(f, "period_ms={period}")?;
+        writeln!(f, "timeout_ms={timeout}")?;
+        writeln!(f, "keys={}", keys.join(","))
+    }
+}
+
+impl MemberState {
+    /// Reads what a member answered; what is missing or does not read is empty or 0.
+    pub fn parse(text: &str) -> Self {
+        let mut state = MemberState::default();
+        let hex = |value| u32::from_str_radix(value, 16).unwrap_or(0);
+        let millis = |value: &str| Duration::from_millis(value.parse().unwrap_or(0));
+        let [period, timeout] = &mut state.timing;
+        for (key, value) in text.lines().filter_map(|line| line.split_once('=')) {
+            match key {
+                "version" => state.version = value.to_owned(),
+                "living" => state.living = value.parse().unwrap_or(0),
+                "members" => state.members = hex(value),
+                "rumors" => state.rumors = hex(value),
+                "period_ms" => *period = millis(value),
+                "timeout_ms" => *timeout = millis(value),
+                "keys" if !value.is_empty() => {
+                    state.keys = value.split(',').map(str::to_owned).collect();
+                }
+                _ => {}
+            }
+        }
+        state
     }
 }
 

@@ -4,8 +4,10 @@
 mod lateness;
 mod past;
 mod peers;
+mod queries;
 mod reloading;
 mod solitude;
+mod strangers;
 mod tagging;
 mod unshown;
 
@@ -61,6 +63,7 @@ pub struct Agent {
     pub feed: Feed,
     /// What runs when something happens.
     pub handlers: Handlers,
+    questions: queries::Questions,
     tags: OwnTags,
     past: Kept,
     seeds: Seeds,
@@ -104,6 +107,7 @@ impl Agent {
             page: None,
             feed: Feed::new(started),
             handlers: Handlers::new(Vec::new(), Owner::default(), Token(0)),
+            questions: queries::Questions::default(),
             tags: OwnTags::default(),
             past,
             seeds,
@@ -353,6 +357,13 @@ impl Agent {
                 info!("left");
                 self.left = true;
             }
+            Event::UserEvent(event) => {
+                let what = self.words().user_event(&event);
+                self.log_news(format_args!("{what}"));
+            }
+            Event::Query(question) => self.asked_by_ring(&question),
+            Event::Answer(answer) => self.answered(&answer),
+            Event::QueryOver { query, .. } => self.query_over(query),
             Event::TagsChanged { id, .. } => self.log_tags(id),
             Event::RumorChanged { id, .. } if id.kind >= RumorKind::Tags => {}
             Event::MemberForgotten { id, name, .. } => self.log_forgotten(&name, id),
@@ -422,27 +433,6 @@ impl Agent {
             let who = self.who(id);
             warn!("two processes use the id of {who}, at {one} and at {other}: {help}");
         }
-    }
-
-    /// One line for each member of another ring, unless there are too many.
-    fn log_foreigner(&mut self, from: SocketAddr, named: bool, theirs: &str) {
-        let Some(more) = self.foreigners.admit_with_count(Instant::now()) else {
-            return;
-        };
-        let theirs = match (named, theirs) {
-            (false, _) => "a ring without a name".to_owned(),
-            (true, "") => "a ring of another name".to_owned(),
-            (true, name) => format!("ring {name:?}"),
-        };
-        let ours = match self.member.node().ring() {
-            Some(name) => format!("ring {:?}", name.as_str()),
-            None => "a ring without a name".to_owned(),
-        };
-        warn!(
-            "the member at {from} belongs to {theirs}, and this one to {ours}: neither takes the other in (all members of a \
-             ring need the same --ring){}",
-            and_more(more)
-        );
     }
 
     /// One line a transition, with its cause, unless there are too many.
@@ -515,7 +505,11 @@ impl Agent {
     fn tell(&mut self, event: &Event) {
         if let Some(says) = self.words().says(event) {
             let row = self.feed.push(Timestamp::now(), says);
-            self.handlers.tell(&row);
+            let said = match event {
+                Event::UserEvent(event) | Event::Query(event) => Some(event),
+                _ => None,
+            };
+            self.handlers.tell(&row, said);
         }
     }
 

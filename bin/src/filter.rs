@@ -4,6 +4,7 @@ use std::fmt::{self, Display};
 use std::str::FromStr;
 
 use butterfly::Health;
+use butterfly::text::fits_pattern;
 
 /// Members of these healths, as in `alive,suspect`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,31 +46,7 @@ pub struct Glob(String);
 impl Glob {
     /// Whether the whole text is such a one.
     pub fn fits(&self, text: &str) -> bool {
-        let (pattern, text): (Vec<char>, Vec<char>) =
-            (self.0.chars().collect(), text.chars().collect());
-        let (mut at, mut next) = (0, 0);
-        // Where the last `*` stands, and how far it reaches.
-        let mut star: Option<(usize, usize)> = None;
-        while next < text.len() {
-            match pattern.get(at) {
-                Some('*') => {
-                    star = Some((at, next));
-                    at += 1;
-                }
-                Some(wanted) if *wanted == '?' || text.get(next) == Some(wanted) => {
-                    at += 1;
-                    next += 1;
-                }
-                _ => {
-                    let Some((stood, reached)) = star else {
-                        return false;
-                    };
-                    star = Some((stood, reached + 1));
-                    (at, next) = (stood + 1, reached + 1);
-                }
-            }
-        }
-        pattern.iter().skip(at).all(|rest| *rest == '*')
+        fits_pattern(&self.0, text)
     }
 }
 

@@ -440,7 +440,7 @@ fn rumors_path(kind: Option<&str>, group: Option<&str>) -> String {
 }
 
 /// A path with a query.
-fn path(path: &str, params: &[(&str, &str)]) -> String {
+pub fn path(path: &str, params: &[(&str, &str)]) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.extend_pairs(params);
     format!("{path}?{}", query.finish())

@@ -10,7 +10,9 @@ mod commands;
 mod debug;
 mod demo;
 mod descriptors;
+mod doctor;
 mod draw;
+mod event;
 mod events;
 mod failure;
 mod filter;
@@ -31,12 +33,15 @@ mod output;
 mod peer_file;
 mod ping;
 mod plan;
+mod query;
+mod query_row;
 mod quiet;
 #[doc(hidden)]
 pub mod reference;
 mod replay;
 mod reread;
 mod ring_key;
+mod ring_keys;
 mod rumor_row;
 mod rumor_table;
 mod run;
@@ -118,6 +123,9 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::File(args) => gossip::file(&args.command),
         Command::Election(args) => gossip::election(&args.command),
         Command::Tag(args) => tag::tag(&args.command),
+        Command::Query(args) => query::query(&args),
+        Command::Doctor(args) => doctor::doctor(&args),
+        Command::Event(args) => event::event(&args.command),
         Command::Forget(args) => gossip::forget(&args),
         Command::Depart(args) => gossip::depart(&args),
         Command::Rumors(args) => gossip::rumors(&args),

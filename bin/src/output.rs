@@ -95,6 +95,7 @@ pub fn rumor(id: &RumorId) -> String {
         RumorKind::Election | RumorKind::ElectionUpdate => format!("{} of {}", id.kind, id.key),
         RumorKind::Departure => format!("departure for good of {:.8}", id.id),
         RumorKind::Tags => format!("tags of {:.8}", id.id),
+        RumorKind::UserEvent => format!("event of {:.8}", id.id),
         RumorKind::Forgotten => format!("forgotten members, by {:.8}", id.id),
         kind => format!("{kind} {} {}", visible(&id.key), visible(&id.id)),
     }

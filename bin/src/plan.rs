@@ -53,6 +53,15 @@ fn hooks(settings: &Settings) -> Result<Vec<Hook>, Failure> {
             hooks.len()
         )));
     }
+    let is_open = settings.args.ring_key.is_empty() && !settings.args.unsafe_handlers;
+    if let Some(hook) = hooks.iter().find(|hook| hook.is_for_users() && is_open) {
+        let called = settings.called("on");
+        return Err(Failure::usage(format_args!(
+            "{called} {}: without a ring key, everybody who reaches this member can have that command run: give the ring a \
+             --ring-key, or say --unsafe-handlers if its network keeps others out",
+            hook.event()
+        )));
+    }
     Ok(hooks)
 }
 

@@ -14,6 +14,7 @@ use rand::rngs::SysRng;
 use crate::cli::{RingKeyArgs, RingKeyCommand};
 use crate::failure::Failure;
 use crate::output;
+use crate::ring_keys;
 use crate::secret;
 
 /// How far ahead of the clock the name of a new key may be.
@@ -23,6 +24,7 @@ const MISSING: &str = "there is no such file: copy the key of the ring there \
 
 pub fn run(args: &RingKeyArgs) -> Result<(), Failure> {
     match &args.command {
+        RingKeyCommand::List(args) => ring_keys::list(args),
         RingKeyCommand::Generate { name, dir } => {
             let path = generate(name, dir)?;
             output::print_line(&path.display().to_string())

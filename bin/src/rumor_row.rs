@@ -61,6 +61,23 @@ pub enum Says {
     Departure { member: String },
     Tags(TagsRow),
     Forgotten(ForgottenRow),
+    UserEvent(UserEventRow),
+}
+
+/// What a user told all members.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "UserEvent"))]
+pub struct UserEventRow {
+    /// The member that sent it.
+    pub by: String,
+    /// Its number among the events of that process of the member's.
+    pub number: u64,
+    pub lamport: u64,
+    /// Its name.
+    pub name: String,
+    pub payload_bytes: usize,
+    pub ttl_ms: u64,
 }
 
 /// Dead members that are forgotten.
@@ -216,6 +233,14 @@ impl Says {
             Rumor::Forgotten(said) => Says::Forgotten(ForgottenRow {
                 by: said.by.to_string(),
                 members: said.members.iter().map(|(id, _)| id.to_string()).collect(),
+            }),
+            Rumor::UserEvent(event) => Says::UserEvent(UserEventRow {
+                by: event.by.to_string(),
+                number: event.number,
+                lamport: event.lamport,
+                payload_bytes: event.payload.len(),
+                ttl_ms: event.ttl.as_millis() as u64,
+                name: event.name,
             }),
             _ => return None,
         })

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use butterfly::RumorKind;
+use butterfly::text::visible;
 
 use crate::cli::ListFormat;
 use crate::output::count;
@@ -178,6 +179,13 @@ fn cells(row: &RumorRow, names: &Names) -> Vec<String> {
             format!("by {}", who(&said.by, names)),
             0,
             count(said.members.len(), "member"),
+        ),
+        Says::UserEvent(event) => cells(
+            "user_event",
+            "-",
+            format!("{} by {}", visible(&event.name), who(&event.by, names)),
+            event.lamport,
+            count(event.payload_bytes, "byte"),
         ),
         Says::Tags(tags) => cells(
             "tags",

@@ -254,6 +254,7 @@ impl Program {
         }
         let registry = self.poll.registry();
         self.agent.handlers.turn(registry, Instant::now());
+        self.agent.answer_for_commands();
         for gateway in &mut self.gateways {
             for event in events.iter().filter(|event| event.token() >= GATEWAY) {
                 gateway.woken(event.token());

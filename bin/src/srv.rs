@@ -10,7 +10,7 @@ use butterfly::{Answer, Resolve, SystemResolver};
 use log::warn;
 use resolv_conf::Config;
 use simple_dns::rdata::RData;
-use simple_dns::{CLASS, Name, Packet, PacketFlag, Question, RCODE, TYPE};
+use simple_dns::{CLASS, Name, Packet, PacketFlag, Question, RCODE, ResourceRecord, TYPE};
 
 /// What the names of seeds begin with that are looked up here.
 const PREFIX: &str = "srv:";
@@ -23,6 +23,9 @@ const TRIES: usize = 2;
 const DATAGRAM: usize = 4096;
 /// Records of one answer that are heeded.
 const MOST_RECORDS: usize = 64;
+/// How many of the hosts that records name are looked up at the same time, and after how long no more of them are.
+const AT_ONCE: usize = 8;
+const HOSTS_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Asks the system, and for SRV records the system's name servers, each time on a thread of its own.
 pub struct Resolver(SystemResolver);
@@ -62,10 +65,11 @@ fn servers() -> io::Result<Vec<SocketAddr>> {
 fn find(servers: &[SocketAddr], service: &str) -> io::Result<Vec<SocketAddr>> {
     let records = ask(servers, service)?;
     let (mut addrs, mut failed) = (Vec::new(), None);
-    for (host, port) in &records {
-        match (host.as_str(), *port).to_socket_addrs() {
+    let end = Instant::now() + HOSTS_PATIENCE;
+    for found in records.chunks(AT_ONCE).flat_map(|some| look_up(some, end)) {
+        match found {
             Ok(found) => addrs.extend(found),
-            Err(error) => failed = Some(trouble(format_args!("{host}: {error}"))),
+            Err(error) => failed = Some(error),
         }
     }
     // One that is found is enough.
@@ -73,6 +77,32 @@ fn find(servers: &[SocketAddr], service: &str) -> io::Result<Vec<SocketAddr>> {
         Some(error) if addrs.is_empty() => Err(error),
         _ => Ok(addrs),
     }
+}
+
+/// The addresses of these hosts, in their order, asked for side by side: one whose name server hangs holds up no other.
+fn look_up(hosts: &[(String, u16)], end: Instant) -> Vec<io::Result<Vec<SocketAddr>>> {
+    let of = |(host, port): &(String, u16)| {
+        if Instant::now() >= end {
+            return Err(trouble(format_args!(
+                "{host}: those before it took too long"
+            )));
+        }
+        let found = (host.as_str(), *port).to_socket_addrs();
+        let found = found.map(Vec::from_iter);
+        found.map_err(|error| trouble(format_args!("{host}: {error}")))
+    };
+    thread::scope(|scope| {
+        let asks = hosts.iter().map(|host| {
+            let named = thread::Builder::new().name("resolver".into());
+            named.spawn_scoped(scope, move || of(host))
+        });
+        let asked: Vec<_> = asks.collect();
+        let failed = |_| Err(trouble("the lookup ended by itself"));
+        let ends = asked
+            .into_iter()
+            .map(|it| it?.join().unwrap_or_else(failed));
+        ends.collect()
+    })
 }
 
 /// What the first server that answers has.
@@ -109,9 +139,14 @@ fn ask_one(server: SocketAddr, service: &str) -> io::Result<Vec<u8>> {
         let length = socket.recv(&mut answer)?;
         let bytes = answer.get(..length).unwrap_or_default();
         match Packet::parse(bytes) {
-            Ok(packet) if !answers(&packet, number) => {}
+            Ok(packet) if !answers(&packet, number, service) => {}
             Ok(packet) if packet.has_flags(PacketFlag::TRUNCATION) => {
-                return ask_at_length(server, &question);
+                let answer = ask_at_length(server, &question)?;
+                let packet = Packet::parse(&answer).map_err(trouble)?;
+                return match answers(&packet, number, service) {
+                    true => Ok(answer),
+                    false => Err(trouble("it answered another question")),
+                };
             }
             Ok(_) => return Ok(bytes.to_vec()),
             // Nobody else could have sent it: the socket is connected.
@@ -122,16 +157,32 @@ fn ask_one(server: SocketAddr, service: &str) -> io::Result<Vec<u8>> {
 
 /// The same over TCP, where an answer may be longer.
 fn ask_at_length(server: SocketAddr, question: &[u8]) -> io::Result<Vec<u8>> {
+    let end = Instant::now() + PATIENCE;
     let mut stream = TcpStream::connect_timeout(&server, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let length = (question.len() as u16).to_be_bytes();
     stream.write_all(&[&length, question].concat())?;
     let mut length = [0; 2];
-    stream.read_exact(&mut length)?;
+    read_by(end, &mut stream, &mut length)?;
     let mut answer = vec![0; usize::from(u16::from_be_bytes(length))];
-    stream.read_exact(&mut answer)?;
+    read_by(end, &mut stream, &mut answer)?;
     Ok(answer)
+}
+
+/// All of it, until then: a server that sends a byte now and then is none that answers.
+fn read_by(end: Instant, stream: &mut TcpStream, mut to: &mut [u8]) -> io::Result<()> {
+    while !to.is_empty() {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        stream.set_read_timeout(Some(left))?;
+        match stream.read(to)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            count => to = to.get_mut(count..).unwrap_or_default(),
+        }
+    }
+    Ok(())
 }
 
 fn question(number: u16, service: &str) -> io::Result<Vec<u8>> {
@@ -145,8 +196,36 @@ fn question(number: u16, service: &str) -> io::Result<Vec<u8>> {
     packet.build_bytes_vec().map_err(trouble)
 }
 
-fn answers(packet: &Packet<'_>, number: u16) -> bool {
-    packet.id() == number && packet.has_flags(PacketFlag::RESPONSE)
+/// Whether it answers the question of that number, for that service.
+fn answers(packet: &Packet<'_>, number: u16, service: &str) -> bool {
+    let is_asked = |question: &Question<'_>| {
+        is_name(&question.qname.to_string(), service) && question.qtype == TYPE::SRV.into()
+    };
+    packet.id() == number
+        && packet.has_flags(PacketFlag::RESPONSE)
+        && packet.questions.iter().all(is_asked)
+}
+
+/// Letters of either case are the same (RFC 4343).
+fn is_name(one: &str, other: &str) -> bool {
+    let bare = |name: &str| name.trim_end_matches('.').to_ascii_lowercase();
+    bare(one) == bare(other)
+}
+
+/// The names that an answer has the service under: its own, and those that its aliases lead to.
+fn names(packet: &Packet<'_>, service: &str) -> Vec<String> {
+    let mut names = vec![service.to_owned()];
+    // An alias stands before what it leads to.
+    for record in &packet.answers {
+        if let RData::CNAME(alias) = &record.rdata
+            && names
+                .iter()
+                .any(|name| is_name(name, &record.name.to_string()))
+        {
+            names.push(alias.0.to_string());
+        }
+    }
+    names
 }
 
 /// The hosts and ports that an answer names, the most preferred first.
@@ -157,9 +236,15 @@ fn read(answer: &[u8], service: &str) -> io::Result<Vec<(String, u16)>> {
         RCODE::NameError => return Err(trouble(format_args!("{service} does not exist"))),
         code => return Err(trouble(format_args!("the name server answered {code:?}"))),
     }
+    let names = names(&packet, service);
+    let is_its = |record: &&ResourceRecord<'_>| {
+        let owner = record.name.to_string();
+        record.class == CLASS::IN && names.iter().any(|name| is_name(name, &owner))
+    };
     let mut found: Vec<_> = packet
         .answers
         .iter()
+        .filter(is_its)
         .filter_map(|record| match &record.rdata {
             RData::SRV(srv) => Some((srv.priority, srv.target.to_string(), srv.port)),
             _ => None,
@@ -184,8 +269,7 @@ fn trouble(what: impl ToString) -> io::Error {
 mod tests {
     use std::net::TcpListener;
 
-    use simple_dns::ResourceRecord;
-    use simple_dns::rdata::SRV;
+    use simple_dns::rdata::{CNAME, SRV};
 
     use super::*;
 
@@ -248,6 +332,31 @@ mod tests {
         let addrs = find(&[server], SERVICE).unwrap();
         let expected = ["127.0.0.1:9638", "127.0.0.2:9639"].map(|it| it.parse().unwrap());
         assert_eq!(addrs, expected);
+    }
+
+    #[test]
+    fn records_of_other_names_are_not_heeded_and_those_behind_an_alias_are() {
+        let server = server(1, |question| {
+            let mut packet = answer(question, vec![]);
+            let mut add = |name: &'static str, class, data| {
+                let name = Name::new_unchecked(name);
+                packet
+                    .answers
+                    .push(ResourceRecord::new(name, class, 60, data));
+            };
+            let alias = CNAME(Name::new_unchecked("_butterfly._udp.elsewhere"));
+            add("_Butterfly._UDP.example", CLASS::IN, RData::CNAME(alias));
+            add(
+                "_butterfly._udp.elsewhere",
+                CLASS::IN,
+                srv(1, 1, "127.0.0.1"),
+            );
+            add("_butterfly._udp.other", CLASS::IN, srv(1, 2, "127.0.0.1"));
+            add(SERVICE, CLASS::CH, srv(1, 3, "127.0.0.1"));
+            packet
+        });
+        let addrs = find(&[server], SERVICE).unwrap();
+        assert_eq!(addrs, ["127.0.0.1:1".parse().unwrap()]);
     }
 
     #[test]

@@ -93,7 +93,8 @@ impl Gossip {
             | Rumor::ElectionUpdate(_)
             | Rumor::Departure(_)
             | Rumor::Tags(_)
-            | Rumor::Forgotten(_) => {
+            | Rumor::Forgotten(_)
+            | Rumor::UserEvent(_) => {
                 return Err(CommandError::NotForced(rumor.kind()));
             }
         }

@@ -16,6 +16,11 @@ impl Gossip {
         self.store.get(self.store.find(id)?)
     }
 
+    /// Whether what has this hash was held and is not taken again, though others may still hold it.
+    pub(super) fn is_done_with(&self, hash: u64) -> bool {
+        self.tombstones.is_buried(hash) || self.user_events.order.is_spent(hash)
+    }
+
     /// How often a rumor is told or heard back before it is cold.
     pub fn enough(&self, ring: &impl Ring) -> u8 {
         hot::tellings(self.timing.gossip_factor, ring.living())

@@ -56,6 +56,10 @@ mod tests {
             id(self.0)
         }
 
+        fn name(&self) -> &str {
+            ""
+        }
+
         fn incarnation(&self) -> u64 {
             0
         }

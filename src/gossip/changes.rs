@@ -28,6 +28,10 @@ impl Gossip {
             if id.kind == RumorKind::Service {
                 self.service_changed(env, &id.key);
             }
+            if id.kind == RumorKind::UserEvent {
+                // It is delivered when it is its turn.
+                return;
+            }
             let of_tags = (id.kind == RumorKind::Tags).then(|| id.id.parse().ok());
             env.journal.event(Event::RumorChanged { id, is_new });
             if let Some(id) = of_tags.flatten() {
@@ -54,7 +58,9 @@ impl Gossip {
             if entry.id.kind == RumorKind::Service {
                 self.service_changed(env, &entry.id.key);
             }
-            env.journal.event(Event::RumorGone(entry.id));
+            if entry.id.kind != RumorKind::UserEvent {
+                env.journal.event(Event::RumorGone(entry.id));
+            }
         }
     }
 

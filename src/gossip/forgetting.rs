@@ -33,12 +33,15 @@ impl Gossip {
         Ok(())
     }
 
-    /// The disk held this: what it says of forgotten members is carried out, if it is held now.
+    /// The disk held this: what it says of forgotten members is carried out, if it is held now; and a user event was delivered.
     pub fn restored(&mut self, env: &mut Env, ring: &impl Ring, rumor: &Rumor) {
         if let Rumor::Forgotten(said) = rumor
             && let Some(place) = self.store.find(&rumor.id())
         {
             self.carry_out_forgetting(env, ring, place, said);
+        }
+        if let Rumor::UserEvent(event) = rumor {
+            self.event_restored(event);
         }
     }
 
@@ -107,6 +110,9 @@ impl Gossip {
                 incarnation: *incarnation,
             });
         }
+        while let Some(place) = self.forgetting.surplus_of(said.by) {
+            self.drop_forgotten(env, place);
+        }
         self.sweep_forgotten(env);
     }
 
@@ -124,14 +130,18 @@ impl Gossip {
     /// Rumors that hold no more are dropped, and not taken again from those that have not dropped them yet.
     pub fn sweep_forgotten(&mut self, env: &mut Env) {
         while let Some(place) = self.forgetting.surplus(env.now) {
-            self.forgetting.remove(place);
-            let held = self.store.get(place);
-            let held = held.and_then(|entry| Some((entry.hash, entry.rumor()?)));
-            if let Some((hash, Rumor::Forgotten(said))) = held {
-                self.tombstones.bury(hash);
-                self.remember_again(&said);
-                self.retire(env, place);
-            }
+            self.drop_forgotten(env, place);
+        }
+    }
+
+    fn drop_forgotten(&mut self, env: &mut Env, place: Place) {
+        self.forgetting.remove(place);
+        let held = self.store.get(place);
+        let held = held.and_then(|entry| Some((entry.hash, entry.rumor()?)));
+        if let Some((hash, Rumor::Forgotten(said))) = held {
+            self.tombstones.bury(hash);
+            self.remember_again(&said);
+            self.retire(env, place);
         }
     }
 

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::store::Place;
-use crate::limits::{FORGOTTEN_FOR, MAX_FORGOTTEN};
+use crate::limits::{FORGOTTEN_FOR, MAX_FORGOTTEN, MAX_FORGOTTEN_BY_ONE};
+use crate::member::MemberId;
 use crate::rumor::Forgotten;
 use crate::time::Time;
 
@@ -13,9 +14,11 @@ pub(super) struct Forgetting {
     epoch: u64,
     started: Time,
     /// When each was said, but not after it came, and of how many members.
-    held: BTreeMap<Place, (u64, usize)>,
+    held: BTreeMap<Place, (u64, usize, MemberId)>,
     /// The same, the oldest first.
     by_age: BTreeSet<(u64, Place)>,
+    /// The same of each that said some, and of how many members.
+    by_author: BTreeMap<MemberId, (BTreeSet<(u64, Place)>, usize)>,
     members: usize,
     /// When this member said the last of its own.
     last: u64,
@@ -28,6 +31,7 @@ impl Forgetting {
             started,
             held: BTreeMap::new(),
             by_age: BTreeSet::new(),
+            by_author: BTreeMap::new(),
             members: 0,
             last: 0,
         }
@@ -60,17 +64,35 @@ impl Forgetting {
     pub fn note(&mut self, now: Time, place: Place, said: &Forgotten) {
         self.remove(place);
         let (time, members) = (said.time.min(self.clock(now)), said.members.len());
-        self.held.insert(place, (time, members));
+        self.held.insert(place, (time, members, said.by));
         self.by_age.insert((time, place));
         self.members += members;
+        let (places, count) = self.by_author.entry(said.by).or_default();
+        places.insert((time, place));
+        *count += members;
     }
 
     /// It is held no more.
     pub fn remove(&mut self, place: Place) {
-        if let Some((time, members)) = self.held.remove(&place) {
-            self.by_age.remove(&(time, place));
-            self.members -= members;
+        let Some((time, members, by)) = self.held.remove(&place) else {
+            return;
+        };
+        self.by_age.remove(&(time, place));
+        self.members -= members;
+        if let Some((places, count)) = self.by_author.get_mut(&by) {
+            places.remove(&(time, place));
+            *count -= members;
+            if places.is_empty() {
+                self.by_author.remove(&by);
+            }
         }
+    }
+
+    /// The oldest of one that said too many.
+    pub fn surplus_of(&self, by: MemberId) -> Option<Place> {
+        let (places, count) = self.by_author.get(&by)?;
+        let (_, place) = places.first()?;
+        (*count > MAX_FORGOTTEN_BY_ONE).then_some(*place)
     }
 
     /// The oldest, if it holds no more, or there are too many.
@@ -87,12 +109,16 @@ mod tests {
 
     use super::*;
     use crate::limits::MAX_FORGOTTEN_AT_ONCE;
-    use crate::member::{Incarnation, MemberId};
+    use crate::member::Incarnation;
 
-    fn said(time: u64, members: usize) -> Forgotten {
+    fn said_by(by: usize, time: u64, members: usize) -> Forgotten {
         let id = |number: usize| MemberId::from_bytes((number as u128).to_be_bytes());
         let members = (0..members).map(|number| (id(number), Incarnation::ZERO));
-        Forgotten::new(id(1), time, members.collect())
+        Forgotten::new(id(by), time, members.collect())
+    }
+
+    fn said(time: u64, members: usize) -> Forgotten {
+        said_by(1, time, members)
     }
 
     #[test]
@@ -132,5 +158,30 @@ mod tests {
         );
         it.note(Time::ZERO, full as Place, &said(900, 1));
         assert_eq!(it.surplus(Time::ZERO), Some(0));
+    }
+
+    #[test]
+    fn one_that_says_too_many_displaces_its_own() {
+        let mut it = Forgetting::new(1_000, Time::ZERO);
+        it.note(Time::ZERO, 0, &said_by(2, 5, 3));
+        let full = MAX_FORGOTTEN_BY_ONE / MAX_FORGOTTEN_AT_ONCE;
+        for place in 1..=full {
+            it.note(
+                Time::ZERO,
+                place as Place,
+                &said(900, MAX_FORGOTTEN_AT_ONCE),
+            );
+        }
+        let one = said(900, 1);
+        assert_eq!(it.surplus_of(one.by), None);
+        it.note(Time::ZERO, full as Place + 1, &one);
+        assert_eq!(it.surplus_of(one.by), Some(1));
+        it.remove(1);
+        assert_eq!(
+            (it.surplus_of(one.by), it.surplus(Time::ZERO)),
+            (None, None)
+        );
+        (0..=full + 1).for_each(|place| it.remove(place as Place));
+        assert_eq!((it.by_author.len(), it.members()), (0, 0));
     }
 }

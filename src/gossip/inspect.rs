@@ -4,9 +4,10 @@ use std::hash::{Hash, Hasher};
 
 use super::Gossip;
 use crate::limits::{
-    MAX_CANDIDATE_BYTES, MAX_CANDIDATES, MAX_DEAD_STRANGERS, MAX_DEBTORS, MAX_EXILED,
-    MAX_FORGOTTEN, MAX_FORGOTTEN_AT_ONCE, MAX_GHOSTS, MAX_QUEUED_PUSHES, MAX_REMOVED, MAX_RESETS,
-    MAX_RUMORS, MAX_SERVED, MAX_TOMBSTONES, MAX_WANTED,
+    MAX_ANSWERS_WAITING, MAX_CANDIDATE_BYTES, MAX_CANDIDATES, MAX_COALESCING, MAX_DEAD_STRANGERS,
+    MAX_DEBTORS, MAX_EVENT_BYTES, MAX_EVENT_PAYLOAD, MAX_EVENT_SENDERS, MAX_EVENTS, MAX_EXILED,
+    MAX_FORGOTTEN, MAX_FORGOTTEN_AT_ONCE, MAX_GHOSTS, MAX_QUERIES, MAX_QUEUED_PUSHES, MAX_REMOVED,
+    MAX_RESETS, MAX_RUMORS, MAX_SERVED, MAX_SPENT_EVENTS, MAX_TOMBSTONES, MAX_WANTED,
 };
 use crate::rumor::Audience;
 use crate::stats::Gauge;
@@ -19,12 +20,14 @@ impl Gossip {
     }
 
     /// Everything that grows, with its cap.
-    pub fn sizes(&self) -> [Gauge; 24] {
+    pub fn sizes(&self) -> [Gauge; 32] {
         let (pushes, talks) = self.outbox.queued();
         let (wanted, refused) = (self.wanted.len(), self.reconciling.refused());
         let (debts, newcomers, greeted) = self.arrears.remembered();
         let (candidates, candidate_bytes) = self.candidates.remembered();
         let (_, most_bytes) = self.store.room();
+        let (events, event_bytes, event_senders, spent) = self.user_events.order.sizes();
+        let (queries, open, answers) = self.queries.sizes();
         [
             Gauge::new("rumors", self.store.len(), MAX_RUMORS),
             Gauge::new("provisional_rumors", self.store.provisional(), MAX_RUMORS),
@@ -54,6 +57,23 @@ impl Gossip {
             Gauge::new("own_services", self.announced.len(), MAX_RUMORS),
             Gauge::new("removed_rumors", self.store.removed(), MAX_REMOVED),
             Gauge::new("reset_rumors", self.resets.len(), MAX_RESETS),
+            // The last one may take them beyond, for a moment.
+            Gauge::new("user_events", events, MAX_EVENTS + 1),
+            Gauge::new(
+                "user_event_bytes",
+                event_bytes,
+                MAX_EVENT_BYTES + 2 * MAX_EVENT_PAYLOAD,
+            ),
+            Gauge::new("user_event_senders", event_senders, MAX_EVENT_SENDERS),
+            Gauge::new("spent_user_events", spent, MAX_SPENT_EVENTS + 1),
+            Gauge::new(
+                "coalescing_user_events",
+                self.user_events.coalescing(),
+                MAX_COALESCING,
+            ),
+            Gauge::new("queries", queries, MAX_QUERIES),
+            Gauge::new("open_queries", open, MAX_ANSWERS_WAITING),
+            Gauge::new("waiting_answers", answers, MAX_ANSWERS_WAITING),
             // The last rumor may take it beyond.
             Gauge::new(
                 "forgotten_members",

@@ -26,6 +26,8 @@
 //! | `renewed` | saying it again under another id |
 //! | `tags` | what this member says of itself |
 //! | `forgetting`, `forgotten` | dead members that are forgotten: acting on that, and what is held |
+//! | `user_events`, `event_order` | what users tell all members: acting on that, and what is held and was delivered |
+//! | `queries` | questions to members, and their answers |
 //! | `base` | what is asked in many places |
 //! | `inspect` | how large everything is, and what stands for the state |
 
@@ -41,6 +43,7 @@ mod departures;
 mod deposed;
 mod election;
 mod elections;
+mod event_order;
 mod forgetting;
 mod forgotten;
 mod hot;
@@ -48,6 +51,7 @@ mod inspect;
 mod known;
 mod outbox;
 mod push;
+mod queries;
 mod receive;
 mod reconcile;
 mod renewed;
@@ -59,6 +63,7 @@ mod strangers;
 mod sums;
 mod tags;
 mod tombstones;
+mod user_events;
 mod voters;
 mod wanted;
 
@@ -66,7 +71,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::config::Timing;
 use crate::env::{Env, Timer};
-use crate::limits::MAX_RUMOR_BYTES;
+use crate::limits::{MAX_RUMOR_BYTES, MAX_TOMBSTONES};
 use crate::member::{Health, Incarnation, MemberId};
 use crate::ring::{Peer, Ring};
 use crate::rumor::{RumorId, Service, ServiceGroup, Tags};
@@ -100,6 +105,8 @@ pub(crate) enum Effect {
         id: MemberId,
         incarnation: Incarnation,
     },
+    /// A member asks how this one holds the ring.
+    State { asker: MemberId, query: u64 },
     /// Others hold services of a member that departed: that is news again.
     Remind(MemberId),
     /// A member is given up, so that it does not count in its group any more.
@@ -123,6 +130,8 @@ pub(crate) struct Gossip {
     strangers: strangers::Strangers,
     forgetting: forgotten::Forgetting,
     elections: courses::Elections,
+    user_events: event_order::UserEvents,
+    queries: queries::Queries,
     starting: starting::Starting,
     candidates: candidates::Candidates,
     effects: VecDeque<Effect>,
@@ -169,10 +178,12 @@ impl Gossip {
             served: wanted::Served::default(),
             arrears: arrears::Arrears::new(),
             departures: departures::Departures::new(),
-            tombstones: tombstones::Tombstones::default(),
+            tombstones: tombstones::Tombstones::new(MAX_TOMBSTONES),
             strangers: strangers::Strangers::default(),
             forgetting: forgotten::Forgetting::new(epoch, env.now),
             elections: courses::Elections::new(),
+            user_events: event_order::UserEvents::new(epoch, env.now),
+            queries: Default::default(),
             starting: starting::Starting::since(env.now),
             candidates: candidates::Candidates::new(),
             effects: VecDeque::new(),

@@ -27,7 +27,7 @@ impl Gossip {
             return Ok(());
         }
         let hash = content_hash(kind, frame.payload);
-        let taken = if self.tombstones.is_buried(hash) {
+        let taken = if self.is_done_with(hash) {
             env.journal.stats.rumors_stale += 1;
             Ok(())
         } else {
@@ -62,6 +62,9 @@ impl Gossip {
             Rumor::Tags(tags) if tags.member == ring.me() => {
                 self.outdo_tags(env, ring, tags);
                 return Ok(());
+            }
+            Rumor::UserEvent(event) => {
+                return self.user_event_heard(env, ring, (rumor, event), heard);
             }
             Rumor::Forgotten(said) => {
                 return self.forgotten_heard(env, ring, rumor, said, heard);

@@ -248,6 +248,8 @@ impl Gossip {
                     wants.extend(self.want(env, from, &hashes));
                 }
                 Part::Want(hashes) => wanted.extend(hashes),
+                // They have nothing to do with stores: see `queries`.
+                Part::Reply { .. } | Part::Got { .. } => {}
             }
         }
         wanted.sort_unstable();
@@ -304,7 +306,7 @@ impl Gossip {
         for hash in hashes {
             let known = self.store.find_hash(*hash).is_some()
                 || self.store.make_live(*hash)
-                || self.tombstones.is_buried(*hash)
+                || self.is_done_with(*hash)
                 || self.is_refused(env.now, *hash);
             if !known && self.wanted.want(env.now, self.timing.period, *hash, of) {
                 wants.push(*hash);

@@ -99,6 +99,8 @@ impl Gossip {
                 self.restore_election(env, rumor.kind(), hint);
                 return Ok(());
             }
+            // It was delivered before: see `restored`.
+            Rumor::UserEvent(_) => return Ok(()),
             // What it said before it stopped, it says on.
             Rumor::Tags(tags) if tags.member == ring.me() => self.tags = Some(tags.clone()),
             _ => {}

@@ -199,6 +199,14 @@ impl Store {
         .max(1)
     }
 
+    /// The same of all that lasts: user events come and go, and members drop them at different times.
+    pub fn lasting_checksum(&self) -> u32 {
+        let all = self.sums_for(Audience::Ours).map(Sums::all);
+        let events = self.of_kind(RumorKind::UserEvent);
+        let events = events.map(|entry| entry.hash.wrapping_neg());
+        fold(all.chain(events).fold(0, u64::wrapping_add)).max(1)
+    }
+
     /// What stands for the contents below a node, as far as this audience takes them.
     pub fn sum(&self, audience: Audience, node: Node) -> u32 {
         let sums = self.sums_for(audience).map(|sums| sums.sum(node));

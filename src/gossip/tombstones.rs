@@ -1,25 +1,32 @@
-//! Departures and removals that were forgotten, as there were too many: they are not taken again from those who have not
-//! forgotten them yet.
+//! Rumors that were forgotten, as there were too many, or as their time was over: they are not taken again from those who have
+//! not forgotten them yet.
 
 use std::collections::{BTreeSet, VecDeque};
 
-use crate::limits::MAX_TOMBSTONES;
-
 /// Hashes of what was forgotten.
-#[derive(Default)]
 pub(super) struct Tombstones {
+    most: usize,
     /// The oldest first.
     order: VecDeque<u64>,
     hashes: BTreeSet<u64>,
 }
 
 impl Tombstones {
+    /// As many hashes are remembered.
+    pub fn new(most: usize) -> Self {
+        Tombstones {
+            most,
+            order: VecDeque::new(),
+            hashes: BTreeSet::new(),
+        }
+    }
+
     /// A rumor with this content is not taken again.
     pub fn bury(&mut self, hash: u64) {
         if self.hashes.insert(hash) {
             self.order.push_back(hash);
         }
-        if self.order.len() > MAX_TOMBSTONES
+        if self.order.len() > self.most
             && let Some(oldest) = self.order.pop_front()
         {
             self.hashes.remove(&oldest);

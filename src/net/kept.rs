@@ -38,7 +38,7 @@ fn section_of(kind: RumorKind) -> Option<Section> {
         RumorKind::Election => Section::Election,
         RumorKind::ElectionUpdate => Section::ElectionUpdate,
         RumorKind::Departure => Section::Departure,
-        RumorKind::Tags | RumorKind::Forgotten => return None,
+        RumorKind::Tags | RumorKind::Forgotten | RumorKind::UserEvent => return None,
     })
 }
 

@@ -12,6 +12,7 @@ use super::butterfly::time_since;
 #[cfg(not(feature = "zmq"))]
 use super::gossip::Ended;
 use super::gossip::{Frame, Gossip, GossipStats, Options};
+use crate::disk::by_the_clock;
 use crate::error::CommandError;
 use crate::limits::{EAGER_RUMOR, FRAMES_PER_WAKE};
 use crate::member::MemberId;
@@ -19,7 +20,9 @@ use crate::member::MemberId;
 use crate::node::PortTest;
 use crate::node::{Port, PushName};
 use crate::ring_name::RingName;
-use crate::rumor::{Rumor, RumorKind, Service, ServiceConfig, ServiceFile, ServiceGroup, TagSet};
+use crate::rumor::{
+    Rumor, RumorKind, Service, ServiceConfig, ServiceFile, ServiceGroup, TagSet, UserEvent,
+};
 use crate::time::Time;
 #[cfg(not(feature = "zmq"))]
 use crate::view::MemberView;
@@ -106,6 +109,29 @@ impl Butterfly {
     ) -> Result<(), CommandError> {
         let now = self.clock();
         self.node.start_election(now, kind, group, suitability)
+    }
+
+    /// Tells all members an event of the user's, each once, and returns it as it was sent; its `time` is the system's, unless it has one.
+    ///
+    /// # Errors
+    /// See [`Node::send_event`](crate::Node::send_event).
+    pub fn send_event(&mut self, mut event: UserEvent) -> Result<UserEvent, CommandError> {
+        if event.time == 0 {
+            event.time = by_the_clock();
+        }
+        self.node.send_event(self.clock(), event)
+    }
+
+    /// Answers a question, or says why there is no answer.
+    ///
+    /// # Errors
+    /// See [`Node::answer`](crate::Node::answer).
+    pub fn answer(
+        &mut self,
+        question: &UserEvent,
+        answer: Result<&[u8], &str>,
+    ) -> Result<(), CommandError> {
+        self.node.answer(self.clock(), question, answer)
     }
 
     /// Has the ring forget dead members.

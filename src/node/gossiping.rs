@@ -252,8 +252,11 @@ impl Node {
     /// A deadline of gossip has come.
     pub(super) fn gossip_due(&mut self, timer: Timer) {
         self.gossip.handle_timer(&mut self.env, &self.swim, timer);
-        if timer == Timer::RumorDrip {
-            self.gossip.sweep_forgotten(&mut self.env);
+        match timer {
+            Timer::RumorDrip => self.gossip.sweep_forgotten(&mut self.env),
+            Timer::EventDue => self.gossip.events_due(&mut self.env),
+            Timer::QueryDue => self.gossip.queries_due(&mut self.env, &self.swim),
+            _ => {}
         }
     }
 
@@ -297,7 +300,9 @@ impl Node {
                     Notice::Mismatch(id) => gossip.mismatch(env, swim, id),
                     Notice::Running { id, same } => gossip.running_met(env, swim, id, same),
                     Notice::Compared { id, parts } => {
-                        if let Err(reason) = gossip.compared(env, swim, id, &parts) {
+                        let heard = gossip.hear_replies(env, id, &parts);
+                        let compared = gossip.compared(env, swim, id, &parts);
+                        if let Err(reason) = heard.and(compared) {
                             let from = SocketAddr::from(([0, 0, 0, 0], 0));
                             env.journal.rejected(env.now, reason, from);
                         }
@@ -322,6 +327,7 @@ impl Node {
                     }
                     Effect::Forget { id, incarnation } => swim.forget_dead(env, id, incarnation),
                     Effect::Remember { id, incarnation } => swim.remember_again(&id, incarnation),
+                    Effect::State { asker, query } => self.say_state(asker, query),
                     Effect::Remind(id) => swim.remind(env, id),
                     Effect::GiveUp(id) => swim.depart(env, id, Cause::Replaced),
                     Effect::Expelled => {

@@ -1,4 +1,4 @@
-//! The part of a [`Node`] that has to do with rumors of kinds of our own: tags, and dead members that are forgotten.
+//! The part of a [`Node`] that has to do with rumors of kinds of our own: tags, dead members that are forgotten, and user events.
 
 use std::borrow::Cow;
 
@@ -6,9 +6,11 @@ use super::Node;
 use crate::error::CommandError;
 use crate::member::{Health, MemberId};
 use crate::recording::Input;
-use crate::rumor::TagSet;
+use crate::ring::Ring;
+use crate::rumor::{Audience, TagSet, UserEvent};
 use crate::time::Time;
-use crate::view::TagsView;
+use crate::view::{MemberState, TagsView};
+use crate::wire::RingKey;
 
 /// Kinds of our own: looking.
 impl Node {
@@ -24,6 +26,25 @@ impl Node {
     pub fn tags(&self, member: MemberId) -> Option<TagsView<'_>> {
         let entry = self.gossip.store().tags_of(member)?;
         Some(TagsView::new(entry.version, entry.payload()))
+    }
+
+    /// Whether rumors of kinds of our own go to this member: it is this one, or said that it takes them.
+    pub fn takes_own_kinds(&self, member: MemberId) -> bool {
+        let peer = self.swim.peer(&member);
+        member == self.id() || peer.is_some_and(|peer| peer.audience == Audience::Ours)
+    }
+
+    /// How it holds the ring: what it answers to the question `state`.
+    pub fn state(&self) -> MemberState {
+        let timing = self.swim.timing();
+        MemberState {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            living: self.swim.table().count(Health::Alive),
+            members: self.swim.table().digest(),
+            rumors: self.gossip.store().lasting_checksum(),
+            timing: [timing.period, timing.timeout],
+            keys: self.keys.iter().map(RingKey::short_id).collect(),
+        }
     }
 }
 
@@ -52,6 +73,67 @@ impl Node {
         let done = self.gossip.set_tags(&mut self.env, &self.swim, tags);
         self.settle();
         done
+    }
+
+    /// Tells all members of ours that live, this one included, an event of the user's, and returns it as it was sent. Each delivers it once, as
+    /// [`Event::UserEvent`](crate::Event::UserEvent), after those that this member sent before. One that does not come within
+    /// 2 s ([`EVENT_GAP`](crate::limits::EVENT_GAP)) is skipped, and counted. Members that start while the event lasts get it,
+    /// too. Its `by`, `series`, `number` and `lamport` are filled in, and so is its `time` if it is 0.
+    ///
+    /// ```
+    /// # use butterfly::{CommandError, Node, Time, UserEvent};
+    /// # fn deploy(node: &mut Node, now: Time) -> Result<(), CommandError> {
+    /// node.send_event(now, UserEvent::new("deploy", "web 1.4.2"))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`CommandError::BadEventName`], [`CommandError::BadEventTtl`], [`CommandError::EventTooLarge`],
+    /// [`CommandError::TooManyEvents`] or [`CommandError::StoreFull`]; nothing was sent.
+    pub fn send_event(&mut self, now: Time, event: UserEvent) -> Result<UserEvent, CommandError> {
+        self.record(now, || Input::SendEvent {
+            event: Cow::Borrowed(&event),
+        });
+        self.advance_unless_paused(now);
+        let done = self.gossip.send_event(&mut self.env, &self.swim, event);
+        self.settle();
+        done
+    }
+
+    /// Answers a question that came as [`Event::Query`](crate::Event::Query): with this, or why there is no answer. It is sent
+    /// to the asker by datagrams, once its address is proved.
+    ///
+    /// # Errors
+    /// [`CommandError::AnswerTooLarge`] or [`CommandError::QueryOver`]; nothing was sent.
+    pub fn answer(
+        &mut self,
+        now: Time,
+        question: &UserEvent,
+        answer: Result<&[u8], &str>,
+    ) -> Result<(), CommandError> {
+        self.record(now, || Input::Answer {
+            question: Cow::Borrowed(question),
+            is_answer: answer.is_ok(),
+            payload: answer.unwrap_or_else(str::as_bytes),
+        });
+        self.advance_unless_paused(now);
+        let query = question.query.as_ref().map_or(0, |query| query.id);
+        let which = (question.by, query);
+        let (env, swim) = (&mut self.env, &self.swim);
+        let done = self.gossip.answer(env, swim, which, answer);
+        self.settle();
+        done
+    }
+
+    /// A member asks how this one holds the ring.
+    pub(super) fn say_state(&mut self, asker: MemberId, query: u64) {
+        let state = self.state().to_string();
+        let (env, swim) = (&mut self.env, &self.swim);
+        // It may be over by now.
+        let _ = self
+            .gossip
+            .answer(env, swim, (asker, query), Ok(state.as_bytes()));
     }
 
     /// Has the ring forget dead members: all members of ours drop them, with their services and tags, and take them up again

@@ -50,7 +50,7 @@ impl Node {
 
     /// Records the state once more, and that this is the end: the last chunks. `None`: nothing is recorded.
     pub fn end_recording(&mut self, why: End) -> Option<impl Iterator<Item = Vec<u8>> + use<>> {
-        let state = self.state();
+        let state = self.checkpoint();
         let mut tape = self.tape.take()?;
         tape.mark(self.env.wall, state);
         tape.end(why);
@@ -84,7 +84,7 @@ impl Node {
     #[inline]
     pub(super) fn record_mark(&mut self, now: Time) {
         if self.tape.as_ref().is_some_and(|tape| tape.is_due(now)) {
-            let state = self.state();
+            let state = self.checkpoint();
             if let Some(tape) = &mut self.tape {
                 tape.mark(now, state);
             }
@@ -92,7 +92,7 @@ impl Node {
     }
 
     /// Stands for what decides what it will do, and the time. Other dice show in what follows.
-    pub(super) fn state(&self) -> u64 {
+    pub(super) fn checkpoint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         (self.fingerprint(), self.env.now).hash(&mut hasher);
         hasher.finish()

@@ -198,7 +198,7 @@ impl Player {
     fn check(&mut self, mark: Mark) -> Result<(), ReplayError> {
         let what = if mark.events != self.events.sum() {
             "other events"
-        } else if mark.state != self.node.state() {
+        } else if mark.state != self.node.checkpoint() {
             "another state"
         } else {
             self.marks += 1;
@@ -309,6 +309,16 @@ impl Player {
             } => ignore(node.start_election(now, kind, &group, suitability)),
             Input::Depart { id } => ignore(node.depart(now, id)),
             Input::SetTags { tags } => ignore(node.set_tags(now, tags.into_owned())),
+            Input::SendEvent { event } => ignore(node.send_event(now, event.into_owned())),
+            Input::Answer {
+                question,
+                is_answer,
+                payload,
+            } => {
+                let failure = str::from_utf8(payload).unwrap_or_default();
+                let answer = is_answer.then_some(payload).ok_or(failure);
+                ignore(node.answer(now, &question, answer));
+            }
             Input::Forget { members } => ignore(node.forget(now, &members)),
             // Membership's, played above.
             _ => {}

@@ -7,7 +7,9 @@ use super::code::{Bad, Code, Cursor};
 use super::nouns::KeyId;
 use crate::event::SeedId;
 use crate::member::{Incarnation, Member, MemberId};
-use crate::rumor::{Rumor, RumorKind, Service, ServiceConfig, ServiceFile, ServiceGroup, TagSet};
+use crate::rumor::{
+    Rumor, RumorKind, Service, ServiceConfig, ServiceFile, ServiceGroup, TagSet, UserEvent,
+};
 use crate::wire::Serial;
 
 /// Each has a number, which stays the same from version to version, and fields.
@@ -101,6 +103,9 @@ inputs! {
     68 Depart { id: MemberId };
     69 SetTags { tags: Cow<'a, TagSet> };
     70 Forget { members: Cow<'a, [MemberId]> };
+    71 SendEvent { event: Cow<'a, UserEvent> };
+    /// `payload`: the answer, or why there is none.
+    72 Answer { question: Cow<'a, UserEvent>, is_answer: bool, payload: &'a [u8] };
 }
 
 #[cfg(test)]

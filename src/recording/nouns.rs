@@ -8,7 +8,8 @@ use crate::event::SeedId;
 use crate::member::{Member, MemberId};
 use crate::ring_name::RingName;
 use crate::rumor::{
-    Rumor, RumorKind, Service, ServiceConfig, ServiceFile, ServiceGroup, SysInfo, TagSet,
+    Query, Rumor, RumorKind, Service, ServiceConfig, ServiceFile, ServiceGroup, SysInfo, TagSet,
+    UserEvent,
 };
 use crate::time::Time;
 use crate::wire::{RingKey, Serial};
@@ -144,6 +145,24 @@ fields!(Member {
     gossip_port,
     persistent,
     departed,
+});
+fields!(UserEvent {
+    by,
+    series,
+    number,
+    time,
+    lamport,
+    ttl,
+    coalesce,
+    query,
+    name,
+    payload,
+});
+fields!(Query {
+    id,
+    timeout,
+    members,
+    tags
 });
 fields!(Serial { epoch, number });
 

@@ -5,11 +5,17 @@ use super::news::RowKey;
 use super::outbox::Compare;
 use super::row::flag;
 use super::{Row, Swim};
+use crate::config::Timing;
 use crate::member::Health;
 use crate::rumor::Audience;
 use crate::wire::{Accusers, Encoder, MemberRecord, MembershipRecord, Message, feature};
 
 impl Swim {
+    /// How fast it probes.
+    pub fn timing(&self) -> &Timing {
+        &self.timing
+    }
+
     /// A row as a record for others.
     pub(super) fn record_of(&self, key: RowKey) -> Option<MemberRecord<'_>> {
         let row = self.table.get(key)?;

@@ -264,7 +264,9 @@ impl Swim {
             | Timer::RumorRound
             | Timer::RumorDrip
             | Timer::StartDue
-            | Timer::ElectionDue => {}
+            | Timer::ElectionDue
+            | Timer::EventDue
+            | Timer::QueryDue => {}
         }
     }
 

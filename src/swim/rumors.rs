@@ -250,6 +250,10 @@ impl Ring for Swim {
         self.id()
     }
 
+    fn name(&self) -> &str {
+        self.table.name_of(self.table.own())
+    }
+
     fn incarnation(&self) -> u64 {
         self.me().incarnation.get()
     }

@@ -23,6 +23,7 @@ mod stamp;
 pub mod swim;
 mod tags;
 mod text;
+mod user_event;
 mod usual;
 pub mod zmtp;
 

@@ -2,6 +2,7 @@
 
 use super::field::{BYTES, Fields, Value, Writer, bytes_len, tag};
 use crate::error::Reject;
+use crate::limits::MAX_ANSWER;
 
 /// One thing that is said of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +29,34 @@ pub enum Part {
     Have(Vec<u64>),
     /// These are wanted: push them.
     Want(Vec<u64>),
+    /// What a member says to a question of the receiver's.
+    Reply {
+        /// Names the question.
+        query: u64,
+        /// What it is.
+        reply: Reply,
+        /// What it says.
+        payload: Vec<u8>,
+    },
+    /// The sender has this reply to its question.
+    Got {
+        /// Names the question.
+        query: u64,
+        /// What it was.
+        reply: Reply,
+    },
+}
+
+/// What a member says to a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Reply {
+    /// It has the question.
+    Received = 0,
+    /// It answers.
+    Answer = 1,
+    /// It cannot answer, and why.
+    Failure = 2,
 }
 
 impl Part {
@@ -36,6 +65,8 @@ impl Part {
             Part::Sums { sums, .. } => 3 + 4 * sums.len(),
             Part::All { hashes, .. } => 16 + 8 * hashes.len(),
             Part::Have(hashes) | Part::Want(hashes) => 8 * hashes.len(),
+            Part::Reply { payload, .. } => 9 + payload.len(),
+            Part::Got { .. } => 9,
         }
     }
 
@@ -52,6 +83,8 @@ impl Part {
             Part::All { .. } => 2,
             Part::Have(_) => 3,
             Part::Want(_) => 4,
+            Part::Reply { .. } => 5,
+            Part::Got { .. } => 6,
         };
         let mut head = [0; 11];
         Writer::new(&mut head, 0).head(tag(number, BYTES), self.content_len());
@@ -77,6 +110,19 @@ impl Part {
             }
             Part::Have(hashes) | Part::Want(hashes) => {
                 out.extend(hashes.iter().flat_map(|hash| hash.to_le_bytes()));
+            }
+            Part::Reply {
+                query,
+                reply,
+                payload,
+            } => {
+                out.extend_from_slice(&query.to_le_bytes());
+                out.push(*reply as u8);
+                out.extend_from_slice(payload);
+            }
+            Part::Got { query, reply } => {
+                out.extend_from_slice(&query.to_le_bytes());
+                out.push(*reply as u8);
             }
         }
     }
@@ -105,6 +151,18 @@ pub fn read_parts(bytes: &[u8]) -> Result<Vec<Part>, Reject> {
             }
             (3, Value::Bytes(content)) => parts.push(Part::Have(read_hashes(content)?)),
             (4, Value::Bytes(content)) => parts.push(Part::Want(read_hashes(content)?)),
+            (5, Value::Bytes(content)) => {
+                let (query, reply, payload) = read_reply(content)?;
+                parts.push(Part::Reply {
+                    query,
+                    reply,
+                    payload: payload.to_vec(),
+                });
+            }
+            (6, Value::Bytes(content)) => {
+                let (query, reply, _) = read_reply(content)?;
+                parts.push(Part::Got { query, reply });
+            }
             _ => {}
         }
     }
@@ -123,6 +181,20 @@ fn read_sums(content: &[u8]) -> Result<Part, Reject> {
         prefix: u16::from_le_bytes([*low, *high]),
         sums: sums.iter().copied().map(u32::from_le_bytes).collect(),
     })
+}
+
+fn read_reply(content: &[u8]) -> Result<(u64, Reply, &[u8]), Reject> {
+    let (query, rest) = content.split_first_chunk().ok_or(Reject::Truncated)?;
+    let (reply, payload) = match rest {
+        [0, rest @ ..] => (Reply::Received, rest),
+        [1, rest @ ..] => (Reply::Answer, rest),
+        [2, rest @ ..] => (Reply::Failure, rest),
+        _ => return Err(Reject::Malformed),
+    };
+    if payload.len() > MAX_ANSWER {
+        return Err(Reject::Oversized);
+    }
+    Ok((u64::from_le_bytes(*query), reply, payload))
 }
 
 fn read_hashes(content: &[u8]) -> Result<Vec<u64>, Reject> {
@@ -150,6 +222,15 @@ mod tests {
             },
             Part::Have(vec![]),
             Part::Want(vec![7; 90]),
+            Part::Reply {
+                query: 7 << 40,
+                reply: Reply::Answer,
+                payload: vec![9; MAX_ANSWER],
+            },
+            Part::Got {
+                query: 8,
+                reply: Reply::Failure,
+            },
         ]
     }
 
@@ -172,7 +253,12 @@ mod tests {
             assert!(read_parts(&bytes[..end]).is_err(), "{end}");
         }
         assert_eq!(read_parts(&[9 << 3 | 2, 1, 0]).unwrap(), []);
-        for odd in [&[1 << 3 | 2, 4, 0, 0, 0, 1][..], &[3 << 3 | 2, 1, 0]] {
+        let unknown = [5 << 3 | 2, 9, 0, 0, 0, 0, 0, 0, 0, 0, 3];
+        for odd in [
+            &[1 << 3 | 2, 4, 0, 0, 0, 1][..],
+            &[3 << 3 | 2, 1, 0],
+            &unknown,
+        ] {
             assert_eq!(read_parts(odd), Err(Reject::Malformed));
         }
     }

@@ -51,6 +51,15 @@ pub enum RingKeyError {
 }
 
 impl RingKey {
+    /// Stands for the key, for people who compare: 8 digits of a hash of it.
+    pub fn short_id(&self) -> String {
+        let mut hash = [0; 16];
+        // It only fails for sizes out of range.
+        let _ = crypto_generichash(&mut hash, &self.key, Some(b"butterfly key id"));
+        let [a, b, c, d, ..] = hash;
+        format!("{:08x}", u32::from_be_bytes([a, b, c, d]))
+    }
+
     /// The key of the ring `name`, made at `revision` (YYYYMMDDhhmmss).
     ///
     /// # Errors

@@ -6,7 +6,7 @@
 use super::decode::{lone_membership, once};
 use super::field::{BYTES, Fields, VARINT, Value, bytes_len, int32, tag, uint32, varint_len};
 use super::record::MembershipRecord;
-use super::{forgotten, tags};
+use super::{forgotten, tags, user_event};
 use crate::error::Reject;
 use crate::limits::{MAX_FILENAME, MAX_TERM, MAX_VERSION, MAX_VOTES};
 use crate::member::MemberId;
@@ -25,6 +25,9 @@ const TAGS: u32 = 100;
 
 /// The field of members that are forgotten.
 const FORGOTTEN: u32 = 101;
+
+/// The field of a user event.
+const USER_EVENT: u32 = 102;
 
 /// A rumor's head: what it is, and its payload, not yet read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +53,7 @@ pub fn read_rumor(bytes: &[u8]) -> Result<RumorFrame<'_>, Reject> {
             (1, Value::Varint(number)) => kind = Some(int32(number)?),
             (2, Value::Bytes(tag)) => drop(text(tag)?),
             (3, Value::Bytes(id)) => from_id = Some(text(id)?),
-            (number @ (4..=9 | TAGS | FORGOTTEN), Value::Bytes(payload)) => {
+            (number @ (4..=9 | TAGS | FORGOTTEN | USER_EVENT), Value::Bytes(payload)) => {
                 once(&mut body, (number, payload))?;
             }
             _ => {}
@@ -67,6 +70,7 @@ pub fn read_rumor(bytes: &[u8]) -> Result<RumorFrame<'_>, Reject> {
         9 => (Some(RumorKind::Departure), 9),
         100 => (Some(RumorKind::Tags), TAGS),
         101 => (Some(RumorKind::Forgotten), FORGOTTEN),
+        102 => (Some(RumorKind::UserEvent), USER_EVENT),
         _ => return Err(Reject::UnknownType),
     };
     let from_id = from_id.ok_or(Reject::MissingField)?;
@@ -97,6 +101,7 @@ impl<'a> RumorFrame<'a> {
             RumorKind::Departure => Rumor::Departure(departure(self.payload)?),
             RumorKind::Tags => Rumor::Tags(tags::read(self.payload)?),
             RumorKind::Forgotten => Rumor::Forgotten(forgotten::read(self.payload)?),
+            RumorKind::UserEvent => Rumor::UserEvent(user_event::read(self.payload)?),
         })
     }
 
@@ -351,6 +356,11 @@ pub fn encode_rumor(rumor: &Rumor, from_id: &str) -> EncodedRumor {
             about = Some(said.by);
             forgotten::write(out, said);
             FORGOTTEN
+        }
+        Rumor::UserEvent(event) => {
+            about = Some(event.by);
+            user_event::write(out, event);
+            USER_EVENT
         }
     };
     let hex = about.map(MemberId::to_hex);

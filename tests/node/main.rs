@@ -19,6 +19,8 @@ mod myself;
 mod originals;
 mod probe;
 mod push;
+#[cfg(feature = "gossip")]
+mod queries;
 mod quiet;
 #[cfg(feature = "gossip")]
 mod reconcile;
@@ -34,6 +36,8 @@ mod suspicion;
 #[cfg(feature = "gossip")]
 mod tags;
 mod unproved;
+#[cfg(feature = "gossip")]
+mod user_events;
 #[cfg(feature = "gossip")]
 mod versions;
 mod whereabouts;

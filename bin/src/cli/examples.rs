@@ -91,7 +91,8 @@ Examples:
 
 pub const RING_KEY: &str = "\
 Examples:
-  butterfly ring-key generate ring --dir /etc/butterfly";
+  butterfly ring-key generate ring --dir /etc/butterfly
+  butterfly ring-key list                  which members hold which keys, by short ids";
 
 pub const STORE: &str = "\
 Examples:

@@ -1,8 +1,11 @@
 //! The command line. What it means is with the commands.
 
+mod event;
 mod examples;
+mod joining;
 mod lists;
 mod past;
+mod query;
 mod replaying;
 mod rumors;
 mod sim;
@@ -21,9 +24,12 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use crate::handlers::Hook;
 use crate::logging::LogFormat;
 use crate::tags::Tag;
+pub use event::*;
 use examples::*;
+pub use joining::*;
 pub use lists::*;
 pub use past::*;
+pub use query::*;
 pub use replaying::*;
 pub use rumors::*;
 pub use sim::*;
@@ -119,6 +125,15 @@ pub enum Command {
     /// Set, delete or list the tags of a running member
     #[command(after_help = EXIT_CODES, after_long_help = long(TAG, EXIT_CODES))]
     Tag(TagArgs),
+    /// Ask the members of a ring, and print what they answer
+    #[command(after_help = EXIT_CODES, after_long_help = long(QUERY, EXIT_CODES))]
+    Query(QueryArgs),
+    /// Check that all members of a ring can be reached and hold the same
+    #[command(after_help = EXIT_CODES, after_long_help = long(DOCTOR, EXIT_CODES))]
+    Doctor(DoctorArgs),
+    /// Send an event to all members
+    #[command(after_help = EXIT_CODES, after_long_help = long(EVENT, EXIT_CODES))]
+    Event(EventArgs),
     /// Have the ring forget dead members
     #[command(after_help = EXIT_CODES, after_long_help = long(FORGET, EXIT_CODES))]
     Forget(ForgetArgs),
@@ -137,7 +152,7 @@ pub enum Command {
     /// Simulate a ring, or measure the protocol, on a virtual network and clock
     #[command(after_help = EXIT_CODES, after_long_help = long(SIM, EXIT_CODES))]
     Sim(SimArgs),
-    /// Make a ring key
+    /// Make a ring key, or list which members of a ring hold which
     #[command(after_help = EXIT_CODES, after_long_help = long(RING_KEY, EXIT_CODES))]
     RingKey(RingKeyArgs),
     /// Print a script that completes commands and options in a shell
@@ -298,10 +313,24 @@ pub struct RunArgs {
     /// Also answers GET /metrics, /healthz and /readyz at this address, to anybody, without a token; port 0: the system chooses
     #[arg(long, value_name = "IP:PORT")]
     pub metrics: Option<String>,
-    /// A command for `sh -c` when something happens; EVENT is alive, suspect, confirmed, departed, leader, config, file, isolated
-    /// or * for all; as often as you like. It finds the event in BUTTERFLY_EVENT* and, as JSON, on standard input
+    /// A command for `sh -c` when something happens; EVENT is alive, suspect, confirmed, departed, leader, config, file, isolated,
+    /// user:NAME, query:NAME or * for all; as often as you like. It finds the event in BUTTERFLY_EVENT* and, as JSON, on standard
+    /// input; of user:NAME and query:NAME, which need a ring key, the payload. What it prints answers a query
     #[arg(long, value_name = "EVENT=COMMAND")]
     pub on: Vec<Hook>,
+    /// Runs the commands of --on user:NAME and query:NAME without a ring key, too: then everybody who reaches this member can have them run
+    #[arg(
+        long,
+        value_name = "true|false",
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_value = "false",
+        default_missing_value = "true",
+        hide_default_value = true,
+        hide_possible_values = true
+    )]
+    pub unsafe_handlers: bool,
     /// Records all that it is told, for `butterfly replay`; a file that is there becomes FILE.old. The docs say what is in it
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
@@ -360,27 +389,6 @@ pub struct DebugArgs {
     /// For how long the metrics are read, once a second; or with a unit, like 1m
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub seconds: Duration,
-    #[command(flatten)]
-    pub gateway: GatewayArgs,
-}
-
-#[derive(Debug, Args)]
-pub struct JoinArgs {
-    /// Peers to ask, or srv:NAME
-    #[arg(value_name = "HOST:PORT", required = true)]
-    pub peers: Vec<String>,
-    /// How long to wait at most until all have answered; or with a unit, like 2m
-    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
-    pub timeout: Duration,
-    #[command(flatten)]
-    pub gateway: GatewayArgs,
-}
-
-#[derive(Debug, Args)]
-pub struct UnjoinArgs {
-    /// Peers to ask no more, as they were given
-    #[arg(value_name = "HOST:PORT", required = true)]
-    pub peers: Vec<String>,
     #[command(flatten)]
     pub gateway: GatewayArgs,
 }
@@ -456,6 +464,9 @@ pub enum RingKeyCommand {
         #[arg(long, value_name = "DIR", default_value = ".")]
         dir: PathBuf,
     },
+    /// List the keys that the members of a ring hold, by short ids, and who lacks which
+    #[command(after_help = EXIT_CODES, after_long_help = long(RING_KEY, EXIT_CODES))]
+    List(KeysArgs),
 }
 
 #[derive(Debug, Args)]

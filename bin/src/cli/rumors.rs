@@ -355,7 +355,8 @@ pub struct ForgetArgs {
 
 #[derive(Debug, Args)]
 pub struct RumorsArgs {
-    /// Those of one kind: service, election, service_config, service_file, election_update, departure, tags or forgotten
+    /// Those of one kind: service, election, service_config, service_file, election_update, departure, tags, forgotten or
+    /// user_event
     #[arg(long)]
     pub kind: Option<RumorKind>,
     /// Those of one service group

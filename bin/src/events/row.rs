@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 /// All kinds of events: of a member the health that it has now, of a rumor what it is about.
-pub const KINDS: [&str; 28] = [
+pub const KINDS: [&str; 30] = [
     "alive",
     "suspect",
     "confirmed",
@@ -21,6 +21,8 @@ pub const KINDS: [&str; 28] = [
     "election",
     "departure",
     "tags",
+    "user",
+    "query",
     "forgotten",
     "gone",
     "overruled",
@@ -79,6 +81,18 @@ pub struct Says {
     /// The service group that it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// The name of a user event or query; its sender is `member`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_event: Option<String>,
+    /// Its payload, if that is text of at most 4 KiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<String>,
+    /// Bytes of its payload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload_bytes: Option<usize>,
+    /// Its Lamport time: higher than that of all events that its sender had heard of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lamport: Option<u64>,
     /// The same in words.
     pub text: String,
 }

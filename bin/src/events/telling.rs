@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use butterfly::text::visible;
 use butterfly::{
     Cause, Event, Health, Incarnation, MemberId, Node, Rumor, RumorId, RumorKind, TagsView,
+    UserEvent,
 };
 
 use super::Says;
@@ -146,6 +147,20 @@ impl Teller<'_> {
                 name: Some(name.to_string()).filter(|name| !name.is_empty()),
                 ..self.about("forgotten", *id, format!("{} was forgotten", who(name, *id)))
             },
+            Event::UserEvent(event) => Says {
+                user_event: Some(event.name.clone()),
+                payload: short_text(&event.payload),
+                payload_bytes: Some(event.payload.len()),
+                lamport: Some(event.lamport),
+                ..self.about("user", event.by, self.user_event(event))
+            },
+            Event::Query(event) => Says {
+                user_event: Some(event.name.clone()),
+                payload: short_text(&event.payload),
+                payload_bytes: Some(event.payload.len()),
+                lamport: Some(event.lamport),
+                ..self.about("query", event.by, self.question(event))
+            },
             Event::TagsChanged { id, .. } => self.about("tags", *id, self.tags_of(*id)),
             Event::RumorChanged { id, is_new, .. } => {
                 let held = self.0.rumor(id);
@@ -223,6 +238,20 @@ impl Teller<'_> {
         Some(says)
     }
 
+    /// A user event as people are told of it.
+    pub fn user_event(self, event: &UserEvent) -> String {
+        let bytes = output::count(event.payload.len(), "byte");
+        format!(
+            "event {} from {}, {bytes}",
+            visible(&event.name),
+            self.who(event.by)
+        )
+    }
+
+    pub fn question(self, event: &UserEvent) -> String {
+        format!("query {} from {}", visible(&event.name), self.who(event.by))
+    }
+
     fn about(self, kind: &str, id: MemberId, text: String) -> Says {
         let view = self.0.member(id);
         let name = view.map(|view| view.name.to_owned());
@@ -250,6 +279,13 @@ impl Teller<'_> {
     }
 }
 
+/// What of a payload people and programs are shown.
+fn short_text(payload: &[u8]) -> Option<String> {
+    const MOST: usize = 4 << 10;
+    let text = std::str::from_utf8(payload).ok()?;
+    (text.len() <= MOST).then(|| text.to_owned())
+}
+
 fn nobody(kind: &str, text: String) -> Says {
     Says {
         kind: kind.to_owned(),
@@ -267,6 +303,7 @@ fn kind_of(kind: RumorKind) -> &'static str {
         RumorKind::Departure => "departure",
         RumorKind::Tags => "tags",
         RumorKind::Forgotten => "forgotten",
+        RumorKind::UserEvent => "user",
         kind => kind.as_str(),
     }
 }

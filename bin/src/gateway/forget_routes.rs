@@ -1,8 +1,8 @@
-//! What the gateway is asked to have the ring forget.
+//! What the gateway is asked to have the ring forget, or ban.
 
 use std::time::Duration;
 
-use butterfly::{Health, MemberId, MemberView};
+use butterfly::{Health, MemberId, MemberView, RumorId};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -54,6 +54,35 @@ pub fn forget(agent: &mut Agent, request: &Request, _: &Params) -> Result<Answer
     let forgotten: Vec<_> = members.iter().map(name).collect();
     agent.member.forget(&members).map_err(conflict)?;
     Ok(Answer::ok(&json!({ "forgotten": forgotten })))
+}
+
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub(super) struct Departing {
+    id: String,
+    /// Also one that this member does not know.
+    #[serde(default)]
+    unknown: bool,
+}
+
+/// `POST /v1/depart`
+pub fn depart(agent: &mut Agent, request: &Request, _: &Params) -> Result<Answer, Answer> {
+    let Departing { id, unknown } = parse(request)?;
+    let parsed = id.parse();
+    let id: MemberId = parsed.map_err(|error| Answer::refusal(400, format!("{id}: {error}")))?;
+    let node = agent.member.node();
+    let known = node.member(id).is_some() || node.rumor(&RumorId::departure(id)).is_some();
+    if !known && !unknown {
+        let message = format!(
+            "{id} is not known here: is the id right? (unknown: true bans it all the same)"
+        );
+        return Err(Answer::refusal(404, message));
+    }
+    agent.member.depart(id).map_err(conflict)?;
+    Ok(Answer::ok(
+        &json!({ "departing": id.to_string(), "known": known }),
+    ))
 }
 
 fn refused(id: &str, error: &dyn std::fmt::Display) -> Answer {

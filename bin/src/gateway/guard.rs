@@ -116,7 +116,10 @@ impl Guard {
     /// Whether this request may be answered; the refusal if not.
     pub fn check(&self, request: &Request) -> Result<(), Answer> {
         match self {
-            Guard::Local => check_host(request)?,
+            Guard::Local => {
+                check_host(request)?;
+                check_site(request)?;
+            }
             Guard::Tokens { full, .. } => self.check_bearer(full, request)?,
             Guard::Public => {}
         }
@@ -181,6 +184,17 @@ fn check_host(request: &Request) -> Result<(), Answer> {
     }
     let message = "ask for it as localhost, 127.0.0.1 or [::1] in the Host header: other names are refused, so that \
                    no web page can ask";
+    Err(Answer::refusal(403, message.into()))
+}
+
+/// A page of another site could not read an answer, but hold streams open that others need.
+fn check_site(request: &Request) -> Result<(), Answer> {
+    let is_changing = request.method == "POST";
+    if request.site != Site::Other || is_changing || request.wants_page() {
+        return Ok(());
+    }
+    let message = "a page of another site asks for this, and gets no answer: type the address, or give the member an \
+                   --http-token-file";
     Err(Answer::refusal(403, message.into()))
 }
 

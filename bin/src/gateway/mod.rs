@@ -5,6 +5,7 @@
 
 mod answer;
 mod connection;
+mod event_routes;
 mod forget_routes;
 pub mod fuzz;
 mod guard;
@@ -14,6 +15,7 @@ pub mod openapi;
 mod page;
 mod params;
 mod parts;
+mod query_routes;
 mod routes;
 mod rumor_routes;
 mod slots;

@@ -192,12 +192,13 @@ mod tests {
     use schemars::{JsonSchema, SchemaGenerator};
     use serde_json::json;
 
-    use super::super::forget_routes::Forget;
-    use super::super::routes::{Departing, Join, Nothing, ROUTES, Whom};
+    use super::super::forget_routes::{Departing, Forget};
+    use super::super::routes::{Join, Nothing, ROUTES, Whom};
     use super::super::rumor_routes::{Elect, OfFile, OfGroup};
     use super::*;
     use crate::events::EventRow;
     use crate::history::{Explanation, HistoryRow};
+    use crate::query_row::QueryRow;
     use crate::rumor_row::{ElectionRow, RumorRow};
     use crate::tags;
     use crate::view::{MemberRow, SeedRow, Status};
@@ -233,6 +234,7 @@ mod tests {
             ("GET", "/v1/explain") => of::<Explanation>(generator),
             ("GET", "/v1/rumors") => of::<Vec<RumorRow>>(generator),
             ("GET", "/v1/seeds") => of::<Vec<SeedRow>>(generator),
+            ("GET", "/v1/answers") => of::<QueryRow>(generator),
             ("GET", "/v1/events") => return ("text/event-stream", of::<EventRow>(generator)),
             ("GET", "/v1/config" | "/v1/file") => return ("application/octet-stream", json!({})),
             ("GET", "/") => return ("text/html", json!({})),

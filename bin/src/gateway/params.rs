@@ -7,7 +7,7 @@ use super::answer::Answer;
 use super::http::Request;
 
 /// What may stand there several times.
-const SEVERAL: &str = "tag";
+const SEVERAL: [&str; 2] = ["tag", "member"];
 
 /// Each once, but for [`SEVERAL`], and none but those that the route knows.
 pub struct Params(Vec<(String, String)>);
@@ -27,7 +27,7 @@ impl Params {
                     "{path} has no parameter {name:?}; {known}"
                 )));
             }
-            if name != SEVERAL && params.iter().any(|(known, _)| *known == name) {
+            if !SEVERAL.contains(&&*name) && params.iter().any(|(known, _)| *known == name) {
                 return Err(refused(format_args!(
                     "the parameter {name} stands there twice"
                 )));

@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 
 use butterfly::limits::MAX_RUMOR;
 use butterfly::text::visible;
-use butterfly::{CommandError, MemberId, MemberView, RumorId, Seed};
+use butterfly::{CommandError, MemberId, MemberView, Seed};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::answer::Answer;
-use super::forget_routes::forget;
+use super::event_routes;
+use super::forget_routes::{depart, forget};
 use super::guard::Guard;
 use super::health;
 use super::http::{Content, Request};
@@ -19,6 +20,7 @@ use super::openapi;
 use super::page;
 use super::params::Params;
 use super::parts::{Members, Parts};
+use super::query_routes;
 use super::rumor_routes as rumors;
 use super::stream;
 use super::tag_routes as tags;
@@ -77,7 +79,7 @@ impl How {
     }
 }
 
-pub(super) const ROUTES: [Route; 34] = [
+pub(super) const ROUTES: [Route; 37] = [
     get("/", &[], "a page for browsers; this list for others", front),
     get("/v1", &[], "this list", list),
     get(
@@ -192,6 +194,24 @@ pub(super) const ROUTES: [Route; 34] = [
         "/v1/unblock",
         r#"{"id": "ID"}: listens to that member again"#,
         unblock,
+    ),
+    upload(
+        "/v1/event",
+        &["name", "ttl", "coalesce"],
+        "?name=NAME&ttl=60s&coalesce=false, and bytes: tells all members that, each once",
+        event_routes::send,
+    ),
+    upload(
+        "/v1/query",
+        &["name", "timeout", "member", "tag"],
+        "?name=NAME&timeout=5s&member=web-*&tag=zone=eu, and bytes: asks members; GET /v1/answers says what came of it",
+        query_routes::ask,
+    ),
+    get(
+        "/v1/answers",
+        &["query"],
+        "?query=ID: what members said to that question so far",
+        query_routes::answers,
     ),
     post(
         "/v1/forget",
@@ -546,34 +566,6 @@ fn unblock(agent: &mut Agent, request: &Request, _: &Params) -> Result<Answer, A
     let was_blocked = agent.member.unblock(id);
     Ok(Answer::ok(
         &json!({ "unblocked": id.to_string(), "was_blocked": was_blocked }),
-    ))
-}
-
-#[derive(Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub(super) struct Departing {
-    id: String,
-    /// Also one that this member does not know.
-    #[serde(default)]
-    unknown: bool,
-}
-
-fn depart(agent: &mut Agent, request: &Request, _: &Params) -> Result<Answer, Answer> {
-    let Departing { id, unknown } = parse(request)?;
-    let parsed = id.parse();
-    let id: MemberId = parsed.map_err(|error| Answer::refusal(400, format!("{id}: {error}")))?;
-    let node = agent.member.node();
-    let known = node.member(id).is_some() || node.rumor(&RumorId::departure(id)).is_some();
-    if !known && !unknown {
-        let message = format!(
-            "{id} is not known here: is the id right? (unknown: true bans it all the same)"
-        );
-        return Err(Answer::refusal(404, message));
-    }
-    agent.member.depart(id).map_err(conflict)?;
-    Ok(Answer::ok(
-        &json!({ "departing": id.to_string(), "known": known }),
     ))
 }
 

@@ -4,8 +4,11 @@ use std::io::{self, ErrorKind, PipeReader, Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{self, ChildStdin, Command, Stdio};
+use std::sync::Arc;
 use std::time::Instant;
 
+use butterfly::UserEvent;
+use butterfly::limits::MAX_ANSWER;
 use butterfly::text::visible;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
@@ -26,6 +29,8 @@ pub struct Child {
     unsent: Vec<u8>,
     output: Option<PipeReader>,
     said: Vec<u8>,
+    /// The question that its output answers.
+    question: Option<Arc<UserEvent>>,
     deadline: Instant,
     is_killed: bool,
     is_woken: bool,
@@ -40,16 +45,31 @@ pub struct Ended {
     /// Why that was no success.
     pub failure: Option<String>,
     pub is_killed: bool,
+    /// The question that its output answers.
+    pub question: Option<Arc<UserEvent>>,
     said: Vec<u8>,
 }
 
 impl Ended {
-    pub fn not_started(row: &EventRow, error: &io::Error) -> Self {
+    pub fn not_started(
+        row: &EventRow,
+        error: &io::Error,
+        question: Option<Arc<UserEvent>>,
+    ) -> Self {
         Ended {
             about: row.says.text.clone(),
             failure: Some(format!("cannot run sh: {error}")),
             is_killed: false,
+            question,
             said: Vec::new(),
+        }
+    }
+
+    /// What it said, as an answer; one that is too large is left to whoever sends it.
+    pub fn answer(&self) -> Result<Vec<u8>, String> {
+        match &self.failure {
+            None => Ok(self.said.clone()),
+            Some(failure) => Err(format!("{failure}{}", self.last_words())),
         }
     }
 
@@ -62,10 +82,10 @@ impl Ended {
 }
 
 impl Child {
-    /// Runs it by `sh -c`, in a process group of its own; `tokens`: for its input and its output.
+    /// Runs it by `sh -c`, in a process group of its own, with this on its standard input; `tokens`: for its input and its output.
     pub fn start(
         command: &str,
-        row: &EventRow,
+        (row, unsent, question): (&EventRow, Vec<u8>, Option<Arc<UserEvent>>),
         owner: &Owner,
         registry: &Registry,
         tokens: [Token; 2],
@@ -78,7 +98,11 @@ impl Child {
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(said.try_clone()?)
-            .stderr(said);
+            .stderr(match question {
+                // What it complains of is no part of an answer.
+                Some(_) => Stdio::null(),
+                None => said.into(),
+            });
         // What the service manager tells the member alone.
         for name in [
             "NOTIFY_SOCKET",
@@ -96,14 +120,13 @@ impl Child {
         // Else the pipe never ends.
         drop(shell);
         let input = process.stdin.take();
-        let mut unsent = serde_json::to_vec(row).unwrap_or_default();
-        unsent.push(b'\n');
         let mut child = Child {
             process,
             input,
             unsent,
             output: Some(output),
             said: Vec::new(),
+            question,
             deadline,
             is_killed: false,
             is_woken: true,
@@ -183,8 +206,14 @@ impl Child {
                 Ok(0) => break true,
                 Ok(got) => {
                     self.said.extend_from_slice(&portion[..got]);
-                    let excess = self.said.len().saturating_sub(LAST_WORDS);
-                    self.said.drain(..excess);
+                    match self.question {
+                        // One byte more shows that it is too large.
+                        Some(_) => self.said.truncate(MAX_ANSWER + 1),
+                        None => {
+                            let excess = self.said.len().saturating_sub(LAST_WORDS);
+                            self.said.drain(..excess);
+                        }
+                    }
                     left = left.saturating_sub(got);
                     if left == 0 {
                         // The poll tells of a new portion only, so the next turn reads on by itself.
@@ -233,6 +262,7 @@ impl Child {
             about: std::mem::take(&mut self.about),
             failure,
             is_killed: self.is_killed,
+            question: self.question.take(),
             said: std::mem::take(&mut self.said),
         })
     }
@@ -281,6 +311,11 @@ fn variables<'a>(row: &'a EventRow, owner: &'a Owner) -> Vec<(&'static str, Stri
             says.incarnation.map(|it| it.to_string()),
         ),
         ("BUTTERFLY_EVENT_GROUP", says.group.clone()),
+        ("BUTTERFLY_EVENT_NAME", says.user_event.clone()),
+        (
+            "BUTTERFLY_EVENT_LAMPORT",
+            says.lamport.map(|it| it.to_string()),
+        ),
     ];
     // One that is left out must not be that of another program.
     let more = more.map(|(name, value)| (name, value.unwrap_or_default()));

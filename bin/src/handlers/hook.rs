@@ -2,6 +2,10 @@
 
 use std::str::FromStr;
 
+use butterfly::rumor::is_event_name;
+
+use crate::events::Says;
+
 /// The events that commands can be run for.
 const EVENTS: [&str; 8] = [
     "alive",
@@ -15,11 +19,18 @@ const EVENTS: [&str; 8] = [
 ];
 /// All events, also those that have no name here.
 const ANY: &str = "*";
+/// What stands before the name of a user event.
+const USER: &str = "user:";
+/// What stands before the name of a query, which its output answers.
+const QUERY: &str = "query:";
+
+/// Queries that members answer by themselves.
+const BUILT_IN: [&str; 2] = ["ping", "state"];
 
 /// A command, and the event for which it runs: `EVENT=COMMAND`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hook {
-    event: &'static str,
+    event: String,
     command: String,
 }
 
@@ -30,13 +41,22 @@ impl FromStr for Hook {
         let Some((event, command)) = text.split_once('=') else {
             return Err("write EVENT=COMMAND, as in confirmed=/etc/butterfly/page".to_owned());
         };
-        let mut known = EVENTS.iter().chain([&ANY]);
-        let Some(event) = known.find(|known| **known == event) else {
+        let name = event.strip_prefix(USER).or(event.strip_prefix(QUERY));
+        let is_user = name.is_some_and(is_event_name);
+        if event
+            .strip_prefix(QUERY)
+            .is_some_and(|name| BUILT_IN.contains(&name))
+        {
             return Err(format!(
-                "{event:?} is none of the events {} and {ANY}",
+                "{event}: members answer that by themselves; choose another name"
+            ));
+        }
+        if !is_user && event != ANY && !EVENTS.contains(&event) {
+            return Err(format!(
+                "{event:?} is none of the events {}, {USER}NAME, {QUERY}NAME and {ANY}",
                 EVENTS.join(", ")
             ));
-        };
+        }
         if command.trim().is_empty() {
             return Err("the command is missing".to_owned());
         }
@@ -44,24 +64,42 @@ impl FromStr for Hook {
             return Err("no command has a NUL in it".to_owned());
         }
         Ok(Hook {
-            event,
+            event: event.to_owned(),
             command: command.to_owned(),
         })
     }
 }
 
 impl Hook {
-    pub fn event(&self) -> &'static str {
-        self.event
+    pub fn event(&self) -> &str {
+        &self.event
     }
 
     pub fn command(&self) -> &str {
         &self.command
     }
 
-    /// Whether it runs for events of this kind.
-    pub fn wants(&self, kind: &str) -> bool {
-        self.event == ANY || self.event == kind
+    /// Whether it runs for what users of the ring say, and has their payload on its standard input.
+    pub fn is_for_users(&self) -> bool {
+        self.event.starts_with(USER) || self.answers()
+    }
+
+    /// Whether its output answers a query.
+    pub fn answers(&self) -> bool {
+        self.event.starts_with(QUERY)
+    }
+
+    /// Whether it runs for such events.
+    pub fn wants(&self, says: &Says) -> bool {
+        let is_of =
+            |kind: &str, name: &str| says.kind == kind && says.user_event.as_deref() == Some(name);
+        if let Some(name) = self.event.strip_prefix(USER) {
+            return is_of("user", name);
+        }
+        if let Some(name) = self.event.strip_prefix(QUERY) {
+            return is_of("query", name);
+        }
+        self.event == ANY || self.event == says.kind
     }
 }
 
@@ -76,9 +114,27 @@ mod tests {
             (hook.event(), hook.command()),
             ("alive", "A=1 env | grep A=")
         );
-        assert!(hook.wants("alive") && !hook.wants("suspect"));
+        let says = |kind: &str, user_event: Option<&str>| Says {
+            kind: kind.to_owned(),
+            user_event: user_event.map(str::to_owned),
+            ..Says::default()
+        };
+        let wants = |hook: &Hook, kind| hook.wants(&says(kind, None));
+        assert!(wants(&hook, "alive") && !wants(&hook, "suspect"));
         let any: Hook = "*=true".parse().unwrap();
-        assert!(any.wants("suspect") && any.wants("reconnected"));
+        assert!(wants(&any, "suspect") && wants(&any, "reconnected"));
+        assert!(!hook.is_for_users() && !any.is_for_users());
+        let user: Hook = "user:web:deploy=A=1 true".parse().unwrap();
+        assert_eq!(
+            (user.event(), user.is_for_users()),
+            ("user:web:deploy", true)
+        );
+        assert!(user.wants(&says("user", Some("web:deploy"))));
+        let query: Hook = "query:load=uptime".parse().unwrap();
+        assert!(query.answers() && query.is_for_users() && !user.answers());
+        assert!(query.wants(&says("query", Some("load"))));
+        assert!(!query.wants(&says("user", Some("load"))));
+        assert!(!user.wants(&says("user", Some("deploy"))) && !wants(&user, "user"));
         for text in [
             "",
             "alive",
@@ -88,6 +144,11 @@ mod tests {
             "=x",
             "alive=a\0b",
             "Alive=x",
+            "user=x",
+            "query:=x",
+            "query:state=x",
+            "user:=x",
+            "user:a b=x",
         ] {
             assert!(text.parse::<Hook>().is_err(), "{text:?}");
         }

@@ -5,8 +5,10 @@ mod hook;
 
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use butterfly::UserEvent;
 use log::{debug, warn};
 use mio::{Registry, Token};
 
@@ -20,6 +22,8 @@ pub use hook::Hook;
 pub const MOST_HOOKS: usize = 16;
 /// Events of one handler that wait until the command before is done; what comes on top is not handled.
 const MOST_WAITING: usize = 64;
+/// Bytes of user events that wait, of all handlers together.
+const MOST_BYTES: usize = 4 << 20;
 /// How long a command may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How many lines about failures are logged in [`SELDOM`].
@@ -35,10 +39,21 @@ pub struct Owner {
     pub gateway: Option<String>,
 }
 
+/// A question, and what its command said, or why it said nothing.
+pub type Answer = (Arc<UserEvent>, Result<Vec<u8>, String>);
+
 /// An event for one of the handlers.
 struct Waiting {
     hook: usize,
     row: Rc<EventRow>,
+    /// What a user says, for handlers that want that.
+    said: Option<Arc<UserEvent>>,
+}
+
+impl Waiting {
+    fn bytes(&self) -> usize {
+        self.said.as_ref().map_or(0, |said| said.payload.len())
+    }
 }
 
 /// What became of the commands.
@@ -63,6 +78,8 @@ pub struct Handlers {
     is_child_gone: bool,
     counts: Counts,
     lines: Throttle,
+    /// What commands said to questions, or why they said nothing.
+    answers: VecDeque<Answer>,
     /// How long a command may take.
     patience: Duration,
 }
@@ -82,6 +99,7 @@ impl Handlers {
             is_child_gone: false,
             counts: Counts::default(),
             lines: Throttle::new(MOST_LINES, SELDOM),
+            answers: VecDeque::new(),
             patience: PATIENCE,
         }
     }
@@ -95,9 +113,20 @@ impl Handlers {
         !self.waiting.is_empty() || self.running.iter().any(Option::is_some)
     }
 
+    /// Whether one answers queries of this name.
+    pub fn answers(&self, name: &str) -> bool {
+        let mut hooks = self.hooks.iter();
+        hooks.any(|hook| hook.answers() && hook.event().strip_prefix("query:") == Some(name))
+    }
+
+    /// An answer to a question, once its command is done.
+    pub fn take_answer(&mut self) -> Option<Answer> {
+        self.answers.pop_front()
+    }
+
     /// This happened: whoever wants to know runs when there is a turn.
-    pub fn tell(&mut self, row: &EventRow) {
-        let wants = |(_, hook): &(usize, &Hook)| hook.wants(&row.says.kind);
+    pub fn tell(&mut self, row: &EventRow, said: Option<&Arc<UserEvent>>) {
+        let wants = |(_, hook): &(usize, &Hook)| hook.wants(&row.says);
         let wanted = self.hooks.iter().enumerate().filter(wants);
         let wanted: Vec<usize> = wanted.map(|(hook, _)| hook).collect();
         if wanted.is_empty() {
@@ -106,11 +135,19 @@ impl Handlers {
         let row = Rc::new(row.clone());
         for hook in wanted {
             let its = self.waiting.iter().filter(|it| it.hook == hook);
-            if its.count() >= MOST_WAITING {
+            let said = said.filter(|_| self.hooks[hook].is_for_users()).cloned();
+            let bytes: usize = self.waiting.iter().map(Waiting::bytes).sum();
+            let is_large = |said: &Arc<UserEvent>| bytes + said.payload.len() > MOST_BYTES;
+            let waiting = its.count();
+            if waiting >= MOST_WAITING || said.as_ref().is_some_and(is_large) {
                 self.counts.dropped += 1;
+                if let Some(question) = said.filter(|_| self.hooks[hook].answers()) {
+                    let why = format!("{waiting} queries wait already");
+                    self.answers.push_back((question, Err(why)));
+                }
                 if let Some(more) = self.lines.admit_with_count(Instant::now()) {
                     warn!(
-                        "--on {}: not run for {:?}, as {MOST_WAITING} events wait already{}",
+                        "--on {}: not run for {:?}, as {waiting} events wait already{}",
                         self.hooks[hook].event(),
                         row.says.text,
                         and_more(more)
@@ -119,7 +156,7 @@ impl Handlers {
                 continue;
             }
             let row = Rc::clone(&row);
-            self.waiting.push_back(Waiting { hook, row });
+            self.waiting.push_back(Waiting { hook, row, said });
         }
     }
 
@@ -158,7 +195,7 @@ impl Handlers {
             child.turn(registry);
             if asks && let Some(ended) = child.ended(registry) {
                 self.running[hook] = None;
-                self.note(hook, &ended);
+                self.note(hook, ended);
             } else if now >= child.deadline() {
                 child.kill();
             }
@@ -175,27 +212,38 @@ impl Handlers {
                 place += 1;
                 continue;
             }
-            let Some(Waiting { row, .. }) = self.waiting.remove(place) else {
+            let Some(Waiting { row, said, .. }) = self.waiting.remove(place) else {
                 break;
             };
             let tokens = [0, 1].map(|pipe| Token(self.token.0 + 2 * hook + pipe));
             let command = self.hooks[hook].command();
+            let input = match &said {
+                Some(said) => said.payload.clone(),
+                None => line(&row),
+            };
+            let question = said.filter(|_| self.hooks[hook].answers());
             match Child::start(
                 command,
-                &row,
+                (&row, input, question.clone()),
                 &self.owner,
                 registry,
                 tokens,
                 now + self.patience,
             ) {
                 Ok(child) => self.running[hook] = Some(child),
-                Err(error) => self.note(hook, &Ended::not_started(&row, &error)),
+                Err(error) => {
+                    self.note(hook, Ended::not_started(&row, &error, question));
+                }
             }
         }
     }
 
     /// A command is done, or could not be started.
-    fn note(&mut self, hook: usize, ended: &Ended) {
+    fn note(&mut self, hook: usize, mut ended: Ended) {
+        if let Some(question) = ended.question.take() {
+            self.answers.push_back((question, ended.answer()));
+        }
+        let ended = &ended;
         let count = match ended {
             Ended {
                 is_killed: true, ..
@@ -217,6 +265,13 @@ impl Handlers {
             );
         }
     }
+}
+
+/// An event as a command reads it.
+fn line(row: &EventRow) -> Vec<u8> {
+    let mut line = serde_json::to_vec(row).unwrap_or_default();
+    line.push(b'\n');
+    line
 }
 
 fn and_more(unreported: u64) -> String {
@@ -298,7 +353,7 @@ mod tests {
             format!("*=cat >> {}", other.display()),
             "suspect=exit 1".to_owned(),
         ]);
-        (1..=5).for_each(|number| handlers.tell(&row(number)));
+        (1..=5).for_each(|number| handlers.tell(&row(number), None));
         finish(&mut handlers);
         let said: Vec<_> = (1..=5)
             .map(|number| format!("alive web-{number} of me"))
@@ -319,7 +374,7 @@ mod tests {
     fn a_command_that_fails_or_takes_too_long_is_told_with_its_last_words() {
         let mut handlers = handlers(&["alive=echo why; echo now >&2; exit 3".to_owned()]);
         let said = logged::by(|| {
-            handlers.tell(&row(1));
+            handlers.tell(&row(1), None);
             finish(&mut handlers);
         });
         assert_eq!(
@@ -330,7 +385,7 @@ mod tests {
         let mut handlers = self::handlers(&["*=sleep 1000 & sleep 1000".to_owned()]);
         handlers.patience = Duration::from_millis(50);
         let said = logged::by(|| {
-            handlers.tell(&row(1));
+            handlers.tell(&row(1), None);
             finish(&mut handlers);
         });
         assert_eq!(
@@ -349,7 +404,7 @@ mod tests {
         ]);
         let mut event = row(1);
         event.says.text = "x".repeat(1 << 20);
-        handlers.tell(&event);
+        handlers.tell(&event, None);
         finish(&mut handlers);
         assert_eq!(handlers.counts().done + handlers.counts().failed, 3);
     }
@@ -357,8 +412,9 @@ mod tests {
     #[test]
     fn so_many_events_wait_and_the_others_are_counted() {
         let mut handlers = handlers(&["alive=true".to_owned()]);
-        let said =
-            logged::by(|| (0..MOST_WAITING + 3).for_each(|number| handlers.tell(&row(number))));
+        let said = logged::by(|| {
+            (0..MOST_WAITING + 3).for_each(|number| handlers.tell(&row(number), None))
+        });
         assert_eq!(handlers.counts().dropped, 3);
         assert_eq!(said.len(), 3);
         assert!(

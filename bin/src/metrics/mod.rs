@@ -175,6 +175,20 @@ fn probes(out: &mut Exposition, stats: &Stats) {
     );
 }
 
+fn user_events(out: &mut Exposition, stats: &Stats) {
+    out.counter(
+        "butterfly_user_events_total",
+        "User events, by what became of them here: sent by this member; delivered, its own too; skipped, as they did not come \
+         in time; dropped, as there were too many; coalesced into a later one.",
+    )
+    .of("result", "sent", stats.user_events_sent)
+    .of("result", "delivered", stats.user_events)
+    .of("result", "skipped", stats.user_events_skipped)
+    .of("result", "dropped", stats.user_events_dropped)
+    .of("result", "coalesced", stats.user_events_coalesced)
+    .end();
+}
+
 fn gossip(out: &mut Exposition, member: &Butterfly) {
     let node = member.node();
     let mut rumors = out.gauge(
@@ -205,6 +219,7 @@ fn gossip(out: &mut Exposition, member: &Butterfly) {
         "Rumors that no peer's connection took: TCP to it does not work, or it is slow.",
     )
     .is(node.stats().rumors_not_taken);
+    user_events(out, node.stats());
     let Some(stats) = member.gossip_stats() else {
         return;
     };

@@ -42,8 +42,17 @@ fn no_web_page_can_ask_for_anything() {
         );
         assert!(answer.contains("{\"error\":"), "{answer}");
     }
-    let answer = amber.talk("GET /v1/members HTTP/1.1\r\nHost: evil.example\r\n\r\n");
-    assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+    for headers in [
+        "Host: evil.example\r\n",
+        "Host: localhost\r\nOrigin: http://evil.example\r\n",
+        "Host: localhost\r\nSec-Fetch-Site: cross-site\r\n",
+    ] {
+        let answer = amber.talk(&format!("GET /v1/events HTTP/1.1\r\n{headers}\r\n"));
+        assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+    }
+    let linked = "Host: localhost\r\nSec-Fetch-Site: cross-site\r\nAccept: text/html\r\n";
+    let answer = amber.talk(&format!("GET / HTTP/1.1\r\n{linked}\r\n"));
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     assert_eq!(amber.json("status")["leaving"], false);
 }
 
@@ -152,7 +161,7 @@ fn no_route_takes_a_parameter_that_it_does_not_know() {
         );
         let content = match (method, path) {
             ("GET", _) => "",
-            (_, "/v1/service" | "/v1/config" | "/v1/file") => {
+            (_, "/v1/service" | "/v1/config" | "/v1/file" | "/v1/event" | "/v1/query") => {
                 "Content-Type: application/octet-stream\r\n"
             }
             _ => "Content-Type: application/json\r\n",

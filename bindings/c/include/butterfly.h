@@ -5,7 +5,7 @@
 // butterfly_free(), which read and write the data directory.
 //
 // Threads: a member may be handed from one thread to another, and is used by one at a time. It starts no thread but
-// one that writes its data directory, if it has one.
+// one that writes its data directory, if it has one, and one for each lookup of a name of butterfly_join().
 // Texts are UTF-8 and end with a zero byte. Who gets a pointer to something that a member or a list owns
 // finds it valid until the call that the function names.
 // Functions that can fail return a butterfly_status; butterfly_last_error() has the sentence. No function ends the
@@ -96,6 +96,10 @@ typedef enum {
   BUTTERFLY_MEMBER_RENAMED = 18,
   // A member answers as another process than before, it was started again: `restarted`.
   BUTTERFLY_MEMBER_RESTARTED = 19,
+  // A member says something else of itself than before: `id`; see butterfly_tags_new().
+  BUTTERFLY_TAGS_CHANGED = 20,
+  // A dead member was forgotten: `id`; `text` is the name that it had.
+  BUTTERFLY_MEMBER_FORGOTTEN = 21,
 } butterfly_kind;
 
 // How a member fares, from best to worst.
@@ -120,6 +124,9 @@ typedef struct butterfly_members butterfly_members;
 
 // Services, as they were when the list was made.
 typedef struct butterfly_services butterfly_services;
+
+// The tags of a member, as they were when the list was made.
+typedef struct butterfly_tags butterfly_tags;
 
 // Takes a log line: the context as it was given, a butterfly_level, where in the library it comes from, and the line.
 // The texts are valid during the call only.
@@ -255,7 +262,7 @@ typedef union {
   uint64_t lag_us;
   // Of BUTTERFLY_ISOLATED and BUTTERFLY_ISOLATION_ENDED: how many microseconds.
   uint64_t silent_us;
-  // Of BUTTERFLY_NEW_ID and BUTTERFLY_ID_CONFLICT: 32 hexadecimal digits.
+  // Of BUTTERFLY_NEW_ID, _ID_CONFLICT, _TAGS_CHANGED and _MEMBER_FORGOTTEN: 32 hexadecimal digits.
   char id[33];
   // Of BUTTERFLY_REJECTED and BUTTERFLY_OTHER_RING: where it came from, "IP:PORT".
   char from[64];
@@ -271,6 +278,14 @@ typedef struct {
   // The rest, by the kind.
   butterfly_told told;
 } butterfly_event;
+
+// Something that a member says of itself.
+typedef struct {
+  // 1 to 64 letters, digits and `-_.`
+  const char *key;
+  // UTF-8 without control characters; it may be empty.
+  const char *value;
+} butterfly_tag;
 
 // How many members of each health there are, this one included.
 typedef struct {
@@ -415,11 +430,19 @@ butterfly_status butterfly_local_addr(const butterfly *member,
 // It is NULL or valid; 33 bytes can be written to `to`.
 butterfly_status butterfly_id(const butterfly *member, char *to);
 
-// Asks this address, "IP:PORT", for members of the ring, from now on, ever more slowly.
+// Asks this peer, "HOST:PORT", for members of the ring, from now on, ever more slowly. A name is looked up at each attempt,
+// on a thread of its own that ends with that; butterfly_join_named() is for those who resolve names themselves.
 //
 // Needed:
 // It is NULL or valid, and nobody else uses it; `peer` is NULL or a text.
-butterfly_status butterfly_join(butterfly *member, const char *peer);
+butterfly_status butterfly_join(butterfly *member,
+                                const char *peer);
+
+// Asks a peer of butterfly_join() no more. BUTTERFLY_NOT_FOUND: it was not asked.
+//
+// Needed:
+// It is NULL or valid, and nobody else uses it; `peer` is NULL or a text.
+butterfly_status butterfly_unjoin(butterfly *member, const char *peer);
 
 // Has a seed asked that is known by name. Its number goes to `seed`; a BUTTERFLY_SEED_DUE with that number asks for the
 // name's addresses, now and at each attempt: resolve it as suits the loop, and call butterfly_seed_resolved().
@@ -511,6 +534,15 @@ butterfly_status butterfly_start_election(butterfly *member,
 // It is NULL or valid, and nobody else uses it; `id` is NULL or a text.
 butterfly_status butterfly_depart(butterfly *member, const char *id);
 
+// Has the ring forget these dead members, given by their ids, with their services and tags. It is no ban: one that lives
+// after all is known again. A living one is refused, and so are the others with it.
+//
+// Needed:
+// It is NULL or valid, and nobody else uses it; there are so many texts.
+butterfly_status butterfly_forget(butterfly *member,
+                                  const char *const *ids,
+                                  size_t count);
+
 // The next event goes to `event`, of which the caller knows `size` bytes: sizeof(butterfly_event). Whether there was one;
 // butterfly_last_error() stays as it is when there is none.
 // Take them all after each butterfly_process(). What they point to is the member's, and valid until the next call.
@@ -520,6 +552,37 @@ butterfly_status butterfly_depart(butterfly *member, const char *id);
 bool butterfly_next_event(butterfly *member,
                           butterfly_event *event,
                           size_t size);
+
+// This member says this of itself from now on, and nothing else; none: nothing. All keys and values have 4 KiB at most.
+//
+// Needed:
+// It is NULL or valid, and nobody else uses it; there are so many tags, whose texts are NULL or valid.
+butterfly_status butterfly_set_tags(butterfly *member,
+                                    const butterfly_tag *tags,
+                                    size_t count);
+
+// What the member of this id says of itself, by key, as a list that the caller frees with butterfly_tags_free(); empty if
+// it says nothing or is not known. NULL if `member` is NULL or the id does not read.
+//
+// Needed:
+// The member is NULL or valid; `id` is NULL or a text.
+butterfly_tags *butterfly_tags_new(const butterfly *member,
+                                   const char *id);
+
+// The next one goes to `tag`, of which the caller knows `size` bytes: sizeof(butterfly_tag). Its texts are the list's, and
+// valid until it is freed. Whether there was one.
+//
+// Needed:
+// The list is NULL or valid; so many bytes can be written to `tag`.
+bool butterfly_tags_next(butterfly_tags *list,
+                         butterfly_tag *tag,
+                         size_t size);
+
+// Frees a list. NULL is nothing to free.
+//
+// Needed:
+// It is NULL, or from `butterfly_tags_new` and not freed yet.
+void butterfly_tags_free(butterfly_tags *list);
 
 // How many members of each health there are; of which the caller knows `size` bytes: sizeof(butterfly_counts).
 //

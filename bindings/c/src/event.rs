@@ -69,6 +69,10 @@ pub enum butterfly_kind {
     BUTTERFLY_MEMBER_RENAMED = 18,
     /// A member answers as another process than before, it was started again: `restarted`.
     BUTTERFLY_MEMBER_RESTARTED = 19,
+    /// A member says something else of itself than before: `id`; see butterfly_tags_new().
+    BUTTERFLY_TAGS_CHANGED = 20,
+    /// A dead member was forgotten: `id`; `text` is the name that it had.
+    BUTTERFLY_MEMBER_FORGOTTEN = 21,
 }
 
 use butterfly_kind::*;
@@ -181,7 +185,7 @@ pub union butterfly_told {
     pub lag_us: u64,
     /// Of BUTTERFLY_ISOLATED and BUTTERFLY_ISOLATION_ENDED: how many microseconds.
     pub silent_us: u64,
-    /// Of BUTTERFLY_NEW_ID and BUTTERFLY_ID_CONFLICT: 32 hexadecimal digits.
+    /// Of BUTTERFLY_NEW_ID, _ID_CONFLICT, _TAGS_CHANGED and _MEMBER_FORGOTTEN: 32 hexadecimal digits.
     pub id: [c_char; 33],
     /// Of BUTTERFLY_REJECTED and BUTTERFLY_OTHER_RING: where it came from, "IP:PORT".
     pub from: [c_char; 64],
@@ -367,6 +371,14 @@ fn tell(member: &mut butterfly, event: Event) -> butterfly_event {
                 text,
                 butterfly_told { silent_us },
             )
+        }
+        Event::TagsChanged { id, .. } => {
+            let text = "it says something else of itself".to_owned();
+            (BUTTERFLY_TAGS_CHANGED, text, butterfly_told { id: hex(id) })
+        }
+        Event::MemberForgotten { id, name, .. } => {
+            let told = butterfly_told { id: hex(id) };
+            (BUTTERFLY_MEMBER_FORGOTTEN, name.to_string(), told)
         }
         Event::RumorChanged { id, is_new, .. } => {
             let told = named(texts, &id, is_new);

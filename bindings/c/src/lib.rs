@@ -7,6 +7,7 @@
 //! | `config` | what a member is told before it starts |
 //! | `member` | starting, driving, commanding and ending one |
 //! | `event` | what happened |
+//! | `tags` | what members say of themselves |
 //! | `view` | lists of members and services, and what rumors hold |
 //! | `log` | log lines |
 
@@ -19,6 +20,7 @@ mod log;
 mod member;
 mod raw;
 mod status;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod view;

@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use engine::{
-    Butterfly, CommandError, MemberId, RumorId, RumorKind, SeedId, Service, ServiceConfig,
+    Butterfly, CommandError, MemberId, RumorId, RumorKind, Seed, SeedId, Service, ServiceConfig,
     ServiceFile, ServiceGroup,
 };
 
@@ -23,6 +23,8 @@ pub struct butterfly {
     pub(crate) member: Butterfly,
     /// Seeds that were given by name; their numbers are their places.
     pub(crate) seeds: Vec<SeedId>,
+    /// Those of butterfly_join().
+    joined: Vec<(Seed, SeedId)>,
     /// What the last event's texts point to.
     pub(crate) texts: Texts,
     /// What butterfly_config_of() or butterfly_file_of() gave last.
@@ -50,7 +52,7 @@ impl butterfly {
     }
 }
 
-fn refused(error: CommandError) -> Failure {
+pub(crate) fn refused(error: CommandError) -> Failure {
     Failure(BUTTERFLY_REFUSED, error.to_string())
 }
 
@@ -133,6 +135,7 @@ pub unsafe extern "C" fn butterfly_new(
         *to = Box::into_raw(Box::new(butterfly {
             member,
             seeds: Vec::new(),
+            joined: Vec::new(),
             texts: Texts::default(),
             content: Vec::new(),
             broken: false,
@@ -287,7 +290,8 @@ pub unsafe extern "C" fn butterfly_id(
     unsafe { look(member, act) }
 }
 
-/// Asks this address, "IP:PORT", for members of the ring, from now on, ever more slowly.
+/// Asks this peer, "HOST:PORT", for members of the ring, from now on, ever more slowly. A name is looked up at each attempt,
+/// on a thread of its own that ends with that; butterfly_join_named() is for those who resolve names themselves.
 ///
 /// # Safety
 /// It is NULL or valid, and nobody else uses it; `peer` is NULL or a text.
@@ -298,8 +302,45 @@ pub unsafe extern "C" fn butterfly_join(
 ) -> butterfly_status {
     let act = |member: &mut butterfly| {
         // SAFETY: the caller's.
-        let peer: SocketAddr = unsafe { raw::parsed("peer", peer) }?;
-        member.member.join(peer).map(|_| ()).map_err(refused)
+        let seed = unsafe { peer_of(peer) }?;
+        let id = member.member.join(seed.clone()).map_err(refused)?;
+        member.joined.retain(|(known, _)| *known != seed);
+        member.joined.push((seed, id));
+        Ok(())
+    };
+    // SAFETY: the caller's.
+    unsafe { with(member, act) }
+}
+
+/// # Safety
+/// `peer` is NULL or a text.
+unsafe fn peer_of(peer: *const c_char) -> Result<Seed, Failure> {
+    // SAFETY: the caller's.
+    let text = unsafe { raw::text("peer", peer) }?;
+    let seed = Seed::from(text);
+    let wrong = |error| Failure::argument("peer", format_args!("{text:?}: {error}"));
+    seed.check().map_err(wrong)?;
+    Ok(seed)
+}
+
+/// Asks a peer of butterfly_join() no more. BUTTERFLY_NOT_FOUND: it was not asked.
+///
+/// # Safety
+/// It is NULL or valid, and nobody else uses it; `peer` is NULL or a text.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn butterfly_unjoin(
+    member: *mut butterfly,
+    peer: *const c_char,
+) -> butterfly_status {
+    let act = |member: &mut butterfly| {
+        // SAFETY: the caller's.
+        let seed = unsafe { peer_of(peer) }?;
+        let place = member.joined.iter().position(|(known, _)| *known == seed);
+        let place =
+            place.ok_or_else(|| Failure(BUTTERFLY_NOT_FOUND, format!("{seed} is not asked")))?;
+        let (_, id) = member.joined.swap_remove(place);
+        member.member.unjoin(id);
+        Ok(())
     };
     // SAFETY: the caller's.
     unsafe { with(member, act) }
@@ -558,6 +599,28 @@ pub unsafe extern "C" fn butterfly_depart(
         // SAFETY: the caller's.
         let id: MemberId = unsafe { raw::parsed("id", id) }?;
         member.member.depart(id).map_err(refused)
+    };
+    // SAFETY: the caller's.
+    unsafe { with(member, act) }
+}
+
+/// Has the ring forget these dead members, given by their ids, with their services and tags. It is no ban: one that lives
+/// after all is known again. A living one is refused, and so are the others with it.
+///
+/// # Safety
+/// It is NULL or valid, and nobody else uses it; there are so many texts.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn butterfly_forget(
+    member: *mut butterfly,
+    ids: *const *const c_char,
+    count: usize,
+) -> butterfly_status {
+    let act = |member: &mut butterfly| {
+        // SAFETY: the caller's, here and below.
+        let texts = unsafe { raw::items("ids", ids, count) }?;
+        let id = |text: &*const c_char| unsafe { raw::parsed("ids", *text) };
+        let ids: Vec<MemberId> = texts.iter().map(id).collect::<Result<_, _>>()?;
+        member.member.forget(&ids).map_err(refused)
     };
     // SAFETY: the caller's.
     unsafe { with(member, act) }

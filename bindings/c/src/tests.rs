@@ -9,6 +9,7 @@ use crate::event::{butterfly_event, butterfly_health, butterfly_kind, butterfly_
 use crate::member::*;
 use crate::status::butterfly_status::*;
 use crate::status::{butterfly_last_error, guard};
+use crate::tags::*;
 use crate::view::*;
 
 fn last_error() -> String {
@@ -191,6 +192,100 @@ fn two_members_meet_tell_rumors_and_leave() {
         });
         butterfly_free(other);
         butterfly_free(one);
+    }
+}
+
+fn id_of(member: *mut butterfly) -> CString {
+    let mut text: [c_char; 33] = [0; 33];
+    // SAFETY: as it asks.
+    unsafe {
+        assert_eq!(butterfly_id(member, text.as_mut_ptr()), BUTTERFLY_OK);
+        CStr::from_ptr(text.as_ptr()).to_owned()
+    }
+}
+
+/// What `member` holds that the one of this id says of itself.
+fn tags(member: *mut butterfly, id: &CStr) -> Vec<(String, String)> {
+    let text = |text: *const c_char| {
+        // SAFETY: it is the list's, which is not freed yet.
+        let text = unsafe { CStr::from_ptr(text) };
+        text.to_str().unwrap().to_owned()
+    };
+    let mut tags = Vec::new();
+    // SAFETY: as they ask.
+    unsafe {
+        let list = butterfly_tags_new(member, id.as_ptr());
+        let mut tag = std::mem::MaybeUninit::<butterfly_tag>::zeroed();
+        while butterfly_tags_next(list, tag.as_mut_ptr(), size_of::<butterfly_tag>()) {
+            let tag = tag.assume_init_ref();
+            tags.push((text(tag.key), text(tag.value)));
+        }
+        butterfly_tags_free(list);
+    }
+    tags
+}
+
+#[test]
+fn what_a_member_says_of_itself_is_known_to_the_other_and_the_dead_are_forgotten() {
+    let (one, other) = (local(), local());
+    let (gone, own) = (id_of(other), id_of(one));
+    let tag = |key: &'static CStr, value: &'static CStr| butterfly_tag {
+        key: key.as_ptr(),
+        value: value.as_ptr(),
+    };
+    let is_of_it = |event: &butterfly_event, kind| {
+        // SAFETY: the kind says that it is an id.
+        event.kind == kind && unsafe { CStr::from_ptr(event.told.id.as_ptr()) } == &*gone
+    };
+    // SAFETY: as they ask.
+    unsafe {
+        assert_eq!(butterfly_join(other, addr(one).as_ptr()), BUTTERFLY_OK);
+        let said = [tag(c"zone", c"eu"), tag(c"role", c"")];
+        assert_eq!(butterfly_set_tags(other, said.as_ptr(), 2), BUTTERFLY_OK);
+        let wrong = [tag(c"", c"x")];
+        let status = butterfly_set_tags(other, wrong.as_ptr(), 1);
+        assert_eq!(status, BUTTERFLY_BAD_ARGUMENT, "{}", last_error());
+        drive(&[one, other], |member, event| {
+            member == one && is_of_it(event, butterfly_kind::BUTTERFLY_TAGS_CHANGED)
+        });
+        let expected = [("role", ""), ("zone", "eu")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+        assert_eq!(tags(one, &gone), expected);
+        assert_eq!(tags(one, &own), []);
+
+        let ids = [gone.as_ptr()];
+        assert_eq!(butterfly_forget(one, ids.as_ptr(), 1), BUTTERFLY_REFUSED);
+        assert!(last_error().contains("alive"), "{}", last_error());
+        assert_eq!(butterfly_leave(other), BUTTERFLY_OK);
+        drive(&[one, other], |member, event| {
+            let departed = event.kind == butterfly_kind::BUTTERFLY_MEMBER_CHANGED
+                && event.told.member_changed.to == butterfly_health::BUTTERFLY_DEPARTED;
+            member == one && departed
+        });
+        butterfly_free(other);
+        let forgotten = butterfly_forget(one, ids.as_ptr(), 1);
+        assert_eq!(forgotten, BUTTERFLY_OK, "{}", last_error());
+        drive(&[one], |_, event| {
+            is_of_it(event, butterfly_kind::BUTTERFLY_MEMBER_FORGOTTEN)
+        });
+        assert_eq!(tags(one, &gone), []);
+        butterfly_free(one);
+    }
+}
+
+#[test]
+fn a_peer_is_asked_by_name_or_address_and_no_more() {
+    let member = local();
+    // SAFETY: as they ask.
+    unsafe {
+        for peer in [c"127.0.0.1:1", c"nowhere.invalid:1"] {
+            assert_eq!(butterfly_join(member, peer.as_ptr()), BUTTERFLY_OK);
+            assert_eq!(butterfly_unjoin(member, peer.as_ptr()), BUTTERFLY_OK);
+            let again = butterfly_unjoin(member, peer.as_ptr());
+            assert_eq!(again, BUTTERFLY_NOT_FOUND, "{}", last_error());
+        }
+        let wrong = butterfly_join(member, c"nonsense".as_ptr());
+        assert_eq!(wrong, BUTTERFLY_BAD_ARGUMENT, "{}", last_error());
+        butterfly_free(member);
     }
 }
 

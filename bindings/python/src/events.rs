@@ -125,6 +125,15 @@ pub fn told<'py>(
             fields.set_item("seconds", lasted.as_secs_f64())?;
             "IsolationEnded"
         }
+        Event::TagsChanged { id, .. } => {
+            fields.set_item("id", id.to_string())?;
+            "TagsChanged"
+        }
+        Event::MemberForgotten { id, name, .. } => {
+            fields.set_item("id", id.to_string())?;
+            fields.set_item("name", &*name)?;
+            "MemberForgotten"
+        }
         Event::RumorChanged { id, is_new, .. } => {
             rumor(&id)?;
             fields.set_item("is_new", is_new)?;

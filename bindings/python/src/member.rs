@@ -1,5 +1,6 @@
 //! A member without a loop.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::path::PathBuf;
@@ -8,7 +9,7 @@ use std::time::Instant;
 
 use engine::{
     Butterfly, Config, MemberId, RingKey, Rumor, RumorId, RumorKind, SeedId, Service,
-    ServiceConfig, ServiceFile, ServiceGroup, Timing,
+    ServiceConfig, ServiceFile, ServiceGroup, TagSet, Timing,
 };
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
@@ -23,7 +24,7 @@ use crate::events;
 pub struct Member {
     /// `None`: it was closed.
     member: Option<Butterfly>,
-    /// Seeds that were given by name; Python knows them by their places.
+    /// Whom it was told to ask; Python knows them by their places.
     seeds: Vec<SeedId>,
 }
 
@@ -232,9 +233,18 @@ impl Member {
         Ok(rows)
     }
 
-    fn join(&mut self, addr: &str) -> PyResult<()> {
+    fn join(&mut self, addr: &str) -> PyResult<usize> {
         let addr: SocketAddr = parsed("addr", addr)?;
-        self.open()?.join(addr).map(|_| ()).map_err(refused)
+        let seed = self.open()?.join(addr).map_err(refused)?;
+        self.seeds.push(seed);
+        Ok(self.seeds.len() - 1)
+    }
+
+    /// Asks a seed no more; whether it was asked.
+    fn unjoin(&mut self, seed: usize) -> PyResult<bool> {
+        let known = self.seeds.get(seed).copied();
+        let seed = known.ok_or_else(|| bad("seed", "there is no such seed"))?;
+        Ok(self.open()?.unjoin(seed))
     }
 
     fn join_named(&mut self) -> PyResult<usize> {
@@ -353,6 +363,31 @@ impl Member {
             .open()?
             .start_election(RumorKind::Election, &group, suitability);
         started.map_err(refused)
+    }
+
+    fn set_tags(&mut self, tags: BTreeMap<String, String>) -> PyResult<()> {
+        let mut set = TagSet::new();
+        for (key, value) in &tags {
+            let inserted = set.insert(key, value);
+            inserted.map_err(|error| bad("tags", error))?;
+        }
+        self.open()?.set_tags(set).map_err(refused)
+    }
+
+    /// What a member says of itself.
+    fn tags(&self, id: &str) -> PyResult<BTreeMap<String, String>> {
+        let id: MemberId = parsed("id", id)?;
+        let held = self.seen()?.node().tags(id);
+        let pairs = held.iter().flat_map(|tags| tags.iter());
+        Ok(pairs
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect())
+    }
+
+    fn forget(&mut self, ids: Vec<String>) -> PyResult<()> {
+        let ids = ids.iter().map(|id| parsed("ids", id));
+        let ids: Vec<MemberId> = ids.collect::<PyResult<_>>()?;
+        self.open()?.forget(&ids).map_err(refused)
     }
 
     fn depart(&mut self, id: &str) -> PyResult<()> {

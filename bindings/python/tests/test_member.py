@@ -115,6 +115,59 @@ def test_a_seed_is_found_by_its_name() -> None:
     asyncio.run(main())
 
 
+def test_what_a_member_says_of_itself_is_known_to_the_other() -> None:
+    async def main() -> None:
+        async with local() as one, local() as other:
+            await other.join(one.local_addr)
+            told = asyncio.ensure_future(first(one, butterfly.TagsChanged))
+            await asyncio.sleep(0)
+            other.set_tags({"zone": "eu", "role": ""})
+            event = await soon(told)
+            assert isinstance(event, butterfly.TagsChanged) and event.id == other.id
+            assert one.tags(other.id) == {"role": "", "zone": "eu"}
+            assert one.tags(one.id) == {}
+            with pytest.raises(ValueError, match="tags"):
+                other.set_tags({"": "x"})
+            with pytest.raises(ValueError, match="4096 bytes"):
+                other.set_tags({"a": "x" * 5000})
+
+    asyncio.run(main())
+
+
+def test_the_dead_are_forgotten_and_the_living_are_not() -> None:
+    async def main() -> None:
+        async with local(name="one") as one:
+            async with local(name="other") as other:
+                await other.join(one.local_addr)
+                await soon(asyncio.gather(one.alive(2), other.alive(2)))
+                gone = other.id
+                with pytest.raises(butterfly.RefusedError):
+                    one.forget(gone)
+                departs = asyncio.ensure_future(
+                    first(one, butterfly.MemberChanged, lambda event: event.health == "departed")
+                )
+                await asyncio.sleep(0)
+            await soon(departs)
+            told = asyncio.ensure_future(first(one, butterfly.MemberForgotten))
+            await asyncio.sleep(0)
+            one.forget(gone)
+            assert await soon(told) == butterfly.MemberForgotten(id=gone, name="other")
+            assert [member.name for member in one.members()] == ["one"]
+
+    asyncio.run(main())
+
+
+def test_a_peer_is_asked_no_more() -> None:
+    async def main() -> None:
+        async with local() as one:
+            for peer in ("127.0.0.1:1", "nowhere.invalid:1"):
+                await one.join(peer)
+                await one.join(peer)
+                assert one.unjoin(peer) and not one.unjoin(peer)
+
+    asyncio.run(main())
+
+
 def test_a_group_elects() -> None:
     async def main() -> None:
         async with local() as one, local() as two, local() as three:

@@ -175,6 +175,7 @@ pub fn rumor(input: &mut Input<'_>) -> Vec<u8> {
     let kind = match i32::from(input.byte() % 11) {
         10 => 100,
         7 => 101,
+        6 => 102,
         kind => kind,
     };
     rumor.type_ = Some(EnumOrUnknown::from_i32(kind));
@@ -234,6 +235,25 @@ pub fn rumor(input: &mut Input<'_>) -> Vec<u8> {
                     ..Default::default()
                 })
                 .collect(),
+            ..Default::default()
+        })),
+        102 => Some(Payload::UserEvent(newscast::UserEvent {
+            member_id: Some(id(input.byte() & 7).to_string()),
+            series: Some(input.number()),
+            number: Some(u64::from(input.byte() & 15)),
+            time: Some(input.number()),
+            lamport: incarnation,
+            ttl_ms: Some(1_000 + u64::from(input.byte())),
+            coalesce: Some(input.flag()),
+            name: Some(input.pick(&FILES).to_owned()),
+            payload: Some(input.bytes().to_vec()),
+            query: MessageField(input.flag().then(|| {
+                Box::new(newscast::user_event::Query {
+                    id: Some(input.number()),
+                    timeout_ms: Some(100 + u64::from(input.byte())),
+                    ..Default::default()
+                })
+            })),
             ..Default::default()
         })),
         9 => Some(Payload::Departure(newscast::Departure {

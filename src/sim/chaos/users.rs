@@ -1,11 +1,15 @@
 //! What the users of a ring do while it storms: services come and go, configurations and files change, leaders
 //! are elected.
 
+use std::time::Duration;
+
 use rand::RngExt;
 use rand::rngs::StdRng;
 
 use crate::member::Health;
-use crate::rumor::{RumorKind, Service, ServiceConfig, ServiceFile, ServiceGroup, TagSet};
+use crate::rumor::{
+    RumorKind, Service, ServiceConfig, ServiceFile, ServiceGroup, TagSet, UserEvent,
+};
 use crate::sim::{Index, Sim};
 
 /// The groups that there are.
@@ -23,7 +27,7 @@ fn some_group(rng: &mut StdRng) -> Option<ServiceGroup> {
 /// Somebody does something at this member. What is refused is refused: the ring has to stay in one piece.
 pub(super) fn act(sim: &mut Sim, member: Index, step: u64, rng: &mut StdRng) {
     let Some(group) = some_group(rng) else { return };
-    match rng.random_range(0..12) {
+    match rng.random_range(0..13) {
         0..=3 => announce(sim, member, group, step),
         4 => {
             let _ = sim.command(member, |node, now| node.withdraw(now, &group));
@@ -33,6 +37,7 @@ pub(super) fn act(sim: &mut Sim, member: Index, step: u64, rng: &mut StdRng) {
         7 => upload(sim, member, group, step, rng),
         8 => tag(sim, member, step),
         9 => forget(sim, member),
+        10 => send_event(sim, member, rng),
         _ => elect(sim, member, &group, rng),
     }
 }
@@ -66,6 +71,15 @@ fn tag(sim: &mut Sim, member: Index, step: u64) {
         let _ = tags.insert(*key, (step / 2).to_string());
     }
     let _ = sim.command(member, |node, now| node.set_tags(now, tags));
+}
+
+/// Tells all something, now and then a lot of it.
+fn send_event(sim: &mut Sim, member: Index, rng: &mut StdRng) {
+    let large = rng.random_bool(0.1);
+    let mut event = UserEvent::new("deploy", vec![7; if large { 20_000 } else { 20 }]);
+    event.ttl = Duration::from_secs(rng.random_range(1..30));
+    event.coalesce = rng.random_bool(0.2);
+    let _ = sim.command(member, |node, now| node.send_event(now, event));
 }
 
 /// Gives a group a configuration.

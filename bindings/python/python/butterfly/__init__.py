@@ -16,6 +16,7 @@ from ._events import (
     LeaderElected,
     Left,
     MemberChanged,
+    MemberForgotten,
     MemberMoved,
     MemberRenamed,
     MemberRestarted,
@@ -28,6 +29,7 @@ from ._events import (
     RumorChanged,
     RumorGone,
     RumorOverruled,
+    TagsChanged,
 )
 from ._member import Counts, Events, Health, Member, MemberView, ServiceView
 
@@ -47,6 +49,7 @@ __all__ = [
     "Left",
     "Member",
     "MemberChanged",
+    "MemberForgotten",
     "MemberMoved",
     "MemberRenamed",
     "MemberRestarted",
@@ -63,5 +66,6 @@ __all__ = [
     "RumorOverruled",
     "ServiceView",
     "StartError",
+    "TagsChanged",
     "__version__",
 ]

@@ -58,6 +58,22 @@ class MemberRestarted(Event):
 
 
 @dataclass(frozen=True)
+class MemberForgotten(Event):
+    """A dead member was forgotten, here or at the wish of another one."""
+
+    id: str
+    name: str
+    """The name that it had."""
+
+
+@dataclass(frozen=True)
+class TagsChanged(Event):
+    """A member says something else of itself than before: see ``Member.tags``."""
+
+    id: str
+
+
+@dataclass(frozen=True)
 class Refuted(Event):
     """This member heard something untrue of itself, and refuted it. At most once a second."""
 
@@ -192,6 +208,8 @@ _KINDS = {
         MemberMoved,
         MemberRenamed,
         MemberRestarted,
+        MemberForgotten,
+        TagsChanged,
         Refuted,
         Rejected,
         NewId,

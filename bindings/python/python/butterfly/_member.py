@@ -9,7 +9,7 @@ import threading
 import warnings
 import weakref
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, NamedTuple, Optional, Union
@@ -150,6 +150,7 @@ class Member:
         self._timer: Optional[asyncio.TimerHandle] = None
         self._readers: weakref.WeakSet[Events] = weakref.WeakSet()
         self._names: dict[int, tuple[str, int]] = {}
+        self._joined: dict[str, int] = {}
         self._resolving: set[asyncio.Task[None]] = set()
         self._left = False
 
@@ -184,6 +185,7 @@ class Member:
         self._left = False
         self._timer = None
         self._names.clear()
+        self._joined.clear()
         self._loop.add_reader(self._native.fileno(), self._process)
         self._schedule()
 
@@ -241,13 +243,15 @@ class Member:
             reader._give(event)
 
     async def _resolve(self, seed: int) -> None:
+        if seed not in self._names:
+            return
         host, port = self._names[seed]
         try:
             found = await self._loop.getaddrinfo(host, port)
         except (OSError, UnicodeError):
             found = []
         addrs = {_addr(str(where[0]), int(where[1])) for *_, where in found}
-        if self._native is not None:
+        if self._native is not None and seed in self._names:
             self._native.seed_resolved(seed, sorted(addrs))
             self._schedule()
 
@@ -267,13 +271,24 @@ class Member:
         if not colon or not port.isdecimal() or int(port) > 65_535:
             raise ValueError(f"peer: {peer!r} is not HOST:PORT")
         host = host.removeprefix("[").removesuffix("]")
+        self.unjoin(peer)  # It is asked anew.
         try:
             ipaddress.ip_address(host)
         except ValueError:
-            self._names[self._open().join_named()] = (host, int(port))
+            seed = self._open().join_named()
+            self._names[seed] = (host, int(port))
         else:
-            self._open().join(_addr(host, int(port)))
+            seed = self._open().join(_addr(host, int(port)))
+        self._joined[peer] = seed
         self._schedule()
+
+    def unjoin(self, peer: str) -> bool:
+        """Asks this peer no more, as it was given to ``join``; whether it was asked."""
+        seed = self._joined.pop(peer, None)
+        if seed is None:
+            return False
+        self._names.pop(seed, None)
+        return self._open().unjoin(seed)
 
     async def alive(self, count: int) -> None:
         """Waits until so many members are alive, this one included."""
@@ -361,6 +376,20 @@ class Member:
     def start_election(self, group: str, suitability: int = 0) -> None:
         """Has a service group elect a leader; the highest suitability leads."""
         self._open().start_election(group, suitability)
+        self._schedule()
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """This member says this of itself, and nothing else; 4 KiB at most."""
+        self._open().set_tags(dict(tags))
+        self._schedule()
+
+    def tags(self, id: str) -> dict[str, str]:
+        """What a member says of itself; empty if it says nothing or is not known."""
+        return self._open().tags(id)
+
+    def forget(self, *ids: str) -> None:
+        """Has the ring forget these dead members, with their services and tags. It is no ban; a living one is refused."""
+        self._open().forget(list(ids))
         self._schedule()
 
     def depart(self, id: str) -> None:

@@ -55,7 +55,7 @@ impl Link {
 
     /// ZeroMQ does not say why it cannot connect.
     pub(in crate::net::gossip) fn trouble(&self) -> Trouble {
-        Trouble::Unanswered
+        Trouble::Unsaid
     }
 
     pub(in crate::net::gossip) fn reconnect(&mut self, _now: Instant, _options: &Options) {}

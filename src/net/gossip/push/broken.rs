@@ -20,6 +20,9 @@ pub(in crate::net) enum Trouble {
     System(i32),
     /// Nothing came back.
     Unanswered,
+    /// ZeroMQ, which tries by itself, tells no reason.
+    #[cfg(feature = "zmq")]
+    Unsaid,
     /// This end closed it.
     Cut(Cut),
     /// It stands, and takes nothing.
@@ -41,6 +44,8 @@ impl fmt::Display for Trouble {
             Trouble::Unanswered => {
                 f.write_str("nothing came back, as where a firewall drops packets")
             }
+            #[cfg(feature = "zmq")]
+            Trouble::Unsaid => f.write_str("ZeroMQ does not say why"),
             Trouble::Cut(why) => f.write_str(why.reason()),
             Trouble::Stuck => f.write_str("it is connected, and takes nothing"),
         }

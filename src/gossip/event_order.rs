@@ -1,0 +1,611 @@
+//! Which user events are held and for how long, which of each sender is delivered next, and how many may come.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::store::Place;
+use super::tombstones::Tombstones;
+use crate::limits::{
+    EVENT_BURST, EVENT_GAP, EVENT_RATE, EVENT_RATE_HEARD, EVENT_RATE_OF_ALL, MAX_EVENT_BYTES,
+    MAX_EVENT_SENDERS, MAX_EVENTS, MAX_EVENTS_OF_ONE, MAX_LEAP, MAX_SPENT_EVENTS,
+};
+use crate::member::MemberId;
+use crate::rumor::UserEvent;
+use crate::time::Time;
+
+/// So much older than its ttl an event of an unknown sender may be, as clocks differ: what is older was recorded and is sent
+/// again.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(60 * 60);
+
+/// As many at once as it holds, and then so many a second (the generic cell rate algorithm).
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    /// When it is full again.
+    full: Time,
+    interval: Duration,
+    burst: u32,
+}
+
+impl Bucket {
+    fn new(rate: u32, burst: usize) -> Self {
+        Bucket {
+            full: Time::ZERO,
+            interval: Duration::from_secs(1) / rate,
+            burst: burst as u32,
+        }
+    }
+
+    /// Takes one.
+    ///
+    /// # Errors
+    /// How long until there is one.
+    fn take(&mut self, now: Time) -> Result<(), Duration> {
+        let full = self.full.max(now) + self.interval;
+        let most = now + self.interval * self.burst;
+        if full > most {
+            return Err(full.since(most));
+        }
+        self.full = full;
+        Ok(())
+    }
+}
+
+/// What is known of the events of one member.
+struct Sender {
+    series: u64,
+    /// The number of the next to be delivered.
+    next: u64,
+    /// Nothing of this series was delivered: what is missing before may be older than this member.
+    is_new: bool,
+    /// Those that came too early.
+    waiting: BTreeMap<u64, Place>,
+    /// Those that are held, the oldest first.
+    held: BTreeMap<u64, Place>,
+    /// Until when the missing one is waited for, if others are waiting.
+    gap: Option<Time>,
+    taken: Bucket,
+    /// When one came last, among those of all.
+    used: u64,
+}
+
+impl Sender {
+    /// Whether it was delivered, or those after it were.
+    fn is_past(&self, event: &UserEvent) -> bool {
+        (event.series, event.number) < (self.series, self.next)
+    }
+}
+
+struct Held {
+    by: MemberId,
+    series: u64,
+    number: u64,
+    bytes: usize,
+    hash: u64,
+    /// When it came, among all.
+    age: u64,
+    until: Time,
+}
+
+/// What is to be done about an event that is not held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Judgement {
+    /// It is of the past.
+    Stale,
+    /// It was delivered, or is too late for that: it is held for so long, for others.
+    Late(Duration),
+    /// It is new, and held for so long.
+    New(Duration),
+}
+
+/// The user events that are held, and what was delivered.
+pub(super) struct EventOrder {
+    /// This member's start, in milliseconds since 1970, and by its own time.
+    epoch: u64,
+    started: Time,
+    senders: BTreeMap<MemberId, Sender>,
+    /// The senders, the one of which nothing came for the longest first.
+    by_use: BTreeSet<(u64, MemberId)>,
+    /// Until when the senders' missing ones are waited for.
+    gaps: BTreeSet<(Time, MemberId)>,
+    held: BTreeMap<Place, Held>,
+    by_age: BTreeMap<u64, Place>,
+    by_end: BTreeSet<(Time, Place)>,
+    bytes: usize,
+    /// Events that came so far.
+    came: u64,
+    of_all: Bucket,
+    own: Bucket,
+    /// Those that are held no more.
+    spent: Tombstones,
+}
+
+impl EventOrder {
+    pub fn new(epoch: u64, started: Time) -> Self {
+        EventOrder {
+            epoch,
+            started,
+            senders: BTreeMap::new(),
+            by_use: BTreeSet::new(),
+            gaps: BTreeSet::new(),
+            held: BTreeMap::new(),
+            by_age: BTreeMap::new(),
+            by_end: BTreeSet::new(),
+            bytes: 0,
+            came: 0,
+            of_all: Bucket::new(EVENT_RATE_OF_ALL, MAX_EVENTS),
+            own: Bucket::new(EVENT_RATE, EVENT_BURST as usize),
+            spent: Tombstones::new(MAX_SPENT_EVENTS),
+        }
+    }
+
+    /// Events that are held, their bytes, senders that are remembered, and events that are held no more.
+    pub fn sizes(&self) -> (usize, usize, usize, usize) {
+        (
+            self.held.len(),
+            self.bytes,
+            self.senders.len(),
+            self.spent.len(),
+        )
+    }
+
+    /// Milliseconds since 1970.
+    pub fn clock(&self, now: Time) -> u64 {
+        let since = now.since(self.started).as_millis();
+        self.epoch.saturating_add(since as u64)
+    }
+
+    /// Whether this was held, and is not asked for again.
+    pub fn is_spent(&self, hash: u64) -> bool {
+        self.spent.is_buried(hash)
+    }
+
+    /// This member is about to send one.
+    ///
+    /// # Errors
+    /// How long until it may.
+    pub fn may_send(&mut self, now: Time) -> Result<(), Duration> {
+        self.own.take(now)
+    }
+
+    /// What is to be done about this one, which is not held. A member that started before the event was sent takes it however
+    /// late it comes: only one that is younger than its ttl looks at the clock.
+    pub fn judge(&self, now: Time, event: &UserEvent) -> Judgement {
+        let sender = self.senders.get(&event.by);
+        if sender.is_some_and(|sender| sender.is_past(event)) {
+            return self.late(now, event);
+        }
+        let age = self.age(now, event);
+        let is_old = sender.is_none() && age > event.ttl + CLOCKS_DIFFER;
+        let was_there = now.since(self.started) >= event.ttl;
+        match event.ttl.saturating_sub(age) {
+            _ if was_there && !is_old => Judgement::New(event.ttl),
+            Duration::ZERO => Judgement::Stale,
+            left => Judgement::New(left),
+        }
+    }
+
+    /// The same of one that is not to be delivered.
+    pub fn late(&self, now: Time, event: &UserEvent) -> Judgement {
+        match event.ttl.saturating_sub(self.age(now, event)) {
+            Duration::ZERO => Judgement::Stale,
+            left => Judgement::Late(left),
+        }
+    }
+
+    fn age(&self, now: Time, event: &UserEvent) -> Duration {
+        Duration::from_millis(self.clock(now).saturating_sub(event.time))
+    }
+
+    /// Whether no more of this member, or of all, may be taken now.
+    pub fn is_flood(&mut self, now: Time, by: MemberId) -> bool {
+        let one = self.senders.get_mut(&by);
+        let one = one.map_or(Ok(()), |sender| sender.taken.take(now));
+        one.is_err() || self.of_all.take(now).is_err()
+    }
+
+    /// This one is held in this place from now on, and waits to be delivered.
+    pub fn note(
+        &mut self,
+        now: Time,
+        event: &UserEvent,
+        (place, bytes, hash): (Place, usize, u64),
+        judgement: Judgement,
+    ) {
+        let (left, waits) = match judgement {
+            Judgement::Stale => return,
+            Judgement::Late(left) => (left, false),
+            Judgement::New(left) => (left, true),
+        };
+        let (age, until) = (self.came, now + left);
+        let sender = self.use_sender(event.by, event.series);
+        sender.held.insert(age, place);
+        if waits && !sender.is_past(event) {
+            sender.waiting.insert(event.number, place);
+        }
+        self.by_age.insert(age, place);
+        self.by_end.insert((until, place));
+        self.bytes += bytes;
+        let held = Held {
+            by: event.by,
+            series: event.series,
+            number: event.number,
+            bytes,
+            hash,
+            age,
+            until,
+        };
+        self.held.insert(place, held);
+        self.wait_for_gap(now, event.by);
+    }
+
+    /// The sender of an event of this series. What it sent in an earlier one does not count any more.
+    fn use_sender(&mut self, by: MemberId, series: u64) -> &mut Sender {
+        self.came += 1;
+        let came = self.came;
+        if !self.senders.contains_key(&by)
+            && self.senders.len() >= MAX_EVENT_SENDERS
+            && let Some((_, idle)) = self.by_use.pop_first()
+        {
+            self.drop_sender(idle);
+        }
+        let sender = self.senders.entry(by).or_insert_with(|| Sender {
+            series,
+            next: 1,
+            is_new: true,
+            waiting: BTreeMap::new(),
+            held: BTreeMap::new(),
+            gap: None,
+            taken: Bucket::new(EVENT_RATE_HEARD, MAX_EVENTS_OF_ONE),
+            used: came,
+        });
+        self.by_use.remove(&(sender.used, by));
+        self.by_use.insert((came, by));
+        sender.used = came;
+        if series > sender.series {
+            (sender.series, sender.next, sender.is_new) = (series, 1, true);
+        }
+        sender
+    }
+
+    /// Nothing is known of it any more; what is held of it stays until its time is over.
+    fn drop_sender(&mut self, by: MemberId) {
+        if let Some(sender) = self.senders.remove(&by)
+            && let Some(gap) = sender.gap
+        {
+            self.gaps.remove(&(gap, by));
+        }
+    }
+
+    /// Whether an event of a later process of this sender's is about to be noted: those that wait have to go first.
+    pub fn ends_series(&self, event: &UserEvent) -> bool {
+        let sender = self.senders.get(&event.by);
+        sender.is_some_and(|sender| event.series > sender.series && !sender.waiting.is_empty())
+    }
+
+    /// What waits of this sender's is delivered, whatever is missing before it: how many are.
+    pub fn skip_gap(&mut self, by: MemberId) -> u64 {
+        let Some(sender) = self.senders.get_mut(&by) else {
+            return 0;
+        };
+        let Some((first, _)) = sender.waiting.first_key_value() else {
+            return 0;
+        };
+        // Of a series that was not heard before, nobody knows where it began for this member.
+        let skipped = match sender.is_new {
+            true => 0,
+            false => first.saturating_sub(sender.next),
+        };
+        sender.next = *first;
+        skipped
+    }
+
+    /// The next one of this sender to be delivered, if it is here.
+    pub fn next(&mut self, now: Time, by: MemberId) -> Option<Place> {
+        let sender = self.senders.get_mut(&by)?;
+        let place = sender.waiting.remove(&sender.next);
+        if place.is_some() {
+            sender.next += 1;
+            sender.is_new = false;
+        }
+        self.wait_for_gap(now, by);
+        place
+    }
+
+    /// While something waits, what is missing before it is waited for.
+    fn wait_for_gap(&mut self, now: Time, by: MemberId) {
+        let Some(sender) = self.senders.get_mut(&by) else {
+            return;
+        };
+        let is_gap = |sender: &Sender| !sender.waiting.is_empty();
+        match sender.gap {
+            None if is_gap(sender) => {
+                let until = now + EVENT_GAP;
+                sender.gap = Some(until);
+                self.gaps.insert((until, by));
+            }
+            Some(until) if !is_gap(sender) => {
+                sender.gap = None;
+                self.gaps.remove(&(until, by));
+            }
+            _ => {}
+        }
+    }
+
+    /// A sender of which nothing is waited for any more.
+    pub fn gap_over(&mut self, now: Time) -> Option<MemberId> {
+        let (until, by) = *self.gaps.first().filter(|(until, _)| *until <= now)?;
+        self.gaps.remove(&(until, by));
+        if let Some(sender) = self.senders.get_mut(&by) {
+            sender.gap = None;
+        }
+        Some(by)
+    }
+
+    /// The disk says that this one came before this member started.
+    pub fn came_before(&mut self, event: &UserEvent) {
+        let sender = self.use_sender(event.by, event.series);
+        if event.series == sender.series {
+            sender.next = sender.next.max(event.number + 1);
+            sender.is_new = false;
+        }
+    }
+
+    /// One that is held no longer, as its time is over.
+    pub fn over(&self, now: Time) -> Option<Place> {
+        let (until, place) = self.by_end.first()?;
+        (*until <= now).then_some(*place)
+    }
+
+    /// One too many: the oldest of its sender, or of all.
+    pub fn surplus(&self, by: MemberId) -> Option<Place> {
+        let of_one = self.senders.get(&by);
+        let of_one = of_one.filter(|sender| sender.held.len() > MAX_EVENTS_OF_ONE);
+        let of_one = of_one.and_then(|sender| sender.held.first_key_value());
+        let too_many = self.held.len() > MAX_EVENTS || self.bytes > MAX_EVENT_BYTES;
+        let of_all = self.by_age.first_key_value().filter(|_| too_many);
+        of_one.or(of_all).map(|(_, place)| *place)
+    }
+
+    /// It is held no more. Whether it was delivered.
+    pub fn remove(&mut self, now: Time, place: Place) -> bool {
+        let Some(held) = self.held.remove(&place) else {
+            return true;
+        };
+        self.by_age.remove(&held.age);
+        self.by_end.remove(&(held.until, place));
+        self.bytes -= held.bytes;
+        self.spent.bury(held.hash);
+        let mut was_delivered = true;
+        if let Some(sender) = self.senders.get_mut(&held.by) {
+            sender.held.remove(&held.age);
+            if held.series == sender.series && sender.waiting.get(&held.number) == Some(&place) {
+                sender.waiting.remove(&held.number);
+                was_delivered = false;
+            }
+        }
+        self.wait_for_gap(now, held.by);
+        was_delivered
+    }
+
+    /// When there is something to do next.
+    pub fn deadline(&self) -> Option<Time> {
+        let gap = self.gaps.first().map(|(until, _)| *until);
+        let end = self.by_end.first().map(|(until, _)| *until);
+        gap.into_iter().chain(end).min()
+    }
+}
+
+/// What a member knows of user events.
+pub(super) struct UserEvents {
+    pub order: EventOrder,
+    /// Which process of this member's it is, to others.
+    pub series: u64,
+    /// The last of its own.
+    pub number: u64,
+    /// The highest Lamport time that was heard of.
+    pub lamport: u64,
+    /// The last of each name of which only that is delivered, and when.
+    pub coalescing: BTreeMap<String, (Time, Arc<UserEvent>)>,
+    /// When the next timer comes.
+    pub armed: Option<Time>,
+}
+
+impl UserEvents {
+    /// The epoch is this member's start, in milliseconds since 1970.
+    pub fn new(epoch: u64, now: Time) -> Self {
+        UserEvents {
+            order: EventOrder::new(epoch, now),
+            series: epoch,
+            number: 0,
+            lamport: 0,
+            coalescing: BTreeMap::new(),
+            armed: None,
+        }
+    }
+
+    /// Names of which the last event is waited for.
+    pub fn coalescing(&self) -> usize {
+        self.coalescing.len()
+    }
+
+    /// Whoever makes up a time near the end cannot bring it there.
+    pub fn witness(&mut self, lamport: u64) {
+        let most = self.lamport.saturating_add(MAX_LEAP);
+        self.lamport = self.lamport.max(lamport.min(most));
+    }
+
+    pub fn deadline(&self) -> Option<Time> {
+        let coalesced = self.coalescing.values().map(|(due, _)| *due).min();
+        self.order.deadline().into_iter().chain(coalesced).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(number: u8) -> MemberId {
+        MemberId::from_bytes([number; 16])
+    }
+
+    fn event(by: u8, series: u64, number: u64) -> UserEvent {
+        UserEvent {
+            by: id(by),
+            series,
+            number,
+            time: 4_600_000,
+            ..UserEvent::new("deploy", [])
+        }
+    }
+
+    /// One that has been running for an hour, at its time of an hour.
+    fn order() -> (EventOrder, Time) {
+        let hour = Duration::from_secs(3_600);
+        (EventOrder::new(1_000_000, Time::ZERO), Time::ZERO + hour)
+    }
+
+    fn is_late(order: &EventOrder, now: Time, event: &UserEvent) -> bool {
+        matches!(order.judge(now, event), Judgement::Late(_))
+    }
+
+    fn come(order: &mut EventOrder, now: Time, event: &UserEvent, place: Place) -> Vec<Place> {
+        let judgement = order.judge(now, event);
+        order.note(now, event, (place, 100, u64::from(place)), judgement);
+        std::iter::from_fn(|| order.next(now, event.by)).collect()
+    }
+
+    #[test]
+    fn events_of_a_sender_are_delivered_once_and_in_order() {
+        let (mut order, now) = order();
+        assert_eq!(come(&mut order, now, &event(1, 5, 1), 10), [10]);
+        assert_eq!(come(&mut order, now, &event(1, 5, 3), 11), []);
+        assert_eq!(come(&mut order, now, &event(1, 5, 4), 12), []);
+        assert_eq!(come(&mut order, now, &event(2, 9, 1), 13), [13]);
+        assert_eq!(order.deadline(), Some(now + EVENT_GAP));
+        assert_eq!(come(&mut order, now, &event(1, 5, 2), 14), [14, 11, 12]);
+        assert!(is_late(&order, now, &event(1, 5, 4)));
+        assert_eq!(order.gap_over(now + EVENT_GAP), None);
+    }
+
+    #[test]
+    fn a_gap_is_waited_for_and_then_skipped() {
+        let (mut order, now) = order();
+        come(&mut order, now, &event(1, 5, 1), 10);
+        come(&mut order, now, &event(1, 5, 4), 11);
+        let later = now + EVENT_GAP / 2;
+        assert_eq!(come(&mut order, later, &event(1, 5, 6), 12), []);
+        assert_eq!(order.gap_over(later), None);
+        let over = now + EVENT_GAP;
+        assert_eq!(order.gap_over(over), Some(id(1)));
+        assert_eq!(order.skip_gap(id(1)), 2);
+        let next: Vec<_> = std::iter::from_fn(|| order.next(over, id(1))).collect();
+        assert_eq!(next, [11]);
+        // The next gap has time of its own.
+        assert_eq!(order.gap_over(over), None);
+        assert_eq!(order.gap_over(over + EVENT_GAP), Some(id(1)));
+        assert_eq!(order.skip_gap(id(1)), 1);
+        assert_eq!(order.next(over, id(1)), Some(12));
+        // What comes too late is not delivered any more, but held for others; and what is too old is not.
+        assert!(is_late(&order, over, &event(1, 5, 2)));
+        let mut old = event(1, 5, 2);
+        old.time = 0;
+        assert_eq!(order.judge(over, &old), Judgement::Stale);
+        let held = order.sizes().0;
+        let late = order.judge(over, &event(1, 5, 2));
+        order.note(over, &event(1, 5, 2), (13, 9, 9), late);
+        assert_eq!((order.next(over, id(1)), order.sizes().0), (None, held + 1));
+    }
+
+    #[test]
+    fn a_sender_that_starts_again_counts_anew_and_its_past_is_over() {
+        let (mut order, now) = order();
+        come(&mut order, now, &event(1, 5, 1), 10);
+        come(&mut order, now, &event(1, 5, 3), 11);
+        let again = event(1, 6, 1);
+        assert!(order.ends_series(&again));
+        assert_eq!(order.skip_gap(id(1)), 1);
+        assert_eq!(order.next(now, id(1)), Some(11));
+        assert!(!order.ends_series(&again));
+        assert_eq!(come(&mut order, now, &again, 12), [12]);
+        assert!(is_late(&order, now, &event(1, 5, 4)));
+    }
+
+    /// The clock says that it was sent now, long ago, or in the future.
+    #[test]
+    fn only_a_member_that_just_started_and_one_that_knows_nothing_look_at_the_clock() {
+        let (mut order, now) = order();
+        let left = Judgement::New(UserEvent::new("", []).ttl);
+        let at = |time, number| UserEvent {
+            time,
+            ..event(1, 5, number)
+        };
+        for time in [4_600_000, 1_000_000, 0, u64::MAX >> 2] {
+            let old = UserEvent {
+                time,
+                ..event(1, 5, 1)
+            };
+            let is_far = order.clock(now) - time.min(order.clock(now)) > 3_660_000;
+            assert_eq!(order.judge(now, &old) == Judgement::Stale, is_far, "{time}");
+        }
+        come(&mut order, now, &event(1, 5, 1), 10);
+        assert_eq!(order.judge(now, &at(0, 2)), left, "it is known");
+        let young = EventOrder::new(1_000_000, now);
+        let after = |seconds: u64| at(1_000_000 - seconds * 1_000, 1);
+        assert_eq!(young.judge(now, &after(60)), Judgement::Stale);
+        let some = Judgement::New(Duration::from_secs(20));
+        assert_eq!(young.judge(now, &after(40)), some);
+        assert_eq!(young.judge(now, &at(2_000_000, 1)), left);
+    }
+
+    #[test]
+    fn of_too_many_the_oldest_of_a_sender_go_and_then_of_all() {
+        let (mut order, now) = order();
+        let mut place = 0;
+        for number in 1..=MAX_EVENTS_OF_ONE as u64 + 1 {
+            come(&mut order, now, &event(1, 5, number), place);
+            place += 1;
+        }
+        assert_eq!(order.surplus(id(1)), Some(0));
+        assert!(order.remove(now, 0));
+        assert!(order.is_spent(0) && !order.is_spent(1));
+        assert_eq!(order.surplus(id(1)), None);
+        let left = Judgement::New(UserEvent::new("", []).ttl);
+        let large = event(2, 5, 2);
+        assert_eq!(order.judge(now, &large), left);
+        order.note(now, &large, (place, MAX_EVENT_BYTES, 99), left);
+        assert_eq!(order.surplus(id(2)), Some(1), "whoever sent it");
+        assert!(!order.remove(now, place), "it was waiting");
+        assert_eq!(order.gap_over(now + EVENT_GAP), None, "for nothing now");
+    }
+
+    #[test]
+    fn senders_are_remembered_as_long_as_there_is_room() {
+        let (mut order, now) = order();
+        let by = |number: usize| MemberId::from_bytes((number as u128).to_be_bytes());
+        for number in 0..MAX_EVENT_SENDERS + 3 {
+            let event = UserEvent {
+                by: by(number),
+                ..event(0, 5, 2)
+            };
+            come(&mut order, now, &event, number as Place);
+        }
+        let (held, _, senders, _) = order.sizes();
+        assert_eq!((held, senders), (MAX_EVENT_SENDERS + 3, MAX_EVENT_SENDERS));
+        assert_eq!(order.gaps.len(), MAX_EVENT_SENDERS);
+        assert!(order.senders.contains_key(&by(3)) && !order.senders.contains_key(&by(2)));
+    }
+
+    #[test]
+    fn a_bucket_gives_its_burst_and_then_its_rate() {
+        let (mut order, now) = order();
+        let taken = (0..10_000).filter(|_| order.may_send(now).is_ok()).count();
+        assert_eq!(taken, EVENT_BURST as usize);
+        let wait = order.may_send(now).unwrap_err();
+        assert_eq!(wait, Duration::from_secs(1) / EVENT_RATE);
+        assert_eq!(order.may_send(now + wait), Ok(()));
+        let later = now + Duration::from_secs(10);
+        let taken = (0..10_000).filter(|_| order.may_send(later).is_ok());
+        assert_eq!(taken.count(), 10 * EVENT_RATE as usize - 1);
+    }
+}

@@ -1,0 +1,271 @@
+//! Questions to members (PROTOCOL.md §3): a question is a user event; answers go straight to the asker, by datagrams, and are
+//! sent again until it says that it has them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::RngExt;
+
+use super::{Effect, Gossip};
+use crate::env::{Env, Timer};
+use crate::error::{CommandError, Reject};
+use crate::event::Event;
+use crate::limits::{
+    ANSWER_AGAIN, MAX_ANSWER, MAX_ANSWER_SENDS, MAX_ANSWERS_WAITING, MAX_QUERIES, MIN_QUERY_TIMEOUT,
+};
+use crate::member::MemberId;
+use crate::ring::Ring;
+use crate::rumor::{Answer, Answered, UserEvent};
+use crate::time::Time;
+use crate::wire::TagPairs;
+use crate::wire::reconcile::{Part, Reply, read_parts};
+
+/// The answers to a question are spread over so long for each living member, so that they do not all come at once.
+const SPREAD: Duration = Duration::from_micros(500);
+
+/// A question that any member answers by itself, with nothing.
+pub(crate) const PING: &str = "ping";
+/// One that any member answers by itself, with what it holds of the ring.
+pub(crate) const STATE: &str = "state";
+
+/// A question of this member's.
+struct Asked {
+    until: Time,
+    /// Of whom the question was received, and who answered it.
+    heard: [BTreeSet<MemberId>; 2],
+}
+
+/// An answer to another member's.
+struct Waiting {
+    parts: Vec<u8>,
+    at: Time,
+    sends: u8,
+}
+
+/// Which answer: to whom, to which question, and whether it is one or says only that the question was received.
+type Which = (MemberId, u64, Reply);
+
+#[derive(Default)]
+pub(super) struct Queries {
+    asked: BTreeMap<u64, Asked>,
+    /// Questions of others that may be answered yet.
+    open: BTreeMap<(MemberId, u64), Time>,
+    waiting: BTreeMap<Which, Waiting>,
+    armed: Option<Time>,
+}
+
+impl Queries {
+    /// Own questions, those of others, and answers that wait to be taken.
+    pub fn sizes(&self) -> (usize, usize, usize) {
+        (self.asked.len(), self.open.len(), self.waiting.len())
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        let asked = self.asked.values().map(|asked| asked.until);
+        let open = self.open.values().copied();
+        let waiting = self.waiting.values().map(|waiting| waiting.at);
+        asked.chain(open).chain(waiting).min()
+    }
+}
+
+impl Gossip {
+    /// Whether there is room for one more question of this member's.
+    pub(super) fn may_ask(&self) -> Result<(), CommandError> {
+        match self.queries.asked.len() < MAX_QUERIES {
+            true => Ok(()),
+            false => Err(CommandError::TooManyQueries(MAX_QUERIES)),
+        }
+    }
+
+    /// A question came, or this member asks it.
+    pub(super) fn asked(&mut self, env: &mut Env, ring: &impl Ring, event: &UserEvent) {
+        let Some(query) = &event.query else {
+            return;
+        };
+        let until = env.now + query.timeout;
+        if event.by == ring.me() {
+            let asked = Asked {
+                until,
+                heard: Default::default(),
+            };
+            self.queries.asked.insert(query.id, asked);
+        }
+        let tags = self.store.tags_of(ring.me());
+        let mut tags = tags.map(|entry| TagPairs::new(entry.payload()));
+        let pairs: Vec<_> = tags.as_mut().into_iter().flatten().collect();
+        let value_of = |key: &str| {
+            let found = pairs.iter().find(|(one, _)| *one == key);
+            found.map(|(_, value)| *value)
+        };
+        if query.asks(ring.me(), ring.name(), value_of)
+            && self.queries.open.len() < MAX_ANSWERS_WAITING
+        {
+            self.queries.open.insert((event.by, query.id), until);
+            match &*event.name {
+                PING => self.say_reply(env, ring, (event.by, query.id, Reply::Answer), &[]),
+                STATE => self.effects.push_back(Effect::State {
+                    asker: event.by,
+                    query: query.id,
+                }),
+                _ => {
+                    self.say_reply(env, ring, (event.by, query.id, Reply::Received), &[]);
+                    env.journal.event(Event::Query(Arc::new(event.clone())));
+                }
+            }
+        }
+        self.queries_later(env);
+    }
+
+    /// This member answers a question.
+    pub fn answer(
+        &mut self,
+        env: &mut Env,
+        ring: &impl Ring,
+        (asker, query): (MemberId, u64),
+        answer: Result<&[u8], &str>,
+    ) -> Result<(), CommandError> {
+        let (reply, payload) = match answer {
+            Ok(payload) => (Reply::Answer, payload),
+            Err(why) => (Reply::Failure, why.as_bytes()),
+        };
+        let (size, most) = (payload.len(), MAX_ANSWER);
+        if size > most {
+            return Err(CommandError::AnswerTooLarge { size, most });
+        }
+        if self.queries.open.remove(&(asker, query)).is_none() {
+            return Err(CommandError::QueryOver);
+        }
+        self.say_reply(env, ring, (asker, query, reply), payload);
+        self.queries_later(env);
+        Ok(())
+    }
+
+    /// Has this said to the asker.
+    fn say_reply(&mut self, env: &mut Env, ring: &impl Ring, which: Which, payload: &[u8]) {
+        let (asker, query, reply) = which;
+        if asker == ring.me() {
+            return self.replied(env, (asker, query, reply), payload);
+        }
+        if self.queries.waiting.len() >= MAX_ANSWERS_WAITING {
+            env.journal.stats.answers_lost += 1;
+            return;
+        }
+        let mut parts = Vec::new();
+        Part::Reply {
+            query,
+            reply,
+            payload: payload.to_vec(),
+        }
+        .write(&mut parts);
+        let spread = SPREAD * u32::try_from(ring.living()).unwrap_or(u32::MAX);
+        let spread = spread.min(MIN_QUERY_TIMEOUT * 10).as_micros() as u64;
+        let at = env.now + Duration::from_micros(env.rng.random_range(0..=spread));
+        let sends = 0;
+        self.queries
+            .waiting
+            .insert(which, Waiting { parts, at, sends });
+    }
+
+    /// A member, whose address is proved, says something to questions.
+    ///
+    /// # Errors
+    /// It does not read.
+    pub fn hear_replies(
+        &mut self,
+        env: &mut Env,
+        from: MemberId,
+        parts: &[u8],
+    ) -> Result<(), Reject> {
+        for part in read_parts(parts)? {
+            match part {
+                Part::Reply {
+                    query,
+                    reply,
+                    payload,
+                } => {
+                    let mut parts = Vec::new();
+                    Part::Got { query, reply }.write(&mut parts);
+                    self.outbox.talk(from, parts);
+                    self.replied(env, (from, query, reply), &payload);
+                }
+                Part::Got { query, reply } => {
+                    self.queries.waiting.remove(&(from, query, reply));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// What a member says to a question of this one's is told once.
+    fn replied(&mut self, env: &mut Env, (from, query, reply): Which, payload: &[u8]) {
+        let Some(asked) = self.queries.asked.get_mut(&query) else {
+            return;
+        };
+        let [received, answered] = &mut asked.heard;
+        let (is_new, what) = match reply {
+            Reply::Received => (received.insert(from), Answered::Received),
+            Reply::Answer => (answered.insert(from), Answered::With(payload.to_vec())),
+            Reply::Failure => {
+                let why = String::from_utf8_lossy(payload).into_owned();
+                (answered.insert(from), Answered::Failed(why))
+            }
+        };
+        if is_new {
+            let member = from;
+            let answer = Answer {
+                query,
+                member,
+                what,
+            };
+            env.journal.event(Event::Answer(Arc::new(answer)));
+        }
+    }
+
+    /// Answers are due, or a question is over.
+    pub fn queries_due(&mut self, env: &mut Env, ring: &impl Ring) {
+        if self.queries.armed.is_none_or(|at| at > env.now) {
+            return;
+        }
+        self.queries.armed = None;
+        let now = env.now;
+        let over: Vec<u64> = (self.queries.asked.iter())
+            .filter(|(_, asked)| asked.until <= now)
+            .map(|(query, _)| *query)
+            .collect();
+        for query in over {
+            self.queries.asked.remove(&query);
+            env.journal.event(Event::QueryOver { query });
+        }
+        self.queries.open.retain(|_, until| *until > now);
+        let (outbox, effects) = (&mut self.outbox, &mut self.effects);
+        self.queries.waiting.retain(|(asker, ..), waiting| {
+            if waiting.at > now {
+                return true;
+            }
+            if ring.peer(asker).is_some_and(|peer| peer.compares) {
+                outbox.talk(*asker, waiting.parts.clone());
+            } else {
+                // By then it has proved its address, if it is there.
+                effects.push_back(Effect::Introduce(*asker));
+            }
+            waiting.sends += 1;
+            waiting.at = now + ANSWER_AGAIN * u32::from(waiting.sends);
+            let goes_on = waiting.sends < MAX_ANSWER_SENDS;
+            env.journal.stats.answers_lost += u64::from(!goes_on);
+            goes_on
+        });
+        self.queries_later(env);
+    }
+
+    fn queries_later(&mut self, env: &mut Env) {
+        let Some(due) = self.queries.deadline() else {
+            return;
+        };
+        if self.queries.armed.is_none_or(|armed| due < armed) {
+            self.queries.armed = Some(due);
+            env.timers.insert(due, Timer::QueryDue);
+        }
+    }
+}
