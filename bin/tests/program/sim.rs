@@ -52,7 +52,7 @@ fn the_documentation_shows_what_is_printed() {
 fn a_run_ends_with_its_verdict_and_the_load_by_what_happened() {
     let text = sim("--members 8 --kill 1 --for 30s --seed 3");
     assert!(
-        text.contains("STARTING") && text.contains("AT REST") && text.contains("AFTERWARDS"),
+        text.contains("STARTING") && text.contains("AT REST") && text.contains("AFTER THE CRASH"),
         "{text}"
     );
     let verdict = text.lines().next_back().unwrap();
