@@ -1,14 +1,15 @@
 //! Lines of trace files (PROTOCOL.md §5), and the same of what was recorded.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
-use butterfly::RingKey;
 use butterfly::node::Replay;
 use butterfly::recording::MAGIC;
 use butterfly::trace::TraceWriter;
+use butterfly::{Node, RingKey};
 
 use crate::failure::Failure;
 use crate::output;
@@ -85,6 +86,8 @@ pub struct Lines {
     lines: Vec<Line>,
     /// Lines that are none.
     pub malformed: usize,
+    /// Names of members that write no lines, by their ids, as those knew them that were recorded.
+    pub names: HashMap<String, String>,
 }
 
 impl Lines {
@@ -130,7 +133,8 @@ impl Lines {
         let mut replay = Replay::new(keys.to_vec());
         replay.set_tracing(true);
         let (mut text, before) = (String::new(), self.lines.len());
-        let played = Player::open(path, replay)?.play(None, |replay, _| {
+        let mut player = Player::open(path, replay)?;
+        let played = player.play(None, |replay, _| {
             while let Some(trace) = replay.poll_trace() {
                 let Some(me) = replay.node().map(|node| node.me()) else {
                     break;
@@ -150,6 +154,11 @@ impl Lines {
             text.clear();
             Ok(())
         });
+        let members = player.replay.node().into_iter().flat_map(Node::members);
+        for view in members.filter(|view| !view.name.is_empty()) {
+            self.names
+                .insert(view.member.id.to_string(), view.name.to_owned());
+        }
         match played {
             // A member that crashed while it wrote leaves a part of a chunk.
             Err(failure) if self.lines.len() > before => output::tell(&failure.to_string()),
@@ -158,10 +167,10 @@ impl Lines {
         Ok(())
     }
 
-    /// All of them in the order of time; those of one member stay in theirs.
-    pub fn sorted(mut self) -> Vec<Line> {
+    /// All of them in the order of time, those of one member in theirs, and the names.
+    pub fn sorted(mut self) -> (Vec<Line>, HashMap<String, String>) {
         self.lines.sort_by_key(|line| line.at);
-        self.lines
+        (self.lines, self.names)
     }
 }
 

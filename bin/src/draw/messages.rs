@@ -79,7 +79,7 @@ struct Names {
 }
 
 impl Names {
-    fn of(lines: &[Line]) -> Self {
+    fn of(lines: &[Line], known: &HashMap<String, String>) -> Self {
         let mut names = Names::default();
         for line in lines {
             let key = if line.id.is_empty() {
@@ -104,6 +104,9 @@ impl Names {
             let column = names.column_of(&line.to_id);
             if !line.to_addr.is_empty() {
                 names.by_addr.entry(line.to_addr.clone()).or_insert(column);
+            }
+            if let Some(name) = known.get(&line.to_id) {
+                names.participants[column].title = visible(name).into_owned();
             }
         }
         for line in lines.iter().filter(|line| line.to_id.is_empty()) {
@@ -161,8 +164,8 @@ fn class(kind: &str) -> Option<&str> {
 
 impl Picture {
     /// Of lines in the order of time; a message that takes longer than this is late.
-    pub fn of(lines: Vec<Line>, late: Duration) -> Self {
-        let names = Names::of(&lines);
+    pub fn of(lines: Vec<Line>, known: &HashMap<String, String>, late: Duration) -> Self {
+        let names = Names::of(&lines, known);
         let first = lines.first().map_or(0, |line| line.at);
         let mut items: Vec<Item> = Vec::new();
         // Messages of which nothing is known yet at the other end, by way and class.
@@ -388,7 +391,7 @@ pub mod tests {
             line(2_000, "b", "MemberUpdate", "a", ""),
         ];
         lines.sort_by_key(|line| line.at);
-        Picture::of(lines, Duration::from_millis(100))
+        Picture::of(lines, &HashMap::new(), Duration::from_millis(100))
     }
 
     fn fates(picture: &Picture) -> Vec<(String, Fate)> {
@@ -423,7 +426,7 @@ pub mod tests {
     #[test]
     fn what_comes_from_nowhere_is_drawn_all_the_same() {
         let lines = vec![line(5, "b", "RecvPing", "a", "")];
-        let picture = Picture::of(lines, Duration::ZERO);
+        let picture = Picture::of(lines, &HashMap::new(), Duration::ZERO);
         assert_eq!(
             fates(&picture),
             [("aaaaaaaab RecvPing".to_owned(), Fate::Unknown)]

@@ -5,6 +5,7 @@ mod mermaid;
 mod messages;
 mod svg;
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -88,7 +89,7 @@ fn draw(args: &DrawArgs) -> Result<(), Failure> {
 
 /// What is drawn of these lines.
 fn picture(
-    lines: Vec<Line>,
+    (lines, names): (Vec<Line>, HashMap<String, String>),
     members: &[String],
     span: (Option<Duration>, Option<Duration>),
     late: Duration,
@@ -98,7 +99,7 @@ fn picture(
             "there is no line of a trace file: run members with TRACE_SWIM=1, or with --record",
         ));
     }
-    let picture = Picture::of(lines, late).only(members, span)?;
+    let picture = Picture::of(lines, &names, late).only(members, span)?;
     if picture.rows() > MOST_ROWS {
         return Err(Failure::failed(format_args!(
             "{} rows are more than a picture has, {MOST_ROWS}: choose with --member, --from and --until",
