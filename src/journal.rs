@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::error::Reject;
 use crate::event::{Cause, Event};
+use crate::expected::Expected;
 use crate::growth;
 use crate::history::{Fact, History};
 use crate::limits::{
@@ -337,7 +338,7 @@ impl Journal {
     /// Something from `from` was dropped: counted always, told in a while.
     pub fn rejected(&mut self, time: Time, reason: Reject, from: SocketAddr) {
         self.stats.count_rejected(reason);
-        let Some(gate) = self.gates.get_mut(reason as usize) else {
+        let Some(gate) = self.gates.get_mut(reason as usize).expected() else {
             return;
         };
         if time < gate.opens {

@@ -108,6 +108,7 @@ pub mod disk;
 mod env;
 pub mod error;
 pub mod event;
+mod expected;
 #[cfg(test)]
 mod explore;
 #[cfg(feature = "gossip")]

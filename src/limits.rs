@@ -371,6 +371,12 @@ pub const WRITE_LOG_INTERVAL: Duration = Duration::from_secs(300);
 /// Bytes that a data directory keeps of what a member's user said of its tags: those, and the keys of others.
 pub const MAX_TAGS_FILE: usize = 32 << 10;
 
+/// Ring keys that a member holds at the same time: two while one is changed, and more by mistake.
+pub const MAX_RING_KEYS: usize = 16;
+
+/// Bytes that a data directory keeps of ring keys.
+pub const MAX_KEYS_FILE: usize = 16 << 10;
+
 /// The largest message of gossip that is taken or sent, bytes: the largest file (8 MiB) in its envelopes.
 pub const MAX_GOSSIP_FRAME: usize = (8 << 20) + (64 << 10);
 

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 
 use slab::Slab;
 
+use crate::expected::Expected;
 use crate::growth;
 
 /// The link that leads nowhere: an index that the slab never gives out.
@@ -158,11 +159,11 @@ impl<T> Lists<T> {
 
     /// Ties the node's neighbours to each other. What the node says of them is then out of date.
     fn unlink(&mut self, node: u32) {
-        let Some(node) = self.nodes.get(node as usize) else {
+        let Some(node) = self.nodes.get(node as usize).expected() else {
             return;
         };
         let (prev, next) = (node.prev, node.next);
-        let Some(ends) = self.ends.get_mut(node.list()) else {
+        let Some(ends) = self.ends.get_mut(node.list()).expected() else {
             return;
         };
         match self.nodes.get_mut(prev as usize) {
@@ -177,7 +178,7 @@ impl<T> Lists<T> {
 
     /// Ties a node that is in no list to the end of `list`.
     fn link_back(&mut self, node: u32, list: usize) {
-        let Some(ends) = self.ends.get_mut(list) else {
+        let Some(ends) = self.ends.get_mut(list).expected() else {
             return;
         };
         let last = mem::replace(&mut ends.back, node);

@@ -92,6 +92,14 @@ impl DataDir {
         match *self {}
     }
 
+    pub fn load_keys(&self) -> Result<Vec<u8>, DiskError> {
+        match *self {}
+    }
+
+    pub fn store_keys(&self, _: Vec<u8>) {
+        match *self {}
+    }
+
     pub fn end(&self) {
         match *self {}
     }

@@ -351,9 +351,9 @@ impl Node {
     /// The most that the envelope and the stamp take of a datagram.
     fn overhead(&self) -> usize {
         if self.is_sealed() {
-            wire::overhead(true, MAX_DATAGRAM_SENT) + STAMP_BYTES
+            wire::sealed_overhead(MAX_DATAGRAM_SENT) + STAMP_BYTES
         } else {
-            wire::overhead(false, MAX_DATAGRAM_SENT)
+            wire::plain_overhead(MAX_DATAGRAM_SENT)
         }
     }
 

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::iter;
 
+use crate::expected::Expected;
 use crate::lists::Lists;
 use crate::time::Time;
 
@@ -183,7 +184,7 @@ impl<T> TimerWheel<T> {
         let from = list(level, slot);
         self.vacate(from);
         while let Some(node) = self.slots.front(from) {
-            let Some(entry) = self.slots.get(node) else {
+            let Some(entry) = self.slots.get(node).expected() else {
                 return;
             };
             let to = self.occupy(entry.tick);

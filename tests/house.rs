@@ -5,6 +5,7 @@ mod calls;
 #[path = "house/edges.rs"]
 mod edges;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -183,6 +184,45 @@ fn no_struct_of_the_membership_has_too_many_fields() {
         large.is_empty(),
         "more than {MOST_FIELDS} fields: {large:?}"
     );
+}
+
+/// Calls whose name says what the bool is: a flag that is set, or what a place held is replaced by.
+const SAY_IT: [&str; 3] = ["set", "replace", "fold"];
+
+#[test]
+fn no_argument_is_a_bare_bool() {
+    let found = |text: &str| -> Vec<String> {
+        let mut found = calls::bare_bools(text);
+        found.retain(|name| !SAY_IT.contains(&name.as_str()));
+        found
+    };
+    for path in sources(&root().join("src")) {
+        let found = found(&fs::read_to_string(&path).unwrap());
+        assert!(found.is_empty(), "{}: {found:?}", path.display());
+    }
+    assert_eq!(
+        found("fn f() { begin(env, true); set(flag, true) }"),
+        ["begin"]
+    );
+}
+
+/// A subject is a struct of the membership; what all use is none.
+#[test]
+fn no_function_of_the_membership_changes_more_than_two_subjects() {
+    let files = texts("src/swim");
+    let names = files.iter().flat_map(|(_, text)| calls::struct_names(text));
+    let mut subjects: BTreeSet<String> = names.collect();
+    for passing in ["Incoming", "Outgoing"] {
+        subjects.remove(passing);
+    }
+    assert!(subjects.len() > 40, "only {} subjects", subjects.len());
+    for (file, text) in &files {
+        let found = calls::with_more_than(2, text, &subjects);
+        assert!(found.is_empty(), "{file}: {found:?}");
+    }
+    let planted = "fn join(&mut self, table: &mut Table, news: &mut News) {}";
+    let subjects = ["Table", "News"].map(str::to_owned).into();
+    assert_eq!(calls::with_more_than(2, planted, &subjects), ["join"]);
 }
 
 #[test]

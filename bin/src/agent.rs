@@ -1,6 +1,7 @@
 //! A running member with what the program adds to the library's: its log, its seeds' names, its key
 //! files, and what the gateway says and does.
 
+pub mod keys;
 mod lateness;
 mod past;
 mod peers;
@@ -70,7 +71,7 @@ pub struct Agent {
     /// The file that names peers, if there is one.
     pub peer_file: Option<PeerFile>,
     reread: Reread,
-    key_names: Vec<String>,
+    keys: keys::Keys,
     started: Instant,
     /// Another member spoke to it since it started.
     met: bool,
@@ -113,7 +114,7 @@ impl Agent {
             seeds,
             peer_file: None,
             reread,
-            key_names: names(keys),
+            keys: keys::Keys::of_files(keys),
             started: Instant::now(),
             met: false,
             leaving: false,
@@ -225,8 +226,8 @@ impl Agent {
             loop_lag_us: self.lateness.worst(Instant::now()).as_micros() as u64,
             isolated_ms: node.isolated_for().map(|it| it.as_millis() as u64),
             leaving: self.leaving,
-            sealed: !self.key_names.is_empty(),
-            ring_keys: self.key_names.clone(),
+            sealed: !self.keys.is_empty(),
+            ring_keys: self.keys.names(),
             blocked: node.blocked().map(|id| id.to_string()).collect(),
             seeds: self.seeds.listed().map(str::to_owned).collect(),
             counters: node
@@ -537,7 +538,7 @@ impl Agent {
         if let Some(metrics) = &self.metrics {
             info!("its metrics are at {}/metrics", metrics.url());
         }
-        if self.key_names.is_empty() && !listening.ip().is_loopback() {
+        if self.keys.is_empty() && !listening.ip().is_loopback() {
             warn!(
                 "{listening} is open to others and there is NO RING KEY: whoever can reach it can join, read \
                  all and forge all. Make a key by `butterfly ring-key generate NAME` and give it to every \
@@ -548,16 +549,6 @@ impl Agent {
 }
 
 /// Their names, each once.
-fn names(keys: &[RingKey]) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    for name in keys.iter().map(RingKey::name) {
-        if !names.iter().any(|known| known == name) {
-            names.push(name.to_owned());
-        }
-    }
-    names
-}
-
 /// A member's name, or the beginning of its id.
 fn name_of(node: &Node, id: MemberId) -> String {
     let name = node.member(id).map(|view| visible(view.name).into_owned());
@@ -580,7 +571,7 @@ mod tests {
     fn a_key_that_is_given_twice_is_listed_once() {
         let key = |revision: &str| RingKey::new("ring", revision, [7; 32]).unwrap();
         let (old, new) = (key("20260101000000"), key("20260202000000"));
-        let names = names(&[new.clone(), old.clone(), new.clone()]);
+        let names = keys::Keys::of_files(&[new.clone(), old.clone(), new.clone()]).names();
         assert_eq!(names, [new.name(), old.name()]);
     }
 }

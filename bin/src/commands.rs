@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::cli::{BlockArgs, Format, LeaveArgs, ListFormat, MembersArgs, StatusArgs, Wait, Waited};
 use crate::client::{Client, Trouble};
 use crate::failure::Failure;
+use crate::history;
 use crate::output;
 use crate::table;
 use crate::view::{MemberRow, Status};
@@ -20,8 +21,30 @@ use crate::view::{MemberRow, Status};
 /// The pause between two looks at something that is waited for.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
+/// The pause between two looks at what may change at any time.
+const WATCH_AGAIN: Duration = Duration::from_secs(1);
+
 pub fn members(args: &MembersArgs) -> Result<(), Failure> {
     let client = Client::new(&args.gateway)?;
+    let mut shown = show_members(args, &client, None)?;
+    if !args.watch {
+        return Ok(());
+    }
+    loop {
+        thread::sleep(WATCH_AGAIN);
+        shown = show_members(args, &client, Some(shown))?;
+    }
+}
+
+/// What is news about a member that was shown; its age and round trip are not.
+type Shown = Vec<(MemberRow, bool)>;
+
+/// Prints the members that are meant, unless they are as they were `shown`; how they are.
+fn show_members(
+    args: &MembersArgs,
+    client: &Client,
+    shown: Option<Shown>,
+) -> Result<Shown, Failure> {
     // Of programs nothing is kept that this version does not know.
     let values: Vec<Value> = client.get("/v1/members")?;
     let read = |value: &Value| MemberRow::deserialize(value).map_err(Failure::failed);
@@ -29,19 +52,46 @@ pub fn members(args: &MembersArgs) -> Result<(), Failure> {
     if let Some(text) = args.which.unknown(&members) {
         return Err(unknown(text));
     }
+    let now: Shown = members.iter().map(|row| lasting(row, args)).collect();
+    if shown.as_ref() == Some(&now) {
+        return Ok(now);
+    }
     let format = args.output.format();
     if let ListFormat::Table | ListFormat::Wide = format {
         let status: Status = client.get("/v1/status")?;
         let colours = output::colours_wanted(&io::stdout());
         let fits = |row: &MemberRow| args.which.fit(row);
-        return output::print(&table::members(&members, fits, &status, format, colours));
+        let ends = match members.iter().any(|row| row.is_dead()) {
+            true => history::ends(client, &status)?,
+            false => HashMap::new(),
+        };
+        let text = table::members(&members, fits, &status, &ends, (format, colours));
+        let gap = if shown.is_some() { "\n" } else { "" };
+        output::print(&format!("{gap}{text}"))?;
+        return Ok(now);
     }
+    let is_news = |row: &MemberRow| {
+        let before = shown.as_ref().filter(|_| format == ListFormat::Ndjson);
+        before.is_none_or(|shown| !shown.contains(&lasting(row, args)))
+    };
     let meant = values.into_iter().zip(&members);
-    let meant = meant.filter(|(_, row)| args.which.fit(row));
+    let meant = meant.filter(|(_, row)| args.which.fit(row) && is_news(row));
     print_list(
         format,
         meant.map(|(value, row)| (value, &*row.name, &*row.id)),
-    )
+    )?;
+    Ok(now)
+}
+
+/// A row without what changes all the time, and whether it is meant.
+fn lasting(row: &MemberRow, args: &MembersArgs) -> (MemberRow, bool) {
+    let lasting = MemberRow {
+        rtt_us: None,
+        since_ms: 0,
+        suspicion_left_ms: None,
+        ..row.clone()
+    };
+    (lasting, args.which.fit(row))
 }
 
 /// Prints rows for programs, each with its name and the id of its member.

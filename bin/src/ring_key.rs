@@ -25,6 +25,9 @@ const MISSING: &str = "there is no such file: copy the key of the ring there \
 pub fn run(args: &RingKeyArgs) -> Result<(), Failure> {
     match &args.command {
         RingKeyCommand::List(args) => ring_keys::list(args),
+        RingKeyCommand::Install(args) => ring_keys::install(args),
+        RingKeyCommand::Use(args) => ring_keys::use_key(args),
+        RingKeyCommand::Remove(args) => ring_keys::remove(args),
         RingKeyCommand::Generate { name, dir } => {
             let path = generate(name, dir)?;
             output::print_line(&path.display().to_string())
@@ -32,8 +35,36 @@ pub fn run(args: &RingKeyArgs) -> Result<(), Failure> {
     }
 }
 
-/// The keys in these files.
-pub fn read_all(files: &[PathBuf]) -> Result<Vec<RingKey>, Failure> {
+/// The keys in these files, and in the files of these directories.
+pub fn read_all(paths: &[PathBuf]) -> Result<Vec<RingKey>, Failure> {
+    let mut keys = Vec::new();
+    for path in paths {
+        match path.is_dir() {
+            true => keys.extend(read_dir(path)?),
+            false => keys.push(read(path)?),
+        }
+    }
+    Ok(keys)
+}
+
+/// The keys in the files of a directory, by their names.
+fn read_dir(dir: &Path) -> Result<Vec<RingKey>, Failure> {
+    let listed = fs::read_dir(dir).map_err(|error| {
+        Failure::failed(format_args!(
+            "cannot list the ring keys in {}: {error}",
+            dir.display()
+        ))
+    })?;
+    let files = listed.filter_map(Result::ok).map(|entry| entry.path());
+    let is_key = |path: &PathBuf| path.to_string_lossy().ends_with(".sym.key");
+    let mut files: Vec<PathBuf> = files.filter(is_key).collect();
+    files.sort();
+    if files.is_empty() {
+        return Err(Failure::failed(format_args!(
+            "no ring key is in {}: their names end with .sym.key",
+            dir.display()
+        )));
+    }
     files.iter().map(|file| read(file)).collect()
 }
 
@@ -148,6 +179,19 @@ mod tests {
         made.dedup();
         assert_eq!(made.len(), 5);
         assert!(made.is_sorted());
+    }
+
+    #[test]
+    fn of_a_directory_the_first_name_is_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = read_all(&[dir.path().to_owned()]).unwrap_err();
+        assert!(error.to_string().contains("no ring key is in"), "{error}");
+        fs::write(dir.path().join("README"), "none").unwrap();
+        let made: Vec<_> = (0..3)
+            .map(|_| generate("ring", dir.path()).unwrap())
+            .collect();
+        let read_there = read_all(&[dir.path().to_owned()]).unwrap();
+        assert_eq!(read_there, read_all(&made).unwrap());
     }
 
     #[test]

@@ -130,6 +130,7 @@ impl Program {
         agent.gateway = gateway.as_ref().map(|it| it.place().clone());
         agent.metrics = metrics.as_ref().map(|it| it.place().clone());
         agent.handlers = handlers(&agent, plan.hooks);
+        agent.begin_keys()?;
         agent.begin_tags(&tags)?;
         for peer in &plan.peers {
             if let Some(why) = agent.unreachable(peer) {

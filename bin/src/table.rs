@@ -80,13 +80,13 @@ pub fn painted(text: &str, health: &str, colours: bool) -> String {
     }
 }
 
-/// All members, and below them how many fare how.
+/// All members, and below them how many fare how; `ends`: why those are dead of which it is known, by id.
 pub fn members(
     members: &[MemberRow],
     fits: impl Fn(&MemberRow) -> bool,
     status: &Status,
-    format: ListFormat,
-    colours: bool,
+    ends: &HashMap<String, String>,
+    (format, colours): (ListFormat, bool),
 ) -> String {
     const HEALTH: usize = 3;
     let mut rows: Vec<&MemberRow> = members.iter().filter(|row| fits(row)).collect();
@@ -114,6 +114,11 @@ pub fn members(
         }
         if let (true, Some(seen), Some(note)) = (row.is_self, status.seen_at, cells.last_mut()) {
             *note += &format!(", others see it at {seen}");
+        }
+        if let (true, Some(end), Some(note)) = (row.is_dead(), ends.get(&row.id), cells.last_mut())
+        {
+            let gap = if note.is_empty() { "" } else { ", " };
+            *note += &format!("{gap}{}", visible(end));
         }
         if has_tags {
             let note = cells.pop();
@@ -394,7 +399,13 @@ pub mod tests {
 
     /// The table of all of them.
     fn members(rows: &[MemberRow], status: &Status, colours: bool) -> String {
-        super::members(rows, |_| true, status, ListFormat::Table, colours)
+        super::members(
+            rows,
+            |_| true,
+            status,
+            &HashMap::new(),
+            (ListFormat::Table, colours),
+        )
     }
 
     use crate::view::{Counts, Rumors};
@@ -564,7 +575,13 @@ ID        NAME       ADDRESS        HEALTH   INC  RTT     SINCE  NOTE
             row(&"2b".repeat(16), "db", "suspect"),
         ];
         let only = |row: &MemberRow| row.name == "db";
-        let text = super::members(&rows, only, &status_of(0), ListFormat::Wide, false);
+        let text = super::members(
+            &rows,
+            only,
+            &status_of(0),
+            &HashMap::new(),
+            (ListFormat::Wide, false),
+        );
         assert!(
             text.contains(&"2b".repeat(16)) && !text.contains(&"1a".repeat(16)),
             "{text}"

@@ -7,7 +7,7 @@ use butterfly::{Butterfly, Health, MemberView, TagsView, Time};
 use serde::{Deserialize, Serialize};
 
 /// One member, as the asked one sees it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(rename = "Member"))]
 pub struct MemberRow {
@@ -41,6 +41,11 @@ pub struct MemberRow {
 }
 
 impl MemberRow {
+    /// It is held for dead, or left.
+    pub fn is_dead(&self) -> bool {
+        matches!(&*self.health, "confirmed" | "departed")
+    }
+
     /// The row of a member, with its tags, at that time of its observer.
     pub fn of(view: &MemberView<'_>, tags: Option<&TagsView<'_>>, now: Time) -> Self {
         let tags = tags.into_iter().flat_map(TagsView::iter);

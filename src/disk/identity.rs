@@ -16,7 +16,9 @@ use super::replace::{remove_unfinished, replace};
 use super::snapshot::Snapshot;
 use super::snapshot_file::{SnapshotFileError, keep_aside, keep_copy};
 use super::writer::{Beside, NewId, Paths, Writer};
-use crate::limits::{INCARNATION_RESERVE, MAX_HISTORY_FILE, MAX_SNAPSHOT, MAX_TAGS_FILE};
+use crate::limits::{
+    INCARNATION_RESERVE, MAX_HISTORY_FILE, MAX_KEYS_FILE, MAX_SNAPSHOT, MAX_TAGS_FILE,
+};
 use crate::member::{Incarnation, MemberId};
 use crate::stats::DiskWrites;
 
@@ -269,6 +271,21 @@ impl DataDir {
     /// be written the log says so, and the one before stays.
     pub fn store_tags(&self, lines: Vec<u8>) {
         self.writer.write_beside(Beside::Tags, lines);
+    }
+
+    /// What [`store_keys`](DataDir::store_keys) stored last, at most [`MAX_KEYS_FILE`] bytes of it; empty, if that was never
+    /// called.
+    ///
+    /// # Errors
+    /// The file is there, and cannot be read.
+    pub fn load_keys(&self) -> Result<Vec<u8>, DiskError> {
+        self.load(Beside::Keys, MAX_KEYS_FILE as u64)
+    }
+
+    /// Stores the keys that the ring was given, soon, off the caller's thread, in the file `RING_KEYS`, for its owner alone to
+    /// read. If it cannot be written the log says so, and the one before stays.
+    pub fn store_keys(&self, lines: Vec<u8>) {
+        self.writer.write_beside(Beside::Keys, lines);
     }
 
     /// The rumors of kinds of our own, of an earlier run: the bytes of a `Rumor` each. A bad file is kept aside, with a

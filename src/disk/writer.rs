@@ -145,10 +145,12 @@ pub(super) enum Beside {
     Rumors,
     /// What its owner was told of its tags.
     Tags,
+    /// The keys that the ring was given.
+    Keys,
 }
 
 impl Beside {
-    pub const ALL: [Beside; 3] = [Beside::History, Beside::Rumors, Beside::Tags];
+    pub const ALL: [Beside; 4] = [Beside::History, Beside::Rumors, Beside::Tags, Beside::Keys];
 
     /// Its name in the directory.
     pub const fn file(self) -> &'static str {
@@ -156,6 +158,7 @@ impl Beside {
             Beside::History => "HISTORY",
             Beside::Rumors => "RUMORS",
             Beside::Tags => "TAGS",
+            Beside::Keys => "RING_KEYS",
         }
     }
 }

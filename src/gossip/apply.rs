@@ -1,5 +1,6 @@
 //! What this member's own user says: services, configurations, files, departures.
 
+use super::departures::Word;
 use super::store::Put;
 use super::{Effect, Entry, Gossip};
 use crate::env::Env;
@@ -200,16 +201,15 @@ impl Gossip {
         done
     }
 
-    /// The version of a configuration or file that would follow what is held, or `at_least` if that is more. If it is to
-    /// be forced, it does not count what is held if that is stuck.
-    pub fn next_version(
-        &self,
-        id: &RumorId,
-        at_least: u64,
-        forced: bool,
-    ) -> Result<u64, CommandError> {
+    /// The version of a configuration or file that would follow what is held, or `at_least` if that is more.
+    pub fn next_version(&self, id: &RumorId, at_least: u64) -> Result<u64, CommandError> {
+        version_above(self.find(id).map(|held| held.version), at_least)
+    }
+
+    /// The same if it is to be forced: what is held does not count if it is stuck.
+    pub fn next_forced_version(&self, id: &RumorId, at_least: u64) -> Result<u64, CommandError> {
         let held = self.find(id).map(|held| held.version);
-        version_above(held.filter(|held| !forced || !is_stuck(*held)), at_least)
+        version_above(held.filter(|held| !is_stuck(*held)), at_least)
     }
 
     /// A group's configuration.
@@ -278,7 +278,7 @@ impl Gossip {
             let entry = self.store.get(*place);
             entry.is_some_and(|entry| self.store.is_provisional(entry))
         });
-        self.departure_heard(env, ring, member, true)
+        self.departure_heard(env, ring, member, Word::Own)
             .map_err(|_| self.full())?;
         if let Some(place) = provisional {
             // The disk held it, and others may not know it.

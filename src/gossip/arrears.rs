@@ -9,6 +9,7 @@ use super::hot::Class;
 use super::outbox::What;
 use super::{Effect, Gossip};
 use crate::env::{Env, Timer};
+use crate::expected::Expected;
 use crate::limits::MAX_DEBTORS;
 use crate::member::MemberId;
 use crate::ring::{Peer, Ring};
@@ -255,7 +256,7 @@ impl Gossip {
         let Some(peer) = ring.peer(&id).filter(|peer| !peer.ours) else {
             return self.arrears.forget(&id);
         };
-        let Some(mut debt) = self.arrears.debts.remove(&id) else {
+        let Some(mut debt) = self.arrears.debts.remove(&id).expected() else {
             return;
         };
         if debt.under_way == 0 && env.now >= debt.wait_until {

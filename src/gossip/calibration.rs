@@ -12,6 +12,7 @@ mod tests {
 
     use crate::config::Timing;
     use crate::env::Env;
+    use crate::gossip::hot::Telling;
     use crate::gossip::store::content_hash;
     use crate::gossip::{Gossip, What};
     use crate::journal::Journal;
@@ -162,8 +163,11 @@ mod tests {
                     if let Some(k) = k {
                         self.count_feedback_alone(teller, k);
                     }
-                    let fresh = self.sites[teller].hot.has_fresh();
-                    self.sites[teller].tell_some(&mut self.env, &All(teller), fresh);
+                    let telling = match self.sites[teller].hot.has_fresh() {
+                        true => Telling::First,
+                        false => Telling::Again,
+                    };
+                    self.sites[teller].tell_some(&mut self.env, &All(teller), telling);
                     self.deliver(teller, k);
                 }
             }

@@ -53,17 +53,29 @@ impl Departures {
     }
 }
 
+/// Who says that a member is gone for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Word {
+    /// This member's own user or disk.
+    Own,
+    Others,
+}
+
+/// Whether a departure is not one that anybody may have made up.
+fn is_known(ring: &impl Ring, member: MemberId, word: Word) -> bool {
+    word == Word::Own || member == ring.me() || ring.health(&member).is_some()
+}
+
 impl Gossip {
-    /// A member is gone for good: the first who says so is believed, and nothing can undo it. `trusted`: this member's
-    /// own user or disk says so.
+    /// A member is gone for good: the first who says so is believed, and nothing can undo it.
     pub(super) fn departure_heard(
         &mut self,
         env: &mut Env,
         ring: &impl Ring,
         member: MemberId,
-        trusted: bool,
+        word: Word,
     ) -> Result<(), Reject> {
-        let known = trusted || member == ring.me() || ring.health(&member).is_some();
+        let known = is_known(ring, member, word);
         let held = self.store.find(&RumorId::departure(member)).is_some();
         if !held && !known && self.departures.is_full_of_known() {
             return Err(Reject::StoreFull);
@@ -78,18 +90,19 @@ impl Gossip {
             Put::Full => return Err(Reject::StoreFull),
         };
         self.changed(env, place);
-        self.carry_out_departure(env, ring, member, known);
+        self.carry_out_departure(env, ring, member, word);
         Ok(())
     }
 
-    /// What a departure that is held now brings about; `known`: it is not one that anybody may have made up.
+    /// What a departure that is held now brings about.
     pub(super) fn carry_out_departure(
         &mut self,
         env: &mut Env,
         ring: &impl Ring,
         member: MemberId,
-        known: bool,
+        word: Word,
     ) {
+        let known = is_known(ring, member, word);
         if self.departures.count() >= MAX_EXILED {
             self.forget_one(env);
         }

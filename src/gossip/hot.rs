@@ -30,6 +30,13 @@ impl Class {
     }
 }
 
+/// Whether a rumor was told before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Telling {
+    Again,
+    First,
+}
+
 /// How often a rumor is told or heard back in a ring of that many living members before it is cold: so often
 /// that, by luck alone, hardly a member is missed, and no more often than all can be told twice.
 pub(crate) fn tellings(factor: f64, living: usize) -> u8 {
@@ -65,8 +72,13 @@ impl Hot {
         match entry.hot {
             Some(node) => self
                 .lists
-                .move_to_back(node, list(audience, class, self.is_fresh(node))),
-            None => entry.hot = Some(self.lists.push_back(list(audience, class, true), place)),
+                .move_to_back(node, list(audience, class, self.telling(node))),
+            None => {
+                entry.hot = Some(
+                    self.lists
+                        .push_back(list(audience, class, Telling::First), place),
+                )
+            }
         }
     }
 
@@ -85,8 +97,8 @@ impl Hot {
     }
 
     /// The rumor of a class that was told the longest ago, of those that were told, or of the fresh ones.
-    pub fn first(&self, audience: Audience, class: Class, fresh: bool) -> Option<Place> {
-        let node = self.lists.front(list(audience, class, fresh))?;
+    pub fn first(&self, audience: Audience, class: Class, telling: Telling) -> Option<Place> {
+        let node = self.lists.front(list(audience, class, telling))?;
         self.lists.get(node).copied()
     }
 
@@ -96,23 +108,27 @@ impl Hot {
             && let Some(node) = entry.hot
         {
             let audience = entry.id.kind.audience();
-            self.lists.move_to_back(node, list(audience, class, false));
+            self.lists
+                .move_to_back(node, list(audience, class, Telling::Again));
         }
     }
 
-    fn is_fresh(&self, node: u32) -> bool {
-        self.lists.list_of(node).is_some_and(|list| list % 2 == 1)
+    fn telling(&self, node: u32) -> Telling {
+        match self.lists.list_of(node) {
+            Some(list) if list % 2 == Telling::First as usize => Telling::First,
+            _ => Telling::Again,
+        }
     }
 
     /// Whether there are any that were never told.
     pub fn has_fresh(&self) -> bool {
-        let is_fresh = |audience| self.has(audience, true);
+        let is_fresh = |audience| self.has(audience, Telling::First);
         Audience::ALL.into_iter().any(is_fresh)
     }
 
     /// Whether there are any for this audience that were never told, or that were.
-    pub fn has(&self, audience: Audience, fresh: bool) -> bool {
-        let has = |class| self.first(audience, class, fresh).is_some();
+    pub fn has(&self, audience: Audience, telling: Telling) -> bool {
+        let has = |class| self.first(audience, class, telling).is_some();
         Class::ALL.into_iter().any(has)
     }
 
@@ -122,7 +138,7 @@ impl Hot {
 }
 
 /// The number of a list.
-fn list(audience: Audience, class: Class, fresh: bool) -> usize {
+fn list(audience: Audience, class: Class, telling: Telling) -> usize {
     let class = Class::ALL.len() * audience as usize + class as usize;
-    2 * class + usize::from(fresh)
+    2 * class + telling as usize
 }

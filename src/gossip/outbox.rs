@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use super::Gossip;
 use super::hot::Class;
 use super::store::Place;
+use crate::expected::Expected;
 use crate::limits::MAX_QUEUED_PUSHES;
 use crate::member::MemberId;
 use crate::ring::Peer;
@@ -73,7 +74,7 @@ impl Outbox {
 
     /// Queues a push; `false`: too much waits already.
     pub fn push(&mut self, peer: &Peer, what: What, class: Class) -> bool {
-        let Some(queue) = self.pushes.get_mut(class as usize) else {
+        let Some(queue) = self.pushes.get_mut(class as usize).expected() else {
             return false;
         };
         let room = queue.len() < MAX_QUEUED_PUSHES;

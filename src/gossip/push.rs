@@ -3,11 +3,12 @@
 //! if they are big; later they are just told what there is, by a datagram.
 
 use super::Gossip;
-use super::hot::Class;
+use super::hot::{Class, Telling};
 use super::outbox::{Push, PushId, What};
 use super::reconcile::HASHES;
 use super::store::{Entry, Place};
 use crate::env::{Env, Timer};
+use crate::expected::Expected;
 use crate::member::MemberId;
 use crate::ring::{Peer, Ring};
 use crate::rumor::Audience;
@@ -21,7 +22,7 @@ impl Gossip {
     /// Tells what is fresh to some members, at once.
     pub(super) fn push_due(&mut self, env: &mut Env, ring: &impl Ring) {
         self.pushing = false;
-        self.tell_some(env, ring, true);
+        self.tell_some(env, ring, Telling::First);
         if self.hot.has_fresh() {
             self.push_soon(env);
         }
@@ -30,19 +31,19 @@ impl Gossip {
     /// Tells what is hot again, to others, and goes on until nothing is.
     pub(super) fn again_due(&mut self, env: &mut Env, ring: &impl Ring) {
         self.telling = false;
-        self.tell_some(env, ring, false);
+        self.tell_some(env, ring, Telling::Again);
     }
 
     /// Tells all that is hot, due or not.
     pub fn tell_now(&mut self, env: &mut Env, ring: &impl Ring) {
-        self.tell_some(env, ring, true);
-        self.tell_some(env, ring, false);
+        self.tell_some(env, ring, Telling::First);
+        self.tell_some(env, ring, Telling::Again);
     }
 
-    pub(super) fn tell_some(&mut self, env: &mut Env, ring: &impl Ring, fresh: bool) {
+    pub(super) fn tell_some(&mut self, env: &mut Env, ring: &impl Ring, telling: Telling) {
         for audience in Audience::ALL {
-            if self.hot.has(audience, fresh) {
-                self.tell_audience(env, ring, audience, fresh);
+            if self.hot.has(audience, telling) {
+                self.tell_audience(env, ring, audience, telling);
             }
         }
         if !self.hot.is_empty() && !self.telling {
@@ -52,7 +53,13 @@ impl Gossip {
         }
     }
 
-    fn tell_audience(&mut self, env: &mut Env, ring: &impl Ring, audience: Audience, fresh: bool) {
+    fn tell_audience(
+        &mut self,
+        env: &mut Env,
+        ring: &impl Ring,
+        audience: Audience,
+        telling: Telling,
+    ) {
         let mut chosen = std::mem::take(&mut self.chosen);
         let fanout = self.timing.gossip_fanout;
         ring.pick(audience, fanout, &mut env.rng, &mut chosen);
@@ -65,7 +72,7 @@ impl Gossip {
             let next = self.successor(ring).filter(|_| fanout > 1);
             let next = next.filter(|next| next.audience >= audience && is_new(next));
             chosen.extend(next);
-            self.tell(ring, &chosen, audience, fresh);
+            self.tell(ring, &chosen, audience, telling);
         }
         self.chosen = chosen;
     }
@@ -81,8 +88,8 @@ impl Gossip {
     /// Nobody is there to be told: whoever comes is a newcomer, and gets everything.
     fn cool_all(&mut self, audience: Audience) {
         for class in Class::ALL {
-            for fresh in [true, false] {
-                while let Some(place) = self.hot.first(audience, class, fresh) {
+            for telling in [Telling::First, Telling::Again] {
+                while let Some(place) = self.hot.first(audience, class, telling) {
                     self.hot.cool(&mut self.store, place);
                 }
             }
@@ -90,20 +97,24 @@ impl Gossip {
     }
 
     /// Tells rumors to these peers, which take them: each of those that are fresh, or of those that are not, once.
-    fn tell(&mut self, ring: &impl Ring, peers: &[Peer], audience: Audience, fresh: bool) {
+    fn tell(&mut self, ring: &impl Ring, peers: &[Peer], audience: Audience, telling: Telling) {
         let enough = self.enough(ring);
         let mut offers = vec![Vec::new(); peers.len()];
         let mut left = MOST_AT_ONCE;
         for class in Class::ALL {
             let mut first = None;
-            while let Some(place) = self.hot.first(audience, class, fresh).filter(|_| left > 0) {
+            while let Some(place) = self
+                .hot
+                .first(audience, class, telling)
+                .filter(|_| left > 0)
+            {
                 // Those that were told are behind the others: once around is enough.
                 if first == Some(place) {
                     break;
                 }
                 left -= 1;
                 let is_cold = self.tell_one(place, class, peers, &mut offers, enough);
-                if !is_cold && !fresh {
+                if !is_cold && telling == Telling::Again {
                     first = first.or(Some(place));
                 }
             }
@@ -126,7 +137,7 @@ impl Gossip {
         offers: &mut [Vec<u64>],
         enough: u8,
     ) -> bool {
-        let Some(entry) = self.store.get_mut(place) else {
+        let Some(entry) = self.store.get_mut(place).expected() else {
             return true;
         };
         let is_cold = |entry: &Entry| entry.told.saturating_add(entry.heard) >= enough;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Gossip;
+use super::departures::Word;
 use super::store::{Hashed, Put, content_hash};
 use crate::env::Env;
 use crate::error::Reject;
@@ -52,7 +53,7 @@ impl Gossip {
     ) -> Result<(), Reject> {
         match rumor {
             Rumor::Departure(member) => {
-                return self.departure_heard(env, ring, *member, false);
+                return self.departure_heard(env, ring, *member, Word::Others);
             }
             Rumor::Service(service)
                 if service.member == ring.me() && self.outdo(env, ring, service) =>

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::Gossip;
+use super::departures::Word;
 use super::store::Put;
 use crate::env::{Env, Timer};
 use crate::error::Reject;
@@ -124,7 +125,7 @@ impl Gossip {
             Put::Same(_) | Put::Older(_) | Put::Confirmed(_) | Put::Corrected(_) => return Ok(()),
         }
         if let Rumor::Departure(member) = rumor {
-            self.carry_out_departure(env, ring, *member, true);
+            self.carry_out_departure(env, ring, *member, Word::Own);
         }
         Ok(())
     }

@@ -107,6 +107,13 @@ fn nth(kind: RumorKind) -> usize {
     all.position(|of_all| *of_all == kind).unwrap_or(0)
 }
 
+/// Whether a rumor counts once it is held, or is only what the disk held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keep {
+    Live,
+    Provisional,
+}
+
 pub(crate) struct Store {
     entries: Slab<Entry>,
     by_id: BTreeMap<Arc<RumorId>, Place>,
@@ -402,7 +409,7 @@ impl Store {
                 }
             }
         }
-        match self.put(rumor, encoded, true, heard) {
+        match self.put(rumor, encoded, Keep::Live, heard) {
             Put::New(place) if corrects => Put::Corrected(place),
             put => put,
         }
@@ -418,20 +425,20 @@ impl Store {
         {
             return Put::Older(place);
         }
-        self.put(rumor, encoded, false, None)
+        self.put(rumor, encoded, Keep::Provisional, None)
     }
 
     /// Puts in a rumor in the place of what is held, whatever that is.
     pub fn replace(&mut self, rumor: &Rumor, from_id: &str) -> Put {
         let encoded = encode_rumor(rumor, from_id);
-        self.put(rumor, encoded, true, None)
+        self.put(rumor, encoded, Keep::Live, None)
     }
 
     fn put(
         &mut self,
         rumor: &Rumor,
         encoded: EncodedRumor,
-        live: bool,
+        keep: Keep,
         heard: Option<Hashed<'_>>,
     ) -> Put {
         let id = rumor.id();
@@ -478,7 +485,7 @@ impl Store {
         if removal != 0 {
             self.removals.insert((removal, place));
         }
-        if live {
+        if keep == Keep::Live {
             self.count_in(hash, place);
         } else {
             self.provisional.insert(hash, place);

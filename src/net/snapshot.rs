@@ -100,6 +100,26 @@ impl Butterfly {
         }
     }
 
+    /// The ring keys that the data directory keeps, as [`store_ring_keys`](Butterfly::store_ring_keys) was given them; empty,
+    /// if it keeps none, or there is no data directory.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn stored_ring_keys(&self) -> Result<Vec<u8>, DiskError> {
+        let load = |data_dir: &DataDir| data_dir.load_keys();
+        self.data_dir.as_ref().map_or(Ok(Vec::new()), load)
+    }
+
+    /// Has the data directory, if there is one, keep this until the next run, for its owner alone to read: ring keys, at most
+    /// [`MAX_KEYS_FILE`](crate::limits::MAX_KEYS_FILE) bytes in any format. The disk's thread writes it.
+    pub fn store_ring_keys(&mut self, lines: Vec<u8>) {
+        if let Some(data_dir) = &self.data_dir
+            && !self.finished
+        {
+            data_dir.store_keys(lines);
+        }
+    }
+
     /// What the disk has not taken yet is given up, so that dropping this waits for nothing.
     pub fn abandon_disk(&mut self) {
         if let Some(data_dir) = &mut self.data_dir {

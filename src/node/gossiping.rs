@@ -74,27 +74,29 @@ impl Node {
     }
 
     /// The version of a configuration or file that follows the one held, or `at_least` if that is more: with the seconds
-    /// since 1970 there, versions are times as long as clocks agree. If what is held is stuck and the next one is `forced`,
-    /// it does not count.
+    /// since 1970 there, versions are times as long as clocks agree.
     ///
     /// ```
     /// # use butterfly::{CommandError, Node, RumorId, ServiceConfig, Time};
     /// # fn configure(node: &mut Node, now: Time) -> Result<(), CommandError> {
     /// let group = "redis.default".parse().expect("a group");
-    /// let version = node.next_version(&RumorId::config(&group), 0, false)?;
+    /// let version = node.next_version(&RumorId::config(&group), 0)?;
     /// node.apply_config(now, ServiceConfig::new(group, version, "port = 6380"))
     /// # }
     /// ```
     ///
     /// # Errors
     /// [`CommandError::Stuck`] or [`CommandError::Beyond`].
-    pub fn next_version(
-        &self,
-        id: &RumorId,
-        at_least: u64,
-        forced: bool,
-    ) -> Result<u64, CommandError> {
-        self.gossip.next_version(id, at_least, forced)
+    pub fn next_version(&self, id: &RumorId, at_least: u64) -> Result<u64, CommandError> {
+        self.gossip.next_version(id, at_least)
+    }
+
+    /// The same for what is [forced](Node::force): if the version held is stuck, it does not count.
+    ///
+    /// # Errors
+    /// [`CommandError::Stuck`] or [`CommandError::Beyond`].
+    pub fn next_forced_version(&self, id: &RumorId, at_least: u64) -> Result<u64, CommandError> {
+        self.gossip.next_forced_version(id, at_least)
     }
 
     /// How many rumors are held.
@@ -139,7 +141,13 @@ impl Node {
     /// All rumors in the bytes in which they are sent, shared and not copied: a picture for the disk.
     #[cfg_attr(not(feature = "disk"), allow(dead_code))]
     pub(crate) fn encoded_rumors(&self) -> impl Iterator<Item = (RumorKind, Arc<[u8]>)> {
-        let entries = self.gossip.store().iter();
+        // What is asked is of the moment, and may be a secret.
+        let lasts = |entry: &&Entry| {
+            let is_event = entry.id.kind == RumorKind::UserEvent;
+            let asks = |rumor| matches!(rumor, Rumor::UserEvent(event) if event.query.is_some());
+            !is_event || !entry.rumor().is_some_and(asks)
+        };
+        let entries = self.gossip.store().iter().filter(lasts);
         entries.map(|entry| (entry.id.kind, Arc::clone(&entry.bytes)))
     }
 
@@ -192,7 +200,7 @@ impl Node {
     }
 
     fn take_frame(&mut self, frame: &mut [u8]) -> Result<(), Reject> {
-        if frame.len() > MAX_RUMOR + wire::overhead(true, MAX_RUMOR) {
+        if frame.len() > MAX_RUMOR + wire::sealed_overhead(MAX_RUMOR) {
             return Err(Reject::Oversized);
         }
         let bytes = frame.len();

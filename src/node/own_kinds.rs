@@ -92,9 +92,10 @@ impl Node {
     /// [`CommandError::BadEventName`], [`CommandError::BadEventTtl`], [`CommandError::EventTooLarge`],
     /// [`CommandError::TooManyEvents`] or [`CommandError::StoreFull`]; nothing was sent.
     pub fn send_event(&mut self, now: Time, event: UserEvent) -> Result<UserEvent, CommandError> {
-        self.record(now, || Input::SendEvent {
-            event: Cow::Borrowed(&event),
-        });
+        if self.is_recording() {
+            let event = Cow::Owned(self.sealed_event(&event));
+            self.record(now, || Input::SendEvent { event });
+        }
         self.advance_unless_paused(now);
         let done = self.gossip.send_event(&mut self.env, &self.swim, event);
         self.settle();
@@ -113,7 +114,11 @@ impl Node {
         answer: Result<&[u8], &str>,
     ) -> Result<(), CommandError> {
         self.record(now, || Input::Answer {
-            question: Cow::Borrowed(question),
+            // What it asked is for no recording: it may be a key.
+            question: Cow::Owned(UserEvent {
+                payload: Vec::new(),
+                ..question.clone()
+            }),
             is_answer: answer.is_ok(),
             payload: answer.unwrap_or_else(str::as_bytes),
         });

@@ -6,7 +6,11 @@ use std::time::Duration;
 use super::Node;
 use crate::config::NodeConfig;
 use crate::recording::{Beginning, End, Input, KeyId, Tape};
+#[cfg(feature = "gossip")]
+use crate::rumor::UserEvent;
 use crate::time::Time;
+#[cfg(feature = "gossip")]
+use crate::wire;
 
 /// Recording.
 impl Node {
@@ -89,6 +93,18 @@ impl Node {
                 tape.mark(now, state);
             }
         }
+    }
+
+    /// An event as it is recorded: on a sealed ring its payload is sealed, as it may be a key that the ring is given.
+    #[cfg(feature = "gossip")]
+    pub(super) fn sealed_event(&self, event: &UserEvent) -> UserEvent {
+        let mut event = event.clone();
+        if let Some(key) = self.keys.first() {
+            let (nonce, mut sealed) = (key.nonce_of(&event.payload), Vec::new());
+            wire::seal_into(Some((key, nonce)), &event.payload, &mut sealed);
+            event.payload = sealed;
+        }
+        event
     }
 
     /// Stands for what decides what it will do, and the time. Other dice show in what follows.

@@ -309,7 +309,14 @@ impl Player {
             } => ignore(node.start_election(now, kind, &group, suitability)),
             Input::Depart { id } => ignore(node.depart(now, id)),
             Input::SetTags { tags } => ignore(node.set_tags(now, tags.into_owned())),
-            Input::SendEvent { event } => ignore(node.send_event(now, event.into_owned())),
+            Input::SendEvent { event } => {
+                let mut event = event.into_owned();
+                if node.is_sealed() {
+                    let opened = crate::wire::open(&node.keys, &mut event.payload);
+                    event.payload = opened.map(<[u8]>::to_vec).unwrap_or_default();
+                }
+                ignore(node.send_event(now, event));
+            }
             Input::Answer {
                 question,
                 is_answer,

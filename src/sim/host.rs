@@ -88,8 +88,15 @@ pub(super) enum Parcel {
 pub(super) struct Held {
     pub to: SocketAddr,
     pub bytes: Vec<u8>,
-    /// A rumor's frame, and not a datagram.
-    pub frame: bool,
+    pub what: Unit,
+}
+
+/// What the network carries in one piece.
+#[derive(Clone, Copy)]
+pub(super) enum Unit {
+    Datagram,
+    /// With a rumor.
+    Frame,
 }
 
 pub(super) struct Host {

@@ -345,7 +345,7 @@ impl Sim {
 
     /// A crashed member comes back with an empty table; `incarnation` is what its disk says.
     pub fn restart(&mut self, member: Index, incarnation: Incarnation) {
-        self.begin_life(member, incarnation, false);
+        self.begin_life(member, incarnation, Disk::Lost);
         self.settle(member);
     }
 
@@ -366,7 +366,7 @@ impl Sim {
         let incarnation = content
             .as_ref()
             .map_or(Incarnation::ZERO, |content| content.mark.next());
-        self.begin_life(member, incarnation, disk == Disk::Kept);
+        self.begin_life(member, incarnation, disk);
         if let Some(content) = content {
             content.restore(&mut self.hosts[member].node);
         }
@@ -379,12 +379,12 @@ impl Sim {
         host.copy = Some(Content::of(host));
     }
 
-    fn begin_life(&mut self, member: Index, incarnation: Incarnation, same_disk: bool) {
+    fn begin_life(&mut self, member: Index, incarnation: Incarnation, disk: Disk) {
         let host = &mut self.hosts[member];
         host.lives += 1;
         let (id, place, lives) = (host.id, host.place, host.lives);
         let ring = host.node.ring().cloned();
-        let stored = if same_disk { host.epoch } else { 0 };
+        let stored = if disk == Disk::Kept { host.epoch } else { 0 };
         let epoch = self.epoch_after(stored);
         let life = (incarnation, epoch);
         let node = self.new_node(member, id, place, ring, life, lives);
@@ -398,7 +398,7 @@ impl Sim {
         host.watched.clear();
         (host.wake, host.turn, host.busy_until) = (None, None, now);
         host.inbox.clear();
-        if let Some(what) = host.watch.begins(now, incarnation, same_disk) {
+        if let Some(what) = host.watch.begins(now, incarnation, disk) {
             self.violated(member, what);
         }
     }

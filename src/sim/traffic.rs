@@ -27,9 +27,25 @@ pub(super) enum Purpose {
 
 const PURPOSES: usize = Purpose::PassedOn as usize + 1;
 
+/// Which end of a datagram a member is.
+#[derive(Clone, Copy)]
+enum Side {
+    Sender,
+    Receiver,
+}
+
+impl Side {
+    fn of(self, sender: MemberId, receiver: MemberId) -> MemberId {
+        match self {
+            Side::Sender => sender,
+            Side::Receiver => receiver,
+        }
+    }
+}
+
 impl Purpose {
     /// What it is for at the member that sends it, or gets it.
-    fn of(message: &Message<'_>, member: MemberId, sent: bool) -> Self {
+    fn of(message: &Message<'_>, member: MemberId, side: Side) -> Self {
         match message {
             Message::Ping { .. } => Purpose::Ping,
             Message::PingReq { .. } => Purpose::PingReq,
@@ -38,7 +54,7 @@ impl Purpose {
                 from,
                 forward_to: Some(to),
                 ..
-            } if member != if sent { from.id } else { to.id } => Purpose::PassedOn,
+            } if member != side.of(from.id, to.id) => Purpose::PassedOn,
             Message::Ack { table: true, .. } => Purpose::Table,
             Message::Ack { reconcile, .. } if !reconcile.is_empty() => Purpose::Comparison,
             Message::Ack { probe: 0, .. } => Purpose::News,
@@ -95,7 +111,7 @@ impl Traffic {
 
     /// Counts what a member got. What does not read does not count.
     pub fn got(&mut self, member: MemberId, bytes: &[u8], keys: &[RingKey]) {
-        let _ = self.count(member, false, bytes, keys);
+        let _ = self.count(member, Side::Receiver, bytes, keys);
     }
 
     /// Counts what a member sent; what is wrong with it.
@@ -103,7 +119,7 @@ impl Traffic {
         if bytes.len() > MAX_DATAGRAM_SENT {
             return Some(format!("a datagram of {} bytes", bytes.len()));
         }
-        match self.count(member, true, bytes, keys) {
+        match self.count(member, Side::Sender, bytes, keys) {
             Ok(purpose) if bytes.len() > ORDINARY_DATAGRAM && !purpose.may_be_large() => Some(
                 format!("an ordinary datagram of {} bytes: {purpose:?}", bytes.len()),
             ),
@@ -115,13 +131,13 @@ impl Traffic {
     fn count(
         &mut self,
         member: MemberId,
-        sent: bool,
+        side: Side,
         bytes: &[u8],
         keys: &[RingKey],
     ) -> Result<Purpose, Reject> {
         let mut copy = bytes.to_vec();
         let swim = wire::open(keys, &mut copy).and_then(wire::decode)?;
-        let purpose = Purpose::of(&swim.message, member, sent);
+        let purpose = Purpose::of(&swim.message, member, side);
         self.counts[purpose as usize] += 1;
         self.records += swim.memberships.count() as u64;
         match swim.message {

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Index;
 use super::allowance::Allowance;
+use super::{Disk, Index};
 use crate::error::Reject;
 use crate::event::{Cause, Event};
 use crate::member::{Health, Incarnation, MemberId};
@@ -45,19 +45,14 @@ pub(super) struct Watch {
 
 impl Watch {
     /// It starts with this incarnation, which may not be below what it had unless its disk is another.
-    pub fn begins(
-        &mut self,
-        now: Time,
-        incarnation: Incarnation,
-        same_disk: bool,
-    ) -> Option<String> {
+    pub fn begins(&mut self, now: Time, incarnation: Incarnation, disk: Disk) -> Option<String> {
         let had = self.incarnation;
         *self = Watch {
             incarnation,
             allowance: Allowance::since(now),
             ..Watch::default()
         };
-        (same_disk && incarnation <= had)
+        (disk == Disk::Kept && incarnation <= had)
             .then(|| format!("it starts with incarnation {incarnation}, and had {had}"))
     }
 
@@ -216,15 +211,15 @@ mod tests {
         assert_eq!(watch.state(sim.node(0)), None);
         watch.incarnation = incarnation(1);
         assert!(watch.state(sim.node(0)).is_some());
-        for (number, same_disk, wrong) in [
-            (7, true, true),
-            (7, false, false),
-            (8, true, false),
-            (0, false, false),
+        for (number, disk, wrong) in [
+            (7, Disk::Kept, true),
+            (7, Disk::Lost, false),
+            (8, Disk::Kept, false),
+            (0, Disk::Lost, false),
         ] {
             watch.incarnation = incarnation(7);
-            let began = watch.begins(Time::ZERO, incarnation(number), same_disk);
-            assert_eq!(began.is_some(), wrong, "{number}, {same_disk}");
+            let began = watch.begins(Time::ZERO, incarnation(number), disk);
+            assert_eq!(began.is_some(), wrong, "{number}, {disk:?}");
         }
     }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::dice::Roll;
 use super::fault::Fault;
-use super::host::{Held, Host, Parcel};
+use super::host::{Held, Host, Parcel, Unit};
 use super::{Index, Sim, What, place_of};
 use crate::time::Time;
 
@@ -13,11 +13,11 @@ const PAST: usize = 4_096;
 
 impl Sim {
     /// Keeps what a stalled process sends; whether it is one.
-    fn hold(&mut self, from: Index, to: SocketAddr, bytes: &[u8], frame: bool) -> bool {
+    fn hold(&mut self, from: Index, to: SocketAddr, bytes: &[u8], what: Unit) -> bool {
         let host = &mut self.hosts[from];
         if host.stalled && host.held.len() < self.config.socket_buffer {
             let bytes = bytes.to_vec();
-            host.held.push(Held { to, bytes, frame });
+            host.held.push(Held { to, bytes, what });
         } else if host.stalled {
             self.faults.add(Fault::FullSocket);
         }
@@ -26,17 +26,16 @@ impl Sim {
 
     /// What a process sent while it was stalled leaves.
     pub(super) fn release(&mut self, from: Index) {
-        for Held { to, bytes, frame } in std::mem::take(&mut self.hosts[from].held) {
-            if frame {
-                self.push(from, to, &bytes);
-            } else {
-                self.send(from, to, &bytes);
+        for Held { to, bytes, what } in std::mem::take(&mut self.hosts[from].held) {
+            match what {
+                Unit::Datagram => self.send(from, to, &bytes),
+                Unit::Frame => _ = self.push(from, to, &bytes),
             }
         }
     }
 
     pub(super) fn send(&mut self, from: Index, to: SocketAddr, datagram: &[u8]) {
-        if self.hold(from, to, datagram, false) {
+        if self.hold(from, to, datagram, Unit::Datagram) {
             return;
         }
         self.datagrams += 1;
@@ -95,7 +94,7 @@ impl Sim {
 
     /// A connection takes rumors only while its other end can be reached; what it took may be lost with it.
     pub(super) fn push(&mut self, from: Index, to: SocketAddr, frame: &[u8]) -> bool {
-        if self.hold(from, to, frame, true) {
+        if self.hold(from, to, frame, Unit::Frame) {
             return true;
         }
         self.pushes += 1;

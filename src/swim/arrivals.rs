@@ -11,6 +11,7 @@ use super::{Notice, Row, Swim};
 use crate::env::Env;
 use crate::error::Reject;
 use crate::event::Cause;
+use crate::expected::Expected;
 use crate::member::Health;
 use crate::wire::{MemberRecord, feature};
 
@@ -73,7 +74,7 @@ impl Swim {
         };
         incoming.row = Some(key);
         self.checks.end(env, &mut self.table, key);
-        let Some(held) = self.table.get(key).map(Row::state) else {
+        let Some(held) = self.table.get(key).expected().map(Row::state) else {
             return;
         };
         let proof = merge::proof_of_life(Some(held), sender.incarnation, sender.departed);

@@ -9,6 +9,7 @@ use super::outbox::{Body, Outgoing};
 use super::row::{NONE, flag};
 use super::{Row, Swim};
 use crate::env::Env;
+use crate::expected::Expected;
 use crate::limits::ORDINARY_DATAGRAM;
 use crate::member::MemberId;
 use crate::trace::TraceKind;
@@ -47,8 +48,10 @@ impl Swim {
 
     /// Pings a member outside the probe cycle, with the digest of the table if they are to be compared.
     pub(super) fn ping_aside(&mut self, key: RowKey, compare: Compare) {
-        let (Some(member), told) = (self.table.member(key), self.table.get(key).map(Row::state))
-        else {
+        let (Some(member), told) = (
+            self.table.member(key).expected(),
+            self.table.get(key).expected().map(Row::state),
+        ) else {
             return;
         };
         self.ask(
@@ -153,8 +156,10 @@ impl Swim {
 
     /// Tells a member the news, and what is held of it, by an Ack that it did not ask for.
     pub(super) fn tell(&mut self, key: RowKey) {
-        let (Some(member), told) = (self.table.member(key), self.table.get(key).map(Row::state))
-        else {
+        let (Some(member), told) = (
+            self.table.member(key).expected(),
+            self.table.get(key).expected().map(Row::state),
+        ) else {
             return;
         };
         let body = Body::Ack {

@@ -7,6 +7,7 @@ use super::speaker::Speaker;
 use super::suspicion::Suspicion;
 use super::verdict::DeathChecks;
 use crate::env::Env;
+use crate::expected::Expected;
 use crate::history::Fact;
 use crate::limits::ORDINARY_DATAGRAM;
 use crate::member::{Evidence, Incarnation};
@@ -23,7 +24,10 @@ impl Swim {
         if self.checks.joins(key, incarnation) {
             return;
         }
-        let (Some(member), Some(row)) = (self.table.member(key), self.table.get(key)) else {
+        let (Some(member), Some(row)) = (
+            self.table.member(key).expected(),
+            self.table.get(key).expected(),
+        ) else {
             return;
         };
         let stands_still = |suspicion: &Suspicion| suspicion.evidence() == Evidence::Stalled;

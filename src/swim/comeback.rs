@@ -13,6 +13,7 @@ use super::news::RowKey;
 use super::row::flag;
 use crate::config::Timing;
 use crate::env::{Env, Timer};
+use crate::expected::Expected;
 use crate::limits::{MAX_ANSWERS, MAX_RETURNING, MAX_RETURNS, RETURN_MEMORY};
 use crate::member::MemberId;
 use crate::stats::Gauge;
@@ -170,7 +171,7 @@ impl Swim {
 
     /// One of the dead answered a probe: whether that is enough for it to count as living.
     fn is_back(&mut self, env: &mut Env, key: RowKey) -> bool {
-        let Some(row) = self.table.get(key) else {
+        let Some(row) = self.table.get(key).expected() else {
             return false;
         };
         let comebacks = &mut self.dead.comebacks;

@@ -11,6 +11,7 @@ use super::news::RowKey;
 use super::outbox::{Body, Outgoing};
 use super::{Notice, Swim};
 use crate::env::Env;
+use crate::expected::Expected;
 use crate::limits::{MAX_CORRECTED, ORDINARY_DATAGRAM};
 use crate::member::{Health, MemberId};
 use crate::stats::Gauge;
@@ -52,7 +53,7 @@ impl Swim {
         key: RowKey,
         heard: State,
     ) {
-        let Some(row) = self.table.get(key) else {
+        let Some(row) = self.table.get(key).expected() else {
             return;
         };
         if heard.health == Health::Alive {

@@ -11,6 +11,7 @@ use super::suspicion::{Accused, Due, Suspicion};
 use super::{Notice, Row, Swim};
 use crate::env::Env;
 use crate::event::Cause;
+use crate::expected::Expected;
 use crate::history::Fact;
 use crate::member::{Evidence, Health, MemberId};
 use crate::trace::TraceKind;
@@ -134,7 +135,7 @@ impl Swim {
     /// Another member lives at this one's address: unless it is heard from elsewhere, it is gone. It is asked for its last
     /// word at once.
     pub(super) fn suspect_replaced(&mut self, env: &mut Env, key: RowKey) {
-        let Some(held) = self.table.get(key).map(Row::state) else {
+        let Some(held) = self.table.get(key).expected().map(Row::state) else {
             return;
         };
         if held.health == Health::Alive {
@@ -202,7 +203,7 @@ impl Swim {
 
     /// It did not answer for itself in time: the claim is believed.
     pub(super) fn verdict_due(&mut self, env: &mut Env, key: RowKey) {
-        let Some(member) = self.table.member(key) else {
+        let Some(member) = self.table.member(key).expected() else {
             return;
         };
         if let Some(state) = self.checks.due(env, &mut self.table, key) {
@@ -218,7 +219,10 @@ impl Swim {
 
     /// A Confirmed member is given up, a Departed one forgotten.
     pub(super) fn grave_due(&mut self, env: &mut Env, key: RowKey) {
-        let (Some(row), Some(member)) = (self.table.get(key), self.table.member(key)) else {
+        let (Some(row), Some(member)) = (
+            self.table.get(key).expected(),
+            self.table.member(key).expected(),
+        ) else {
             return;
         };
         match row.health {

@@ -6,6 +6,7 @@ use super::outbox::Compare;
 use super::row::flag;
 use super::{Row, Swim};
 use crate::config::Timing;
+use crate::expected::Expected;
 use crate::member::Health;
 use crate::rumor::Audience;
 use crate::wire::{Accusers, Encoder, MemberRecord, MembershipRecord, Message, feature};
@@ -85,7 +86,10 @@ impl Swim {
         state: Option<State>,
         soft: usize,
     ) -> bool {
-        let (Some(row), Some(mut member)) = (self.table.get(key), self.record_of(key)) else {
+        let (Some(row), Some(mut member)) = (
+            self.table.get(key).expected(),
+            self.record_of(key).expected(),
+        ) else {
             return false;
         };
         if !self.may_be_told(key, receiver) {

@@ -9,6 +9,7 @@ use super::speaker::Speaker;
 use super::unproved::Word;
 use crate::env::Env;
 use crate::event::Event;
+use crate::expected::Expected;
 use crate::limits::ORDINARY_DATAGRAM;
 use crate::member::{Health, Incarnation, MemberId};
 
@@ -22,7 +23,7 @@ impl Swim {
         let Some(key) = self.table.find(&id) else {
             return;
         };
-        let Some(row) = self.table.get(key) else {
+        let Some(row) = self.table.get(key).expected() else {
             return;
         };
         if row.health >= Health::Confirmed {

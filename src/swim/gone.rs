@@ -9,12 +9,13 @@ use super::incoming::Incoming;
 use super::merge::{Spread, State};
 use super::news::RowKey;
 use super::outbox::{Body, Compare, Outgoing};
-use super::refusals::{Step, Why};
+use super::refusals::{Occasion, Step, Why};
 use super::row::{NONE, flag};
 use super::suspicion::confirmations_needed;
 use super::{Row, Swim};
 use crate::env::Env;
 use crate::event::Cause;
+use crate::expected::Expected;
 use crate::limits::ORDINARY_DATAGRAM;
 use crate::member::{Evidence, Health, Incarnation, MemberId};
 use crate::trace::TraceKind;
@@ -51,7 +52,7 @@ impl Swim {
             return false;
         }
         let refusals = &mut self.detector.refusals;
-        refusals.begin(env, target, number, held.incarnation, false);
+        refusals.begin(env, target, number, held.incarnation, Occasion::Refusal);
         if !refusals.refused(env, number) {
             return false;
         }
@@ -113,7 +114,7 @@ impl Swim {
 
     /// Others are asked to ping it, twice as many as usual: each of them may be one that its firewall refuses.
     fn ask_about(&mut self, env: &mut Env, key: RowKey, number: u64) {
-        let Some(target) = self.table.get(key).map(|row| row.id) else {
+        let Some(target) = self.table.get(key).expected().map(|row| row.id) else {
             return;
         };
         let most = 2 * self.timing.indirect_probes.max(1);
@@ -154,7 +155,7 @@ impl Swim {
         number: u64,
     ) -> bool {
         let ours = incoming.sender.features & feature::EXTENSIONS != 0;
-        let Some(row) = self.table.get(key) else {
+        let Some(row) = self.table.get(key).expected() else {
             return false;
         };
         if !ours || !incoming.speaker.proved || number == 0 || row.health > Health::Suspect {
@@ -194,7 +195,7 @@ impl Swim {
         let Some(key) = self.table.find(&target) else {
             return;
         };
-        let Some(held) = self.table.get(key).map(Row::state) else {
+        let Some(held) = self.table.get(key).expected().map(Row::state) else {
             return;
         };
         let refusals = &mut self.detector.refusals;
@@ -205,7 +206,7 @@ impl Swim {
         {
             return;
         }
-        if refusals.begin(env, target, number, held.incarnation, true) {
+        if refusals.begin(env, target, number, held.incarnation, Occasion::Hint) {
             self.ping_with(key, number);
         }
     }
@@ -249,7 +250,7 @@ impl Swim {
         let Some(key) = self.table.find(&inquiry.target) else {
             return;
         };
-        let Some(held) = self.table.get(key).map(Row::state) else {
+        let Some(held) = self.table.get(key).expected().map(Row::state) else {
             return;
         };
         // It has spoken up since, or its answer may lie unread.
@@ -309,7 +310,7 @@ impl Swim {
         env.journal.stats.hints += 1;
         let (incarnation, number) = (row.incarnation, fresh(env));
         let refusals = &mut self.detector.refusals;
-        if refusals.begin(env, *id, number, incarnation, true) {
+        if refusals.begin(env, *id, number, incarnation, Occasion::Hint) {
             self.ping_with(key, number);
         }
     }
@@ -320,7 +321,7 @@ impl Swim {
             return;
         }
         let living = self.table.living();
-        let Some(row) = self.table.get(key) else {
+        let Some(row) = self.table.get(key).expected() else {
             return;
         };
         let (id, incarnation) = (row.id, row.incarnation);
@@ -401,8 +402,10 @@ impl Swim {
 
     /// Pings a member outside of the probe cycle with a number that nobody has seen.
     fn ping_with(&mut self, key: RowKey, number: u64) {
-        let (Some(member), told) = (self.table.member(key), self.table.get(key).map(Row::state))
-        else {
+        let (Some(member), told) = (
+            self.table.member(key).expected(),
+            self.table.get(key).expected().map(Row::state),
+        ) else {
             return;
         };
         let body = Body::Ping {

@@ -14,6 +14,7 @@ use super::slots::Slots;
 use super::table::Table;
 use crate::config::Timing;
 use crate::env::{Env, Timer};
+use crate::expected::Expected;
 use crate::limits::MAX_MEMBERS;
 use crate::member::Health;
 use crate::stats::Gauge;
@@ -53,7 +54,7 @@ impl Dead {
 
     /// The member is dead or gone: it is remembered for a while.
     pub fn bury(&mut self, env: &mut Env, table: &mut Table, timing: &Timing, key: RowKey) {
-        let Some(row) = table.get_mut(key) else {
+        let Some(row) = table.get_mut(key).expected() else {
             return;
         };
         let given_up = row.health == Health::Departed;

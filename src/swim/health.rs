@@ -9,6 +9,7 @@ use super::table::Newcomer;
 use super::{Notice, Row, Swim};
 use crate::env::Env;
 use crate::event::Cause;
+use crate::expected::Expected;
 use crate::history::Fact;
 use crate::limits::{MAX_MEMBERS, MAX_NAME};
 use crate::member::{Health, Member, MemberId};
@@ -24,7 +25,7 @@ impl Swim {
         cause: Cause,
         spread: Spread,
     ) {
-        let Some(row) = self.table.get(key) else {
+        let Some(row) = self.table.get(key).expected() else {
             return;
         };
         let (before, lasted) = (row.state(), env.now.since(row.since));
@@ -156,7 +157,7 @@ impl Swim {
 
     /// What a health brought with it ends.
     pub(super) fn end_side(&mut self, env: &mut Env, key: RowKey) {
-        let Some(row) = self.table.get_mut(key) else {
+        let Some(row) = self.table.get_mut(key).expected() else {
             return;
         };
         let side = std::mem::replace(&mut row.side, NONE);
@@ -176,7 +177,7 @@ impl Swim {
     fn note_refuted(&mut self, env: &Env, key: RowKey, state: State) {
         /// A member on its way refutes once or twice.
         const REFUTATIONS: u64 = 8;
-        let Some(row) = self.table.get(key) else {
+        let Some(row) = self.table.get(key).expected() else {
             return;
         };
         let (id, me) = (row.id, self.table.own().id);

@@ -18,6 +18,7 @@ use super::row::flag;
 use super::{Row, Swim};
 use crate::env::Env;
 use crate::event::Cause;
+use crate::expected::Expected;
 use crate::history::Fact;
 use crate::journal::Peer;
 use crate::limits::ORDINARY_DATAGRAM;
@@ -69,7 +70,10 @@ impl Swim {
     }
 
     fn begin_probe(&mut self, env: &mut Env, key: RowKey) {
-        let (Some(member), Some(row)) = (self.table.member(key), self.table.get(key)) else {
+        let (Some(member), Some(row)) = (
+            self.table.member(key).expected(),
+            self.table.get(key).expected(),
+        ) else {
             return;
         };
         let held = row.state();
@@ -86,7 +90,10 @@ impl Swim {
 
     /// Pings the member that is being probed, for the first time or again.
     fn ping_probed(&mut self, key: RowKey, number: u64, attempt: Attempt) {
-        let (Some(member), Some(row)) = (self.table.member(key), self.table.get(key)) else {
+        let (Some(member), Some(row)) = (
+            self.table.member(key).expected(),
+            self.table.get(key).expected(),
+        ) else {
             return;
         };
         let told = Some(row.state());
@@ -279,7 +286,7 @@ impl Swim {
         let Some(key) = self.table.find(&probe.target()) else {
             return;
         };
-        let Some(member) = self.table.member(key) else {
+        let Some(member) = self.table.member(key).expected() else {
             return;
         };
         if !probe.is_waiting() {

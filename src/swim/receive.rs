@@ -15,6 +15,7 @@ use super::row::{NONE, flag};
 use super::{Notice, Swim};
 use crate::env::Env;
 use crate::error::Reject;
+use crate::expected::Expected;
 use crate::journal::Peer;
 use crate::limits::{ORDINARY_DATAGRAM, PROBE_PING_INTERVAL};
 use crate::member::{Health, Incarnation};
@@ -413,7 +414,7 @@ impl Swim {
         let Some(key) = incoming.row else {
             return;
         };
-        let Some(row) = self.table.get(key) else {
+        let Some(row) = self.table.get(key).expected() else {
             return;
         };
         if !self.table.is_at(row, incoming.contact()) {
@@ -463,7 +464,10 @@ impl Swim {
         let Some(key) = self.table.find(&target.id) else {
             return;
         };
-        let (Some(member), Some(row)) = (self.table.member(key), self.table.get(key)) else {
+        let (Some(member), Some(row)) = (
+            self.table.member(key).expected(),
+            self.table.get(key).expected(),
+        ) else {
             return;
         };
         let told = Some(row.state());

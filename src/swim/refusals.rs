@@ -59,6 +59,13 @@ pub(super) struct Outstanding {
     refused: bool,
 }
 
+/// Why a member is asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Occasion {
+    Refusal,
+    Hint,
+}
+
 /// What a member is asked about of which there was a hint, or that refused a probe.
 #[derive(Clone, Debug, Hash)]
 pub(super) struct Inquiry {
@@ -262,9 +269,11 @@ impl Refusals {
         target: MemberId,
         number: u64,
         incarnation: Incarnation,
-        hint: bool,
+        occasion: Occasion,
     ) -> bool {
-        let goes_on = |one: &Inquiry| one.target == target && (hint || one.number == number);
+        let goes_on = |one: &Inquiry| {
+            one.target == target && (occasion == Occasion::Hint || one.number == number)
+        };
         if self.inquiries.len() >= MAX_INQUIRIES || self.inquiries.iter().any(goes_on) {
             return false;
         }
@@ -274,7 +283,7 @@ impl Refusals {
             number,
             incarnation,
             began: env.now,
-            hinted: hint.then_some(0),
+            hinted: (occasion == Occasion::Hint).then_some(0),
             refused: None,
             helpers: Helpers {
                 asked: 0,
@@ -429,10 +438,10 @@ mod tests {
         THERE.parse().unwrap()
     }
 
-    /// An inquiry about the second member, with number 7; `hint`: whether a hint began it.
-    fn inquiry(env: &mut Env, hint: bool) -> Refusals {
+    /// An inquiry about the second member, with number 7.
+    fn inquiry(env: &mut Env, occasion: Occasion) -> Refusals {
         let mut refusals = Refusals::default();
-        assert!(refusals.begin(env, id(2), 7, Incarnation::ZERO, hint));
+        assert!(refusals.begin(env, id(2), 7, Incarnation::ZERO, occasion));
         refusals
     }
 
@@ -459,9 +468,9 @@ mod tests {
     #[test]
     fn a_member_of_which_there_is_a_hint_is_pinged_three_times_more() {
         let mut env = env();
-        let mut refusals = inquiry(&mut env, true);
+        let mut refusals = inquiry(&mut env, Occasion::Hint);
         assert!(
-            !refusals.begin(&mut env, id(2), 8, Incarnation::ZERO, true),
+            !refusals.begin(&mut env, id(2), 8, Incarnation::ZERO, Occasion::Hint),
             "it goes on"
         );
         let pings = [10, 50, 150].map(|at| (at, Step::Ping)).into_iter();
@@ -469,7 +478,7 @@ mod tests {
         assert_eq!(steps(&mut env, &mut refusals, 3), all);
         assert!(refusals.is_idle());
         // Once it answers, it has its peace.
-        let mut refusals = inquiry(&mut env, true);
+        let mut refusals = inquiry(&mut env, Occasion::Hint);
         assert!(!refusals.answered(&id(2), 8, Incarnation::ZERO));
         assert!(
             !refusals.answered(&id(2), 7, Incarnation::ZERO),
@@ -489,7 +498,7 @@ mod tests {
             (0, 1, 0, Step::Accuse),
         ] {
             let mut env = env();
-            let mut refusals = inquiry(&mut env, false);
+            let mut refusals = inquiry(&mut env, Occasion::Refusal);
             assert!(refusals.refused(&mut env, 7));
             assert!(!refusals.refused(&mut env, 7), "once");
             refusals.asked(env.now, 7, asked);
@@ -508,7 +517,7 @@ mod tests {
     fn an_answer_is_waited_for_twice_as_long_as_the_first_report_took() {
         for (took, waits) in [(3, 26), (30, 80)] {
             let mut env = env();
-            let mut refusals = inquiry(&mut env, false);
+            let mut refusals = inquiry(&mut env, Occasion::Refusal);
             refusals.refused(&mut env, 7);
             refusals.asked(env.now, 7, 6);
             let start = env.now;
@@ -524,7 +533,7 @@ mod tests {
     #[test]
     fn nobody_is_accused_on_the_word_of_others_alone() {
         let mut env = env();
-        let mut refusals = inquiry(&mut env, true);
+        let mut refusals = inquiry(&mut env, Occasion::Hint);
         refusals.asked(env.now, 7, 1);
         env.now += Duration::from_millis(100);
         assert_eq!(refusals.reported(&mut env, 7, id(3), 3), Step::Nothing);
@@ -536,7 +545,7 @@ mod tests {
         );
         assert_eq!(refusals.may_accuse(env.now, 7, 3), Step::Accuse);
         // Where there are no others, the own refusal is enough.
-        let mut alone = inquiry(&mut env, false);
+        let mut alone = inquiry(&mut env, Occasion::Refusal);
         assert!(alone.refused(&mut env, 7));
         assert_eq!(alone.may_accuse(env.now, 7, 0), Step::Accuse);
     }
@@ -544,7 +553,7 @@ mod tests {
     #[test]
     fn others_are_asked_again_while_none_of_them_is_refused() {
         let mut env = env();
-        let mut refusals = inquiry(&mut env, false);
+        let mut refusals = inquiry(&mut env, Occasion::Refusal);
         refusals.refused(&mut env, 7);
         refusals.asked(env.now, 7, 6);
         let asked = (0..7).map(|round| (20 + 50 * round, Step::AskOthers));
@@ -555,7 +564,7 @@ mod tests {
     #[test]
     fn an_answer_is_worth_more_than_all_refusals_and_remembered() {
         let mut env = env();
-        let mut refusals = inquiry(&mut env, false);
+        let mut refusals = inquiry(&mut env, Occasion::Refusal);
         refusals.refused(&mut env, 7);
         refusals.asked(env.now, 7, 2);
         assert!(refusals.was_refused(&id(2)));
@@ -564,7 +573,7 @@ mod tests {
         assert!(!refusals.was_refused(&id(2)));
         assert_eq!(refusals.reported(&mut env, 7, id(4), 3), Step::Nothing);
         // One that started again is another process than the one that was gone.
-        let mut restarted = inquiry(&mut env, false);
+        let mut restarted = inquiry(&mut env, Occasion::Refusal);
         restarted.refused(&mut env, 7);
         assert!(!restarted.answered(&id(2), 7, Incarnation::ZERO.next()));
     }

@@ -18,6 +18,7 @@ use super::{Notice, Row, Swim};
 use crate::env::Env;
 use crate::error::Reject;
 use crate::event::Cause;
+use crate::expected::Expected;
 use crate::journal;
 use crate::limits::MAX_DATAGRAM_SENT;
 use crate::member::{Health, MemberId};
@@ -77,7 +78,7 @@ impl Swim {
         let Some(key) = self.table.find(&id).filter(|key| *key != self.table.me()) else {
             return;
         };
-        let Some(held) = self.table.get(key).map(Row::state) else {
+        let Some(held) = self.table.get(key).expected().map(Row::state) else {
             return;
         };
         self.checks.end(env, &mut self.table, key);

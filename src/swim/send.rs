@@ -129,12 +129,8 @@ impl Swim {
                 news,
                 ..
             } => {
-                let ack = Content::ack(
-                    forward_to.as_deref(),
-                    *number,
-                    self.rumors_for(receiver),
-                    self.gossip.starting,
-                );
+                let ack = Content::ack(forward_to.as_deref(), *number)
+                    .with_rumors(self.rumors_for(receiver), self.gossip.starting);
                 let mut out = Encoder::from_sender(buf, self.myself_for(receiver)?, &ack)
                     .filter(|out| out.len() <= soft)?;
                 if *news {
@@ -162,12 +158,13 @@ impl Swim {
                 Some(out.finish())
             }
             Body::Astray { number } => {
-                let ack = Content::ack(None, *number, 0, false);
+                let ack = Content::ack(None, *number);
                 let out = Encoder::from_sender(buf, self.outbox.encoded()?, &ack)?;
                 Some(out.finish()).filter(|len| *len <= soft)
             }
             Body::Left(rows) => {
-                let ack = Content::ack(None, 0, self.rumors_for(receiver), self.gossip.starting);
+                let ack = Content::ack(None, 0)
+                    .with_rumors(self.rumors_for(receiver), self.gossip.starting);
                 let mut out = Encoder::from_sender(buf, self.myself_for(receiver)?, &ack)
                     .filter(|out| out.len() <= soft)?;
                 self.push_told(&mut out, receiver, message.told, soft);

@@ -9,6 +9,7 @@ use super::slots::Slots;
 use super::table::Table;
 use crate::config::Timing;
 use crate::env::{Env, Timer};
+use crate::expected::Expected;
 use crate::growth;
 use crate::limits::{MAX_ACCUSERS, MAX_LAST_WORDS, MAX_MEMBERS};
 use crate::member::{Evidence, Health, MemberId};
@@ -228,11 +229,11 @@ impl Suspicions {
         evidence: Evidence,
     ) -> Accused {
         let suspect = |row: &&Row| row.health == Health::Suspect;
-        let Some(row) = table.get(key).filter(suspect) else {
+        let Some(row) = table.get(key).expected().filter(suspect) else {
             return Accused::Before;
         };
         let needed = confirmations_needed(timing, table.living());
-        let Some(suspicion) = self.held.get_mut(row.side as usize) else {
+        let Some(suspicion) = self.held.get_mut(row.side as usize).expected() else {
             return Accused::Before;
         };
         let place = suspicion.place_for(&accuser, evidence);

@@ -13,6 +13,7 @@ use super::merge::State;
 use super::names::{NameRef, Names};
 use super::news::{COLD, RowKey};
 use super::row::{NONE, Row, flag};
+use crate::expected::Expected;
 use crate::growth;
 use crate::limits::MAX_MEMBERS;
 use crate::member::{Health, Incarnation, Member, MemberId};
@@ -271,7 +272,7 @@ impl Table {
     }
 
     pub fn set_contact(&mut self, key: RowKey, ip: IpAddr, swim_port: u16, gossip_port: u16) {
-        let Some(row) = self.rows.get_mut(key as usize) else {
+        let Some(row) = self.rows.get_mut(key as usize).expected() else {
             return;
         };
         (row.swim_port, row.gossip_port) = (swim_port, gossip_port);
@@ -296,7 +297,7 @@ impl Table {
     /// The name has at most [`MAX_NAME`](crate::limits::MAX_NAME) bytes, and is kept without what people would not see.
     pub fn set_name(&mut self, key: RowKey, name: &str) {
         let name = &*text::cleaned(name);
-        let Some(row) = self.rows.get_mut(key as usize) else {
+        let Some(row) = self.rows.get_mut(key as usize).expected() else {
             return;
         };
         if self.names.get(row.name, row.name_len) == name {
@@ -314,7 +315,7 @@ impl Table {
 
     /// Changes what decides about a member, and with it where it is listed.
     pub fn set_state(&mut self, key: RowKey, state: State, now: Time, rng: &mut StdRng) {
-        let Some(row) = self.rows.get_mut(key as usize) else {
+        let Some(row) = self.rows.get_mut(key as usize).expected() else {
             return;
         };
         let (id, older, before) = (row.id, row.incarnation, row.health);

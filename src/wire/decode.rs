@@ -43,7 +43,7 @@ fn decode_any(payload: &[u8]) -> Result<Swim<'_>, Reject> {
             Some((number @ (2..=4 | 6), Value::Bytes(bytes))) => once(&mut body, (number, bytes))?,
             Some((5, Value::Bytes(membership))) => memberships
                 .get_or_insert_with(|| Memberships::from_first(here))
-                .add(membership, false)?,
+                .add_checked(membership)?,
             Some((STAMP_FIELD, Value::Bytes(bytes))) => stamp = Some(Stamp::read(bytes)),
             Some((number @ 111.., value)) => extras.read(number, value)?,
             Some(_) => {}
@@ -56,10 +56,10 @@ fn decode_any(payload: &[u8]) -> Result<Swim<'_>, Reject> {
     }
     let (number, body) = body.ok_or(Reject::MissingField)?;
     let message = match (kind, number) {
-        (1, 2) => Body::read(body, true)?.ping()?,
-        (2, 3) => Body::read(body, true)?.ack()?,
-        (3, 4) => Body::read(body, true)?.ping_req()?,
-        (4, 6) => Body::read(body, false)?.probe_ping()?,
+        (1, 2) => Body::read(body, Other::Read)?.ping()?,
+        (2, 3) => Body::read(body, Other::Read)?.ack()?,
+        (3, 4) => Body::read(body, Other::Read)?.ping_req()?,
+        (4, 6) => Body::read(body, Other::Unknown)?.probe_ping()?,
         _ => return Err(Reject::MissingField),
     };
     Ok(Swim {
@@ -96,9 +96,15 @@ struct Body<'a> {
     wide: bool,
 }
 
+/// What field 2 is. In a ProbePing, the only body that has no `other`, it is an unknown field.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Other {
+    Read,
+    Unknown,
+}
+
 impl<'a> Body<'a> {
-    /// In a ProbePing, the only one that has no `other`, its number is that of an unknown field.
-    fn read(body: &'a [u8], has_other: bool) -> Result<Self, Reject> {
+    fn read(body: &'a [u8], other_field: Other) -> Result<Self, Reject> {
         let (mut from, mut other, mut probe, mut extra) = (None, None, 0, 0);
         let (mut rumors, mut reconcile) = (Ok(0), None);
         let (mut wide, mut starting) = (false, false);
@@ -106,7 +112,9 @@ impl<'a> Body<'a> {
         while let Some(field) = fields.next()? {
             match field {
                 (1, Value::Bytes(member)) => once(&mut from, member)?,
-                (2, Value::Bytes(member)) if has_other => once(&mut other, member)?,
+                (2, Value::Bytes(member)) if other_field == Other::Read => {
+                    once(&mut other, member)?
+                }
                 (100, Value::Varint(number)) => probe = number,
                 (101, Value::Varint(number)) => {
                     extra = number;
@@ -232,13 +240,20 @@ impl<'a> Memberships<'a> {
     #[inline(always)]
     pub(super) fn add(&mut self, membership: &'a [u8], known: bool) -> Result<(), Reject> {
         let bit = 1u128.checked_shl(self.all).unwrap_or(0);
-        self.all += 1;
-        if known && bit != 0 {
-            self.known |= bit;
-        } else {
-            check_membership(membership)?;
-            self.left += 1;
+        if !known || bit == 0 {
+            return self.add_checked(membership);
         }
+        self.all += 1;
+        self.known |= bit;
+        Ok(())
+    }
+
+    /// One more, which is checked.
+    #[inline(always)]
+    pub(super) fn add_checked(&mut self, membership: &'a [u8]) -> Result<(), Reject> {
+        self.all += 1;
+        check_membership(membership)?;
+        self.left += 1;
         Ok(())
     }
 

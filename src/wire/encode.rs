@@ -233,21 +233,26 @@ impl<'a> Content<'a> {
 
     /// An Ack that is no part of a table.
     #[inline]
-    pub(crate) fn ack(
-        forward_to: Option<&'a MemberRecord<'a>>,
-        probe: u64,
-        rumors: u32,
-        starting: bool,
-    ) -> Self {
+    pub(crate) fn ack(forward_to: Option<&'a MemberRecord<'a>>, probe: u64) -> Self {
         Content {
             kind: 2,
             number: 3,
             other: forward_to,
             probe,
             extra: 0,
-            rumors,
+            rumors: 0,
             reconcile: &[],
+            starting: false,
+        }
+    }
+
+    /// It tells what stands for its sender's rumors, and whether those are still what the disk held.
+    #[inline]
+    pub(crate) fn with_rumors(self, rumors: u32, starting: bool) -> Self {
+        Content {
+            rumors,
             starting,
+            ..self
         }
     }
 

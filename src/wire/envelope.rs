@@ -27,10 +27,20 @@ pub const HEADROOM: usize = SEALED_HEAD.len() + NONCE + 1 + MAX_LENGTH + TAG;
 /// Bytes that the envelope adds to a payload of that many bytes.
 pub const fn overhead(sealed: bool, payload_len: usize) -> usize {
     if sealed {
-        SEALED_HEAD.len() + NONCE + 1 + varint_len((TAG + payload_len) as u64) + TAG
+        sealed_overhead(payload_len)
     } else {
-        1 + varint_len(payload_len as u64)
+        plain_overhead(payload_len)
     }
+}
+
+/// Bytes that a plain envelope adds to a payload of that many bytes.
+pub const fn plain_overhead(payload_len: usize) -> usize {
+    1 + varint_len(payload_len as u64)
+}
+
+/// Bytes that a sealed envelope adds to a payload of that many bytes.
+pub const fn sealed_overhead(payload_len: usize) -> usize {
+    SEALED_HEAD.len() + NONCE + 1 + varint_len((TAG + payload_len) as u64) + TAG
 }
 
 /// Takes the envelope off a datagram, and the seal if there are keys; any of them may open it.
@@ -140,8 +150,8 @@ pub fn seal(
     if end > buf.len() || payload_len >= (1 << (7 * MAX_LENGTH)) - TAG {
         return 0..0;
     }
-    let start = HEADROOM - overhead(key.is_some(), payload_len);
     let Some((key, nonce)) = key else {
+        let start = HEADROOM - plain_overhead(payload_len);
         Writer::new(buf, start).head(PAYLOAD, payload_len);
         return start..end;
     };
@@ -153,6 +163,7 @@ pub fn seal(
     if crypto_secretbox_easy_inplace(message, &nonce, key.bytes()).is_err() {
         return 0..0;
     }
+    let start = HEADROOM - sealed_overhead(payload_len);
     let mut out = Writer::new(buf, start);
     out.bytes(&SEALED_HEAD);
     out.bytes(&nonce);
@@ -164,12 +175,12 @@ pub fn seal(
 /// or plain: appends it to `frame`.
 pub fn seal_into(key: Option<(&RingKey, [u8; NONCE])>, payload: &[u8], frame: &mut Vec<u8>) {
     let Some((key, nonce)) = key else {
-        frame.reserve(overhead(false, payload.len()) + payload.len());
+        frame.reserve(plain_overhead(payload.len()) + payload.len());
         push_head(frame, payload.len());
         frame.extend_from_slice(payload);
         return;
     };
-    frame.reserve(overhead(true, payload.len()) + payload.len());
+    frame.reserve(sealed_overhead(payload.len()) + payload.len());
     frame.extend_from_slice(&SEALED_HEAD);
     frame.extend_from_slice(&nonce);
     push_head(frame, TAG + payload.len());

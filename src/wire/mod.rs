@@ -29,7 +29,9 @@ pub mod zmtp;
 
 pub use decode::lone_membership as read_membership;
 pub(crate) use encode::Content;
-pub use envelope::{HEADROOM, open, open_sealed, overhead, seal, seal_into};
+pub use envelope::{
+    HEADROOM, open, open_sealed, overhead, plain_overhead, seal, seal_into, sealed_overhead,
+};
 pub use extras::{Extras, LIFE_BYTES, life_of};
 pub use ring_key::{RingKey, RingKeyError};
 pub use rumor::{CLIENT, EncodedRumor, RumorFrame, encode_member_rumor, encode_rumor, read_rumor};

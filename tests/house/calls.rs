@@ -278,6 +278,47 @@ pub fn field_counts(files: &[(String, String)]) -> Vec<(String, usize)> {
     found
 }
 
+/// Calls with several arguments of which one is a literal bool, whose meaning only the callee's signature shows.
+pub fn bare_bools(text: &str) -> Vec<String> {
+    let tokens = tokens(text);
+    let mut found = Vec::new();
+    for (place, pair) in tokens.windows(2).enumerate() {
+        let is_function = pair[0].starts_with(|first: char| first.is_lowercase())
+            && !["let", "if", "in", "match", "return"].contains(&pair[0]);
+        if !is_function || pair[1] != "(" || place > 0 && tokens[place - 1] == "fn" {
+            continue;
+        }
+        let arguments = split(balanced(&tokens[place + 1..]));
+        let is_bare = |argument: &&[&str]| matches!(argument, ["true" | "false"]);
+        if arguments.len() > 1 && arguments.iter().any(is_bare) {
+            found.push(pair[0].to_owned());
+        }
+    }
+    found
+}
+
+/// The functions that change more of these types than this, each with its name.
+pub fn with_more_than(most: usize, text: &str, types: &BTreeSet<String>) -> Vec<String> {
+    let tokens = tokens(text);
+    let functions = functions(&tokens);
+    let changed = |function: &Found<'_>| {
+        let parameters = function.parameters;
+        let after_mut = parameters.windows(2).filter(|pair| pair[0] == "mut");
+        after_mut
+            .filter(|pair| pair[1] == "self" || types.contains(pair[1]))
+            .count()
+    };
+    let many = functions.iter().filter(|function| changed(function) > most);
+    many.map(|function| function.name.to_owned()).collect()
+}
+
+/// The names of the structs in this text.
+pub fn struct_names(text: &str) -> Vec<String> {
+    let tokens = tokens(text);
+    let structs = structs(&tokens);
+    structs.iter().map(|(name, _)| (*name).to_owned()).collect()
+}
+
 /// Names that dots or double colons join.
 struct Chain<'t> {
     names: Vec<&'t str>,

@@ -13,14 +13,14 @@ const KNOWS: [(&str, &str); 26] = [
     ("event", "error member name rumor"),
     (
         "gossip",
-        "config env error event limits lists member ring rumor stats successor text time wire",
+        "config env error event expected limits lists member ring rumor stats successor text time wire",
     ),
     ("history", "event limits member time"),
     (
         "journal",
-        "error event growth history limits member name stats time trace wire",
+        "error event expected growth history limits member name stats time trace wire",
     ),
-    ("lists", "growth"),
+    ("lists", "expected growth"),
     ("name", "limits"),
     (
         "net",
@@ -47,9 +47,9 @@ const KNOWS: [(&str, &str); 26] = [
     ("successor", "member"),
     (
         "swim",
-        "config env error event growth history journal limits lists member name ring ring_name rumor stats successor text time timer trace view wire",
+        "config env error event expected growth history journal limits lists member name ring ring_name rumor stats successor text time timer trace view wire",
     ),
-    ("timer", "lists time"),
+    ("timer", "expected lists time"),
     ("trace", "member text time"),
     ("view", "member rumor time wire"),
     ("wire", "error limits member rumor text"),

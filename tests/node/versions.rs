@@ -419,7 +419,10 @@ fn a_store_that_is_full_says_how_full_and_what_helps() {
 fn the_next_version_follows_the_one_held() {
     let mut bench = bench();
     let (now, id) = (bench.now, RumorId::config(&group("default")));
-    let next = |bench: &Bench, at_least, forced| bench.node.next_version(&id, at_least, forced);
+    let next = |bench: &Bench, at_least, forced| match forced {
+        true => bench.node.next_forced_version(&id, at_least),
+        false => bench.node.next_version(&id, at_least),
+    };
     assert_eq!(next(&bench, 0, false), Ok(1), "nothing is held");
     assert_eq!(next(&bench, 1_900_000_000, false), Ok(1_900_000_000));
     // Two at once, and two within a second.

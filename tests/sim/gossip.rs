@@ -45,9 +45,7 @@ fn two_next_versions_at_once_end_as_one_and_the_loser_says_so() {
         for (member, text) in [(2, "one"), (5, "another")] {
             let group = group.clone();
             sim.command(member, move |node, now| {
-                let version = node
-                    .next_version(&RumorId::config(&group), 0, false)
-                    .unwrap();
+                let version = node.next_version(&RumorId::config(&group), 0).unwrap();
                 let config = ServiceConfig::new(group, version, text);
                 node.apply_config(now, config).unwrap();
             });

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use butterfly::node::{Replay, ReplayError, Step};
 use butterfly::recording::End;
+use butterfly::rumor::Query;
 use butterfly::sim::{Sim, SimConfig, chaos};
 use butterfly::wire::RingKey;
-use butterfly::{Event, Health};
+use butterfly::{Event, Health, UserEvent};
 
 /// Plays a file to its end: its events, and how many marks agreed.
 fn play(file: &[u8], keys: &[RingKey]) -> Result<(Vec<Event>, u64), ReplayError> {
@@ -44,6 +45,12 @@ fn each_member_of_a_ring_comes_to_the_same_when_it_is_replayed() {
         let mut sim = Sim::new(config);
         let all = sim.start_ring(5);
         assert!(sim.run_until(Duration::from_secs(20), Sim::all_agree));
+        // A ring is given keys by such questions.
+        let mut event = UserEvent::new("ring-key", "a key that nobody may read");
+        event.query = Some(Query::default());
+        sim.command(all[0], |node, now| node.send_event(now, event))
+            .unwrap();
+        sim.run_for(Duration::from_secs(1));
         sim.crash(all[4]);
         sim.run_for(Duration::from_secs(30));
         let seen: Vec<Vec<Event>> = all
@@ -72,6 +79,11 @@ fn each_member_of_a_ring_comes_to_the_same_when_it_is_replayed() {
             let survives = events.iter().any(is_dead);
             assert!(marks >= if survives { 30 } else { 1 }, "{marks}");
             if sealed {
+                let payload = b"a key that nobody may read";
+                assert!(
+                    !file.windows(key.len()).any(|there| there == key),
+                    "a payload"
+                );
                 let other = play(file, &[key(2)]).unwrap_err();
                 let name = "ring-20260101000000".to_owned();
                 assert_eq!(other, ReplayError::MissingKey { name });

@@ -9,6 +9,7 @@ use butterfly::{CommandError, Health, MemberId, UserEvent};
 use log::debug;
 
 use super::Agent;
+use super::keys::RING_KEY;
 use crate::query_row::{AnswerRow, AskedRow, QueryRow};
 
 /// Questions that are remembered, the latest: those that wait for answers, and some that are over.
@@ -118,6 +119,10 @@ impl Agent {
 
     /// A member asks this one: what has a command is answered by that.
     pub(super) fn asked_by_ring(&mut self, question: &Arc<UserEvent>) {
+        if question.name == RING_KEY {
+            let done = self.change_keys(question);
+            return self.answer(question, done);
+        }
         if !self.handlers.answers(&question.name) {
             let why = format!("no --on query:{} here", question.name);
             self.answer(question, Err(why));

@@ -3,7 +3,8 @@
 use butterfly::Seed;
 use log::{error, info, warn};
 
-use super::{Agent, names};
+use super::Agent;
+use super::keys::Keys;
 use crate::address;
 use crate::logging;
 use crate::plan;
@@ -62,14 +63,18 @@ impl Agent {
     fn take_in(&mut self, again: Again) {
         let Again { settings, plan } = again;
         let keys = plan.config.ring_keys;
-        if !keys.is_empty() {
-            self.key_names = names(&keys);
+        if self.keys.are_of_ring() {
+            info!(
+                "the ring keys stay as the ring was given them: files count only where it was given none"
+            );
+        } else if !keys.is_empty() {
+            self.keys = Keys::of_files(&keys);
             info!(
                 "ring keys read again: {}; the first seals",
-                self.key_names.join(", ")
+                self.keys.names().join(", ")
             );
             self.member.set_ring_keys(keys);
-        } else if !self.key_names.is_empty() {
+        } else if !self.keys.is_empty() {
             warn!(
                 "no ring key is among the settings any more: the old ones stay until this member starts again"
             );

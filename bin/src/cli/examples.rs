@@ -92,7 +92,10 @@ Examples:
 pub const RING_KEY: &str = "\
 Examples:
   butterfly ring-key generate ring --dir /etc/butterfly
-  butterfly ring-key list                  which members hold which keys, by short ids";
+  butterfly ring-key list                          which members hold which keys, by short ids
+  butterfly ring-key install ring-20261201120000.sym.key
+  butterfly ring-key use 1a2b3c4d                  then all seal with it
+  butterfly ring-key remove 5e6f7a8b               and the old one opens no more";
 
 pub const STORE: &str = "\
 Examples:

@@ -91,6 +91,9 @@ fn means(text: &str, row: &MemberRow) -> bool {
 pub struct MembersArgs {
     #[command(flatten)]
     pub which: WhichArgs,
+    /// Go on, and print them again whenever something changes, until SIGINT
+    #[arg(short, long)]
+    pub watch: bool,
     #[command(flatten)]
     pub output: ListOutputArgs,
     #[command(flatten)]

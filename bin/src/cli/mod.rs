@@ -7,6 +7,7 @@ mod lists;
 mod past;
 mod query;
 mod replaying;
+mod ring_keys;
 mod rumors;
 mod sim;
 mod sizes;
@@ -31,6 +32,7 @@ pub use lists::*;
 pub use past::*;
 pub use query::*;
 pub use replaying::*;
+pub use ring_keys::*;
 pub use rumors::*;
 pub use sim::*;
 use sizes::{record_max, store_limit};
@@ -152,7 +154,7 @@ pub enum Command {
     /// Simulate a ring, or measure the protocol, on a virtual network and clock
     #[command(after_help = EXIT_CODES, after_long_help = long(SIM, EXIT_CODES))]
     Sim(SimArgs),
-    /// Make a ring key, or list which members of a ring hold which
+    /// Make a ring key, or list, install, use and remove those of a ring
     #[command(after_help = EXIT_CODES, after_long_help = long(RING_KEY, EXIT_CODES))]
     RingKey(RingKeyArgs),
     /// Print a script that completes commands and options in a shell
@@ -264,8 +266,9 @@ pub struct RunArgs {
         hide_possible_values = true
     )]
     pub permanent_peer: bool,
-    /// A key of the ring; more than one: the first seals, any opens
-    #[arg(long, value_name = "FILE")]
+    /// A key of the ring, or a directory of keys; more than one: the first seals, any opens. Those that `butterfly ring-key` gave
+    /// the ring, and the data directory keeps, count more
+    #[arg(long, value_name = "FILE|DIR")]
     pub ring_key: Vec<PathBuf>,
     /// The ring's name, the same at all members: members of other names, or of none, are kept out. It is no secret
     #[arg(long, value_name = "NAME")]
@@ -445,28 +448,6 @@ pub struct ManArgs {
     /// Write the pages of all commands to this directory, which is made if it is not there
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub struct RingKeyArgs {
-    #[command(subcommand)]
-    pub command: RingKeyCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum RingKeyCommand {
-    /// Write a new key to NAME-YYYYMMDDhhmmss.sym.key, for you alone to read, and print its path
-    #[command(after_help = EXIT_CODES, after_long_help = long(RING_KEY, EXIT_CODES))]
-    Generate {
-        /// The name of the ring
-        name: String,
-        /// The directory to write it to
-        #[arg(long, value_name = "DIR", default_value = ".")]
-        dir: PathBuf,
-    },
-    /// List the keys that the members of a ring hold, by short ids, and who lacks which
-    #[command(after_help = EXIT_CODES, after_long_help = long(RING_KEY, EXIT_CODES))]
-    List(KeysArgs),
 }
 
 #[derive(Debug, Args)]

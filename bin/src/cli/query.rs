@@ -46,17 +46,6 @@ pub struct QueryArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct KeysArgs {
-    /// How long answers are waited for: 0.1 to 60; or with a unit, like 500ms
-    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
-    pub timeout: Duration,
-    #[command(flatten)]
-    pub output: OutputArgs,
-    #[command(flatten)]
-    pub gateway: GatewayArgs,
-}
-
-#[derive(Debug, Args)]
 pub struct DoctorArgs {
     /// How long answers are waited for: 0.1 to 60; or with a unit, like 500ms
     #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds)]

@@ -130,9 +130,7 @@ fn configure(ring: &mut Ring, group: &ServiceGroup) -> Result<(), Failure> {
     let Some(member) = ring.member(FIRST) else {
         return Ok(());
     };
-    let version = member
-        .node()
-        .next_version(&RumorId::config(group), 0, false);
+    let version = member.node().next_version(&RumorId::config(group), 0);
     let version = version.map_err(Failure::failed)?;
     let config = ServiceConfig::new(group.clone(), version, CONFIG);
     member.apply_config(config).map_err(Failure::failed)

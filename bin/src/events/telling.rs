@@ -9,6 +9,7 @@ use butterfly::{
 };
 
 use super::Says;
+use crate::agent::keys::RING_KEY;
 use crate::output::{self, how_far, short_id, who};
 use crate::table::listed_tags;
 
@@ -154,6 +155,8 @@ impl Teller<'_> {
                 lamport: Some(event.lamport),
                 ..self.about("user", event.by, self.user_event(event))
             },
+            // It holds a key.
+            Event::Query(event) if event.name == RING_KEY => return None,
             Event::Query(event) => Says {
                 user_event: Some(event.name.clone()),
                 payload: short_text(&event.payload),

@@ -96,7 +96,11 @@ fn version(agent: &Agent, params: &Params, id: &RumorId) -> Result<u64, Answer> 
         Version::Now => version::seconds_since_1970(),
     };
     let node = agent.member.node();
-    node.next_version(id, at_least, forced).map_err(conflict)
+    let next = match forced {
+        true => node.next_forced_version(id, at_least),
+        false => node.next_version(id, at_least),
+    };
+    next.map_err(conflict)
 }
 
 /// `POST /v1/config`

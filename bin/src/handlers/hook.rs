@@ -25,7 +25,7 @@ const USER: &str = "user:";
 const QUERY: &str = "query:";
 
 /// Queries that members answer by themselves.
-const BUILT_IN: [&str; 2] = ["ping", "state"];
+const BUILT_IN: [&str; 3] = ["ping", "state", "ring-key"];
 
 /// A command, and the event for which it runs: `EVENT=COMMAND`.
 #[derive(Clone, Debug, PartialEq, Eq)]

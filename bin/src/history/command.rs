@@ -1,10 +1,13 @@
 //! `butterfly history` and `butterfly explain`.
 
+use std::collections::HashMap;
+
+use butterfly::MemberId;
 use butterfly::text::visible;
 
 use super::HistoryRow;
 use super::explain::explain as explained;
-use super::row::{MemberIdText, Who};
+use super::row::{MemberIdText, What, Who, why};
 use crate::cli::{EventFormat, ExplainArgs, Format, HistoryArgs};
 use crate::client::Client;
 use crate::failure::Failure;
@@ -43,6 +46,36 @@ pub fn history(args: &HistoryArgs) -> Result<(), Failure> {
         text.push('\n');
     }
     output::print(&text)
+}
+
+/// Why the dead are dead, in short, by id, as far as that member knows.
+pub fn ends(client: &Client, status: &Status) -> Result<HashMap<String, String>, Failure> {
+    // A member of an earlier version may have none, and its list is worth showing all the same.
+    let rows: Vec<HistoryRow> = client.get("/v1/history").unwrap_or_default();
+    let own: MemberId = status.id.parse().map_err(Failure::failed)?;
+    let (mut ends, mut shown_by_system) = (HashMap::new(), HashMap::new());
+    for row in &rows {
+        let id = row.about.id();
+        match &row.what {
+            What::Alive(_) => drop(shown_by_system.remove(&id)),
+            What::Accused { evidence, .. } if evidence != "silent" => {
+                shown_by_system.insert(id, evidence);
+            }
+            What::Confirmed(change) => {
+                let end = match shown_by_system.get(&id).map(|evidence| &***evidence) {
+                    Some("gone") => "gone: nobody listens at its port".to_owned(),
+                    Some("stalled") => "stalled: its system answered in its place".to_owned(),
+                    _ => why(change, own),
+                };
+                ends.insert(id.to_string(), end);
+            }
+            What::Departed(change) => {
+                ends.insert(id.to_string(), why(change, own));
+            }
+            _ => {}
+        }
+    }
+    Ok(ends)
 }
 
 /// Why a member is what it is.

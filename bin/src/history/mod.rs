@@ -5,7 +5,7 @@ mod explain;
 mod kept;
 mod row;
 
-pub use command::{explain, find, history};
+pub use command::{ends, explain, find, history};
 #[cfg(test)]
 pub use explain::Explanation;
 pub use explain::explain as explained;

@@ -14,6 +14,7 @@ mod membership;
 mod metrics;
 mod queries;
 mod recording;
+mod ring_keys;
 mod rumors;
 mod scorecard;
 mod settings;

@@ -45,7 +45,7 @@ impl butterfly {
             0 => self
                 .member
                 .node()
-                .next_version(id, 0, false)
+                .next_version(id, 0)
                 .map_err(refused),
             version => Ok(version),
         }

@@ -62,7 +62,7 @@ impl Member {
             None => self
                 .seen()?
                 .node()
-                .next_version(id, 0, false)
+                .next_version(id, 0)
                 .map_err(refused),
         }
     }

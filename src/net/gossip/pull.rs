@@ -436,13 +436,13 @@ impl Inbox {
         let now = Instant::now();
         report.counters.accepted += 1;
         if !self.listener.replenish() {
-            self.make_room(false, Cut::NoDescriptor, options, report);
+            self.make_room(Cut::NoDescriptor, options, report);
             if !self.listener.replenish() {
                 return report.cut(now, Cut::NoDescriptor, peer);
             }
         }
         if self.connections.len() >= options.max_connections {
-            self.make_room(true, Cut::Surplus, options, report);
+            self.make_room(Cut::Surplus, options, report);
         }
         let token = self.connections.next_token();
         let result = self
@@ -466,8 +466,9 @@ impl Inbox {
         self.wake_by(due);
     }
 
-    /// Closes the connections that are wanted least.
-    fn make_room(&mut self, may_be_proved: bool, why: Cut, options: &Options, report: &mut Report) {
+    /// Closes the connections that are wanted least; a proved one only if there are too many.
+    fn make_room(&mut self, why: Cut, options: &Options, report: &mut Report) {
+        let may_be_proved = why == Cut::Surplus;
         for key in self.connections.least_wanted(may_be_proved, options) {
             self.cut(key, why, report);
         }
