@@ -81,7 +81,7 @@ fn each_member_of_a_ring_comes_to_the_same_when_it_is_replayed() {
             if sealed {
                 let payload = b"a key that nobody may read";
                 assert!(
-                    !file.windows(key.len()).any(|there| there == key),
+                    !file.windows(payload.len()).any(|there| there == payload),
                     "a payload"
                 );
                 let other = play(file, &[key(2)]).unwrap_err();
