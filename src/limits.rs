@@ -438,7 +438,7 @@ pub const MAX_GOSSIP_BYTES: usize = 42 << 20;
 /// How often a recording has a mark, which a replay must come to; what was recorded is handed to the disk as often.
 pub const MARK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Bytes of the file of a recording, unless another limit is configured: a day or more of a quiet ring of a hundred.
+/// Bytes of the file of a recording, unless another limit is configured: a month of a quiet ring of ten.
 pub const MAX_RECORDING: u64 = 1 << 30;
 
 /// Bytes of a recording that are handed to the disk at once, a last large input aside.
