@@ -100,6 +100,14 @@ typedef enum {
   BUTTERFLY_TAGS_CHANGED = 20,
   // A dead member was forgotten: `id`; `text` is the name that it had.
   BUTTERFLY_MEMBER_FORGOTTEN = 21,
+  // A user event, of this member's own too: `user_event`; each comes once, those of one sender in its order.
+  BUTTERFLY_USER_EVENT = 22,
+  // A member, maybe this one, asks this one: `user_event`; answer with butterfly_answer_query().
+  BUTTERFLY_QUERY = 23,
+  // What a member says to a question of butterfly_query(): `answer`.
+  BUTTERFLY_ANSWER = 24,
+  // No more answers to a question of butterfly_query() are taken: `query`.
+  BUTTERFLY_QUERY_OVER = 25,
 } butterfly_kind;
 
 // How a member fares, from best to worst.
@@ -115,6 +123,16 @@ typedef enum {
   // It left, or was dead for so long that it is given up.
   BUTTERFLY_DEPARTED = 4,
 } butterfly_health;
+
+// How a member answers a question.
+typedef enum {
+  // It has the question, and may answer.
+  BUTTERFLY_RECEIVED = 0,
+  // It answers.
+  BUTTERFLY_ANSWERED = 1,
+  // It cannot answer; the event's `text` says why.
+  BUTTERFLY_NO_ANSWER = 2,
+} butterfly_answered;
 
 // A member of a ring.
 typedef struct butterfly butterfly;
@@ -242,6 +260,36 @@ typedef struct {
   uint64_t term;
 } butterfly_leader;
 
+// A user event, or a question.
+typedef struct {
+  // Who sent it: 32 hexadecimal digits.
+  char by[33];
+  // Of a question: its number at its asker's.
+  uint64_t query;
+  // What it is about. Valid until the next butterfly_next_event(), as is the payload.
+  const char *name;
+  // What it says.
+  const uint8_t *payload;
+  // How many bytes that is.
+  size_t length;
+  // Its Lamport time: higher than that of every event that its sender had heard of.
+  uint64_t lamport;
+} butterfly_user_event;
+
+// What a member says to a question.
+typedef struct {
+  // The question's number.
+  uint64_t query;
+  // Who says it: 32 hexadecimal digits.
+  char member[33];
+  // How it answers.
+  butterfly_answered how;
+  // What it says. Valid until the next butterfly_next_event().
+  const uint8_t *payload;
+  // How many bytes that is.
+  size_t length;
+} butterfly_answer;
+
 // What an event tells beside its kind.
 typedef union {
   // Of BUTTERFLY_MEMBER_CHANGED.
@@ -256,6 +304,12 @@ typedef union {
   butterfly_rumor rumor;
   // Of BUTTERFLY_LEADER_ELECTED.
   butterfly_leader leader;
+  // Of BUTTERFLY_USER_EVENT and BUTTERFLY_QUERY.
+  butterfly_user_event user_event;
+  // Of BUTTERFLY_ANSWER.
+  butterfly_answer answer;
+  // Of BUTTERFLY_QUERY_OVER: the question's number.
+  uint64_t query;
   // Of BUTTERFLY_SEED_DUE: the number that butterfly_join_named() gave.
   uint32_t seed;
   // Of BUTTERFLY_LAGGED: by how many microseconds.
@@ -583,6 +637,49 @@ bool butterfly_tags_next(butterfly_tags *list,
 // Needed:
 // It is NULL, or from `butterfly_tags_new` and not freed yet.
 void butterfly_tags_free(butterfly_tags *list);
+
+// Tells all living members that run Butterfly an event, each once, in this member's order. `payload` has `length` bytes, 64
+// KiB at most, and may be NULL; it is told to members that start within `ttl_ms` milliseconds (0: 60,000); `coalesce`: of
+// several of this name within a second only the last counts.
+//
+// Needed:
+// It is NULL or valid, and nobody else uses it; `name` is NULL or a text; `payload` has so many bytes.
+butterfly_status butterfly_send_event(butterfly *member,
+                                      const char *name,
+                                      const uint8_t *payload,
+                                      size_t length,
+                                      uint64_t ttl_ms,
+                                      bool coalesce);
+
+// Asks living members that run Butterfly. `members`: patterns of names or beginnings of ids, `tags`: "KEY" or "KEY=VALUE"
+// that each has; none: all. Answers come as BUTTERFLY_ANSWER for `timeout_ms` milliseconds (0: the default), and then
+// BUTTERFLY_QUERY_OVER; the number that both have goes to `query`.
+//
+// Needed:
+// It is NULL or valid, and nobody else uses it; `name` is NULL or a text; `payload` has so many bytes; there are so many
+// texts; a number can be written to `query`.
+butterfly_status butterfly_query(butterfly *member,
+                                 const char *name,
+                                 const uint8_t *payload,
+                                 size_t length,
+                                 const char *const *members,
+                                 size_t member_count,
+                                 const char *const *tags,
+                                 size_t tag_count,
+                                 uint64_t timeout_ms,
+                                 uint64_t *query);
+
+// Answers the question of that number of the member `by`, see BUTTERFLY_QUERY: with `length` bytes of payload, 400 at most;
+// or, if `why` is not NULL, says why there is no answer.
+//
+// Needed:
+// It is NULL or valid, and nobody else uses it; `by` and `why` are NULL or texts; `payload` has so many bytes.
+butterfly_status butterfly_answer_query(butterfly *member,
+                                        const char *by,
+                                        uint64_t query,
+                                        const uint8_t *payload,
+                                        size_t length,
+                                        const char *why);
 
 // How many members of each health there are; of which the caller knows `size` bytes: sizeof(butterfly_counts).
 //

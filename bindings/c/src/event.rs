@@ -3,7 +3,8 @@
 use std::ffi::{CString, c_char};
 use std::net::SocketAddr;
 
-use engine::{Event, Health, MemberId, RumorId, RumorKind};
+use engine::rumor::Answered;
+use engine::{Event, Health, MemberId, RumorId, RumorKind, UserEvent};
 
 use crate::member::{butterfly, with};
 use crate::raw;
@@ -73,6 +74,14 @@ pub enum butterfly_kind {
     BUTTERFLY_TAGS_CHANGED = 20,
     /// A dead member was forgotten: `id`; `text` is the name that it had.
     BUTTERFLY_MEMBER_FORGOTTEN = 21,
+    /// A user event, of this member's own too: `user_event`; each comes once, those of one sender in its order.
+    BUTTERFLY_USER_EVENT = 22,
+    /// A member, maybe this one, asks this one: `user_event`; answer with butterfly_answer_query().
+    BUTTERFLY_QUERY = 23,
+    /// What a member says to a question of butterfly_query(): `answer`.
+    BUTTERFLY_ANSWER = 24,
+    /// No more answers to a question of butterfly_query() are taken: `query`.
+    BUTTERFLY_QUERY_OVER = 25,
 }
 
 use butterfly_kind::*;
@@ -163,6 +172,52 @@ pub struct butterfly_leader {
     pub term: u64,
 }
 
+/// A user event, or a question.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct butterfly_user_event {
+    /// Who sent it: 32 hexadecimal digits.
+    pub by: [c_char; 33],
+    /// Of a question: its number at its asker's.
+    pub query: u64,
+    /// What it is about. Valid until the next butterfly_next_event(), as is the payload.
+    pub name: *const c_char,
+    /// What it says.
+    pub payload: *const u8,
+    /// How many bytes that is.
+    pub length: usize,
+    /// Its Lamport time: higher than that of every event that its sender had heard of.
+    pub lamport: u64,
+}
+
+/// How a member answers a question.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum butterfly_answered {
+    /// It has the question, and may answer.
+    BUTTERFLY_RECEIVED = 0,
+    /// It answers.
+    BUTTERFLY_ANSWERED = 1,
+    /// It cannot answer; the event's `text` says why.
+    BUTTERFLY_NO_ANSWER = 2,
+}
+
+/// What a member says to a question.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct butterfly_answer {
+    /// The question's number.
+    pub query: u64,
+    /// Who says it: 32 hexadecimal digits.
+    pub member: [c_char; 33],
+    /// How it answers.
+    pub how: butterfly_answered,
+    /// What it says. Valid until the next butterfly_next_event().
+    pub payload: *const u8,
+    /// How many bytes that is.
+    pub length: usize,
+}
+
 /// What an event tells beside its kind.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -179,6 +234,12 @@ pub union butterfly_told {
     pub rumor: butterfly_rumor,
     /// Of BUTTERFLY_LEADER_ELECTED.
     pub leader: butterfly_leader,
+    /// Of BUTTERFLY_USER_EVENT and BUTTERFLY_QUERY.
+    pub user_event: butterfly_user_event,
+    /// Of BUTTERFLY_ANSWER.
+    pub answer: butterfly_answer,
+    /// Of BUTTERFLY_QUERY_OVER: the question's number.
+    pub query: u64,
     /// Of BUTTERFLY_SEED_DUE: the number that butterfly_join_named() gave.
     pub seed: u32,
     /// Of BUTTERFLY_LAGGED: by how many microseconds.
@@ -210,6 +271,7 @@ pub(crate) struct Texts {
     text: CString,
     key: CString,
     id: CString,
+    payload: Vec<u8>,
 }
 
 /// The next event goes to `event`, of which the caller knows `size` bytes: sizeof(butterfly_event). Whether there was one;
@@ -380,6 +442,42 @@ fn tell(member: &mut butterfly, event: Event) -> butterfly_event {
             let told = butterfly_told { id: hex(id) };
             (BUTTERFLY_MEMBER_FORGOTTEN, name.to_string(), told)
         }
+        Event::UserEvent(event) => {
+            let text = format!("user event {}", event.name);
+            (BUTTERFLY_USER_EVENT, text, said(texts, &event))
+        }
+        Event::Query(question) => {
+            let text = format!("question {}", question.name);
+            (BUTTERFLY_QUERY, text, said(texts, &question))
+        }
+        Event::Answer(said) => {
+            let (how, text) = match &said.what {
+                Answered::With(payload) => {
+                    texts.payload.clone_from(payload);
+                    (
+                        butterfly_answered::BUTTERFLY_ANSWERED,
+                        "it answers".to_owned(),
+                    )
+                }
+                Answered::Failed(why) => (butterfly_answered::BUTTERFLY_NO_ANSWER, why.clone()),
+                _ => (
+                    butterfly_answered::BUTTERFLY_RECEIVED,
+                    "it has the question".to_owned(),
+                ),
+            };
+            let answer = butterfly_answer {
+                query: said.query,
+                member: hex(said.member),
+                how,
+                payload: texts.payload.as_ptr(),
+                length: texts.payload.len(),
+            };
+            (BUTTERFLY_ANSWER, text, butterfly_told { answer })
+        }
+        Event::QueryOver { query, .. } => {
+            let text = "no more answers are taken".to_owned();
+            (BUTTERFLY_QUERY_OVER, text, butterfly_told { query })
+        }
         Event::RumorChanged { id, is_new, .. } => {
             let told = named(texts, &id, is_new);
             (BUTTERFLY_RUMOR_CHANGED, id.to_string(), told)
@@ -430,6 +528,20 @@ fn tell(member: &mut butterfly, event: Event) -> butterfly_event {
         text: texts.text.as_ptr(),
         told,
     }
+}
+
+fn said(texts: &mut Texts, event: &UserEvent) -> butterfly_told {
+    texts.key = raw::text_for_c(&event.name);
+    texts.payload.clone_from(&event.payload);
+    let user_event = butterfly_user_event {
+        by: hex(event.by),
+        query: event.query.as_ref().map_or(0, |query| query.id),
+        name: texts.key.as_ptr(),
+        payload: texts.payload.as_ptr(),
+        length: texts.payload.len(),
+        lamport: event.lamport,
+    };
+    butterfly_told { user_event }
 }
 
 fn named(texts: &mut Texts, id: &RumorId, is_new: bool) -> butterfly_told {

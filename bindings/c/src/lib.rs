@@ -8,6 +8,7 @@
 //! | `member` | starting, driving, commanding and ending one |
 //! | `event` | what happened |
 //! | `tags` | what members say of themselves |
+//! | `talk` | user events, and questions to members |
 //! | `view` | lists of members and services, and what rumors hold |
 //! | `log` | log lines |
 
@@ -21,6 +22,7 @@ mod member;
 mod raw;
 mod status;
 mod tags;
+mod talk;
 #[cfg(test)]
 mod tests;
 mod view;

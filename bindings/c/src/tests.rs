@@ -5,11 +5,14 @@ use std::ptr::{null, null_mut};
 use std::time::{Duration, Instant};
 
 use crate::config::{butterfly_config, butterfly_config_init};
-use crate::event::{butterfly_event, butterfly_health, butterfly_kind, butterfly_next_event};
+use crate::event::{
+    butterfly_answered, butterfly_event, butterfly_health, butterfly_kind, butterfly_next_event,
+};
 use crate::member::*;
 use crate::status::butterfly_status::*;
 use crate::status::{butterfly_last_error, guard};
 use crate::tags::*;
+use crate::talk::*;
 use crate::view::*;
 
 fn last_error() -> String {
@@ -268,6 +271,69 @@ fn what_a_member_says_of_itself_is_known_to_the_other_and_the_dead_are_forgotten
             is_of_it(event, butterfly_kind::BUTTERFLY_MEMBER_FORGOTTEN)
         });
         assert_eq!(tags(one, &gone), []);
+        butterfly_free(one);
+    }
+}
+
+#[test]
+fn what_users_say_is_heard_and_what_they_ask_is_answered() {
+    let (one, other) = (local(), local());
+    let asker = id_of(other);
+    let payload = |from: *const u8, length| {
+        // SAFETY: they are valid until the next event.
+        unsafe { std::slice::from_raw_parts(from, length) }.to_vec()
+    };
+    // SAFETY: as they ask; the kind says which of the union it is.
+    unsafe {
+        assert_eq!(butterfly_join(other, addr(one).as_ptr()), BUTTERFLY_OK);
+        drive(&[one, other], |member, event| {
+            member == other && event.kind == butterfly_kind::BUTTERFLY_MEMBER_CHANGED
+        });
+        let sent = butterfly_send_event(other, c"deploy".as_ptr(), b"web".as_ptr(), 3, 0, false);
+        assert_eq!(sent, BUTTERFLY_OK, "{}", last_error());
+        drive(&[one, other], |member, event| {
+            if member != one || event.kind != butterfly_kind::BUTTERFLY_USER_EVENT {
+                return false;
+            }
+            let event = event.told.user_event;
+            assert_eq!(CStr::from_ptr(event.name), c"deploy");
+            assert_eq!(payload(event.payload, event.length), b"web");
+            CStr::from_ptr(event.by.as_ptr()) == &*asker
+        });
+        let mut number = 0;
+        let (none, name) = (null(), c"load".as_ptr());
+        let asked = butterfly_query(other, name, null(), 0, none, 0, none, 0, 2_000, &mut number);
+        assert_eq!(asked, BUTTERFLY_OK, "{}", last_error());
+        let mut answers = Vec::new();
+        drive(&[one, other], |member, event| {
+            match event.kind {
+                butterfly_kind::BUTTERFLY_QUERY => {
+                    let question = event.told.user_event;
+                    let why = if member == one {
+                        null()
+                    } else {
+                        c"busy".as_ptr()
+                    };
+                    let (by, id) = (question.by.as_ptr(), question.query);
+                    let said = butterfly_answer_query(member, by, id, b"7".as_ptr(), 1, why);
+                    assert_eq!(said, BUTTERFLY_OK, "{}", last_error());
+                }
+                butterfly_kind::BUTTERFLY_ANSWER if member == other => {
+                    let answer = event.told.answer;
+                    assert_eq!(answer.query, number);
+                    if answer.how != butterfly_answered::BUTTERFLY_RECEIVED {
+                        let text = CStr::from_ptr(event.text).to_str().unwrap().to_owned();
+                        answers.push((answer.how, payload(answer.payload, answer.length), text));
+                    }
+                }
+                _ => {}
+            }
+            answers.len() == 2
+        });
+        answers.sort_by_key(|(how, ..)| *how as u8);
+        assert_eq!(answers[0].1, b"7");
+        assert_eq!(answers[1].2, "busy");
+        butterfly_free(other);
         butterfly_free(one);
     }
 }

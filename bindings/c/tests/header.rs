@@ -6,7 +6,9 @@ use std::path::Path;
 fn the_header_is_that_of_the_functions() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let config = cbindgen::Config::from_file(here.join("cbindgen.toml")).unwrap();
-    let sources = ["status", "log", "config", "member", "event", "tags", "view"];
+    let sources = [
+        "status", "log", "config", "member", "event", "tags", "talk", "view",
+    ];
     let builder = sources
         .iter()
         .fold(cbindgen::Builder::new(), |builder, source| {

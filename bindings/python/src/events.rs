@@ -1,5 +1,6 @@
 //! What happened, as a name and fields: the Python half has a dataclass for each name.
 
+use engine::rumor::Answered;
 use engine::{Event, RumorId, SeedId};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -133,6 +134,41 @@ pub fn told<'py>(
             fields.set_item("id", id.to_string())?;
             fields.set_item("name", &*name)?;
             "MemberForgotten"
+        }
+        Event::UserEvent(event) => {
+            fields.set_item("by", event.by.to_string())?;
+            fields.set_item("name", &event.name)?;
+            fields.set_item("payload", &event.payload[..])?;
+            fields.set_item("lamport", event.lamport)?;
+            "UserEvent"
+        }
+        Event::Query(question) => {
+            let terms = question.query.as_ref();
+            fields.set_item("by", question.by.to_string())?;
+            fields.set_item("query", terms.map_or(0, |terms| terms.id))?;
+            fields.set_item(
+                "timeout",
+                terms.map_or(0.0, |terms| terms.timeout.as_secs_f64()),
+            )?;
+            fields.set_item("name", &question.name)?;
+            fields.set_item("payload", &question.payload[..])?;
+            "Query"
+        }
+        Event::Answer(said) => {
+            let (payload, error) = match &said.what {
+                Answered::With(payload) => (Some(&payload[..]), None),
+                Answered::Failed(why) => (None, Some(why)),
+                _ => (None, None),
+            };
+            fields.set_item("query", said.query)?;
+            fields.set_item("member", said.member.to_string())?;
+            fields.set_item("payload", payload)?;
+            fields.set_item("error", error)?;
+            "Answer"
+        }
+        Event::QueryOver { query, .. } => {
+            fields.set_item("query", query)?;
+            "QueryOver"
         }
         Event::RumorChanged { id, is_new, .. } => {
             rumor(&id)?;

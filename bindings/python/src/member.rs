@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use engine::{
     Butterfly, Config, MemberId, RingKey, Rumor, RumorId, RumorKind, SeedId, Service,
-    ServiceConfig, ServiceFile, ServiceGroup, TagSet, Timing,
+    ServiceConfig, ServiceFile, ServiceGroup, TagSet, Timing, UserEvent,
 };
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
@@ -35,6 +35,10 @@ fn parsed<T: FromStr<Err: std::fmt::Display>>(name: &str, text: &str) -> PyResul
 
 fn group(text: &str) -> PyResult<ServiceGroup> {
     parsed("group", text)
+}
+
+fn seconds(name: &str, seconds: f64) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(seconds).map_err(|error| bad(name, error))
 }
 
 fn ring_keys(texts: &[String]) -> PyResult<Vec<RingKey>> {
@@ -382,6 +386,44 @@ impl Member {
         Ok(pairs
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .collect())
+    }
+
+    fn send_event(&mut self, name: &str, payload: &[u8], ttl: f64, coalesce: bool) -> PyResult<()> {
+        let mut event = UserEvent::new(name, payload);
+        event.ttl = seconds("ttl", ttl)?;
+        event.coalesce = coalesce;
+        self.open()?.send_event(event).map(drop).map_err(refused)
+    }
+
+    /// Asks members; the number that the answers have.
+    fn query(
+        &mut self,
+        name: &str,
+        payload: &[u8],
+        members: Vec<String>,
+        tags: Vec<String>,
+        timeout: Option<f64>,
+    ) -> PyResult<u64> {
+        let mut question = UserEvent::query(name, payload);
+        if let Some(terms) = &mut question.query {
+            (terms.members, terms.tags) = (members, tags);
+            if let Some(timeout) = timeout {
+                terms.timeout = seconds("timeout", timeout)?;
+            }
+        }
+        let sent = self.open()?.send_event(question).map_err(refused)?;
+        Ok(sent.query.map_or(0, |query| query.id))
+    }
+
+    /// Answers a question of that member's, or says why there is no answer.
+    fn answer(&mut self, by: &str, query: u64, payload: &[u8], why: Option<&str>) -> PyResult<()> {
+        let mut question = UserEvent::query("", "");
+        question.by = parsed("by", by)?;
+        if let Some(terms) = &mut question.query {
+            terms.id = query;
+        }
+        let answer = why.map_or(Ok(payload), Err);
+        self.open()?.answer(&question, answer).map_err(refused)
     }
 
     fn forget(&mut self, ids: Vec<String>) -> PyResult<()> {

@@ -134,6 +134,35 @@ def test_what_a_member_says_of_itself_is_known_to_the_other() -> None:
     asyncio.run(main())
 
 
+def test_what_users_say_is_heard_and_what_they_ask_is_answered() -> None:
+    async def main() -> None:
+        async with local(name="one") as one, local(name="other") as other:
+            await other.join(one.local_addr)
+            await soon(asyncio.gather(one.alive(2), other.alive(2)))
+            told = asyncio.ensure_future(first(one, butterfly.UserEvent))
+            await asyncio.sleep(0)
+            other.send_event("deploy", b"web")
+            event = await soon(told)
+            assert isinstance(event, butterfly.UserEvent)
+            assert (event.by, event.name, event.payload) == (other.id, "deploy", b"web")
+
+            async def answering() -> None:
+                async for asked in one.events():
+                    if isinstance(asked, butterfly.Query):
+                        one.answer(asked, asked.payload + b"!")
+
+            answers = asyncio.ensure_future(answering())
+            await asyncio.sleep(0)
+            said = [answer async for answer in other.query("echo", b"hey", members=["one"], timeout=1.0)]
+            assert {answer.member for answer in said} == {one.id}
+            assert said[-1].payload == b"hey!" and said[-1].error is None
+            answers.cancel()
+            with pytest.raises(butterfly.RefusedError):
+                other.send_event("deploy", b"x" * 100_000)
+
+    asyncio.run(main())
+
+
 def test_the_dead_are_forgotten_and_the_living_are_not() -> None:
     async def main() -> None:
         async with local(name="one") as one:

@@ -7,6 +7,7 @@ it has one. It belongs to the loop and the thread that started it.
 
 from ._butterfly import ClosedError, Error, RefusedError, StartError, __version__
 from ._events import (
+    Answer,
     Event,
     Expelled,
     IdConflict,
@@ -24,16 +25,20 @@ from ._events import (
     NewId,
     Other,
     OtherRing,
+    Query,
+    QueryOver,
     Refuted,
     Rejected,
     RumorChanged,
     RumorGone,
     RumorOverruled,
     TagsChanged,
+    UserEvent,
 )
 from ._member import Counts, Events, Health, Member, MemberView, ServiceView
 
 __all__ = [
+    "Answer",
     "ClosedError",
     "Counts",
     "Error",
@@ -58,6 +63,8 @@ __all__ = [
     "NewId",
     "Other",
     "OtherRing",
+    "Query",
+    "QueryOver",
     "RefusedError",
     "Refuted",
     "Rejected",
@@ -67,5 +74,6 @@ __all__ = [
     "ServiceView",
     "StartError",
     "TagsChanged",
+    "UserEvent",
     "__version__",
 ]

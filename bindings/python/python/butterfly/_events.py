@@ -74,6 +74,44 @@ class TagsChanged(Event):
 
 
 @dataclass(frozen=True)
+class UserEvent(Event):
+    """What somebody told all members, this one's own events too: each comes once, those of one sender in its order."""
+
+    by: str
+    name: str
+    payload: bytes
+    lamport: int
+
+
+@dataclass(frozen=True)
+class Query(Event):
+    """A member, maybe this one, asks this one: ``Member.answer`` within ``timeout`` seconds."""
+
+    by: str
+    query: int
+    timeout: float
+    name: str
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class Answer(Event):
+    """What a member says to a question of this one; with neither payload nor error: it has the question."""
+
+    query: int
+    member: str
+    payload: Optional[bytes]
+    error: Optional[str]
+
+
+@dataclass(frozen=True)
+class QueryOver(Event):
+    """No more answers to that question are taken."""
+
+    query: int
+
+
+@dataclass(frozen=True)
 class Refuted(Event):
     """This member heard something untrue of itself, and refuted it. At most once a second."""
 
@@ -210,6 +248,10 @@ _KINDS = {
         MemberRestarted,
         MemberForgotten,
         TagsChanged,
+        UserEvent,
+        Query,
+        Answer,
+        QueryOver,
         Refuted,
         Rejected,
         NewId,

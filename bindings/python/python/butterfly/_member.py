@@ -9,14 +9,14 @@ import threading
 import warnings
 import weakref
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, NamedTuple, Optional, Union
 
 from . import _butterfly
 from ._butterfly import ClosedError, Error, RefusedError, StartError
-from ._events import Event, Health, Left, Missed, _event
+from ._events import Answer, Event, Health, Left, Missed, Query, QueryOver, _event
 
 _MOST_EVENTS = 10_000
 """Events that wait for a reader who does not come; then the oldest go."""
@@ -386,6 +386,41 @@ class Member:
     def tags(self, id: str) -> dict[str, str]:
         """What a member says of itself; empty if it says nothing or is not known."""
         return self._open().tags(id)
+
+    def send_event(self, name: str, payload: bytes = b"", *, ttl: float = 60.0, coalesce: bool = False) -> None:
+        """Tells all living members an event, each once; 64 KiB at most, and to members that start within ``ttl`` seconds.
+
+        ``coalesce``: of several of this name within a second only the last counts.
+        """
+        self._open().send_event(name, payload, ttl, coalesce)
+        self._schedule()
+
+    async def query(
+        self,
+        name: str,
+        payload: bytes = b"",
+        *,
+        members: Sequence[str] = (),
+        tags: Sequence[str] = (),
+        timeout: Optional[float] = None,
+    ) -> AsyncIterator[Answer]:
+        """Asks living members, and yields what they say until the time is over.
+
+        ``members``: patterns of names or beginnings of ids, ``tags``: "KEY" or "KEY=VALUE" that each has; none: all.
+        """
+        events = self.events()
+        number = self._open().query(name, payload, list(members), list(tags), timeout)
+        self._schedule()
+        async for event in events:
+            if isinstance(event, Answer) and event.query == number:
+                yield event
+            if isinstance(event, QueryOver) and event.query == number:
+                return
+
+    def answer(self, query: Query, payload: bytes = b"", *, error: Optional[str] = None) -> None:
+        """Answers a question with 400 bytes at most, or says why there is no answer."""
+        self._open().answer(query.by, query.query, payload, error)
+        self._schedule()
 
     def forget(self, *ids: str) -> None:
         """Has the ring forget these dead members, with their services and tags. It is no ban; a living one is refused."""
