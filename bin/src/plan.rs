@@ -62,7 +62,11 @@ fn hooks(settings: &Settings) -> Result<Vec<Hook>, Failure> {
             hook.event()
         )));
     }
-    Ok(hooks)
+    let hooks = hooks.into_iter();
+    Ok(match is_open {
+        true => hooks.map(Hook::spare_users).collect(),
+        false => hooks.collect(),
+    })
 }
 
 /// Where it listens: with a key it is safe to be open to others.

@@ -120,6 +120,16 @@ impl Butterfly {
         }
     }
 
+    /// What became of the ring keys that [`store_ring_keys`](Butterfly::store_ring_keys) was given last, with the reason if they
+    /// are not on disk; `None`: they are being written, and the descriptor is readable once they are. Without a data directory
+    /// they are never stored.
+    pub fn ring_keys_stored(&self) -> Option<Result<(), String>> {
+        match &self.data_dir {
+            Some(data_dir) => data_dir.keys_outcome(),
+            None => Some(Err("there is no data directory".to_owned())),
+        }
+    }
+
     /// What the disk has not taken yet is given up, so that dropping this waits for nothing.
     pub fn abandon_disk(&mut self) {
         if let Some(data_dir) = &mut self.data_dir {
