@@ -39,6 +39,7 @@ impl Butterfly {
         self.store_mark();
         self.store_snapshot_now();
         self.write_traces();
+        self.end_recording();
         (self.finished, self.mark) = (true, None);
         if let Some(data_dir) = &self.data_dir {
             data_dir.end();

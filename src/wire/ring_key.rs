@@ -117,6 +117,23 @@ impl RingKey {
         format!("{}.sym.key", self.name)
     }
 
+    /// Tells it from other keys, and nothing of it.
+    pub(crate) fn sum(&self) -> [u8; 16] {
+        let mut sum = [0; 16];
+        // It only fails for sizes out of range.
+        let _ = crypto_generichash(&mut sum, &self.key, Some(b"butterfly key id"));
+        sum
+    }
+
+    /// A nonce for this text alone, for what is sealed apart from the ring's messages.
+    #[cfg_attr(not(feature = "gossip"), allow(dead_code))]
+    pub(crate) fn nonce_of(&self, text: &[u8]) -> [u8; 24] {
+        let mut nonce = [0; 24];
+        // It only fails for sizes out of range.
+        let _ = crypto_generichash(&mut nonce, text, Some(&self.key));
+        nonce
+    }
+
     pub(super) const fn bytes(&self) -> &[u8; KEY] {
         &self.key
     }
