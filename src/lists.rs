@@ -159,7 +159,7 @@ impl<T> Lists<T> {
 
     /// Ties the node's neighbours to each other. What the node says of them is then out of date.
     fn unlink(&mut self, node: u32) {
-        let Some(node) = self.nodes.get(node as usize).expected() else {
+        let Some(node) = self.nodes.get(node as usize) else {
             return;
         };
         let (prev, next) = (node.prev, node.next);
