@@ -1,6 +1,6 @@
 //! One small error enum for each boundary.
 
-use crate::limits::{EVENT_RATE, MAX_TAG_KEY, MAX_TAGS_BYTES};
+use crate::limits::{EVENT_RATE, MAX_TAG_KEY, MAX_TAGS_BYTES, QUERY_RATE};
 
 /// Why a datagram, or something in it, was dropped. The state is as it was before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -332,7 +332,7 @@ pub enum CommandError {
         most: usize,
     },
     /// This member sent as many user events as it may.
-    #[error("this member sends at most {EVENT_RATE} events a second; wait {} ms", wait.as_millis() + 1)]
+    #[error("this member sends at most {EVENT_RATE} events, {QUERY_RATE} of them questions, a second; wait {} ms", wait.as_millis() + 1)]
     TooManyEvents {
         /// How long until it may send the next.
         wait: std::time::Duration,

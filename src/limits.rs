@@ -274,8 +274,15 @@ pub const MAX_QUERY_TERMS: usize = 1 << 10;
 /// Bytes of an answer to a question: with all the rest it stays within [`MAX_DATAGRAM_SENT`].
 pub const MAX_ANSWER: usize = 400;
 
-/// Questions of a member's own that wait for answers.
+/// Questions of one member that wait for answers, at it and at those that it asks: one that asks more displaces nobody's.
 pub const MAX_QUERIES: usize = 16;
+
+/// Questions that a member may ask in a second, in the long run: each has all that it asks answer.
+pub const QUERY_RATE: u32 = 4;
+
+/// Questions that are taken of one member in a second, in the long run: more than it may ask, as they come in bunches. Those
+/// that others ask in its name bring no more answers upon it than that.
+pub const QUERY_RATE_HEARD: u32 = 2 * QUERY_RATE;
 
 /// Questions of others that this member may answer yet, and answers that their askers do not have yet.
 pub const MAX_ANSWERS_WAITING: usize = 256;

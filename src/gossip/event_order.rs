@@ -8,7 +8,8 @@ use super::store::Place;
 use super::tombstones::Tombstones;
 use crate::limits::{
     EVENT_BURST, EVENT_GAP, EVENT_RATE, EVENT_RATE_HEARD, EVENT_RATE_OF_ALL, MAX_EVENT_BYTES,
-    MAX_EVENT_SENDERS, MAX_EVENTS, MAX_EVENTS_OF_ONE, MAX_LEAP, MAX_SPENT_EVENTS,
+    MAX_EVENT_SENDERS, MAX_EVENTS, MAX_EVENTS_OF_ONE, MAX_LEAP, MAX_QUERIES, MAX_SPENT_EVENTS,
+    QUERY_RATE, QUERY_RATE_HEARD,
 };
 use crate::member::MemberId;
 use crate::rumor::UserEvent;
@@ -65,6 +66,8 @@ struct Sender {
     /// Until when the missing one is waited for, if others are waiting.
     gap: Option<Time>,
     taken: Bucket,
+    /// Of those, the questions that are answered.
+    answered: Bucket,
     /// When one came last, among those of all.
     used: u64,
 }
@@ -116,6 +119,7 @@ pub(super) struct EventOrder {
     came: u64,
     of_all: Bucket,
     own: Bucket,
+    own_questions: Bucket,
     /// Those that are held no more.
     spent: Tombstones,
 }
@@ -135,6 +139,7 @@ impl EventOrder {
             came: 0,
             of_all: Bucket::new(EVENT_RATE_OF_ALL, MAX_EVENTS),
             own: Bucket::new(EVENT_RATE, EVENT_BURST as usize),
+            own_questions: Bucket::new(QUERY_RATE, MAX_QUERIES),
             spent: Tombstones::new(MAX_SPENT_EVENTS),
         }
     }
@@ -166,6 +171,20 @@ impl EventOrder {
     /// How long until it may.
     pub fn may_send(&mut self, now: Time) -> Result<(), Duration> {
         self.own.take(now)
+    }
+
+    /// This member is about to ask something.
+    ///
+    /// # Errors
+    /// How long until it may.
+    pub fn may_ask(&mut self, now: Time) -> Result<(), Duration> {
+        self.own_questions.take(now)
+    }
+
+    /// Whether one more question of this member, of which it is noted, may be answered now.
+    pub fn may_answer(&mut self, now: Time, asker: MemberId) -> bool {
+        let sender = self.senders.get_mut(&asker);
+        sender.is_some_and(|sender| sender.answered.take(now).is_ok())
     }
 
     /// What is to be done about this one, which is not held. A member that started before the event was sent takes it however
@@ -257,6 +276,7 @@ impl EventOrder {
             held: BTreeMap::new(),
             gap: None,
             taken: Bucket::new(EVENT_RATE_HEARD, MAX_EVENTS_OF_ONE),
+            answered: Bucket::new(QUERY_RATE_HEARD, 2 * MAX_QUERIES),
             used: came,
         });
         self.by_use.remove(&(sender.used, by));

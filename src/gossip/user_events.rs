@@ -31,7 +31,11 @@ impl Gossip {
             self.may_ask()?;
         }
         let order = &mut self.user_events.order;
-        let sent = order.may_send(env.now);
+        let asked = match &event.query {
+            Some(_) => order.may_ask(env.now),
+            None => Ok(()),
+        };
+        let sent = asked.and_then(|()| order.may_send(env.now));
         sent.map_err(|wait| CommandError::TooManyEvents { wait })?;
         if event.time == 0 {
             event.time = order.clock(env.now);
