@@ -75,7 +75,10 @@ impl Queries {
 
     /// Whether one more answer may wait for this asker: of each question, that it was received, and the answer.
     fn may_wait(&self, asker: MemberId) -> bool {
-        let (first, last) = ((asker, 0, Reply::Received), (asker, u64::MAX, Reply::Failure));
+        let (first, last) = (
+            (asker, 0, Reply::Received),
+            (asker, u64::MAX, Reply::Failure),
+        );
         let of_one = self.waiting.range(first..=last);
         self.waiting.len() < MAX_ANSWERS_WAITING && of_one.count() < 2 * MAX_QUERIES
     }

@@ -162,7 +162,10 @@ fn questions_in_the_name_of_one_bring_no_more_answers_upon_it_than_its_own() {
     }
     let sent = replies(bench.advance_with_living(secs(20.0), &peers));
     let most = 2 * MAX_QUERIES;
-    let asked: BTreeSet<_> = sent.iter().map(|(to, part)| (*to, format!("{part:?}"))).collect();
+    let asked: BTreeSet<_> = sent
+        .iter()
+        .map(|(to, part)| (*to, format!("{part:?}")))
+        .collect();
     assert_eq!(asked.len(), most);
     assert!(sent.len() <= most * usize::from(MAX_ANSWER_SENDS));
     assert!(sent.iter().all(|(to, _)| *to == victim.addr));
@@ -181,7 +184,9 @@ fn an_asker_that_was_never_heard_is_asked_for_its_address_once_a_second() {
         hear(&mut bench, &question(&unheard, number, "ping", |_| ()));
     }
     let sent = bench.advance_with_living(secs(0.9), &[known]);
-    let to_it: Vec<_> = (sent.into_iter()).filter(|sent| sent.to == unheard.addr).collect();
+    let to_it: Vec<_> = (sent.into_iter())
+        .filter(|sent| sent.to == unheard.addr)
+        .collect();
     assert!((1..=2).contains(&to_it.len()), "its probe aside: {to_it:?}");
     assert_eq!(replies(to_it), []);
 }
@@ -199,11 +204,17 @@ fn questions_of_one_member_leave_room_for_those_of_others() {
     assert_eq!(bench.node.stats().queries_refused as usize, MAX_QUERIES);
     let of_quiet = |event: &Event| matches!(event, Event::Query(event) if event.by == quiet.id);
     assert!(told.iter().any(of_quiet));
-    let open = bench.node.sizes().find(|gauge| gauge.name == "open_queries");
+    let open = bench
+        .node
+        .sizes()
+        .find(|gauge| gauge.name == "open_queries");
     assert_eq!(open.map(|gauge| gauge.now), Some(MAX_QUERIES as u64 + 1));
     // One that answers by itself does not stay open.
     hear(&mut bench, &question(&quiet, 2, "ping", |_| ()));
-    let open = bench.node.sizes().find(|gauge| gauge.name == "open_queries");
+    let open = bench
+        .node
+        .sizes()
+        .find(|gauge| gauge.name == "open_queries");
     assert_eq!(open.map(|gauge| gauge.now), Some(MAX_QUERIES as u64 + 1));
 }
 
