@@ -1,33 +1,20 @@
 //! How many pings a member answers, beside a bare echo of the same sizes.
 
-#[path = "support/args.rs"]
-mod args;
-#[path = "support/echo.rs"]
-mod echo;
-#[path = "support/known.rs"]
-mod known;
-#[path = "support/machine.rs"]
-mod machine;
-#[path = "support/plot.rs"]
-mod plot;
-#[path = "support/report.rs"]
-mod report;
-#[path = "support/times.rs"]
-mod times;
-
+use kit::args;
+use kit::machine;
 use std::io;
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use args::Args;
 use butterfly::{Butterfly, RingKey};
-use echo::{Client, Echo, STOP, asking};
-use known::{Known, keys, passive};
+use kit::args::Args;
+use kit::echo::{Client, Echo, STOP, asking};
+use kit::known::{Known, keys, passive};
+use kit::report::{Column, Report};
+use kit::times::Times;
 use mio::Waker;
-use report::{Column, Report};
-use times::Times;
 
 const HELP: &str = "\
 cargo bench --bench ack_throughput [-- WORD...]: pings flooded at a running member by others that it knows, beside

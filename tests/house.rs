@@ -274,7 +274,8 @@ fn a_planted_call_closes_a_circle() {
 #[test]
 fn the_tests_that_security_md_names_are_there() {
     let text = fs::read_to_string(root().join("SECURITY.md")).unwrap();
-    let rooms = ["src", "tests", "bin", "fuzz/subjects"].map(|room| sources(&root().join(room)));
+    let rooms =
+        ["src", "tests", "benches", "bin", "fuzz/subjects"].map(|room| sources(&root().join(room)));
     let all: String = rooms
         .concat()
         .iter()

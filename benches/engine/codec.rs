@@ -7,8 +7,8 @@ use butterfly_protocols::swim as pb;
 use protobuf::Message as _;
 
 use super::Bench;
-use super::measure::{COLUMNS, compare, cost_of, in_turns};
-use super::world::{datagram, ping_from, record};
+use kit::measure::{COLUMNS, compare, cost_of, in_turns};
+use kit::world::{datagram, ping_from, record};
 
 /// Messages in a batch.
 const BATCH: usize = 4_096;

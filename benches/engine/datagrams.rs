@@ -8,11 +8,11 @@ use butterfly::wire::{self, Encoder, HEADROOM, Message, RingKey};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use super::measure::{COLUMNS, Cost, Found, NANO, compare, cost_of, in_turns};
-use super::world::{
+use super::{Bench, name_of};
+use kit::measure::{COLUMNS, Cost, Found, NANO, compare, cost_of, in_turns};
+use kit::world::{
     World, addr_of, datagram, ping_from, ping_with_six, ping_with_six_named, renew, sender,
 };
-use super::{Bench, name_of};
 
 /// Pings prepared for one row at most: at 100 000 members most of them are from somebody else, who was not heard of for
 /// so long that nothing of it is in a cache.

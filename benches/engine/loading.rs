@@ -6,10 +6,11 @@ use std::hint::black_box;
 use butterfly::member::{Incarnation, MemberId};
 use butterfly::wire;
 
-use super::measure::{Cost, cost_of, in_turns};
-use super::report::Column;
-use super::world::{World, table};
-use super::{Bench, counting};
+use super::Bench;
+use kit::counting;
+use kit::measure::{Cost, cost_of, in_turns};
+use kit::report::Column;
+use kit::world::{World, table};
 
 const COLUMNS: [Column; 4] = [
     ("ms", 2),

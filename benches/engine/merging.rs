@@ -9,8 +9,8 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::Bench;
-use super::measure::{COLUMNS, compare, cost_of, in_turns};
-use super::world::{World, record};
+use kit::measure::{COLUMNS, compare, cost_of, in_turns};
+use kit::world::{World, record};
 
 /// Memberships in a batch.
 const BATCH: usize = 8_192;

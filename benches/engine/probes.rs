@@ -7,9 +7,9 @@ use std::time::Instant;
 use butterfly::node::Transmit;
 use butterfly::wire::{self, Encoder, HEADROOM};
 
-use super::measure::{COLUMNS, Cost, compare, cost_of, in_turns};
-use super::world::{World, ping_from};
 use super::{Bench, name_of};
+use kit::measure::{COLUMNS, Cost, compare, cost_of, in_turns};
+use kit::world::{World, ping_from};
 
 /// Rounds in a batch.
 const BATCH: usize = 1_000;

@@ -4,9 +4,9 @@ use std::hint::black_box;
 
 use butterfly::wire;
 
-use super::measure::{COLUMNS, Cost, compare, cost_of, in_turns};
-use super::world::{World, config_frame};
 use super::{Bench, name_of};
+use kit::measure::{COLUMNS, Cost, compare, cost_of, in_turns};
+use kit::world::{World, config_frame};
 
 /// Rumors that are heard in a batch, at most.
 const HEARD: u32 = 10_000;
@@ -101,7 +101,7 @@ impl Bench {
             cost
         };
         let round = std::cell::RefCell::new(&mut round);
-        let effort = super::measure::Effort {
+        let effort = kit::measure::Effort {
             batch: TOLD,
             ..self.effort(300, TOLD)
         };

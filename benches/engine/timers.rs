@@ -11,7 +11,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::Bench;
-use super::measure::{COLUMNS, compare, cost_of, in_turns};
+use kit::measure::{COLUMNS, compare, cost_of, in_turns};
 
 /// Timers that are set and cancelled in a batch.
 const BATCH: usize = 10_000;

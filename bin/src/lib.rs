@@ -26,7 +26,8 @@ mod joining;
 #[cfg(test)]
 mod logged;
 mod logging;
-mod memory;
+#[doc(hidden)]
+pub mod memory;
 mod metrics;
 mod output;
 mod peer_file;

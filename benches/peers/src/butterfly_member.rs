@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::world::{addr_of, datagram, ping_from, ping_with_six, ping_with_six_named};
+use kit::world::{addr_of, datagram, ping_from, ping_with_six, ping_with_six_named};
 
 /// A ping from the member with this number, with six others on board from `first` on.
 pub fn ping(number: u32, first: Option<u32>) -> (SocketAddr, Vec<u8>) {

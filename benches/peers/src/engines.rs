@@ -7,10 +7,11 @@ use std::net::SocketAddr;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use super::measure::{COLUMNS, Cost, Effort, Found, NANO, cost_of, in_turns};
-use super::report::Column;
-use super::world::{World, table};
-use super::{Peers, butterfly_member, counting, foca_member, memberlist_member};
+use kit::measure::{COLUMNS, Cost, Effort, Found, NANO, cost_of, in_turns};
+use kit::report::Column;
+use kit::world::{World, table};
+use super::{Peers, butterfly_member, foca_member, memberlist_member};
+use kit::counting;
 
 /// Pings prepared for one row at most: at 100 000 members most of them are from somebody else, who was not heard of for
 /// so long that nothing of it is in a cache.

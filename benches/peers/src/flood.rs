@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use mio::net::UdpSocket;
 
-use super::{counting, machine};
+use kit::{counting, machine};
 
 /// Pings of each sender in a batch: all of them are fewer than a butterfly reads in one call.
 pub const EACH: usize = 16;

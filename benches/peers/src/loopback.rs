@@ -9,13 +9,14 @@ use butterfly::Butterfly;
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token, Waker};
 
-use super::echo::{self, Echo, LOCAL, STOP, asking};
+use kit::echo::{self, Echo, LOCAL, STOP, asking};
 use super::flood::{Answers, Rate, Sender, Side};
 use super::foca_member::{self, Engine, Sends};
-use super::known::{Known, passive};
-use super::report::Column;
-use super::times::Times;
-use super::{Peers, machine, memberlist_member};
+use kit::known::{Known, passive};
+use kit::report::Column;
+use kit::times::Times;
+use super::{Peers, memberlist_member};
+use kit::machine;
 
 /// Members that ping, from as many sockets.
 pub const SENDERS: u32 = 8;
@@ -213,17 +214,19 @@ pub fn on_board(number: u32, stale: u32, members: u32) -> Range<u32> {
 
 fn butterfly_side(members: u32, stale: u32) -> io::Result<Side> {
     let mut member = passive(&[])?;
-    let to = member.local_addr();
+    let to = (member.local_addr(), member.node().id());
     let mut known = Vec::new();
     for number in 1..=SENDERS {
         known.push(Known::join(number, &[], to, || member.process())?);
     }
-    known[0].tell(SENDERS + 1..members, || member.process())?;
+    if let Some(two) = known.first_chunk_mut() {
+        Known::tell(two, SENDERS + 1..members, || member.process())?;
+    }
     // What is news is told, and those that ask have been told the table.
     let ping = known[0].ping(0..0);
     let (mut quiet, start) = (0, Instant::now());
     while quiet < QUIET {
-        known[0].socket.send(&ping)?;
+        known[0].send(&ping)?;
         member.process()?;
         let mut answers = 0;
         for known in &mut known {

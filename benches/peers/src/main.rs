@@ -1,40 +1,22 @@
 //! The work of `engine` and `ack_throughput` done with other implementations of SWIM, side by side in one run.
 
-#[path = "../../support/args.rs"]
-mod args;
 mod butterfly_member;
-#[path = "../../support/counting.rs"]
-mod counting;
-#[path = "../../support/echo.rs"]
-mod echo;
 mod engines;
 mod flood;
 mod foca_member;
-#[path = "../../support/known.rs"]
-mod known;
 mod loopback;
-#[path = "../../support/machine.rs"]
-mod machine;
-#[path = "../../engine/measure.rs"]
-#[allow(dead_code)]
-mod measure;
 mod memberlist_member;
-#[path = "../../support/plot.rs"]
-mod plot;
-#[path = "../../support/report.rs"]
-mod report;
-#[path = "../../support/times.rs"]
-mod times;
-#[path = "../../support/world.rs"]
-#[allow(dead_code)]
-mod world;
 
+use kit::args;
 use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use args::Args;
-use report::Report;
+use kit::args::Args;
+use kit::report::Report;
+
+#[global_allocator]
+static ALLOCATOR: kit::counting::Counting = kit::counting::Counting;
 
 const HELP: &str = "\
 cargo run --release --manifest-path benches/peers/Cargo.toml [-- WORD...]: what engine and ack_throughput measure,

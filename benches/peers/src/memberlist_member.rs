@@ -15,10 +15,10 @@ use tokio::net::UdpSocket;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 
-use super::counting;
+use kit::counting;
 use super::flood::{Answers, Sender, Side};
 use super::loopback::{self, SENDERS};
-use super::measure::Cost;
+use kit::measure::Cost;
 
 type List = Memberlist<TokioNetTransport<u64, TokioSocketAddrResolver, TokioTcp>>;
 type Transport = NetTransportOptions<u64, TokioSocketAddrResolver, TokioTcp>;
@@ -90,7 +90,7 @@ impl Member {
     /// It is told of these, in datagrams, and takes them in.
     fn hear(&self, datagrams: &[Vec<u8>], members: usize) -> io::Result<()> {
         self.runtime.block_on(async {
-            let socket = UdpSocket::bind(super::echo::LOCAL).await?;
+            let socket = UdpSocket::bind(kit::echo::LOCAL).await?;
             let start = Instant::now();
             let mut sent = 0;
             loop {
@@ -116,7 +116,7 @@ impl Member {
     /// Pings until an Ack brings nothing along: so many bytes it has then.
     fn come_to_rest(&self) -> io::Result<()> {
         self.runtime.block_on(async {
-            let socket = UdpSocket::bind(super::echo::LOCAL).await?;
+            let socket = UdpSocket::bind(kit::echo::LOCAL).await?;
             let ping = ping(ME + 1, socket.local_addr()?, self.addr(), 0..0);
             let mut buf = [0; 2_048];
             let mut bare = 0;

@@ -1,8 +1,5 @@
 //! What a benchmark is told.
 
-// Each benchmark takes what it needs.
-#![allow(dead_code)]
-
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
 use std::path::PathBuf;

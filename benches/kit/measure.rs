@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
-use super::counting;
-use super::report::{Column, Report};
+use crate::counting;
+use crate::report::{Column, Report};
 
 /// What each row shows.
 pub const COLUMNS: [Column; 3] = [("ns", 1), ("best tenth", 1), ("allocations", 3)];

@@ -1,9 +1,6 @@
 //! Percentile curves as SVG: to the right the percentile, each nine as wide as the one before; upwards the
 //! value, logarithmically.
 
-// Each benchmark takes what it needs.
-#![allow(dead_code)]
-
 use std::fmt::Write;
 
 use hdrhistogram::Histogram;

@@ -12,10 +12,10 @@ use mio::net::UdpSocket;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
-use super::echo::{self, LOCAL};
 use super::members::{Kind, PATIENCE};
-use super::memory::Memory;
 use super::orders::{Order, Until, gauge};
+use butterfly_bin::memory::Memory;
+use kit::echo::{self, LOCAL};
 
 /// The first argument of such a process.
 pub const CHILD: &str = "--child";

@@ -1,41 +1,23 @@
 //! What the engine costs, without sockets: time, and how often it asks the allocator for memory; beside each figure
 //! that of the least that would have to be done.
 
-#[path = "support/args.rs"]
-mod args;
-#[path = "engine/codec.rs"]
 mod codec;
-#[path = "support/counting.rs"]
-mod counting;
-#[path = "engine/datagrams.rs"]
 mod datagrams;
-#[path = "engine/loading.rs"]
 mod loading;
-#[path = "support/machine.rs"]
-mod machine;
-#[path = "engine/measure.rs"]
-mod measure;
-#[path = "engine/merging.rs"]
 mod merging;
-#[path = "support/plot.rs"]
-mod plot;
-#[path = "engine/probes.rs"]
 mod probes;
-#[path = "support/report.rs"]
-mod report;
-#[path = "engine/rumors.rs"]
 mod rumors;
-#[path = "engine/timers.rs"]
 mod timers;
-#[allow(dead_code)]
-#[path = "support/world.rs"]
-mod world;
 
+use kit::args;
 use std::process::ExitCode;
 
-use args::Args;
-use measure::Effort;
-use report::Report;
+use kit::args::Args;
+use kit::measure::Effort;
+use kit::report::Report;
+
+#[global_allocator]
+static ALLOCATOR: kit::counting::Counting = kit::counting::Counting;
 
 const HELP: &str = "\
 cargo bench --bench engine [-- WORD...]: what the engine costs without sockets, in nanoseconds (of the batches the

@@ -1,9 +1,6 @@
 //! Who keeps a member, or the echo, busy while it is measured: a thread of its own, which sends datagrams at an
 //! even pace and, if it is to, rumors.
 
-// Each benchmark takes what it needs.
-#![allow(dead_code)]
-
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,9 +11,9 @@ use std::time::{Duration, Instant};
 use butterfly::wire::RingKey;
 use butterfly::{Injector, Rumor, ServiceConfig};
 
-use super::echo::{Client, asking};
-use super::known::observer_ping;
-use super::machine;
+use kit::echo::{Client, asking};
+use kit::known::observer_ping;
+use kit::machine;
 
 /// Datagrams a second.
 pub const DATAGRAMS: u32 = 10_000;

@@ -1,13 +1,10 @@
 //! Times of one thing, and their percentiles.
 
-// Each benchmark takes what it needs.
-#![allow(dead_code)]
-
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use super::report::Column;
+use crate::report::Column;
 
 /// What tables show of times: how many they are, and their percentiles.
 pub const COLUMNS: [Column; 6] = [

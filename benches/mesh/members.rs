@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use butterfly::{Config, MemberId, Timing};
 
-use super::machine;
 use super::orders::{Order, Until, gauge};
-use super::ring::Ring;
+use kit::machine;
+use kit::ring::Ring;
 
 /// Nothing here takes so long, if it ever comes.
 pub const PATIENCE: Duration = Duration::from_secs(600);

@@ -11,9 +11,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use butterfly::MemberId;
 
 use super::child::{self, CHILD};
-use super::machine;
 use super::members::{Counts, Kind, Members, Usage};
 use super::orders::{Order, Until};
+use kit::machine;
 
 /// A process that obeys lines, and answers in lines.
 struct Worker {

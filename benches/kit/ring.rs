@@ -1,16 +1,13 @@
 //! Members under one poll, on one thread.
 
-// Each benchmark takes what it needs.
-#![allow(dead_code)]
-
 use std::io;
 use std::time::{Duration, Instant};
 
 use butterfly::stats::MessageKind;
 use butterfly::{Butterfly, Config, Fleet, FleetKey};
 
-use super::echo::LOCAL;
-use super::times::Times;
+use crate::echo::LOCAL;
+use crate::times::Times;
 
 /// Members, each with a number from 0 on.
 pub struct Ring {

@@ -1,9 +1,6 @@
 //! The floor: a bare mio loop that answers what comes with as many bytes as it is asked for, the more of them in a row the
 //! more there are, as a member does; and one that asks.
 
-// Each benchmark takes what it needs.
-#![allow(dead_code)]
-
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;

@@ -1,17 +1,14 @@
 //! What a benchmark found: tables as it goes, or one JSON object at the end, and the percentile curves.
 
-// Each benchmark takes what it needs.
-#![allow(dead_code)]
-
 use std::io;
 use std::path::PathBuf;
 
 use hdrhistogram::Histogram;
 use serde_json::{Map, Value, json};
 
-use super::args::{Args, say};
-use super::machine;
-use super::plot::{Curve, Plot};
+use crate::args::{Args, say};
+use crate::machine;
+use crate::plot::{Curve, Plot};
 
 /// Characters of a row's name.
 const NAME: usize = 52;

@@ -1,45 +1,25 @@
 //! How fast rings on real sockets agree, gossip, elect and notice a death, and what members cost that have nothing to
 //! do but to probe each other: a process each, or all in one thread.
 
-#[path = "support/apart.rs"]
 mod apart;
-#[path = "support/args.rs"]
-mod args;
-#[path = "support/child.rs"]
 mod child;
-#[path = "support/echo.rs"]
-mod echo;
-#[path = "support/machine.rs"]
-mod machine;
-#[path = "support/members.rs"]
 mod members;
-// Its tests run with the program's.
-#[allow(dead_code, unused_imports)]
-#[path = "../bin/src/memory.rs"]
-mod memory;
-#[path = "support/orders.rs"]
 mod orders;
-#[path = "support/plot.rs"]
-mod plot;
-#[path = "support/report.rs"]
-mod report;
-#[path = "support/ring.rs"]
-mod ring;
-#[path = "support/times.rs"]
-mod times;
 
+use kit::args;
+use kit::machine;
 use std::env;
 use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use apart::{Apart, Floor};
-use args::Args;
 use butterfly::ServiceGroup;
+use kit::args::Args;
+use kit::report::{Column, Report};
+use kit::times::Times;
 use members::{Counts, Kind, Members, Together, Usage};
 use orders::{Order, Until};
-use report::{Column, Report};
-use times::Times;
 
 const HELP: &str = "\
 cargo bench --bench mesh [-- WORD...]: rings with `lan` timing on real sockets of loopback, the members a process each

@@ -12,9 +12,9 @@ use butterfly::node::Node;
 use butterfly::stats::{MessageKind, Stats};
 use butterfly::{Butterfly, Config, Handle, RingKey};
 
-use super::echo::LOCAL;
-use super::machine;
-use super::times::Times;
+use kit::echo::LOCAL;
+use kit::machine;
+use kit::times::Times;
 
 /// Between two probes, at least: timers have milliseconds, so it is two. A round trip is a small part of it, so each
 /// finds everybody asleep.

@@ -1,9 +1,6 @@
 //! A member that a running one knows, and that does nothing but what it is told to: it proves its address,
 //! tells of others, who are nowhere, and pings.
 
-// Each benchmark takes what it needs.
-#![allow(dead_code)]
-
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
@@ -17,7 +14,7 @@ use butterfly::wire::{
 use butterfly::{Butterfly, Config, Timing};
 use mio::net::UdpSocket;
 
-use super::echo::{self, LOCAL};
+use crate::echo::{self, LOCAL};
 
 /// Bytes that a datagram may have.
 const LARGEST: usize = 1_024;

@@ -1,14 +1,8 @@
 //! In the steady state a member allocates nothing, however long it runs.
 
-#![cfg(feature = "gossip")]
+mod wire;
 
-#[path = "../benches/support/counting.rs"]
-#[allow(dead_code)]
-mod counting;
-#[path = "../benches/support/world.rs"]
-#[allow(dead_code)]
-mod world;
-
+use kit::counting;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -16,10 +10,13 @@ use std::time::Duration;
 use butterfly::node::SEND_BUFFER;
 use butterfly::stats::MessageKind;
 use butterfly::{Node, Time};
-use world::{
+use kit::world::{
     World, addr_of, config_frame, datagram, keys, node, number_of, ping_from, ping_with_six, table,
     told_as_news,
 };
+
+#[global_allocator]
+static ALLOCATOR: kit::counting::Counting = kit::counting::Counting;
 
 const MEMBERS: u32 = 8;
 

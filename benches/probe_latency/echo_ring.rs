@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token};
 
-use super::echo::{self, LOCAL};
-use super::times::Times;
+use kit::echo::{self, LOCAL};
+use kit::times::Times;
 
 pub struct EchoRing {
     /// Round trips, from the ping handed to the kernel to its answer read.

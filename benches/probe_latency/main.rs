@@ -1,45 +1,28 @@
 //! How long a member takes to learn that another is there, beside a bare echo of the same size.
 
-#[path = "support/args.rs"]
-mod args;
-#[path = "support/asker.rs"]
 mod asker;
-#[path = "support/echo.rs"]
-mod echo;
-#[path = "support/echo_ring.rs"]
 mod echo_ring;
-#[path = "support/known.rs"]
-mod known;
-#[path = "support/load.rs"]
 mod load;
-#[path = "support/machine.rs"]
-mod machine;
-#[path = "support/plot.rs"]
-mod plot;
-#[path = "support/report.rs"]
-mod report;
-#[path = "support/ring.rs"]
-mod ring;
-#[path = "support/times.rs"]
-mod times;
 
+use kit::args;
+use kit::machine;
 use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use args::Args;
 use asker::{Asker, PACE, Running, mean_sizes, probing};
 use butterfly::{Config, RingKey};
-use echo::{Client, Echo, STOP, asking};
 use echo_ring::EchoRing;
-use known::{keys, observer_ping, passive};
+use kit::args::Args;
+use kit::echo::{Client, Echo, STOP, asking};
+use kit::known::{keys, observer_ping, passive};
+use kit::report::Report;
+use kit::ring::{Ring, RoundTrips};
+use kit::times::{COLUMNS, Times};
 use load::{Load, Target};
 use mio::Waker;
-use report::Report;
-use ring::{Ring, RoundTrips};
-use times::{COLUMNS, Times};
 
 const HELP: &str = "\
 cargo bench --bench probe_latency [-- WORD...]: microseconds from a ping handed to the kernel to its Ack read, beside

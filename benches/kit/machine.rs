@@ -1,8 +1,5 @@
 //! The machine, as far as figures depend on it, and what this process costs it.
 
-// Each benchmark takes what it needs.
-#![allow(dead_code)]
-
 use std::fs;
 use std::io;
 use std::process::Command;
