@@ -114,9 +114,11 @@ pub enum Reject {
          bytes in all"
     )]
     BadTags,
-    /// A user event has no name, or another ttl than it may have, or no number.
+    /// A user event has no name, or another ttl than it may have, or no number; or it is of a process that starts over an hour
+    /// from now, or its sender cannot have got to its number.
     #[error(
-        "a user event: a name of 1 to {MAX_TAG_KEY} bytes without what does not show, a ttl of 1 s to 10 min, a number"
+        "a user event: a name of 1 to {MAX_TAG_KEY} bytes without what does not show, a ttl of 1 s to 10 min, a number that \
+         its sender can have got to, a start at most an hour ahead of this member's clock: compare the clocks of both"
     )]
     BadEvent,
     /// More user events came of a member, or of all, than are taken.

@@ -251,6 +251,11 @@ impl Stats {
         count(&mut self.rejected, reason as usize);
     }
 
+    /// So many user events were not waited for any longer.
+    pub(crate) fn count_skipped(&mut self, skipped: u64) {
+        self.user_events_skipped = self.user_events_skipped.saturating_add(skipped);
+    }
+
     /// A probe was answered, after others had been asked or before.
     pub(crate) fn count_answer(&mut self, late: bool) {
         if late {

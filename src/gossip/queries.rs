@@ -138,6 +138,8 @@ impl Gossip {
         }
         let takes = |peer: Peer| !peer.heard || peer.audience == Audience::Ours;
         ring.peer(&asker).is_some_and(takes)
+            // What was recorded before this member started is asked again by others.
+            && !self.user_events.order.is_before_start(event)
             && self.queries.has_room(asker)
             && self.user_events.order.may_answer(env.now, asker)
     }
