@@ -4,10 +4,11 @@
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 #[cfg(feature = "disk")]
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::limits::{MAX_RUMOR_BYTES, MAX_WATCHED};
+use crate::limits::{MAX_RECORDING, MAX_RUMOR_BYTES, MAX_WATCHED};
 use crate::member::{Incarnation, MemberId};
 use crate::ring_name::RingName;
 use crate::wire::RingKey;
@@ -292,6 +293,33 @@ pub struct Config {
     /// Seeds its randomness; `None`: from the system. With the same seed, times and input, a member
     /// behaves the same.
     pub random_seed: Option<u64>,
+    /// Where all that it is told is recorded from its start on, for a [`Replay`](crate::node::Replay).
+    pub recording: Option<Recording>,
+}
+
+/// Where a member is recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Recording {
+    /// The file. One that is there gets `.old` appended to its name, in the place of an earlier one of that name.
+    pub path: PathBuf,
+    /// The recording ends before the file is larger, in bytes.
+    pub max_bytes: u64,
+}
+
+impl Recording {
+    /// Into this file, which may have 1 GiB.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Recording {
+            path: path.into(),
+            max_bytes: MAX_RECORDING,
+        }
+    }
+
+    /// The same, but the file may be so large.
+    pub fn max_bytes(self, max_bytes: u64) -> Self {
+        Recording { max_bytes, ..self }
+    }
 }
 
 impl Config {
@@ -312,6 +340,7 @@ impl Config {
             data_dir: None,
             store_limit: MAX_RUMOR_BYTES,
             random_seed: None,
+            recording: None,
         }
     }
 
@@ -362,6 +391,12 @@ impl Config {
     pub fn data_dir(self, dir: impl Into<PathBuf>) -> Self {
         let data_dir = Some(dir.into());
         Config { data_dir, ..self }
+    }
+
+    /// The same, and all that it is told is recorded there.
+    pub fn record(self, recording: Recording) -> Self {
+        let recording = Some(recording);
+        Config { recording, ..self }
     }
 
     #[cfg(feature = "disk")]

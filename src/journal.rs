@@ -88,11 +88,6 @@ impl Journal {
         }
     }
 
-    /// Whether someone listens.
-    pub fn is_tracing(&self) -> bool {
-        self.traces.is_some()
-    }
-
     pub fn poll_event(&mut self) -> Option<Event> {
         let event = self.events.pop_front();
         growth::slim(&mut self.events);
@@ -281,9 +276,21 @@ impl Journal {
             cause,
         };
         self.history.add(time, id, fact);
-        self.trace(time, TraceKind::MemberUpdate, member.into(), || {
-            vec![(id, incarnation, to)]
-        });
+        if self.traces.is_some() {
+            // As the original has it: no piggyback, and the record in the last field.
+            let (kind, record) = (
+                TraceKind::MemberUpdate,
+                format!("{id}-{incarnation}-{to:?}"),
+            );
+            self.push_trace(
+                time,
+                kind,
+                member.into(),
+                Vec::new(),
+                record,
+                Location::caller(),
+            );
+        }
     }
 
     /// A member answers as another process than before.

@@ -72,7 +72,7 @@
 //! | `wire` | bytes ⇄ messages |
 //! | `swim` | membership and failure detection |
 //! | `gossip` | rumors: services, configurations, files, elections, departures, tags, user events |
-//! | [`node`] | the state machine, without I/O |
+//! | [`node`], [`recording`] | the state machine, without I/O, and what it was told, to be replayed |
 //! | `net`, [`disk`], [`sim`] | what drives it: sockets, files, or a virtual network |
 //!
 //! The protocol is in `docs/PROTOCOL.md` (cited as PROTOCOL.md).
@@ -132,6 +132,7 @@ mod no_disk;
 #[cfg(not(feature = "gossip"))]
 mod no_gossip;
 pub mod node;
+pub mod recording;
 mod ring;
 pub mod ring_name;
 pub mod rumor;
@@ -159,7 +160,7 @@ use no_disk as disk;
 #[cfg(not(feature = "gossip"))]
 use no_gossip as gossip;
 
-pub use config::{Config, Timing};
+pub use config::{Config, Recording, Timing};
 #[cfg(feature = "disk")]
 pub use disk::DiskError;
 pub use error::{CommandError, Reject};

@@ -442,3 +442,19 @@ pub const MAX_PULL_BYTES: usize = 28 << 20;
 
 /// Bytes of memory that they and what waits to leave take together, so that it all stays below 64 MiB.
 pub const MAX_GOSSIP_BYTES: usize = 42 << 20;
+
+/// How often a recording has a mark, which a replay must come to; what was recorded is handed to the disk as often.
+pub const MARK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Bytes of the file of a recording, unless another limit is configured: a month of a quiet ring of ten.
+pub const MAX_RECORDING: u64 = 1 << 30;
+
+/// Bytes of a recording that are handed to the disk at once, a last large input aside.
+pub const RECORDED_CHUNK: usize = 64 << 10;
+
+/// Bytes of a chunk of a recording: one with more is not written, and none that is read.
+pub const MAX_RECORDED_CHUNK: usize = 32 << 20;
+
+/// Bytes of a recording that wait for the disk: as many as a full store that is restored has, and a quarter more. With
+/// more, the recording ends.
+pub const MAX_RECORDING_WAITING: usize = MAX_RUMOR_BYTES + MAX_RUMOR_BYTES / 4;

@@ -100,6 +100,10 @@ impl DataDir {
         match *self {}
     }
 
+    pub fn keys_outcome(&self) -> Option<Result<(), String>> {
+        match *self {}
+    }
+
     pub fn end(&self) {
         match *self {}
     }

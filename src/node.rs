@@ -22,6 +22,10 @@ mod inspecting;
 mod joining;
 #[cfg(feature = "gossip")]
 mod own_kinds;
+#[cfg(feature = "gossip")]
+mod pushes;
+mod recording;
+mod replaying;
 mod restoring;
 
 use std::collections::VecDeque;
@@ -43,6 +47,7 @@ use crate::history::HistoryEntry;
 use crate::journal::Journal;
 use crate::limits::{MAX_BLOCKED, MAX_DATAGRAM_RECEIVED, MAX_DATAGRAM_SENT};
 use crate::member::{Health, Incarnation, Member, MemberId};
+use crate::recording::{Input, KeyId, Tape};
 use crate::ring_name::RingName;
 use crate::stats::Stats;
 use crate::swim::{Renewal, Swim};
@@ -54,7 +59,8 @@ use crate::wire::{self, HEADROOM, RingKey, STAMP_BYTES, Serial};
 use clock::Clock;
 pub use evidence::{Port, PortTest};
 #[cfg(feature = "gossip")]
-pub use gossiping::{Push, PushName};
+pub use pushes::{Push, PushName};
+pub use replaying::{Replay, ReplayError, Step};
 
 /// One member of a ring, without sockets or clocks.
 pub struct Node {
@@ -69,6 +75,8 @@ pub struct Node {
     lag_tolerance: Duration,
     clock: Clock,
     paused: bool,
+    /// What all calls that change it are written to; `None`: nobody asked for it.
+    tape: Option<Box<Tape>>,
 }
 
 impl fmt::Debug for Node {
@@ -136,6 +144,7 @@ impl Node {
             keys: config.ring_keys,
             clock: Clock::default(),
             paused: false,
+            tape: None,
         };
         node.tell_rumors();
         if is_used_up {
@@ -286,6 +295,10 @@ impl Node {
 impl Node {
     /// A datagram arrived from this address. It is decrypted where it lies.
     pub fn handle_datagram(&mut self, now: Time, from: SocketAddr, datagram: &mut [u8]) {
+        self.record(now, || Input::Datagram {
+            from,
+            bytes: datagram,
+        });
         let from = canonical(from);
         let bytes = datagram.len();
         self.env.journal.stats.bytes_received += bytes as u64;
@@ -346,6 +359,8 @@ impl Node {
 
     /// The deadline of [`poll_timeout`](Node::poll_timeout) has come, or may have.
     pub fn handle_timeout(&mut self, now: Time) {
+        self.record_mark(now);
+        self.record(now, || Input::Timeout);
         if self.paused {
             return;
         }
@@ -360,6 +375,7 @@ impl Node {
 
     /// A datagram could not be sent to this address, or the system says that nobody is there.
     pub fn handle_unreachable(&mut self, now: Time, addr: SocketAddr) {
+        self.record(now, || Input::Unreachable { addr });
         if self.paused {
             return;
         }
@@ -371,12 +387,14 @@ impl Node {
     /// Whether there is more to read than the driver could before the timers have their turn now. As long
     /// as there is, an Ack may lie unread, so a probe that ends without one accuses nobody.
     pub fn handle_backlog(&mut self, unread: bool) {
+        self.record(None, || Input::Backlog { unread });
         self.swim.set_unread(unread);
     }
 
     /// Reading from the socket failed: an earlier datagram came to nobody. The system does not say which,
     /// so the probe under way counts as not answered directly, and others are asked.
     pub fn handle_receive_error(&mut self, now: Time) {
+        self.record(now, || Input::ReceiveError);
         if self.paused {
             return;
         }
@@ -390,6 +408,7 @@ impl Node {
 impl Node {
     /// Leaves the ring: others are told, [`Event::Left`] says when that is done.
     pub fn leave(&mut self, now: Time) {
+        self.record(now, || Input::Leave);
         self.advance_unless_paused(now);
         self.swim.leave(&mut self.env);
         self.settle();
@@ -400,6 +419,7 @@ impl Node {
     /// # Errors
     /// [`CommandError::TooManyBlocked`] or [`CommandError::OwnId`]; nothing changed.
     pub fn block(&mut self, id: MemberId) -> Result<(), CommandError> {
+        self.record(None, || Input::Block { id });
         if id == self.id() {
             return Err(CommandError::OwnId);
         }
@@ -412,6 +432,7 @@ impl Node {
 
     /// Heeds messages from this id again; whether it was blocked.
     pub fn unblock(&mut self, id: MemberId) -> bool {
+        self.record(None, || Input::Unblock { id });
         let was_blocked = self.swim.unblock(&id);
         if was_blocked {
             self.gossip.may_follow(&self.swim, id);
@@ -421,12 +442,14 @@ impl Node {
 
     /// Neither hears nor says anything until [`resume`](Node::resume): for tests.
     pub fn pause(&mut self, now: Time) {
+        self.record(now, || Input::Pause);
         self.advance_unless_paused(now);
         self.paused = true;
     }
 
     /// Goes on where [`pause`](Node::pause) stopped; the time between does not count.
     pub fn resume(&mut self, now: Time) {
+        self.record(now, || Input::Resume);
         if self.paused {
             self.paused = false;
             self.clock.set(now, self.env.now);
@@ -436,6 +459,9 @@ impl Node {
 
     /// Seals with the first of these keys and opens with any, from now on.
     pub fn set_ring_keys(&mut self, keys: Vec<RingKey>) {
+        self.record(None, || Input::RingKeys {
+            keys: keys.iter().map(KeyId::of).collect(),
+        });
         self.keys = keys;
         self.swim.set_sealed(self.is_sealed());
     }
@@ -454,6 +480,7 @@ impl Node {
     /// A note between the traces.
     #[track_caller]
     pub fn note(&mut self, text: &str) {
+        self.record(None, || Input::Note { text });
         self.env.journal.note(self.env.wall, text);
     }
 
@@ -468,6 +495,7 @@ impl Node {
 impl Node {
     /// The next datagram, encoded into `buf` of at least [`SEND_BUFFER`] bytes.
     pub fn poll_datagram(&mut self, now: Time, buf: &mut [u8]) -> Option<Transmit> {
+        self.record(now, || Input::PollDatagram);
         if self.paused {
             return None;
         }
@@ -491,7 +519,11 @@ impl Node {
 
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.env.journal.poll_event()
+        let event = self.env.journal.poll_event()?;
+        if let Some(tape) = &mut self.tape {
+            tape.event(&event);
+        }
+        Some(event)
     }
 
     /// The next trace, if [`set_tracing`](Node::set_tracing) asked for them.
@@ -538,17 +570,22 @@ impl Node {
     /// The id that it goes on under, to be stored in the place of the old one; [`Event::NewId`] tells of it too. A
     /// new mark comes with it.
     pub fn poll_new_id(&mut self) -> Option<MemberId> {
-        self.swim.poll_new_id()
+        let id = self.swim.poll_new_id()?;
+        self.record(None, || Input::PollNewId);
+        Some(id)
     }
 
     /// A new mark to store (PROTOCOL.md §4). Incarnations up to it are used only once
     /// [`handle_stored`](Node::handle_stored) says that it is on disk.
     pub fn poll_reserve(&mut self) -> Option<Incarnation> {
-        self.swim.poll_reserve()
+        let mark = self.swim.poll_reserve()?;
+        self.record(None, || Input::PollReserve);
+        Some(mark)
     }
 
     /// A mark of [`poll_reserve`](Node::poll_reserve) is on disk.
     pub fn handle_stored(&mut self, now: Time, mark: Incarnation) {
+        self.record(now, || Input::Stored { mark });
         self.advance_unless_paused(now);
         self.swim.mark_stored(&mut self.env, mark);
         self.settle();

@@ -270,6 +270,66 @@ fn a_planted_call_closes_a_circle() {
     }
 }
 
+/// Calls that change a node and need not be recorded: what they change decides nothing, or only benchmarks make them.
+const UNRECORDED: [&str; 9] = [
+    "set_history",
+    "set_tracing",
+    "poll_trace",
+    "hear_membership",
+    "poll_recorded",
+    "cut_recording",
+    "reuse_recorded",
+    "end_recording",
+    // Has an input of its own.
+    "poll_event",
+];
+
+/// The methods of a node that others call and that may change it, each with its body.
+fn changing(text: &str) -> Vec<(String, String)> {
+    let code = text
+        .split("#[cfg(test)]\nmod tests")
+        .next()
+        .unwrap_or_default();
+    let methods = code.split("\n    pub").skip(1);
+    let methods = methods.filter_map(|rest| {
+        let method = rest.split("\n    }\n").next()?;
+        let rest = method.strip_prefix("(crate)").unwrap_or(method);
+        let (name, rest) = rest.strip_prefix(" fn ")?.split_once(['(', '<'])?;
+        let signature = rest.split("{\n").next()?;
+        signature
+            .contains("&mut self")
+            .then(|| (name.to_owned(), rest.to_owned()))
+    });
+    methods.collect()
+}
+
+#[test]
+fn every_call_that_changes_a_node_is_recorded() {
+    let src = root().join("src");
+    let mut all = sources(&src.join("node"));
+    all.push(src.join("node.rs"));
+    // They are no calls of the node itself.
+    let apart = ["replaying.rs", "clock.rs", "pushes.rs"];
+    all.retain(|path| apart.iter().all(|name| !path.ends_with(name)));
+    let mut found = 0;
+    for path in all {
+        for (name, body) in changing(&fs::read_to_string(&path).unwrap()) {
+            found += 1;
+            let is_recorded = body.contains("self.record(");
+            let is_exempt = UNRECORDED.contains(&&*name);
+            assert!(
+                is_recorded != is_exempt,
+                "{}: {name}: a call that changes a node is recorded, so that a replay makes it too (src/recording/input.rs)",
+                path.display()
+            );
+        }
+    }
+    assert!(found > 50, "only {found} calls");
+    let planted =
+        "impl Node {\n    pub fn shake(&mut self, now: Time) {\n        self.x();\n    }\n}\n";
+    assert_eq!(changing(planted).len(), 1);
+}
+
 /// What SECURITY.md promises, and the test that holds it: each that it names is there.
 #[test]
 fn the_tests_that_security_md_names_are_there() {

@@ -45,6 +45,16 @@ fn settled() -> Timing {
 
 /// A node with this number that knows nobody yet.
 pub fn node(number: u32, keys: &[RingKey], now: Time) -> Node {
+    Node::new(config_of(number, keys), now)
+}
+
+/// The same, recorded.
+pub fn recorded_node(number: u32, keys: &[RingKey], now: Time) -> Node {
+    Node::new_recorded(config_of(number, keys), now, Duration::ZERO)
+}
+
+/// As what a member starts.
+fn config_of(number: u32, keys: &[RingKey]) -> NodeConfig {
     let member = record(number);
     let mut config = NodeConfig::new(member.id, EPOCH, [number as u8; 32]);
     config.name = member.name.to_owned();
@@ -53,7 +63,7 @@ pub fn node(number: u32, keys: &[RingKey], now: Time) -> Node {
     config.gossip_port = member.gossip_port;
     config.ring_keys = keys.to_vec();
     config.timing = settled();
-    Node::new(config, now)
+    config
 }
 
 /// Where a member is.

@@ -25,6 +25,14 @@ pub enum Place {
 }
 
 impl Place {
+    /// Whether what is sent there stays on this machine.
+    pub fn is_here(&self) -> bool {
+        match self {
+            Place::At(addr) => addr.ip().to_canonical().is_loopback(),
+            Place::Socket(_) => true,
+        }
+    }
+
     /// As a browser, or the commands, would be told.
     pub fn url(&self) -> String {
         match self {

@@ -10,7 +10,6 @@ mod reloading;
 mod solitude;
 mod strangers;
 mod tagging;
-mod telling;
 mod unshown;
 
 use std::fmt;
@@ -28,12 +27,12 @@ use log::{Level, debug, error, info, log, log_enabled, warn};
 use mio::Token;
 
 use crate::address::Place;
-use crate::events::Feed;
+use crate::events::{Feed, Teller, was};
 use crate::handlers::{Handlers, Owner};
 use crate::history::{Kept, Moment};
 use crate::logging::Log;
 use crate::memory::Memory;
-use crate::output::{count, how_far, short_id, who};
+use crate::output::{count, how_far, short_id};
 use crate::peer_file::PeerFile;
 use crate::quiet::{Solitude, Throttle};
 use crate::reread::Reread;
@@ -289,14 +288,14 @@ impl Agent {
                 gossip_port,
                 ..
             } => {
-                let moved = self.moved(id, from, to, gossip_port);
+                let moved = self.words().moved(id, from, to, gossip_port);
                 self.log_news(format_args!("{moved}"));
             }
             // One that became known says its name a little later.
             Event::MemberRenamed {
                 id, before, name, ..
             } if !before.is_empty() => {
-                let (id, was) = (short_id(id), telling::was(&before));
+                let (id, was) = (short_id(id), was(&before));
                 self.log_news(format_args!("{id} is named {} now{was}", visible(&name)));
             }
             Event::MemberRestarted { id, .. } => {
@@ -359,7 +358,10 @@ impl Agent {
                 info!("left");
                 self.left = true;
             }
-            Event::UserEvent(event) => self.log_user_event(&event),
+            Event::UserEvent(event) => {
+                let what = self.words().user_event(&event);
+                self.log_news(format_args!("{what}"));
+            }
             Event::Query(question) => self.asked_by_ring(&question),
             Event::Answer(answer) => self.answered(&answer),
             Event::QueryOver { query, .. } => self.query_over(query),
@@ -377,7 +379,7 @@ impl Agent {
                     warn!(
                         "{}: the disk held something else in the same version, so the copy of the others is kept: the \
                          disk is damaged, or what it held is old{}",
-                        self.rumor(&id),
+                        self.words().rumor(&id),
                         and_more(more)
                     );
                 }
@@ -395,13 +397,13 @@ impl Agent {
                     warn!(
                         "{}: incarnation {version} was given to two members at once, and {whose} won: what this member was \
                          given is lost; give it again if it is to hold{}",
-                        self.rumor(&id),
+                        self.words().rumor(&id),
                         and_more(more)
                     );
                 }
             }
             Event::RumorGone(id) => {
-                let what = self.rumor(&id);
+                let what = self.words().rumor(&id);
                 self.log_news(format_args!("{what}: gone"));
             }
             Event::LeaderElected {
@@ -459,31 +461,13 @@ impl Agent {
         log!(
             level,
             "{}",
-            self.change(id, addr, from, to, incarnation, cause)
+            self.words().change(id, addr, from, to, incarnation, cause)
         );
-    }
-
-    /// A transition in words.
-    fn change(
-        &self,
-        id: MemberId,
-        addr: SocketAddr,
-        from: Option<Health>,
-        to: Health,
-        incarnation: Incarnation,
-        cause: Cause,
-    ) -> String {
-        let change = match from {
-            Some(from) => format!("{from} -> {to}"),
-            None => format!("new, {to}"),
-        };
-        let (who, why) = (self.who(id), self.why(cause));
-        format!("{who} {addr}: {change}, incarnation {incarnation}: {why}")
     }
 
     /// One line for a rumor that is new or was changed.
     fn log_rumor(&mut self, id: &RumorId) {
-        let what = self.rumor(id);
+        let what = self.words().rumor(id);
         match (id.kind, self.member.node().rumor(id)) {
             (RumorKind::Departure, _) | (_, None) => self.log_news(format_args!("{what}")),
             (kind, Some(held)) if kind.is_election() => {
@@ -509,20 +493,24 @@ impl Agent {
         }
     }
 
-    fn who(&self, id: MemberId) -> String {
-        match self.member.node().member(id) {
-            Some(view) => who(view.name, id),
-            None => short_id(id),
-        }
+    /// Puts into words what happens.
+    fn words(&self) -> Teller<'_> {
+        Teller(self.member.node())
     }
 
-    fn why(&self, cause: Cause) -> String {
-        match cause {
-            Cause::Record { via, .. } if via == self.member.node().id() => {
-                "it was known when this member ended last".to_owned()
-            }
-            Cause::Record { via, .. } => format!("heard from {}", self.who(via)),
-            cause => cause.to_string(),
+    fn who(&self, id: MemberId) -> String {
+        self.words().who(id)
+    }
+
+    /// Tells those who follow what happened.
+    fn tell(&mut self, event: &Event) {
+        if let Some(says) = self.words().says(event) {
+            let row = self.feed.push(Timestamp::now(), says);
+            let said = match event {
+                Event::UserEvent(event) | Event::Query(event) => Some(event),
+                _ => None,
+            };
+            self.handlers.tell(&row, said);
         }
     }
 

@@ -243,7 +243,7 @@ fn get_file(args: &FileGetArgs) -> Result<(), Failure> {
     let client = Client::new(&args.gateway)?;
     let of = [("group", args.group.as_str()), ("name", &args.name)];
     let bytes = client.get_bytes(&path("/v1/file", &of))?;
-    match &args.to {
+    match &args.out {
         None if io::stdout().is_terminal() && is_binary(&bytes) => {
             Err(Failure::failed(format_args!(
                 "{} is no text ({}), and this is a terminal: --to FILE writes it to a file",

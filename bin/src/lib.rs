@@ -11,6 +11,7 @@ mod debug;
 mod demo;
 mod descriptors;
 mod doctor;
+mod draw;
 mod event;
 mod events;
 mod failure;
@@ -38,6 +39,7 @@ mod query_row;
 mod quiet;
 #[doc(hidden)]
 pub mod reference;
+mod replay;
 mod reread;
 mod ring_key;
 mod ring_keys;
@@ -135,6 +137,8 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Completions(args) => shipped::completions(&args),
         Command::Man(args) => shipped::man(&args),
         Command::Version => shipped::version(),
+        Command::Replay(args) => replay::replay(&args),
+        Command::Trace(args) => draw::run(&args),
         Command::Store(args) => store::run(&args),
     }
 }

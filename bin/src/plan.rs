@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
 
-use butterfly::{Butterfly, Config, Seed};
+use butterfly::{Butterfly, Config, Recording, Seed};
 
 use crate::address::{self, Place};
 use crate::cli::{DEFAULT_GATEWAY, RunArgs};
@@ -62,7 +62,11 @@ fn hooks(settings: &Settings) -> Result<Vec<Hook>, Failure> {
             hook.event()
         )));
     }
-    Ok(hooks)
+    let hooks = hooks.into_iter();
+    Ok(match is_open {
+        true => hooks.map(Hook::spare_users).collect(),
+        false => hooks.collect(),
+    })
 }
 
 /// Where it listens: with a key it is safe to be open to others.
@@ -107,6 +111,8 @@ fn config(settings: &Settings) -> Result<Config, Failure> {
     config.data_dir = args.data_dir.clone();
     config.store_limit = args.store_limit;
     config.ring = args.ring.clone();
+    let record = |path: &PathBuf| Recording::new(path).max_bytes(args.record_max);
+    config.recording = args.record.as_ref().map(record);
     Butterfly::check(&config).map_err(Failure::failed)?;
     Ok(config)
 }

@@ -15,6 +15,7 @@ use crate::output;
 use crate::query::{ask, follow, named};
 use crate::query_row::QueryRow;
 use crate::ring_key;
+use crate::rumor_row::{RumorRow, Says};
 use crate::table::Table;
 use crate::view::MemberRow;
 
@@ -35,7 +36,7 @@ struct Ring {
     keys: Vec<KeyRow>,
     /// Those that were asked and did not answer.
     silent: Vec<String>,
-    /// Those that count as dead: they may come back with the keys that they had.
+    /// Those that left or count as dead: they may come back with the keys that they had.
     dead: Vec<String>,
     /// Those that live and take no keys.
     originals: Vec<String>,
@@ -56,10 +57,20 @@ impl Ring {
         };
         let lives = |row: &MemberRow| row.health == "alive" || row.health == "suspect";
         let silent = row.missing.iter();
+        let expelled: Vec<RumorRow> = client.get("/v1/rumors?kind=departure&bodies=false")?;
+        let expelled: BTreeSet<&String> = expelled
+            .iter()
+            .filter_map(|row| match &row.says {
+                Says::Departure { member } => Some(member),
+                _ => None,
+            })
+            .collect();
+        // One that left may come back, and so may one that was dead for long.
+        let may_return = |row: &MemberRow| row.is_dead() && !expelled.contains(&row.id);
         Ok(Ring {
             keys: keys(&row),
             silent: silent.map(|it| named(&it.name, &it.member)).collect(),
-            dead: of(&|row| row.health == "confirmed"),
+            dead: of(&may_return),
             originals: of(&|row| lives(row) && !asked.contains(&row.id)),
         })
     }
@@ -88,11 +99,18 @@ fn refuse(what: &str, whom: &[String], force: bool) -> Result<(), Failure> {
 const NO_KEYS: &str = "these take no keys, and would be cut off";
 const SILENT: &str = "these did not answer, and may be cut off";
 const DEAD: &str =
-    "these count as dead, and would be cut off if they come back: forget those that do not";
+    "these left or count as dead, and would be cut off if they come back: forget those that do not";
 
 pub fn install(args: &InstallKeyArgs) -> Result<(), Failure> {
     let key = ring_key::read(&args.file)?;
     let client = Client::new(&args.keys.gateway)?;
+    if !client.gateway().is_here() && !args.force {
+        return Err(Failure::failed(format_args!(
+            "refused: the key would go to {} in plain HTTP, and whoever is on the way could read it; ask a member of this \
+             machine (--force does it all the same)",
+            client.gateway()
+        )));
+    }
     let ring = Ring::ask(&client, args.keys.timeout)?;
     if ring.keys.is_empty() {
         return Err(Failure::failed(

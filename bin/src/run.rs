@@ -256,6 +256,7 @@ impl Program {
         let registry = self.poll.registry();
         self.agent.handlers.turn(registry, Instant::now());
         self.agent.answer_for_commands();
+        self.agent.answer_for_keys();
         for gateway in &mut self.gateways {
             for event in events.iter().filter(|event| event.token() >= GATEWAY) {
                 gateway.woken(event.token());

@@ -288,6 +288,11 @@ impl DataDir {
         self.writer.write_beside(Beside::Keys, lines);
     }
 
+    /// What became of what [`store_keys`](DataDir::store_keys) stored last; `None`: it is not written yet.
+    pub fn keys_outcome(&self) -> Option<Result<(), String>> {
+        self.writer.outcome_beside(Beside::Keys)
+    }
+
     /// The rumors of kinds of our own, of an earlier run: the bytes of a `Rumor` each. A bad file is kept aside, with a
     /// warning in the log: the others in the ring hold the same.
     ///

@@ -65,6 +65,8 @@ struct State {
     mark: Option<u64>,
     snapshot: Option<Snapshot>,
     beside: [Option<Vec<u8>>; Beside::ALL.len()],
+    /// What became of the newest content of each of these; `None`: it waits, or there was none.
+    outcomes: [Option<Result<(), String>>; Beside::ALL.len()],
     new_id: Option<NewId>,
     /// The checksum of the snapshot that was found in place.
     found: Option<Sum>,
@@ -228,8 +230,16 @@ impl Writer {
 
     /// Has this file written soon, in the place of what waits.
     pub fn write_beside(&self, file: Beside, content: Vec<u8>) {
-        let _before = self.shared.state().beside[file as usize].replace(content);
+        let mut state = self.shared.state();
+        state.outcomes[file as usize] = None;
+        let _before = state.beside[file as usize].replace(content);
+        drop(state);
         self.shared.wake.notify_one();
+    }
+
+    /// What became of this file's newest content; `None`: it is not written yet.
+    pub fn outcome_beside(&self, file: Beside) -> Option<Result<(), String>> {
+        self.shared.state().outcomes[file as usize].clone()
     }
 
     /// The snapshot in place was read, and has this checksum.
@@ -294,8 +304,11 @@ fn work(id_file: IdFile, marks: &mut Marks, snapshots: &mut Snapshots, beside: &
         for (number, target) in beside.iter_mut().enumerate() {
             let content = shared.state().beside[number].take();
             if let Some(content) = content {
-                // Nobody needs it to go on, so the log alone is told if it fails.
-                let _ = target.note(replace(&target.path, |file| file.write_all(&content)));
+                let outcome = target.note(replace(&target.path, |file| file.write_all(&content)));
+                shared.answer(|state| {
+                    let is_newest = state.beside[number].is_none();
+                    state.outcomes[number] = is_newest.then_some(outcome);
+                });
             }
         }
     }

@@ -59,6 +59,17 @@ pub enum BindError {
         #[source]
         error: io::Error,
     },
+    /// The file of the recording cannot be made.
+    #[error(
+        "cannot record to {path}: {error}; give a file in a directory that this process may write to"
+    )]
+    Recording {
+        /// The file.
+        path: String,
+        /// What the system says.
+        #[source]
+        error: io::Error,
+    },
     /// The data directory cannot be used.
     #[error(transparent)]
     Disk(#[from] DiskError),

@@ -19,6 +19,7 @@ use super::gossip::GossipStats;
 use super::handle::{Command, Handle};
 use super::inbox::{End, Inbox};
 use super::outbox::{self, Outbox};
+use super::recorder::{self, Recorder};
 use super::rumors::Rumors;
 use super::socket::Socket;
 use super::wake_timer::{Wait, WakeTimer};
@@ -79,6 +80,7 @@ pub struct Butterfly {
     pub(super) finished: bool,
     pub(super) snapshots: snapshot::Schedule,
     traces: Option<trace_file::Writer>,
+    pub(super) recorder: Option<Recorder>,
     pub(super) names: seeds::Names,
 }
 
@@ -111,7 +113,7 @@ impl Butterfly {
         let node_config =
             bind::node_config(&config, local_addr, gossip_port, identity, random_seed);
         let epoch = Instant::now();
-        let mut node = Node::new(node_config, Time::ZERO);
+        let (mut node, recorder) = recorder::begin(node_config, config.recording.as_ref())?;
         if let Some(data_dir) = &data_dir {
             data_dir.restore(&mut node)?;
         }
@@ -150,6 +152,7 @@ impl Butterfly {
             finished: false,
             snapshots: snapshot::Schedule::default(),
             traces,
+            recorder,
             names: seeds::Names::default(),
         })
     }
@@ -326,7 +329,11 @@ impl Butterfly {
         let gossip = self.gossip.as_ref().and_then(Rumors::deadline);
         let snapshot = self.snapshots.deadline();
         let mark = self.mark.map(|(_, patience)| patience);
-        [due, gossip, snapshot, mark].into_iter().flatten().min()
+        let recorder = self.recorder.as_ref().and_then(Recorder::deadline);
+        [due, gossip, snapshot, mark, recorder]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Does what there is to do: reads and answers datagrams, up to a bound, and serves the timers.
@@ -356,6 +363,7 @@ impl Butterfly {
         self.store_snapshot();
         self.flush(None);
         self.write_traces();
+        self.save_recording(now);
     }
 
     /// Carries out what other threads asked for.

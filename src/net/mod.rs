@@ -25,6 +25,7 @@ mod outbox;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod packet_info;
 mod pinger;
+mod recorder;
 #[cfg(feature = "gossip")]
 mod rumors;
 mod seeds;

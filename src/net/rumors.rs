@@ -238,11 +238,15 @@ impl Butterfly {
             let now = time_since(epoch, at);
             match frame {
                 Frame::Whole { bytes, from } => {
-                    if bytes.len() > EAGER_RUMOR {
+                    let is_large = bytes.len() > EAGER_RUMOR;
+                    if is_large {
                         clock = None;
                     }
                     if self.node.handle_rumor(now, bytes, || from) {
                         gossip.sockets.approve(at);
+                    }
+                    if is_large {
+                        self.save_recording(at);
                     }
                 }
                 Frame::Part { from } => self.node.handle_multipart(now, from),

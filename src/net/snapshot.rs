@@ -39,6 +39,7 @@ impl Butterfly {
         self.store_mark();
         self.store_snapshot_now();
         self.write_traces();
+        self.end_recording();
         (self.finished, self.mark) = (true, None);
         if let Some(data_dir) = &self.data_dir {
             data_dir.end();
@@ -116,6 +117,16 @@ impl Butterfly {
             && !self.finished
         {
             data_dir.store_keys(lines);
+        }
+    }
+
+    /// What became of the ring keys that [`store_ring_keys`](Butterfly::store_ring_keys) was given last, with the reason if they
+    /// are not on disk; `None`: they are being written, and the descriptor is readable once they are. Without a data directory
+    /// they are never stored.
+    pub fn ring_keys_stored(&self) -> Option<Result<(), String>> {
+        match &self.data_dir {
+            Some(data_dir) => data_dir.keys_outcome(),
+            None => Some(Err("there is no data directory".to_owned())),
         }
     }
 

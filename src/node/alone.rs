@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Node;
 use crate::env::Timer;
 use crate::error::Reject;
+use crate::recording::Input;
 use crate::rumor::RumorKind;
 use crate::time::Time;
 
@@ -30,14 +31,17 @@ impl Node {
         None
     }
 
-    pub(crate) fn hurry_rumors(&mut self, _: Time) {}
+    pub(crate) fn hurry_rumors(&mut self, now: Time) {
+        self.record(now, || Input::HurryRumors);
+    }
 
     pub(crate) fn encoded_rumors(&self) -> impl Iterator<Item = (RumorKind, Arc<[u8]>)> {
         std::iter::empty()
     }
 
     /// What the disk holds of rumors is not taken up.
-    pub(crate) fn restore_rumor(&mut self, _: &[u8]) -> Result<(), Reject> {
+    pub(crate) fn restore_rumor(&mut self, bytes: &[u8]) -> Result<(), Reject> {
+        self.record(None, || Input::RestoredRumor { bytes });
         Ok(())
     }
 }

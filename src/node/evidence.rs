@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 
 use super::{Node, canonical};
 use crate::member::MemberId;
+use crate::recording::Input;
 use crate::time::Time;
 use crate::wire::{self, Message};
 
@@ -41,6 +42,7 @@ impl Node {
     /// ICMP type 3 code 3 or ICMPv6 type 1 code 4, from that very address). It is decrypted where it lies. It counts
     /// only if it is a ping whose number is made up freshly and outstanding, else it has no effect.
     pub fn handle_refused(&mut self, now: Time, to: SocketAddr, quoted: &mut [u8]) {
+        self.record(now, || Input::Refused { to, quoted });
         if self.paused {
             return;
         }
@@ -56,6 +58,7 @@ impl Node {
     /// The system said something of a datagram that did not arrive, but no refusal by its target's own host: it is counted,
     /// as any host can forge it.
     pub fn handle_stray_error(&mut self) {
+        self.record(None, || Input::StrayError);
         self.env.journal.stats.stray_errors += 1;
     }
 
@@ -74,6 +77,7 @@ impl Node {
 
     /// A connection with this member ended: it may be gone, and is pinged at once. A hint accuses nobody.
     pub fn handle_hint(&mut self, now: Time, id: MemberId) {
+        self.record(now, || Input::Hint { id });
         if self.paused {
             return;
         }
@@ -84,12 +88,20 @@ impl Node {
 
     /// The next gossip port to test.
     pub fn poll_port_test(&mut self) -> Option<PortTest> {
+        // Also if there is none: what is in vain is passed over.
+        self.record(None, || Input::PollPortTest);
         let (id, addr) = self.swim.poll_port_test()?;
         Some(PortTest { id, addr })
     }
 
     /// What the test of a port found.
     pub fn handle_port_test(&mut self, now: Time, test: PortTest, port: Port) {
+        let PortTest { id, addr } = test;
+        self.record(now, || Input::PortTested {
+            id,
+            addr,
+            port: port as u8,
+        });
         if self.paused {
             return;
         }
@@ -105,6 +117,7 @@ impl Node {
     /// The members to whose gossip ports a connection is to be kept open, nearest first, if they are others than at the last
     /// call: its end is a hint ([`handle_hint`](Node::handle_hint)).
     pub fn poll_watched(&mut self) -> Option<&[(MemberId, SocketAddr)]> {
+        self.record(None, || Input::PollWatched);
         self.swim.poll_watched()
     }
 }

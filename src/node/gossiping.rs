@@ -1,17 +1,20 @@
 //! The part of a [`Node`] that has to do with rumors.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rand::RngExt;
 
+use super::pushes::{Push, PushName, Source};
 use super::{Node, canonical};
 use crate::env::Timer;
 use crate::error::{CommandError, Reject};
 use crate::event::{Cause, Event};
-use crate::gossip::{Effect, Entry, PushId, What};
+use crate::gossip::{Effect, Entry, What};
 use crate::limits::{MAX_GONE, MAX_RUMOR};
 use crate::member::{Health, MemberId};
+use crate::recording::Input;
 use crate::ring::Ring;
 use crate::rumor::{
     Audience, Rumor, RumorId, RumorKind, Service, ServiceConfig, ServiceFile, ServiceGroup,
@@ -20,27 +23,6 @@ use crate::swim::{Notice, Renewal};
 use crate::time::Time;
 use crate::view::{ElectionView, RumorView, Spread};
 use crate::wire::{self, HEADROOM};
-
-/// A rumor to be pushed to a peer's PULL socket; its frame was written by [`Node::poll_push`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Push {
-    /// Where its PULL socket is: TCP.
-    pub to: SocketAddr,
-    /// Names it, for [`Node::handle_sent`].
-    pub id: PushName,
-}
-
-/// Names a push.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PushName(PushId);
-
-impl PushName {
-    /// The member that it is for.
-    pub fn peer(&self) -> MemberId {
-        self.0.peer
-    }
-}
 
 /// Rumors: looking.
 impl Node {
@@ -186,6 +168,11 @@ impl Node {
         frame: &mut [u8],
         from: impl FnOnce() -> SocketAddr,
     ) -> bool {
+        let mut from = Source::Asked(from);
+        if self.is_recording() {
+            let from = from.get();
+            self.record(now, || Input::Frame { from, bytes: frame });
+        }
         self.env.journal.stats.rumors_received += 1;
         self.env.journal.stats.rumor_bytes_received += frame.len() as u64;
         let taken = if self.paused {
@@ -195,7 +182,7 @@ impl Node {
             self.take_frame(frame)
         };
         if let Err(reason) = taken {
-            let from = canonical(from());
+            let from = canonical(from.get());
             self.env.journal.rejected(self.env.now, reason, from);
         }
         self.settle();
@@ -204,6 +191,7 @@ impl Node {
 
     /// A message of several frames came to the PULL socket: it is no rumor.
     pub fn handle_multipart(&mut self, now: Time, from: SocketAddr) {
+        self.record(now, || Input::Multipart { from });
         self.advance_unless_paused(now);
         let from = canonical(from);
         self.env
@@ -239,6 +227,7 @@ impl Node {
 
     /// A peer's connection took a push, or could not within its time.
     pub fn handle_sent(&mut self, now: Time, push: PushName, taken: bool) {
+        self.record(now, || push.sent(taken));
         // Also while it is paused: whoever is owed more waits for this.
         self.advance_unless_paused(now);
         let stats = &mut self.env.journal.stats;
@@ -258,6 +247,7 @@ impl Node {
     /// # Errors
     /// It does not read, or there is no room.
     pub fn restore_rumor(&mut self, bytes: &[u8]) -> Result<(), Reject> {
+        self.record(None, || Input::RestoredRumor { bytes });
         let frame = wire::read_rumor(bytes)?;
         let rumor = frame.rumor()?;
         let (env, swim) = (&mut self.env, &self.swim);
@@ -369,6 +359,9 @@ impl Node {
     /// [`CommandError::NotNewer`], [`CommandError::Leap`], [`CommandError::Beyond`], [`CommandError::TooLarge`] or
     /// [`CommandError::StoreFull`]; nothing changed.
     pub fn announce(&mut self, now: Time, service: Service) -> Result<(), CommandError> {
+        self.record(now, || Input::Announce {
+            service: Cow::Borrowed(&service),
+        });
         self.advance_unless_paused(now);
         let done = self.gossip.announce(&mut self.env, &self.swim, service);
         self.settle();
@@ -380,6 +373,9 @@ impl Node {
     /// # Errors
     /// [`CommandError::StoreFull`]; nothing changed.
     pub fn withdraw(&mut self, now: Time, group: &ServiceGroup) -> Result<bool, CommandError> {
+        self.record(now, || Input::Withdraw {
+            group: Cow::Borrowed(group),
+        });
         self.advance_unless_paused(now);
         let done = self.gossip.withdraw(&mut self.env, &self.swim, group);
         self.settle();
@@ -392,6 +388,9 @@ impl Node {
     /// [`CommandError::NotNewer`], [`CommandError::Leap`], [`CommandError::Beyond`], [`CommandError::Stuck`],
     /// [`CommandError::EmptyBody`], [`CommandError::TooLarge`] or [`CommandError::StoreFull`]; nothing changed.
     pub fn apply_config(&mut self, now: Time, config: ServiceConfig) -> Result<(), CommandError> {
+        self.record(now, || Input::ApplyConfig {
+            config: Cow::Borrowed(&config),
+        });
         self.advance_unless_paused(now);
         let done = self.gossip.apply_config(&mut self.env, &self.swim, config);
         self.settle();
@@ -403,6 +402,9 @@ impl Node {
     /// # Errors
     /// As [`apply_config`](Node::apply_config), and [`CommandError::BadRumor`]; nothing changed.
     pub fn apply_file(&mut self, now: Time, file: ServiceFile) -> Result<(), CommandError> {
+        self.record(now, || Input::ApplyFile {
+            file: Cow::Borrowed(&file),
+        });
         self.advance_unless_paused(now);
         let done = self.gossip.apply_file(&mut self.env, &self.swim, file);
         self.settle();
@@ -415,6 +417,9 @@ impl Node {
     /// # Errors
     /// [`CommandError::Stuck`] or [`CommandError::StoreFull`]; nothing changed.
     pub fn remove_config(&mut self, now: Time, group: &ServiceGroup) -> Result<bool, CommandError> {
+        self.record(now, || Input::RemoveConfig {
+            group: Cow::Borrowed(group),
+        });
         self.remove_rumor(now, &RumorId::config(group))
     }
 
@@ -428,6 +433,10 @@ impl Node {
         group: &ServiceGroup,
         filename: &str,
     ) -> Result<bool, CommandError> {
+        self.record(now, || Input::RemoveFile {
+            group: Cow::Borrowed(group),
+            filename,
+        });
         self.remove_rumor(now, &RumorId::file(group, filename))
     }
 
@@ -446,6 +455,9 @@ impl Node {
     /// As [`apply_file`](Node::apply_file), but for [`CommandError::Leap`]; [`CommandError::NotForced`] for
     /// elections and departures. Nothing changed.
     pub fn force(&mut self, now: Time, rumor: Rumor) -> Result<(), CommandError> {
+        self.record(now, || Input::Force {
+            rumor: Cow::Borrowed(&rumor),
+        });
         self.advance_unless_paused(now);
         let done = self.gossip.force(&mut self.env, &self.swim, rumor);
         self.settle();
@@ -466,6 +478,11 @@ impl Node {
         group: &ServiceGroup,
         suitability: u64,
     ) -> Result<(), CommandError> {
+        self.record(now, || Input::StartElection {
+            kind,
+            group: Cow::Borrowed(group),
+            suitability,
+        });
         if !kind.is_election() {
             return Err(CommandError::NoElection(kind));
         }
@@ -484,6 +501,7 @@ impl Node {
     /// # Errors
     /// [`CommandError::StoreFull`]; nothing changed.
     pub fn depart(&mut self, now: Time, member: MemberId) -> Result<(), CommandError> {
+        self.record(now, || Input::Depart { id: member });
         self.advance_unless_paused(now);
         let done = self.gossip.depart(&mut self.env, &self.swim, member);
         self.settle();
@@ -495,6 +513,7 @@ impl Node {
 impl Node {
     /// The next push: its frame is written into `frame`, whatever was in it.
     pub fn poll_push(&mut self, now: Time, frame: &mut Vec<u8>) -> Option<Push> {
+        self.record(now, || Input::PollPush);
         if self.paused {
             return None;
         }
@@ -548,6 +567,7 @@ impl Node {
 
     /// The driver ends: what is hot is told now, and not when it is due.
     pub(crate) fn hurry_rumors(&mut self, now: Time) {
+        self.record(now, || Input::HurryRumors);
         if !self.paused {
             self.advance(now);
             self.gossip.tell_now(&mut self.env, &self.swim);
@@ -556,7 +576,9 @@ impl Node {
 
     /// Where the PULL socket of a member was that died: what waits for it need not be sent.
     pub fn poll_gone(&mut self) -> Option<SocketAddr> {
-        self.gone.pop_front()
+        let gone = self.gone.pop_front()?;
+        self.record(None, || Input::PollGone);
+        Some(gone)
     }
 
     /// The next part of a comparison of stores, as a datagram's payload.

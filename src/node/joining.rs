@@ -9,6 +9,7 @@ use crate::event::Event;
 use crate::event::SeedId;
 use crate::limits::MAX_SEEDS;
 use crate::member::unreachable_address;
+use crate::recording::Input;
 use crate::time::Time;
 use crate::view::SeedView;
 
@@ -19,6 +20,7 @@ impl Node {
     /// # Errors
     /// [`CommandError::TooManySeeds`] or [`CommandError::Leaving`]; nothing changed.
     pub fn join(&mut self, now: Time, seed: SocketAddr) -> Result<SeedId, CommandError> {
+        self.record(now, || Input::Join { addr: seed });
         self.advance_unless_paused(now);
         if self.swim.is_leaving() {
             return Err(CommandError::Leaving);
@@ -36,6 +38,7 @@ impl Node {
     /// # Errors
     /// [`CommandError::TooManySeeds`] or [`CommandError::Leaving`]; nothing changed.
     pub fn join_named(&mut self, now: Time) -> Result<SeedId, CommandError> {
+        self.record(now, || Input::JoinNamed);
         self.advance_unless_paused(now);
         if self.swim.is_leaving() {
             return Err(CommandError::Leaving);
@@ -47,12 +50,17 @@ impl Node {
 
     /// Asks this seed no more; whether it did. Members that are known by it stay known.
     pub fn unjoin(&mut self, now: Time, seed: SeedId) -> bool {
+        self.record(now, || Input::Unjoin { seed });
         self.advance_unless_paused(now);
         self.swim.unjoin(&mut self.env, seed)
     }
 
     /// The seed's name stands for these addresses at the moment; none: it could not be resolved.
     pub fn seed_resolved(&mut self, now: Time, seed: SeedId, addrs: &[SocketAddr]) {
+        self.record(now, || Input::SeedResolved {
+            seed,
+            addrs: addrs.into(),
+        });
         self.advance_unless_paused(now);
         let addrs = addrs.iter().copied().map(canonical);
         let addrs = addrs.filter(|addr| unreachable_address(addr.ip()).is_none());

@@ -1,8 +1,11 @@
 //! The part of a [`Node`] that has to do with rumors of kinds of our own: tags, dead members that are forgotten, and user events.
 
+use std::borrow::Cow;
+
 use super::Node;
 use crate::error::CommandError;
 use crate::member::{Health, MemberId};
+use crate::recording::Input;
 use crate::ring::Ring;
 use crate::rumor::{Audience, TagSet, UserEvent};
 use crate::time::Time;
@@ -63,6 +66,9 @@ impl Node {
     /// # Errors
     /// [`CommandError::StoreFull`]; nothing changed.
     pub fn set_tags(&mut self, now: Time, tags: TagSet) -> Result<(), CommandError> {
+        self.record(now, || Input::SetTags {
+            tags: Cow::Borrowed(&tags),
+        });
         self.advance_unless_paused(now);
         let done = self.gossip.set_tags(&mut self.env, &self.swim, tags);
         self.settle();
@@ -86,6 +92,10 @@ impl Node {
     /// [`CommandError::BadEventName`], [`CommandError::BadEventTtl`], [`CommandError::EventTooLarge`],
     /// [`CommandError::TooManyEvents`] or [`CommandError::StoreFull`]; nothing was sent.
     pub fn send_event(&mut self, now: Time, event: UserEvent) -> Result<UserEvent, CommandError> {
+        if self.is_recording() {
+            let event = Cow::Owned(self.sealed_event(&event));
+            self.record(now, || Input::SendEvent { event });
+        }
         self.advance_unless_paused(now);
         let done = self.gossip.send_event(&mut self.env, &self.swim, event);
         self.settle();
@@ -103,6 +113,15 @@ impl Node {
         question: &UserEvent,
         answer: Result<&[u8], &str>,
     ) -> Result<(), CommandError> {
+        self.record(now, || Input::Answer {
+            // What it asked is for no recording: it may be a key.
+            question: Cow::Owned(UserEvent {
+                payload: Vec::new(),
+                ..question.clone()
+            }),
+            is_answer: answer.is_ok(),
+            payload: answer.unwrap_or_else(str::as_bytes),
+        });
         self.advance_unless_paused(now);
         let query = question.query.as_ref().map_or(0, |query| query.id);
         let which = (question.by, query);
@@ -130,6 +149,9 @@ impl Node {
     /// [`CommandError::UnknownMember`], [`CommandError::NotDead`] or [`CommandError::OwnId`]: nothing changed.
     /// [`CommandError::StoreFull`]: some may be forgotten.
     pub fn forget(&mut self, now: Time, members: &[MemberId]) -> Result<(), CommandError> {
+        self.record(now, || Input::Forget {
+            members: members.into(),
+        });
         self.advance_unless_paused(now);
         let mut dead = Vec::new();
         for id in members {

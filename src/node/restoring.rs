@@ -1,8 +1,11 @@
 //! What a [`Node`] is told of members but by their datagrams, and what is kept of them.
 
+use std::borrow::Cow;
+
 use super::Node;
 use crate::error::Reject;
 use crate::member::{Member, MemberId};
+use crate::recording::Input;
 use crate::swim::merge::Spread;
 use crate::wire::{self, MembershipRecord, Serial};
 
@@ -23,6 +26,7 @@ impl Node {
     /// # Errors
     /// It does not read, or is not of a member that could be anywhere.
     pub fn restore_member(&mut self, bytes: &[u8]) -> Result<(), Reject> {
+        self.record(None, || Input::RestoredMember { bytes });
         let record = wire::read_membership(bytes)?;
         let restored = self.swim.remember(&mut self.env, &record, Spread::Quiet);
         self.settle();
@@ -43,6 +47,10 @@ impl Node {
     /// one that was running before.
     #[doc(hidden)] // For the simulator and the benchmarks.
     pub fn know(&mut self, member: &Member, name: &str) {
+        self.record(None, || Input::Known {
+            member: Cow::Borrowed(member),
+            name,
+        });
         self.swim.know(&mut self.env, member, name);
         self.gossip.count_provisional();
         self.settle();
@@ -51,6 +59,7 @@ impl Node {
     /// On a sealed ring: of a member that is known, all datagrams up to this one were heard.
     #[doc(hidden)] // For the simulator and the benchmarks.
     pub fn heard(&mut self, id: MemberId, serial: Serial) {
+        self.record(None, || Input::Heard { id, serial });
         self.swim.heard(&id, serial);
     }
 }

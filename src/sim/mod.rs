@@ -32,6 +32,7 @@
 //! | `traffic` | what members send each other, counted by what it is for |
 //! | `allowance` | how much of it a member may send in a period |
 //! | `look` | looking at the whole |
+//! | `recorded` | members that are made, and what they are told |
 //! | [`chaos`] | whole runs of trouble that a seed chooses |
 
 mod allowance;
@@ -43,6 +44,7 @@ mod host;
 mod look;
 mod network;
 mod queue;
+mod recorded;
 mod systems;
 mod traffic;
 mod turn;
@@ -53,13 +55,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
-
 use crate::config::Timing;
 use crate::limits::INCARNATION_RESERVE;
 use crate::member::{Incarnation, Member, MemberId};
-use crate::node::{Node, NodeConfig};
+use crate::node::Node;
 use crate::ring_name::RingName;
 use crate::time::Time;
 use crate::wire::{RingKey, Serial};
@@ -96,6 +95,8 @@ pub struct SimConfig {
     pub watched: bool,
     /// Datagrams that lie in the socket of a process that does not read them; more are lost.
     pub socket_buffer: usize,
+    /// Whether what members are told is recorded, for [`Sim::take_recordings`].
+    pub recorded: bool,
 }
 
 impl SimConfig {
@@ -112,6 +113,7 @@ impl SimConfig {
             events: true,
             watched: true,
             socket_buffer: 166,
+            recorded: false,
         }
     }
 }
@@ -149,6 +151,8 @@ pub struct Sim {
     past: Vec<(SocketAddr, SocketAddr, Vec<u8>)>,
     /// All datagrams that were sent, if they are recorded.
     recorded: Option<Vec<Taken>>,
+    /// What ended processes were told, if that is recorded.
+    recordings: Vec<Vec<u8>>,
     /// What went to addresses at which no member ever was.
     strayed: BTreeMap<SocketAddr, Strayed>,
     faults: FaultCounts,
@@ -185,6 +189,7 @@ impl Sim {
             rejected: BTreeSet::new(),
             past: Vec::new(),
             recorded: None,
+            recordings: Vec::new(),
             strayed: BTreeMap::new(),
             faults: FaultCounts::default(),
             violations: Vec::new(),
@@ -272,44 +277,6 @@ impl Sim {
         let me = host.node.me();
         let ip = host.addr().ip();
         (Member { ip, ..me.member }, me.name.to_owned())
-    }
-
-    fn new_node(
-        &self,
-        index: Index,
-        id: MemberId,
-        place: usize,
-        ring: Option<RingName>,
-        (incarnation, epoch): (Incarnation, u64),
-        life: u64,
-    ) -> Node {
-        // Each member has its own generator, so that what happens to one does not shift the rest.
-        let seed = self.config.seed ^ (index as u64 + 1) << 32 ^ (life - 1) << 20;
-        let mut rng = StdRng::seed_from_u64(seed);
-        let addr = address_of(place);
-        let name = if self.config.names {
-            format!("m{index}")
-        } else {
-            String::new()
-        };
-        let config = NodeConfig {
-            advertise: None,
-            id,
-            name,
-            incarnation,
-            reserved: incarnation.plus(INCARNATION_RESERVE),
-            epoch,
-            ip: Some(addr.ip()),
-            swim_port: addr.port(),
-            gossip_port: addr.port(),
-            persistent: false,
-            ring_keys: self.config.ring_keys.clone(),
-            ring,
-            store_limit: crate::limits::MAX_RUMOR_BYTES,
-            timing: self.config.timing.clone(),
-            random_seed: rng.random(),
-        };
-        Node::new(config, self.now)
     }
 
     /// The member asks another for the ring from now on.
@@ -421,6 +388,7 @@ impl Sim {
         let epoch = self.epoch_after(stored);
         let life = (incarnation, epoch);
         let node = self.new_node(member, id, place, ring, life, lives);
+        self.end_recording(member);
         let now = self.now;
         let host = &mut self.hosts[member];
         (host.mark, host.epoch) = (incarnation.plus(INCARNATION_RESERVE), epoch);

@@ -64,9 +64,7 @@ impl Swim {
         payload: &[u8],
         serial: Option<&Serial>,
     ) -> Result<(), Reject> {
-        // For a trace, everything is read.
-        let tracing = env.journal.is_tracing();
-        let usual = wire::decode_usual(payload, |record| !tracing && self.knows(record));
+        let usual = wire::decode_usual(payload, |record| self.knows(record));
         match &usual {
             Some(swim) => self.handle(env, from, bytes, overhead, swim, serial),
             None => self.handle(env, from, bytes, overhead, &wire::decode(payload)?, serial),

@@ -413,9 +413,9 @@ impl Swim {
     }
 }
 
-/// For a trace: what the memberships say.
+/// For a trace: what the memberships say, those that are known, too. Whether there is a trace changes nothing.
 pub(super) fn listed(memberships: &Memberships<'_>) -> Vec<(MemberId, Incarnation, Health)> {
-    let records = memberships.clone().flatten();
+    let records = Memberships::from_bytes(memberships.as_bytes()).flatten();
     records
         .map(|record| (record.member.id, record.member.incarnation, record.health))
         .collect()

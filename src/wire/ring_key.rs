@@ -13,6 +13,9 @@ const REVISION_DIGITS: usize = 14;
 /// Bytes of a key.
 const KEY: usize = 32;
 
+/// The most bytes of a ring's name in a key: files of several keys stay small.
+const MAX_NAME: usize = 128;
+
 /// A key that seals a ring: who has it reads the ring's messages and can write them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RingKey {
@@ -35,8 +38,10 @@ pub enum RingKeyError {
          this one has not: copy the file again, whole"
     )]
     BadLines,
-    /// The name is empty or has other characters than a file name should.
-    #[error("`{0}` is no name for a ring: use letters, digits, `-`, `_` and `.`")]
+    /// The name is empty, too long, or has other characters than a file name should.
+    #[error(
+        "`{0}` is no name for a ring: use at most {MAX_NAME} letters, digits, `-`, `_` and `.`"
+    )]
     BadName(String),
     /// The revision is not 14 digits.
     #[error(
@@ -112,6 +117,23 @@ impl RingKey {
         format!("{}.sym.key", self.name)
     }
 
+    /// Tells it from other keys, and nothing of it.
+    pub(crate) fn sum(&self) -> [u8; 16] {
+        let mut sum = [0; 16];
+        // It only fails for sizes out of range.
+        let _ = crypto_generichash(&mut sum, &self.key, Some(b"butterfly key id"));
+        sum
+    }
+
+    /// A nonce for this text alone, for what is sealed apart from the ring's messages.
+    #[cfg_attr(not(feature = "gossip"), allow(dead_code))]
+    pub(crate) fn nonce_of(&self, text: &[u8]) -> [u8; 24] {
+        let mut nonce = [0; 24];
+        // It only fails for sizes out of range.
+        let _ = crypto_generichash(&mut nonce, text, Some(&self.key));
+        nonce
+    }
+
     pub(super) const fn bytes(&self) -> &[u8; KEY] {
         &self.key
     }
@@ -127,8 +149,9 @@ impl fmt::Debug for RingKey {
 
 fn check_name(name: &str) -> Result<(), RingKeyError> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    if name.is_empty() || !name.bytes().all(fits) {
-        return Err(RingKeyError::BadName(name.to_owned()));
+    if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(fits) {
+        let shown = name.chars().take(MAX_NAME).collect();
+        return Err(RingKeyError::BadName(shown));
     }
     Ok(())
 }
@@ -187,6 +210,17 @@ mod tests {
     fn debug_shows_the_name_only() {
         let text = format!("{:?}", key());
         assert_eq!(text, "RingKey { name: \"my-ring_1.x-20261122232917\", .. }");
+    }
+
+    /// Several stand in one file, which has a bound.
+    #[test]
+    fn a_name_has_so_many_bytes() {
+        let key = |length| RingKey::new(&"x".repeat(length), "20261122232917", [0; KEY]);
+        assert!(key(MAX_NAME).is_ok());
+        assert_eq!(
+            key(20_000),
+            Err(RingKeyError::BadName("x".repeat(MAX_NAME)))
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 /// A room, and the rooms that it knows; a room that is not in the list knows none. What is not in the list is not allowed, and
 /// what is in it is there.
-const KNOWS: [(&str, &str); 25] = [
+const KNOWS: [(&str, &str); 26] = [
     ("config", "limits member ring_name wire"),
     ("disk", "limits member stats wire"),
     ("env", "journal time timer"),
@@ -24,20 +24,24 @@ const KNOWS: [(&str, &str); 25] = [
     ("name", "limits"),
     (
         "net",
-        "config disk error event limits member node ring_name rumor stats text time trace view wire",
+        "config disk error event limits member node recording ring_name rumor stats text time trace view wire",
     ),
     ("no_disk", "member node stats wire"),
     ("no_gossip", "config env member ring stats time"),
     (
         "node",
-        "config env error event gossip history journal limits member ring ring_name rumor stats swim time timer trace view wire",
+        "config env error event gossip history journal limits member recording ring ring_name rumor stats swim time timer trace view wire",
+    ),
+    (
+        "recording",
+        "config event limits member ring_name rumor time wire",
     ),
     ("ring", "member rumor time"),
     ("ring_name", "limits text"),
     ("rumor", "limits member text"),
     (
         "sim",
-        "config error event gossip limits member node ring_name rumor stats swim time wire",
+        "config error event gossip limits member node recording ring_name rumor stats swim time wire",
     ),
     ("stats", "error member"),
     ("successor", "member"),

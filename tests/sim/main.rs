@@ -16,6 +16,7 @@ mod history;
 mod isolation;
 mod membership;
 mod queries;
+mod recording;
 mod replay;
 mod rings;
 mod strangers;

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use butterfly::node::SEND_BUFFER;
 use butterfly::stats::MessageKind;
-use butterfly::{Node, Time};
+use butterfly::{Node, RingKey, Time};
 use kit::world::{
-    World, addr_of, config_frame, datagram, keys, node, number_of, ping_from, ping_with_six, table,
-    told_as_news,
+    World, addr_of, config_frame, datagram, keys, node, number_of, ping_from, ping_with_six,
+    recorded_node, table, told_as_news,
 };
 
 #[global_allocator]
@@ -32,6 +32,10 @@ struct Ring {
 
 impl Ring {
     fn new(sealed: bool) -> Self {
+        Ring::of(sealed, node)
+    }
+
+    fn of(sealed: bool, node: fn(u32, &[RingKey], Time) -> Node) -> Self {
         let (now, keys) = (Time::ZERO, keys(sealed));
         let mut nodes: Vec<_> = (0..MEMBERS)
             .map(|number| node(number, &keys, now))
@@ -82,7 +86,12 @@ impl Ring {
             self.mail
                 .push_back((addr_of(number as u32), transmit.to, len, bytes));
         }
-        while self.nodes[number].poll_event().is_some() {}
+        let node = &mut self.nodes[number];
+        while node.poll_event().is_some() {}
+        // As the thread that writes it does.
+        while let Some(chunk) = node.poll_recorded() {
+            node.reuse_recorded(chunk);
+        }
     }
 
     fn acks(&self) -> u64 {
@@ -109,6 +118,20 @@ fn a_ring_probes_without_allocating() {
         let allocations = allocations_of(|| ring.run_for(Duration::from_secs(100)));
         assert_eq!(allocations, 0, "sealed: {sealed}");
         assert!(ring.acks() - acks >= 99 * u64::from(MEMBERS));
+    }
+}
+
+#[test]
+fn a_ring_is_recorded_without_allocating() {
+    for sealed in [false, true] {
+        let mut ring = Ring::of(sealed, recorded_node);
+        // Long enough for the buffers to have come round.
+        ring.run_for(Duration::from_secs(1_000));
+        let acks = ring.acks();
+        let allocations = allocations_of(|| ring.run_for(Duration::from_secs(300)));
+        assert_eq!(allocations, 0, "sealed: {sealed}");
+        assert!(ring.acks() - acks >= 299 * u64::from(MEMBERS));
+        assert!(ring.nodes.iter().all(Node::is_recording));
     }
 }
 

@@ -1,5 +1,7 @@
 //! The ring keys of this member: those of its files, or those that the ring was given.
 
+use std::sync::Arc;
+
 use butterfly::limits::MAX_RING_KEYS;
 use butterfly::{RingKey, UserEvent};
 use log::{info, warn};
@@ -32,13 +34,15 @@ pub struct Keys {
     keys: Vec<RingKey>,
     /// The ring was given them: the files do not count.
     are_of_ring: bool,
+    /// Who asked for a change that waits for the disk, and what was done.
+    unanswered: Vec<(Arc<UserEvent>, String)>,
 }
 
 impl Keys {
     pub fn of_files(keys: &[RingKey]) -> Self {
         Keys {
             keys: keys.to_vec(),
-            are_of_ring: false,
+            ..Keys::default()
         }
     }
 
@@ -145,16 +149,23 @@ impl Agent {
         self.keys = Keys {
             keys: keys.clone(),
             are_of_ring: true,
+            ..Keys::default()
         };
         self.member.set_ring_keys(keys);
         Ok(())
     }
 
     /// The ring is given a key, or told to use or remove one.
-    pub(super) fn change_keys(&mut self, question: &UserEvent) -> Result<Vec<u8>, String> {
+    pub(super) fn change_keys(&mut self, question: &Arc<UserEvent>) -> Result<(), String> {
         if self.keys.is_empty() {
             return Err(
                 "it has no ring key, and whoever is on an open ring could give it one".to_owned(),
+            );
+        }
+        if self.reread.first().args.data_dir.is_none() {
+            return Err(
+                "it has no --data-dir, and would start again with the keys of its files: change those, and send it a SIGHUP"
+                    .to_owned(),
             );
         }
         let change = serde_json::from_slice(&question.payload);
@@ -163,7 +174,25 @@ impl Agent {
         info!("as {} asked: this member {done}", self.who(question.by));
         self.member.store_ring_keys(self.keys.to_store());
         self.member.set_ring_keys(self.keys.keys.clone());
-        Ok(done.into_bytes())
+        self.keys.unanswered.push((Arc::clone(question), done));
+        Ok(())
+    }
+
+    /// Answers those who asked for other keys, once the disk has them.
+    pub fn answer_for_keys(&mut self) {
+        if self.keys.unanswered.is_empty() {
+            return;
+        }
+        let Some(stored) = self.member.ring_keys_stored() else {
+            return;
+        };
+        for (question, done) in std::mem::take(&mut self.keys.unanswered) {
+            let answer = match &stored {
+                Ok(()) => Ok(done.into_bytes()),
+                Err(why) => Err(format!("{done}, until it starts again: {why}")),
+            };
+            self.answer(&question, answer);
+        }
     }
 }
 

@@ -120,8 +120,10 @@ impl Agent {
     /// A member asks this one: what has a command is answered by that.
     pub(super) fn asked_by_ring(&mut self, question: &Arc<UserEvent>) {
         if question.name == RING_KEY {
-            let done = self.change_keys(question);
-            return self.answer(question, done);
+            if let Err(why) = self.change_keys(question) {
+                self.answer(question, Err(why));
+            }
+            return;
         }
         if !self.handlers.answers(&question.name) {
             let why = format!("no --on query:{} here", question.name);
@@ -136,7 +138,7 @@ impl Agent {
         }
     }
 
-    fn answer(&mut self, question: &UserEvent, answer: Result<Vec<u8>, String>) {
+    pub(super) fn answer(&mut self, question: &UserEvent, answer: Result<Vec<u8>, String>) {
         let answer = match &answer {
             Ok(payload) => Ok(&**payload),
             Err(why) => Err(&**why),

@@ -1,12 +1,11 @@
 //! The tags of this member: what its settings say of them, and what it is told while it runs.
 
-use butterfly::{MemberId, TagsView};
+use butterfly::MemberId;
 use log::{info, warn};
 
 use super::Agent;
 use crate::failure::Failure;
 use crate::output::who;
-use crate::table::listed_tags;
 use crate::tags::{Change, OwnTags, Tag, VERSION};
 
 impl Agent {
@@ -37,15 +36,6 @@ impl Agent {
         }
     }
 
-    /// What a member says of itself, in words.
-    pub(super) fn tags_of(&self, id: MemberId) -> String {
-        let tags = self.member.node().tags(id);
-        let pairs = tags.iter().flat_map(TagsView::iter);
-        let tags = pairs.map(|(key, value)| (key.to_owned(), value.to_owned()));
-        let tags = listed_tags(&tags.collect());
-        format!("{} says of itself: {tags}", self.who(id))
-    }
-
     pub(super) fn log_forgotten(&mut self, name: &str, id: MemberId) {
         self.log_news(format_args!("{} was forgotten", who(name, id)));
     }
@@ -55,7 +45,7 @@ impl Agent {
         let tags = self.member.node().tags(id);
         let is_more = |(key, _): (&str, &str)| key != VERSION;
         if tags.is_some_and(|tags| tags.iter().any(is_more)) {
-            let line = self.tags_of(id);
+            let line = self.words().tags_of(id);
             self.log_news(format_args!("{line}"));
         }
     }

@@ -6,16 +6,17 @@ mod joining;
 mod lists;
 mod past;
 mod query;
+mod replaying;
 mod ring_keys;
 mod rumors;
 mod sim;
+mod sizes;
 mod tags;
 
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use butterfly::limits::MAX_RUMOR_BYTES;
 use butterfly::text::is_hidden;
 use butterfly::{MemberId, RingName, Timing};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -30,9 +31,11 @@ pub use joining::*;
 pub use lists::*;
 pub use past::*;
 pub use query::*;
+pub use replaying::*;
 pub use ring_keys::*;
 pub use rumors::*;
 pub use sim::*;
+use sizes::{record_max, store_limit};
 pub use tags::*;
 
 /// Where a member's gateway is, unless said otherwise.
@@ -163,6 +166,12 @@ pub enum Command {
     /// Print the version
     #[command(after_help = EXIT_CODES, after_long_help = EXIT_CODES)]
     Version,
+    /// Run a member through what was recorded of it, and show what happened
+    #[command(after_help = EXIT_CODES, after_long_help = long(REPLAY, EXIT_CODES))]
+    Replay(ReplayArgs),
+    /// Draw what members wrote of their messages (TRACE_SWIM=1), or what was recorded of them
+    #[command(after_help = EXIT_CODES, after_long_help = long(TRACE, EXIT_CODES))]
+    Trace(TraceArgs),
     /// Look into the snapshot of rumors in a data directory
     #[command(after_help = EXIT_CODES, after_long_help = long(STORE, EXIT_CODES))]
     Store(StoreArgs),
@@ -325,6 +334,12 @@ pub struct RunArgs {
         hide_possible_values = true
     )]
     pub unsafe_handlers: bool,
+    /// Records all that it is told, for `butterfly replay`; a file that is there becomes FILE.old. The docs say what is in it
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+    /// How large a recording gets: then it ends, and the member goes on
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = record_max)]
+    pub record_max: u64,
     /// What is logged: lines of this level and above [default: info, or what RUST_LOG says]
     #[arg(long, value_name = "LEVEL", value_parser = PossibleValuesParser::new(LEVELS))]
     pub log: Option<String>,
@@ -515,26 +530,6 @@ fn member_name(text: &str) -> Result<String, String> {
     Ok(text.into())
 }
 
-/// A size in bytes, or with a unit.
-fn store_limit(text: &str) -> Result<usize, String> {
-    const LEAST: usize = 64 << 10;
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match &text[digits.len()..] {
-        "" => 1,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        _ => 0,
-    };
-    let bytes = digits
-        .parse()
-        .ok()
-        .and_then(|number: usize| number.checked_mul(unit));
-    bytes
-        .filter(|bytes| (LEAST..=MAX_RUMOR_BYTES).contains(bytes))
-        .ok_or_else(|| "write bytes, or with a unit, like 64MiB: from 64KiB to 192MiB".into())
-}
-
 /// A time span as it is given: in seconds, or with a unit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Seconds(pub Duration);
@@ -691,27 +686,6 @@ mod tests {
         for text in ["a\nb", "\x1b[2J", "a\u{202e}b"] {
             let error = member_name(text).unwrap_err();
             assert!(error.contains("without control characters"), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_store_limit_is_a_size_that_fits_into_a_snapshot() {
-        assert_eq!(store_limit("64MiB"), Ok(64 << 20));
-        assert_eq!(store_limit("65536"), Ok(64 << 10));
-        assert_eq!(store_limit("192MiB"), Ok(MAX_RUMOR_BYTES));
-        for text in [
-            "",
-            "0",
-            "1KiB",
-            "193MiB",
-            "64MB",
-            "64 MiB",
-            "-1MiB",
-            "MiB",
-            "99999999999999GiB",
-            "6\u{fc}",
-        ] {
-            assert!(store_limit(text).is_err(), "{text}");
         }
     }
 

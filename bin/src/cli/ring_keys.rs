@@ -28,7 +28,8 @@ pub enum RingKeyCommand {
     /// List the keys that the members of a ring hold, by short ids, and who lacks which
     #[command(after_help = EXIT_CODES, after_long_help = long(RING_KEY, EXIT_CODES))]
     List(KeysArgs),
-    /// Give all members of a sealed ring another key, with which they open from then on
+    /// Give all members of a sealed ring another key, with which they open from then on. Whoever has the present key reads it: if
+    /// that leaked, change keys by files
     #[command(after_help = EXIT_CODES, after_long_help = long(RING_KEY, EXIT_CODES))]
     Install(InstallKeyArgs),
     /// Have all members seal with a key that they hold
@@ -55,7 +56,7 @@ pub struct InstallKeyArgs {
     /// The file of the key
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Also where a living member takes no keys
+    /// Also where a living member takes no keys, and through a gateway of another machine
     #[arg(long)]
     pub force: bool,
     #[command(flatten)]

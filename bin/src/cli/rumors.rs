@@ -27,7 +27,7 @@ Examples:
 pub const FILE: &str = "\
 Examples:
   butterfly file upload redis.default users.acl
-  butterfly file get redis.default users.acl --to users.acl
+  butterfly file get redis.default users.acl --out users.acl
   butterfly file remove redis.default users.acl";
 
 pub const ELECTION: &str = "\
@@ -267,8 +267,8 @@ pub struct FileGetArgs {
     /// The file's name
     pub name: String,
     /// Where to write it, if not to standard output
-    #[arg(long, value_name = "FILE", alias = "output")]
-    pub to: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", aliases = ["to", "output"])]
+    pub out: Option<PathBuf>,
     #[command(flatten)]
     pub gateway: GatewayArgs,
 }

@@ -8,7 +8,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 
-use super::{OutputArgs, long};
+use super::{EXIT_CODES, OutputArgs, long};
 
 pub const SIM: &str = "\
 Examples:
@@ -17,6 +17,7 @@ Examples:
   butterfly sim --members 100 --kill 1 --set period=500ms,timeout=200ms --plot fast.svg
   butterfly sim --members 200 --partition 30s --for 2m             halves apart, and together again
   butterfly sim --members 50 --pause 5 --pause-for 8s -o json      five stand still for a while
+  butterfly sim tune --members 300 --detect-within 10s             which timing to run them with
   butterfly sim scorecard --quick        how the protocol does beside what others published, in a minute
   butterfly sim chaos --seeds 1000       rings in which things go wrong have to come to rest";
 
@@ -28,6 +29,12 @@ Examples:
   butterfly sim scorecard --seeds 2 -o markdown       all of it, the short way
   butterfly sim scorecard --rows 3,11 --seeds 100     two rows, with more seeds
   butterfly sim scorecard --rows 6 --from 7 --seeds 1 -o json     one run of a row again";
+
+const TUNE: &str = "\
+Examples:
+  butterfly sim tune --members 300 --delay 40ms --loss 2 --detect-within 10s
+  butterfly sim tune --members 1000 --detect-within 5s --max-rate 1000
+  butterfly sim tune --members 50 --delay 1ms --detect-within 1s -o json";
 
 const CHAOS: &str = "\
 Examples:
@@ -155,9 +162,39 @@ pub enum SimCommand {
     /// Measure the protocol on the simulator, beside what is published of others
     #[command(after_help = EXIT_CODES_OF_SCORECARD, after_long_help = long(SCORECARD, EXIT_CODES_OF_SCORECARD))]
     Scorecard(ScorecardArgs),
+    /// Search the timing that finds a lost host in time, at the lowest load
+    #[command(after_help = EXIT_CODES, after_long_help = long(TUNE, EXIT_CODES))]
+    Tune(TuneArgs),
     /// Run seeds of trouble: rings in which things go wrong have to come to rest
     #[command(after_help = EXIT_CODES_OF_CHAOS, after_long_help = long(CHAOS, EXIT_CODES_OF_CHAOS))]
     Chaos(ChaosArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct TuneArgs {
+    /// How many members, 4 to 10000
+    #[arg(long, value_name = "N", default_value = "100", value_parser = clap::value_parser!(u32).range(4..=10_000))]
+    pub members: u32,
+    /// What every message takes at least, one way
+    #[arg(long, value_name = "DURATION", default_value = "500us", value_parser = duration)]
+    pub delay: Duration,
+    /// The mean of what it takes on top, exponentially distributed [default: a quarter of the delay]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub jitter: Option<Duration>,
+    /// How much of all messages is lost
+    #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = percent)]
+    pub loss: f64,
+    /// When all have to know that a host is lost, with the slowest of all runs
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub detect_within: Duration,
+    /// The most that a member may send while nothing happens, bytes a second
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_rate: Option<u32>,
+    /// So many runs of each timing, in each of which another host is lost
+    #[arg(long, value_name = "N", default_value = "10", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub seeds: u64,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 #[derive(Debug, Args)]

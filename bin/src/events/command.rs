@@ -45,7 +45,7 @@ pub fn events(args: &EventsArgs) -> Result<(), Failure> {
             if let Some(id) = line.strip_prefix("id: ") {
                 last = Some(id.to_owned());
             } else if let Some(json) = line.strip_prefix("data: ") {
-                output::print_line(&shown(json, args.output))?;
+                output::print_line(&printed(json, args.output))?;
             }
         }
         last.get_or_insert_default();
@@ -67,17 +67,19 @@ fn end_with_the_reader() {
     }
 }
 
+/// One event as people see it.
+pub fn shown(row: &EventRow) -> String {
+    let [time, kind, text] = [&row.time, &row.says.kind, &row.says.text].map(|it| visible(it));
+    format!("{time}  {kind:<11}  {text}")
+}
+
 /// One event as it is printed.
-fn shown(json: &str, format: EventFormat) -> String {
+fn printed(json: &str, format: EventFormat) -> String {
     if format == EventFormat::Ndjson {
         return json.to_owned();
     }
     match serde_json::from_str::<EventRow>(json) {
-        Ok(row) => {
-            let [time, kind, text] =
-                [&row.time, &row.says.kind, &row.says.text].map(|it| visible(it));
-            format!("{time}  {kind:<11}  {text}")
-        }
+        Ok(row) => shown(&row),
         Err(_) => {
             let row: Value = serde_json::from_str(json).unwrap_or_default();
             let count = row.get("lost").and_then(Value::as_u64);
@@ -94,12 +96,12 @@ mod tests {
     #[test]
     fn events_are_lines_for_people_or_for_programs() {
         let json = r#"{"id":"1-2","time":"2026-11-30T12:00:00.000Z","kind":"alive","text":"a\u001b: new, alive"}"#;
-        assert_eq!(shown(json, EventFormat::Ndjson), json);
+        assert_eq!(printed(json, EventFormat::Ndjson), json);
         assert_eq!(
-            shown(json, EventFormat::Table),
+            printed(json, EventFormat::Table),
             "2026-11-30T12:00:00.000Z  alive        a\\u{1b}: new, alive"
         );
-        let lost = |json| shown(json, EventFormat::Table);
+        let lost = |json| printed(json, EventFormat::Table);
         assert!(lost(r#"{"kind":"lost","lost":7}"#).starts_with("… 7 events are"));
         assert!(lost(r#"{"kind":"lost","lost":null}"#).starts_with("… some events are"));
     }

@@ -32,6 +32,8 @@ const BUILT_IN: [&str; 3] = ["ping", "state", "ring-key"];
 pub struct Hook {
     event: String,
     command: String,
+    /// It does not run for what users of the ring say, though for all else.
+    spares_users: bool,
 }
 
 impl FromStr for Hook {
@@ -66,6 +68,7 @@ impl FromStr for Hook {
         Ok(Hook {
             event: event.to_owned(),
             command: command.to_owned(),
+            spares_users: false,
         })
     }
 }
@@ -84,6 +87,12 @@ impl Hook {
         self.event.starts_with(USER) || self.answers()
     }
 
+    /// The same, but for what users of the ring say, if it runs for all events: anybody may be one of them.
+    pub fn spare_users(mut self) -> Self {
+        self.spares_users = self.event == ANY;
+        self
+    }
+
     /// Whether its output answers a query.
     pub fn answers(&self) -> bool {
         self.event.starts_with(QUERY)
@@ -98,6 +107,9 @@ impl Hook {
         }
         if let Some(name) = self.event.strip_prefix(QUERY) {
             return is_of("query", name);
+        }
+        if self.spares_users && matches!(&*says.kind, "user" | "query") {
+            return false;
         }
         self.event == ANY || self.event == says.kind
     }
@@ -123,6 +135,10 @@ mod tests {
         assert!(wants(&hook, "alive") && !wants(&hook, "suspect"));
         let any: Hook = "*=true".parse().unwrap();
         assert!(wants(&any, "suspect") && wants(&any, "reconnected"));
+        assert!(wants(&any, "user") && wants(&any, "query"));
+        let sparing = any.clone().spare_users();
+        assert!(!wants(&sparing, "user") && !wants(&sparing, "query") && wants(&sparing, "alive"));
+        assert_eq!(hook.clone().spare_users(), hook);
         assert!(!hook.is_for_users() && !any.is_for_users());
         let user: Hook = "user:web:deploy=A=1 true".parse().unwrap();
         assert_eq!(

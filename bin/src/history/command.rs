@@ -100,7 +100,7 @@ pub fn explain(args: &ExplainArgs) -> Result<(), Failure> {
 }
 
 /// The member that is meant, by its id, the beginning of it, or its name, and its health, if it is still known.
-fn find(
+pub fn find(
     text: &str,
     members: &[MemberRow],
     rows: &[HistoryRow],

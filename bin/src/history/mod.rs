@@ -5,9 +5,9 @@ mod explain;
 mod kept;
 mod row;
 
-pub use command::{ends, explain, history};
+pub use command::{ends, explain, find, history};
 #[cfg(test)]
 pub use explain::Explanation;
 pub use explain::explain as explained;
 pub use kept::Kept;
-pub use row::{HistoryRow, Moment};
+pub use row::{HistoryRow, MemberIdText, Moment, Rows, Who};

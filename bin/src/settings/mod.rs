@@ -360,7 +360,7 @@ mod tests {
     }
 
     /// Two values of each setting that differ from its default.
-    const EXAMPLES: [(&str, &str, &str); 24] = [
+    const EXAMPLES: [(&str, &str, &str); 26] = [
         ("listen", "10.0.0.7:1", "[::1]:2"),
         ("advertise", "10.0.0.7:3", "10.0.0.8:4"),
         ("gossip-port", "5", "6"),
@@ -387,6 +387,8 @@ mod tests {
         ("metrics", "127.0.0.1:8", "[::1]:9"),
         ("on", "alive=true", "*=A=1 env"),
         ("unsafe-handlers", "true", "false"),
+        ("record", "/v", "/w"),
+        ("record-max", "2MiB", "3GiB"),
         ("log", "debug", "warn"),
         ("log-format", "json", "journal"),
     ];

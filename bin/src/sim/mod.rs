@@ -11,6 +11,7 @@ use crate::failure::Failure;
 pub fn sim(args: &SimArgs) -> Result<(), Failure> {
     match &args.command {
         Some(SimCommand::Scorecard(args)) => scorecard::scorecard(args),
+        Some(SimCommand::Tune(args)) => ring::tune(args),
         Some(SimCommand::Chaos(args)) => chaos::chaos(args),
         None => ring::ring(&args.ring),
     }

@@ -13,6 +13,7 @@ mod history;
 mod membership;
 mod metrics;
 mod queries;
+mod recording;
 mod ring_keys;
 mod rumors;
 mod scorecard;

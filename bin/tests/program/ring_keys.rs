@@ -209,3 +209,61 @@ fn keys_that_do_not_read_are_no_keys() {
         "{output:?}"
     );
 }
+
+#[test]
+fn a_key_is_sent_to_no_gateway_of_another_machine() {
+    let dir = tempfile::tempdir().unwrap();
+    let new = generate_key(dir.path());
+    let elsewhere = ["--http", "192.0.2.1:9631"];
+    let install = ["ring-key", "install", new.to_str().unwrap()];
+    let refused = butterfly(&[&install[..], &elsewhere].concat());
+    assert_exit(&refused, 1);
+    assert!(said(&refused).contains("in plain HTTP"), "{refused:?}");
+}
+
+#[test]
+fn a_member_without_a_data_directory_takes_no_keys_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let (old, new) = (generate_key(dir.path()), generate_key(dir.path()));
+    let amber = Member::start(&["--ring-key", old.to_str().unwrap(), "--name", "amber"]);
+    let refused = amber.ask(&["ring-key", "install", new.to_str().unwrap()]);
+    assert_exit(&refused, 1);
+    assert!(
+        said(&refused).contains("it has no --data-dir"),
+        "{refused:?}"
+    );
+    assert_eq!(ids(&amber).len(), 1);
+}
+
+/// It comes back with the keys that it had.
+#[test]
+fn one_that_left_keeps_the_others_from_dropping_its_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let (old, new) = (generate_key(dir.path()), generate_key(dir.path()));
+    let old = old.to_str().unwrap();
+    let mut members = ring(dir.path(), old, &["amber", "birch"]);
+    let mut birch = members.pop().unwrap();
+    assert_exit(&birch.ask(&["leave"]), 0);
+    birch.end();
+    let amber = &members[0];
+    until("birch is departed", || {
+        amber.row("birch")["health"] == "departed"
+    });
+    assert_exit(
+        &amber.ask(&["ring-key", "install", new.to_str().unwrap()]),
+        0,
+    );
+    let held = ids(amber);
+    let refused = amber.ask(&["ring-key", "use", &held[1]]);
+    assert_exit(&refused, 1);
+    assert!(
+        said(&refused).contains("these left or count as dead"),
+        "{refused:?}"
+    );
+    assert!(said(&refused).contains("birch"), "{refused:?}");
+    assert_exit(&amber.ask(&["forget", "birch"]), 0);
+    until("birch is forgotten", || {
+        amber.json("members").as_array().unwrap().len() == 1
+    });
+    assert_exit(&amber.ask(&["ring-key", "use", &held[1]]), 0);
+}

@@ -48,6 +48,74 @@ fn the_documentation_shows_what_is_printed() {
     }
 }
 
+#[test]
+fn a_run_ends_with_its_verdict_and_the_load_by_what_happened() {
+    let text = sim("--members 8 --kill 1 --for 30s --seed 3");
+    assert!(
+        text.contains("STARTING") && text.contains("AT REST") && text.contains("AFTER THE CRASH"),
+        "{text}"
+    );
+    let verdict = text.lines().next_back().unwrap();
+    assert!(
+        verdict.starts_with("Verdict: all knew who crashed after "),
+        "{text}"
+    );
+    assert!(
+        verdict.ends_with("; nobody that lived was held for dead."),
+        "{text}"
+    );
+    let text = sim(
+        "--members 8 --kill 1 --rumors 0 --start settled --for 900ms --set period=300ms,timeout=100ms",
+    );
+    assert!(
+        text.contains("AT FIRST") && text.contains("AFTER THE CRASH"),
+        "{text}"
+    );
+    assert!(
+        text.contains("it never came to it that all knew who crashed"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_timing_is_found_or_what_stands_in_its_way_is_said() {
+    let tune = |options: &str| {
+        let args: Vec<&str> = ["sim", "tune"]
+            .into_iter()
+            .chain(options.split(' '))
+            .collect();
+        butterfly(&args)
+    };
+    let output = tune("--members 8 --delay 5ms --detect-within 8s --seeds 2");
+    assert_exit(&output, 0);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut last = text.lines().rev();
+    let (sentence, line) = (last.next().unwrap(), last.next().unwrap());
+    let told =
+        "With 8 members, 0% loss and 5ms + exp(1.25ms) one way, all know of a lost host after ";
+    assert!(sentence.starts_with(told), "{text}");
+    assert!(
+        sentence.ends_with("; nobody that lived was held for dead."),
+        "{text}"
+    );
+    // The line can be pasted.
+    let args: Vec<&str> = line.split(' ').skip(1).chain(["--print-config"]).collect();
+    assert_exit(&butterfly(&args), 0);
+
+    let never = tune("--members 8 --detect-within 50ms --seeds 1");
+    assert_exit(&never, 1);
+    assert!(
+        said(&never).contains("no timing finds a lost host within 50ms"),
+        "{never:?}"
+    );
+    let dear = tune("--members 8 --detect-within 8s --max-rate 1 --seeds 1");
+    assert_exit(&dear, 1);
+    assert!(
+        said(&dear).contains("bytes a second, and 1 is the most: raise --max-rate"),
+        "{dear:?}"
+    );
+}
+
 /// Too little was asked for, or for too short.
 #[test]
 fn what_was_asked_for_and_did_not_happen_is_said() {

@@ -5,6 +5,7 @@
 mod input;
 mod key;
 mod node;
+mod recording;
 mod said;
 mod snapshot;
 mod trace;
@@ -13,6 +14,7 @@ mod zmtp;
 pub use butterfly_bin::fuzz::gateway;
 pub use key::key;
 pub use node::node;
+pub use recording::recording;
 pub use snapshot::snapshot;
 pub use trace::trace;
 pub use zmtp::zmtp;
@@ -21,10 +23,11 @@ pub use zmtp::zmtp;
 pub type Subject = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const SUBJECTS: [Subject; 6] = [
+pub const SUBJECTS: [Subject; 7] = [
     ("gateway", gateway),
     ("key", key),
     ("node", node),
+    ("recording", recording),
     ("snapshot", snapshot),
     ("trace", trace),
     ("zmtp", zmtp),

@@ -116,6 +116,11 @@ fn node() {
 }
 
 #[test]
+fn recording() {
+    replay("recording");
+}
+
+#[test]
 fn snapshot() {
     replay("snapshot");
 }

@@ -65,6 +65,15 @@ impl fmt::Display for Report {
     }
 }
 
+/// Simulates what this seed chooses, and gives what each process was told, as files for a [`Replay`](crate::node::Replay).
+pub fn record(seed: u64) -> Vec<Vec<u8>> {
+    let plan = Plan::of(seed);
+    let mut storm = Storm::recorded(&plan);
+    storm.blow();
+    let _ = calm::come_to_rest(&mut storm);
+    storm.sim.take_recordings()
+}
+
 /// Simulates what this seed chooses.
 pub fn run(seed: u64) -> Report {
     let plan = Plan::of(seed);

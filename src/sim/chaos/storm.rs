@@ -45,7 +45,17 @@ pub(super) struct Storm<'p> {
 impl<'p> Storm<'p> {
     /// A ring that has just found itself.
     pub fn new(plan: &'p Plan) -> Self {
+        Storm::of(plan, SimConfig::new(plan.seed))
+    }
+
+    /// The same, whose members are recorded.
+    pub fn recorded(plan: &'p Plan) -> Self {
         let mut config = SimConfig::new(plan.seed);
+        config.recorded = true;
+        Storm::of(plan, config)
+    }
+
+    fn of(plan: &'p Plan, mut config: SimConfig) -> Self {
         config.timing = plan.timing();
         config.events = false;
         config.network.icmp = plan.icmp;

@@ -7,6 +7,7 @@
 //! | `observer` | who knows what when |
 //! | `measure`, `times`, `load` | what is measured: the knowing, how long it took, the cost |
 //! | `progress` | how far it is |
+//! | `tune` | which timing is right |
 //! | `report`, `plot`, `curves` | the result, for people and programs; the picture of it, and its lines |
 
 mod curves;
@@ -19,6 +20,7 @@ mod report;
 mod run;
 mod scenario;
 mod times;
+mod tune;
 
 use std::fs::File;
 use std::io::Write;
@@ -32,6 +34,7 @@ use observer::Observer;
 use progress::Progress;
 use run::Outcome;
 use scenario::Scenario;
+pub use tune::tune;
 
 /// Runs whose results are kept until they are taken together.
 const PART: u64 = 64;

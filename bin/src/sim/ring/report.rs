@@ -129,22 +129,34 @@ fn cell(time: Option<Duration>) -> String {
     time.map_or_else(|| "-".to_owned(), span)
 }
 
+/// What the stretches are called in which the load is measured.
+fn load_heads(scenario: &Scenario, stretches: usize) -> Vec<String> {
+    let first = if scenario.settled {
+        "AT FIRST"
+    } else {
+        "STARTING"
+    };
+    let happened = [
+        (scenario.killed, "THE CRASH"),
+        (scenario.leaving, "THE LEAVING"),
+        (scenario.paused, "THE PAUSE"),
+        (usize::from(scenario.partition.is_some()), "THE PARTITION"),
+        (scenario.rumors, "THE RUMOR"),
+    ];
+    let mut what = happened.iter().filter(|(number, _)| *number > 0);
+    let after = match (what.next(), what.find(|(_, what)| *what != "THE RUMOR")) {
+        (Some((_, what)), None) => format!("AFTER {what}"),
+        _ => "AFTERWARDS".to_owned(),
+    };
+    let heads = [first.to_owned(), "AT REST".to_owned(), after];
+    heads.into_iter().take(stretches).collect()
+}
+
 /// How one figure of the load is written.
 type Show = fn(&Rates) -> String;
 
 fn load_table(scenario: &Scenario, outcome: &Outcome) -> Table {
-    let head = |(from, to): (Duration, Duration)| {
-        format!(
-            "{} TO {}",
-            seconds(from).replace(" s", ""),
-            seconds(to).to_uppercase()
-        )
-    };
-    let heads: Vec<_> = outcome
-        .loads
-        .iter()
-        .map(|load| head((load.from, load.to)))
-        .collect();
+    let heads = load_heads(scenario, outcome.loads.len());
     let mut table = Table::new(
         &[
             &["A MEMBER'S LOAD"],
@@ -223,7 +235,47 @@ fn verdicts(scenario: &Scenario, outcome: &Outcome) -> Vec<String> {
     }
     lines.extend(untested(scenario, outcome));
     lines.extend(hints(scenario, outcome));
+    lines.push(verdict(outcome));
     lines
+}
+
+/// What it comes to, in a sentence.
+fn verdict(outcome: &Outcome) -> String {
+    let mut good = Vec::new();
+    let mut bad = Vec::new();
+    let told = [
+        (Measure::ConfirmedByAll, "all knew who crashed"),
+        (Measure::Left, "all knew who left"),
+        (Measure::RumorByAll, "all had the news"),
+        (Measure::PausedBack, "all had those back that stood still"),
+        (Measure::AcrossBack, "the halves were one again"),
+    ];
+    for (measure, what) in told {
+        let found = outcome.times.iter().find(|(it, _)| *it == measure);
+        let Some((_, times)) = found.filter(|(_, times)| times.count() + times.never() > 0) else {
+            continue;
+        };
+        match times.within(1.0) {
+            Some(last) => good.push(format!("{what} after {} at the latest", span(last))),
+            None => bad.push(format!("it never came to it that {what}")),
+        }
+    }
+    let agreed = outcome.ends.iter().all(|end| end.agreed && end.same_rumors);
+    if !agreed {
+        bad.push("not all agree at the end".to_owned());
+    }
+    match outcome.alarms.dead {
+        0 => good.push("nobody that lived was held for dead".to_owned()),
+        dead => bad.push(format!(
+            "{} WERE HELD FOR DEAD AND LIVED",
+            count(dead as usize, "member")
+        )),
+    }
+    match bad.is_empty() {
+        true => format!("Verdict: {}.", good.join("; ")),
+        false if good.is_empty() => format!("Verdict: {}.", bad.join("; ")),
+        false => format!("Verdict: {}; but {}.", good.join("; "), bad.join("; ")),
+    }
 }
 
 /// What was asked for and did not happen once: nothing was learned of it.

@@ -1,17 +1,79 @@
 //! What is told of an event to those who follow them.
 
+use std::net::SocketAddr;
+
 use butterfly::text::visible;
-use butterfly::{Event, MemberId, Rumor, RumorId, RumorKind, UserEvent};
-use jiff::Timestamp;
+use butterfly::{
+    Cause, Event, Health, Incarnation, MemberId, Node, Rumor, RumorId, RumorKind, TagsView,
+    UserEvent,
+};
 
-use super::Agent;
-use super::keys::RING_KEY;
-use crate::events::Says;
+use super::Says;
+use crate::agent::keys::RING_KEY;
 use crate::output::{self, how_far, short_id, who};
+use crate::table::listed_tags;
 
-impl Agent {
+/// Puts into words what happens to this node.
+#[derive(Clone, Copy)]
+pub struct Teller<'n>(pub &'n Node);
+
+impl Teller<'_> {
+    /// A member, by its name if that is known.
+    pub fn who(self, id: MemberId) -> String {
+        match self.0.member(id) {
+            Some(view) => who(view.name, id),
+            None => short_id(id),
+        }
+    }
+
+    /// A transition in words.
+    pub fn change(
+        self,
+        id: MemberId,
+        addr: SocketAddr,
+        from: Option<Health>,
+        to: Health,
+        incarnation: Incarnation,
+        cause: Cause,
+    ) -> String {
+        let change = match from {
+            Some(from) => format!("{from} -> {to}"),
+            None => format!("new, {to}"),
+        };
+        let (who, why) = (self.who(id), self.why(cause));
+        format!("{who} {addr}: {change}, incarnation {incarnation}: {why}")
+    }
+
+    fn why(self, cause: Cause) -> String {
+        match cause {
+            Cause::Record { via, .. } if via == self.0.id() => {
+                "it was known when this member ended last".to_owned()
+            }
+            Cause::Record { via, .. } => format!("heard from {}", self.who(via)),
+            cause => cause.to_string(),
+        }
+    }
+
+    /// A member that is elsewhere, in words.
+    pub fn moved(self, id: MemberId, from: SocketAddr, to: SocketAddr, gossip_port: u16) -> String {
+        let who = self.who(id);
+        match from == to {
+            true => format!("{who} takes gossip at port {gossip_port} now"),
+            false => format!("{who} moved from {from} to {to}"),
+        }
+    }
+
+    /// What a member says of itself, in words.
+    pub fn tags_of(self, id: MemberId) -> String {
+        let tags = self.0.tags(id);
+        let pairs = tags.iter().flat_map(TagsView::iter);
+        let tags = pairs.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let tags = listed_tags(&tags.collect());
+        format!("{} says of itself: {tags}", self.who(id))
+    }
+
     /// A rumor as people are told of it, with the name of the member that it is about.
-    pub(super) fn rumor(&self, id: &RumorId) -> String {
+    pub fn rumor(self, id: &RumorId) -> String {
         match (id.kind, id.id.parse()) {
             (RumorKind::Service, Ok(member)) => {
                 format!("service {} of {}", id.key, self.who(member))
@@ -23,20 +85,9 @@ impl Agent {
         }
     }
 
-    /// Tells those who follow what happened.
-    pub(super) fn tell(&mut self, event: &Event) {
-        if let Some(says) = self.says(event) {
-            let row = self.feed.push(Timestamp::now(), says);
-            let said = match event {
-                Event::UserEvent(event) | Event::Query(event) => Some(event),
-                _ => None,
-            };
-            self.handlers.tell(&row, said);
-        }
-    }
-
-    fn says(&self, event: &Event) -> Option<Says> {
-        let own = self.member.node().id();
+    /// What is told of an event, if anything is.
+    pub fn says(self, event: &Event) -> Option<Says> {
+        let own = self.0.id();
         let says = match event {
             Event::MemberChanged {
                 id,
@@ -115,7 +166,7 @@ impl Agent {
             },
             Event::TagsChanged { id, .. } => self.about("tags", *id, self.tags_of(*id)),
             Event::RumorChanged { id, is_new, .. } => {
-                let held = self.member.node().rumor(id);
+                let held = self.0.rumor(id);
                 let version = held.as_ref().filter(|_| id.kind != RumorKind::Departure).map(|held| held.version);
                 let removed = held.as_ref().is_some_and(|held| held.removed);
                 let what = match (version, removed) {
@@ -191,7 +242,7 @@ impl Agent {
     }
 
     /// A user event as people are told of it.
-    fn user_event(&self, event: &UserEvent) -> String {
+    pub fn user_event(self, event: &UserEvent) -> String {
         let bytes = output::count(event.payload.len(), "byte");
         format!(
             "event {} from {}, {bytes}",
@@ -200,17 +251,12 @@ impl Agent {
         )
     }
 
-    fn question(&self, event: &UserEvent) -> String {
+    pub fn question(self, event: &UserEvent) -> String {
         format!("query {} from {}", visible(&event.name), self.who(event.by))
     }
 
-    pub(super) fn log_user_event(&mut self, event: &UserEvent) {
-        let what = self.user_event(event);
-        self.log_news(format_args!("{what}"));
-    }
-
-    fn about(&self, kind: &str, id: MemberId, text: String) -> Says {
-        let view = self.member.node().member(id);
+    fn about(self, kind: &str, id: MemberId, text: String) -> Says {
+        let view = self.0.member(id);
         let name = view.map(|view| view.name.to_owned());
         Says {
             member: Some(id.to_string()),
@@ -219,7 +265,7 @@ impl Agent {
         }
     }
 
-    fn about_rumor(&self, kind: &str, id: &butterfly::RumorId, text: String) -> Says {
+    fn about_rumor(self, kind: &str, id: &butterfly::RumorId, text: String) -> Says {
         let (member, group) = match id.kind {
             RumorKind::Service => (Some(&*id.id), Some(&*id.key)),
             RumorKind::Departure | RumorKind::Tags => (Some(&*id.id), None),
@@ -266,7 +312,7 @@ fn kind_of(kind: RumorKind) -> &'static str {
 }
 
 /// What it was named before, if it had a name.
-pub(super) fn was(before: &str) -> String {
+pub fn was(before: &str) -> String {
     match before {
         "" => String::new(),
         before => format!(", and was {}", visible(before)),
