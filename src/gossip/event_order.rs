@@ -459,11 +459,12 @@ impl EventOrder {
         self.bytes -= held.bytes;
         self.spent.bury(held.hash);
         let mut was_delivered = true;
-        if let Some(sender) = self.senders.get_mut(&held.by) {
-            if held.series == sender.series && sender.waiting.get(&held.number) == Some(&place) {
-                sender.waiting.remove(&held.number);
-                was_delivered = false;
-            }
+        if let Some(sender) = self.senders.get_mut(&held.by)
+            && held.series == sender.series
+            && sender.waiting.get(&held.number) == Some(&place)
+        {
+            sender.waiting.remove(&held.number);
+            was_delivered = false;
         }
         self.wait_for_gap(now, held.by);
         was_delivered
