@@ -334,7 +334,7 @@ pub enum CommandError {
         most: usize,
     },
     /// This member sent as many user events as it may.
-    #[error("this member sends at most {EVENT_RATE} events, {QUERY_RATE} of them questions, a second; wait {} ms", wait.as_millis() + 1)]
+    #[error("this member asks at most {QUERY_RATE} questions and sends at most {EVENT_RATE} events a second; wait {} ms", wait.as_millis() + 1)]
     TooManyEvents {
         /// How long until it may send the next.
         wait: std::time::Duration,
