@@ -6,13 +6,13 @@ use crate::gossip::{PushId, What};
 use crate::member::MemberId;
 use crate::recording::Input;
 
-/// A rumor to be pushed to a peer's PULL socket; its frame was written by [`Node::poll_push`].
+/// A rumor to be pushed to a peer's PULL socket; its frame was written by [`Node::poll_push`](crate::Node::poll_push).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Push {
     /// Where its PULL socket is: TCP.
     pub to: SocketAddr,
-    /// Names it, for [`Node::handle_sent`].
+    /// Names it, for [`Node::handle_sent`](crate::Node::handle_sent).
     pub id: PushName,
 }
 

@@ -8,7 +8,7 @@
 //! | `tape` | inputs → bytes |
 //! | `reader` | chunks of a file → inputs |
 //!
-//! docs/reference/recording.md describes the file. [`Replay`](crate::Replay) plays it.
+//! docs/reference/recording.md describes the file. [`Replay`](crate::node::Replay) plays it.
 
 mod code;
 mod input;
