@@ -1,6 +1,6 @@
 //! One small error enum for each boundary.
 
-use crate::limits::{EVENT_RATE, MAX_TAG_KEY, MAX_TAGS_BYTES};
+use crate::limits::{EVENT_RATE, MAX_TAG_KEY, MAX_TAGS_BYTES, QUERY_RATE};
 
 /// Why a datagram, or something in it, was dropped. The state is as it was before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -114,9 +114,11 @@ pub enum Reject {
          bytes in all"
     )]
     BadTags,
-    /// A user event has no name, or another ttl than it may have, or no number.
+    /// A user event has no name, or another ttl than it may have, or no number; or it is of a process that starts over an hour
+    /// from now, or its sender cannot have got to its number.
     #[error(
-        "a user event: a name of 1 to {MAX_TAG_KEY} bytes without what does not show, a ttl of 1 s to 10 min, a number"
+        "a user event: a name of 1 to {MAX_TAG_KEY} bytes without what does not show, a ttl of 1 s to 10 min, a number that \
+         its sender can have got to, a start at most an hour ahead of this member's clock: compare the clocks of both"
     )]
     BadEvent,
     /// More user events came of a member, or of all, than are taken.
@@ -332,7 +334,7 @@ pub enum CommandError {
         most: usize,
     },
     /// This member sent as many user events as it may.
-    #[error("this member sends at most {EVENT_RATE} events a second; wait {} ms", wait.as_millis() + 1)]
+    #[error("this member asks at most {QUERY_RATE} questions and sends at most {EVENT_RATE} events a second; wait {} ms", wait.as_millis() + 1)]
     TooManyEvents {
         /// How long until it may send the next.
         wait: std::time::Duration,

@@ -240,14 +240,15 @@ pub const EVENT_COALESCE: Duration = Duration::from_secs(1);
 /// Names of user events of which the last is waited for at the same time; those of others are delivered at once.
 pub const MAX_COALESCING: usize = 256;
 
-/// User events that are held until their time is over; of more, the oldest go.
+/// User events that are held until their time is over; of more, as many go as of [`MAX_EVENT_BYTES`].
 pub const MAX_EVENTS: usize = 8_192;
 
 /// User events of one member that are held: a minute of all that it may send, and more. One that sends more displaces its
-/// own only.
+/// own only; ids that no member has are one together in what is taken of them.
 pub const MAX_EVENTS_OF_ONE: usize = 2_048;
 
-/// Bytes of user events that are held; of more, the oldest go.
+/// Bytes of user events that are held; of more, the oldest go of the member that holds most of them, and first those of ids
+/// that no member has.
 pub const MAX_EVENT_BYTES: usize = 16 << 20;
 
 /// Members of which is remembered which user event came last; those that sent none for the longest go.
@@ -274,8 +275,15 @@ pub const MAX_QUERY_TERMS: usize = 1 << 10;
 /// Bytes of an answer to a question: with all the rest it stays within [`MAX_DATAGRAM_SENT`].
 pub const MAX_ANSWER: usize = 400;
 
-/// Questions of a member's own that wait for answers.
+/// Questions of one member that wait for answers, at it and at those that it asks: one that asks more displaces nobody's.
 pub const MAX_QUERIES: usize = 16;
+
+/// Questions that a member may ask in a second, in the long run: each has all that it asks answer.
+pub const QUERY_RATE: u32 = 4;
+
+/// Questions that are taken of one member in a second, in the long run: more than it may ask, as they come in bunches. Those
+/// that others ask in its name bring no more answers upon it than that.
+pub const QUERY_RATE_HEARD: u32 = 2 * QUERY_RATE;
 
 /// Questions of others that this member may answer yet, and answers that their askers do not have yet.
 pub const MAX_ANSWERS_WAITING: usize = 256;

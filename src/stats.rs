@@ -197,6 +197,8 @@ pub struct Stats {
     pub user_events_dropped: u64,
     /// Answers to others' questions that their askers did not take.
     pub answers_lost: u64,
+    /// Questions of others that were not answered: of one that is no member of ours, too many, or from before the start.
+    pub queries_refused: u64,
     /// User events that were not delivered, as a later one of the same name was.
     pub user_events_coalesced: u64,
     /// Times that two processes with one id were seen: one of them answered after the other had.
@@ -247,6 +249,11 @@ impl Stats {
 
     pub(crate) fn count_rejected(&mut self, reason: Reject) {
         count(&mut self.rejected, reason as usize);
+    }
+
+    /// So many user events were not waited for any longer.
+    pub(crate) fn count_skipped(&mut self, skipped: u64) {
+        self.user_events_skipped = self.user_events_skipped.saturating_add(skipped);
     }
 
     /// A probe was answered, after others had been asked or before.
@@ -340,6 +347,7 @@ impl Stats {
             ("user_events_dropped", self.user_events_dropped),
             ("user_events_coalesced", self.user_events_coalesced),
             ("answers_lost", self.answers_lost),
+            ("queries_refused", self.queries_refused),
             ("id_conflicts", self.id_conflicts),
             ("lags", self.lags),
             ("datagrams_lost", self.datagrams_lost),

@@ -1,5 +1,6 @@
 //! Which user events are held and for how long, which of each sender is delivered next, and how many may come.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,15 +9,26 @@ use super::store::Place;
 use super::tombstones::Tombstones;
 use crate::limits::{
     EVENT_BURST, EVENT_GAP, EVENT_RATE, EVENT_RATE_HEARD, EVENT_RATE_OF_ALL, MAX_EVENT_BYTES,
-    MAX_EVENT_SENDERS, MAX_EVENTS, MAX_EVENTS_OF_ONE, MAX_LEAP, MAX_SPENT_EVENTS,
+    MAX_EVENT_SENDERS, MAX_EVENTS, MAX_EVENTS_OF_ONE, MAX_LEAP, MAX_QUERIES, MAX_SPENT_EVENTS,
+    QUERY_RATE, QUERY_RATE_HEARD,
 };
 use crate::member::MemberId;
 use crate::rumor::UserEvent;
 use crate::time::Time;
 
-/// So much older than its ttl an event of an unknown sender may be, as clocks differ: what is older was recorded and is sent
-/// again.
-const CLOCKS_DIFFER: Duration = Duration::from_secs(60 * 60);
+/// So much older than its ttl an event of an unknown sender may be, and so far ahead its series, as clocks differ: what is
+/// older was recorded and is sent again.
+pub(super) const CLOCKS_DIFFER: Duration = Duration::from_secs(60 * 60);
+
+/// So long before this member's start an event was sent after it, for all that the clocks of members that are set differ.
+const START_DIFFERS: Duration = Duration::from_secs(5);
+
+/// Whether an event's sender is known. Ids are made up at will: what they send goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Standing {
+    Stranger,
+    Member,
+}
 
 /// As many at once as it holds, and then so many a second (the generic cell rate algorithm).
 #[derive(Clone, Copy, Debug)]
@@ -60,13 +72,21 @@ struct Sender {
     is_new: bool,
     /// Those that came too early.
     waiting: BTreeMap<u64, Place>,
-    /// Those that are held, the oldest first.
-    held: BTreeMap<u64, Place>,
     /// Until when the missing one is waited for, if others are waiting.
     gap: Option<Time>,
     taken: Bucket,
+    /// Of those, the questions that are answered.
+    answered: Bucket,
     /// When one came last, among those of all.
-    used: u64,
+    used: (Standing, u64),
+}
+
+/// The events of one member that are held, whether it is remembered or not.
+struct Holding {
+    /// The oldest first.
+    held: BTreeMap<u64, Place>,
+    /// A stranger's count for more than any member's.
+    size: (Reverse<Standing>, usize),
 }
 
 impl Sender {
@@ -104,18 +124,22 @@ pub(super) struct EventOrder {
     epoch: u64,
     started: Time,
     senders: BTreeMap<MemberId, Sender>,
-    /// The senders, the one of which nothing came for the longest first.
-    by_use: BTreeSet<(u64, MemberId)>,
+    /// The senders, strangers first, and then the one of which nothing came for the longest.
+    by_use: BTreeSet<((Standing, u64), MemberId)>,
     /// Until when the senders' missing ones are waited for.
     gaps: BTreeSet<(Time, MemberId)>,
     held: BTreeMap<Place, Held>,
-    by_age: BTreeMap<u64, Place>,
+    holdings: BTreeMap<MemberId, Holding>,
+    /// The one that holds most last.
+    by_size: BTreeSet<((Reverse<Standing>, usize), MemberId)>,
     by_end: BTreeSet<(Time, Place)>,
     bytes: usize,
     /// Events that came so far.
     came: u64,
     of_all: Bucket,
+    of_strangers: Bucket,
     own: Bucket,
+    own_questions: Bucket,
     /// Those that are held no more.
     spent: Tombstones,
 }
@@ -129,12 +153,15 @@ impl EventOrder {
             by_use: BTreeSet::new(),
             gaps: BTreeSet::new(),
             held: BTreeMap::new(),
-            by_age: BTreeMap::new(),
+            holdings: BTreeMap::new(),
+            by_size: BTreeSet::new(),
             by_end: BTreeSet::new(),
             bytes: 0,
             came: 0,
             of_all: Bucket::new(EVENT_RATE_OF_ALL, MAX_EVENTS),
+            of_strangers: Bucket::new(EVENT_RATE_HEARD, MAX_EVENTS_OF_ONE),
             own: Bucket::new(EVENT_RATE, EVENT_BURST as usize),
+            own_questions: Bucket::new(QUERY_RATE, MAX_QUERIES),
             spent: Tombstones::new(MAX_SPENT_EVENTS),
         }
     }
@@ -168,6 +195,20 @@ impl EventOrder {
         self.own.take(now)
     }
 
+    /// This member is about to ask something.
+    ///
+    /// # Errors
+    /// How long until it may.
+    pub fn may_ask(&mut self, now: Time) -> Result<(), Duration> {
+        self.own_questions.take(now)
+    }
+
+    /// Whether one more question of this member, of which it is noted, may be answered now.
+    pub fn may_answer(&mut self, now: Time, asker: MemberId) -> bool {
+        let sender = self.senders.get_mut(&asker);
+        sender.is_some_and(|sender| sender.answered.take(now).is_ok())
+    }
+
     /// What is to be done about this one, which is not held. A member that started before the event was sent takes it however
     /// late it comes: only one that is younger than its ttl looks at the clock.
     pub fn judge(&self, now: Time, event: &UserEvent) -> Judgement {
@@ -176,7 +217,8 @@ impl EventOrder {
             return self.late(now, event);
         }
         let age = self.age(now, event);
-        let is_old = sender.is_none() && age > event.ttl + CLOCKS_DIFFER;
+        let is_recorded = self.is_before_start(event) || age > event.ttl + CLOCKS_DIFFER;
+        let is_old = sender.is_none() && is_recorded;
         let was_there = now.since(self.started) >= event.ttl;
         match event.ttl.saturating_sub(age) {
             _ if was_there && !is_old => Judgement::New(event.ttl),
@@ -193,14 +235,33 @@ impl EventOrder {
         }
     }
 
+    /// Whether it was sent before this member started, which does not know whether it was delivered then.
+    pub fn is_before_start(&self, event: &UserEvent) -> bool {
+        event.time.saturating_add(START_DIFFERS.as_millis() as u64) < self.epoch
+    }
+
+    /// Whether, by a clock that differs by so much, its series is yet to begin, or its sender did not get to that number at the
+    /// rate it has: whoever made it up would have all that the sender says next be past.
+    pub fn is_ahead(&self, now: Time, event: &UserEvent, differs: Duration) -> bool {
+        let latest = self.clock(now).saturating_add(differs.as_millis() as u64);
+        latest.checked_sub(event.series).is_none_or(|millis| {
+            let since = millis.saturating_mul(EVENT_RATE.into()) / 1_000;
+            event.number > since.saturating_add(EVENT_BURST.into())
+        })
+    }
+
     fn age(&self, now: Time, event: &UserEvent) -> Duration {
         Duration::from_millis(self.clock(now).saturating_sub(event.time))
     }
 
-    /// Whether no more of this member, or of all, may be taken now.
-    pub fn is_flood(&mut self, now: Time, by: MemberId) -> bool {
-        let one = self.senders.get_mut(&by);
-        let one = one.map_or(Ok(()), |sender| sender.taken.take(now));
+    /// Whether no more of this member, or of all, may be taken now. Strangers are one together.
+    pub fn is_flood(&mut self, now: Time, by: MemberId, standing: Standing) -> bool {
+        let one = match standing {
+            Standing::Stranger => self.of_strangers.take(now),
+            Standing::Member => {
+                (self.senders.get_mut(&by)).map_or(Ok(()), |sender| sender.taken.take(now))
+            }
+        };
         one.is_err() || self.of_all.take(now).is_err()
     }
 
@@ -208,7 +269,7 @@ impl EventOrder {
     pub fn note(
         &mut self,
         now: Time,
-        event: &UserEvent,
+        (event, standing): (&UserEvent, Standing),
         (place, bytes, hash): (Place, usize, u64),
         judgement: Judgement,
     ) {
@@ -218,13 +279,15 @@ impl EventOrder {
             Judgement::New(left) => (left, true),
         };
         let (age, until) = (self.came, now + left);
-        let sender = self.use_sender(event.by, event.series);
-        sender.held.insert(age, place);
+        let sender = self.use_sender((event.by, standing), event.series);
         if waits && !sender.is_past(event) {
             sender.waiting.insert(event.number, place);
         }
-        self.by_age.insert(age, place);
         self.by_end.insert((until, place));
+        self.hold(event.by, |holding| {
+            holding.held.insert(age, place);
+            holding.size = (Reverse(standing), holding.size.1 + bytes);
+        });
         self.bytes += bytes;
         let held = Held {
             by: event.by,
@@ -239,10 +302,25 @@ impl EventOrder {
         self.wait_for_gap(now, event.by);
     }
 
+    /// Changes what is held of one.
+    fn hold(&mut self, by: MemberId, change: impl FnOnce(&mut Holding)) {
+        let holding = self.holdings.entry(by).or_insert_with(|| Holding {
+            held: BTreeMap::new(),
+            size: (Reverse(Standing::Member), 0),
+        });
+        self.by_size.remove(&(holding.size, by));
+        change(holding);
+        if holding.held.is_empty() {
+            self.holdings.remove(&by);
+        } else {
+            self.by_size.insert((holding.size, by));
+        }
+    }
+
     /// The sender of an event of this series. What it sent in an earlier one does not count any more.
-    fn use_sender(&mut self, by: MemberId, series: u64) -> &mut Sender {
+    fn use_sender(&mut self, (by, standing): (MemberId, Standing), series: u64) -> &mut Sender {
         self.came += 1;
-        let came = self.came;
+        let came = (standing, self.came);
         if !self.senders.contains_key(&by)
             && self.senders.len() >= MAX_EVENT_SENDERS
             && let Some((_, idle)) = self.by_use.pop_first()
@@ -254,9 +332,9 @@ impl EventOrder {
             next: 1,
             is_new: true,
             waiting: BTreeMap::new(),
-            held: BTreeMap::new(),
             gap: None,
             taken: Bucket::new(EVENT_RATE_HEARD, MAX_EVENTS_OF_ONE),
+            answered: Bucket::new(QUERY_RATE_HEARD, 2 * MAX_QUERIES),
             used: came,
         });
         self.by_use.remove(&(sender.used, by));
@@ -344,9 +422,9 @@ impl EventOrder {
 
     /// The disk says that this one came before this member started.
     pub fn came_before(&mut self, event: &UserEvent) {
-        let sender = self.use_sender(event.by, event.series);
+        let sender = self.use_sender((event.by, Standing::Member), event.series);
         if event.series == sender.series {
-            sender.next = sender.next.max(event.number + 1);
+            sender.next = sender.next.max(event.number.saturating_add(1));
             sender.is_new = false;
         }
     }
@@ -357,14 +435,15 @@ impl EventOrder {
         (*until <= now).then_some(*place)
     }
 
-    /// One too many: the oldest of its sender, or of all.
+    /// One too many: the oldest of its sender, or of the one that holds most, strangers before members.
     pub fn surplus(&self, by: MemberId) -> Option<Place> {
-        let of_one = self.senders.get(&by);
-        let of_one = of_one.filter(|sender| sender.held.len() > MAX_EVENTS_OF_ONE);
-        let of_one = of_one.and_then(|sender| sender.held.first_key_value());
+        let of_one = self.holdings.get(&by);
+        let of_one = of_one.filter(|holding| holding.held.len() > MAX_EVENTS_OF_ONE);
         let too_many = self.held.len() > MAX_EVENTS || self.bytes > MAX_EVENT_BYTES;
-        let of_all = self.by_age.first_key_value().filter(|_| too_many);
-        of_one.or(of_all).map(|(_, place)| *place)
+        let most = self.by_size.last().filter(|_| too_many);
+        let most = most.and_then(|(_, by)| self.holdings.get(by));
+        let (_, place) = of_one.or(most)?.held.first_key_value()?;
+        Some(*place)
     }
 
     /// It is held no more. Whether it was delivered.
@@ -372,17 +451,20 @@ impl EventOrder {
         let Some(held) = self.held.remove(&place) else {
             return true;
         };
-        self.by_age.remove(&held.age);
+        self.hold(held.by, |holding| {
+            holding.held.remove(&held.age);
+            holding.size.1 = holding.size.1.saturating_sub(held.bytes);
+        });
         self.by_end.remove(&(held.until, place));
         self.bytes -= held.bytes;
         self.spent.bury(held.hash);
         let mut was_delivered = true;
-        if let Some(sender) = self.senders.get_mut(&held.by) {
-            sender.held.remove(&held.age);
-            if held.series == sender.series && sender.waiting.get(&held.number) == Some(&place) {
-                sender.waiting.remove(&held.number);
-                was_delivered = false;
-            }
+        if let Some(sender) = self.senders.get_mut(&held.by)
+            && held.series == sender.series
+            && sender.waiting.get(&held.number) == Some(&place)
+        {
+            sender.waiting.remove(&held.number);
+            was_delivered = false;
         }
         self.wait_for_gap(now, held.by);
         was_delivered
@@ -471,7 +553,8 @@ mod tests {
 
     fn come(order: &mut EventOrder, now: Time, event: &UserEvent, place: Place) -> Vec<Place> {
         let judgement = order.judge(now, event);
-        order.note(now, event, (place, 100, u64::from(place)), judgement);
+        let held = (place, 100, u64::from(place));
+        order.note(now, (event, Standing::Member), held, judgement);
         std::iter::from_fn(|| order.next(now, event.by)).collect()
     }
 
@@ -513,7 +596,8 @@ mod tests {
         assert_eq!(order.judge(over, &old), Judgement::Stale);
         let held = order.sizes().0;
         let late = order.judge(over, &event(1, 5, 2));
-        order.note(over, &event(1, 5, 2), (13, 9, 9), late);
+        let again = event(1, 5, 2);
+        order.note(over, (&again, Standing::Member), (13, 9, 9), late);
         assert_eq!((order.next(over, id(1)), order.sizes().0), (None, held + 1));
     }
 
@@ -540,12 +624,12 @@ mod tests {
             time,
             ..event(1, 5, number)
         };
-        for time in [4_600_000, 1_000_000, 0, u64::MAX >> 2] {
+        for time in [4_600_000, 1_000_000, 995_000, 994_999, 0, u64::MAX >> 2] {
             let old = UserEvent {
                 time,
                 ..event(1, 5, 1)
             };
-            let is_far = order.clock(now) - time.min(order.clock(now)) > 3_660_000;
+            let is_far = time < 995_000;
             assert_eq!(order.judge(now, &old) == Judgement::Stale, is_far, "{time}");
         }
         come(&mut order, now, &event(1, 5, 1), 10);
@@ -573,10 +657,77 @@ mod tests {
         let left = Judgement::New(UserEvent::new("", []).ttl);
         let large = event(2, 5, 2);
         assert_eq!(order.judge(now, &large), left);
-        order.note(now, &large, (place, MAX_EVENT_BYTES, 99), left);
-        assert_eq!(order.surplus(id(2)), Some(1), "whoever sent it");
+        let held = (place, MAX_EVENT_BYTES, 99);
+        order.note(now, (&large, Standing::Member), held, left);
+        assert_eq!(order.surplus(id(1)), Some(place), "of whoever holds most");
         assert!(!order.remove(now, place), "it was waiting");
         assert_eq!(order.gap_over(now + EVENT_GAP), None, "for nothing now");
+        assert_eq!(order.surplus(id(1)), None);
+    }
+
+    /// A member's few are held whatever strangers send, and it is not forgotten for them.
+    #[test]
+    fn made_up_senders_are_one_together_and_go_first() {
+        let (mut order, now) = order();
+        let stranger = |order: &mut EventOrder, number: usize, bytes| {
+            let by = MemberId::from_bytes((number as u128).to_be_bytes());
+            let event = UserEvent {
+                by,
+                ..event(0, 5, 1)
+            };
+            if order.is_flood(now, by, Standing::Stranger) {
+                return false;
+            }
+            let left = order.judge(now, &event);
+            let held = (number as Place, bytes, number as u64);
+            order.note(now, (&event, Standing::Stranger), held, left);
+            true
+        };
+        come(&mut order, now, &event(1, 5, 1), 1_000_000);
+        let large = MAX_EVENT_BYTES / 2 - 10_200;
+        let left = order.judge(now, &event(1, 5, 2));
+        let held = (1_000_001, large, 7);
+        order.note(now, (&event(1, 5, 2), Standing::Member), held, left);
+        let taken = (1..10_000).filter(|number| stranger(&mut order, *number, 10));
+        assert_eq!(taken.count(), MAX_EVENTS_OF_ONE);
+        assert_eq!(order.surplus(id(1)), None);
+        assert!(!order.is_flood(now, id(1), Standing::Member));
+        let left = order.judge(now, &event(1, 5, 3));
+        let held = (1_000_002, large, 8);
+        order.note(now, (&event(1, 5, 3), Standing::Member), held, left);
+        let mut gone = 0;
+        while let Some(place) = order.surplus(id(1)) {
+            assert!(place < 10_000, "{place}");
+            order.remove(now, place);
+            gone += 1;
+        }
+        assert_eq!(gone, 18, "as much as there is too much of");
+        assert_eq!(order.by_size.len(), order.holdings.len());
+        let by_use: Vec<_> = order.by_use.iter().map(|(_, by)| *by).collect();
+        assert_eq!(by_use.last(), Some(&id(1)));
+    }
+
+    /// The highest series and number there are, and the highest that can be.
+    #[test]
+    fn what_its_sender_cannot_have_got_to_is_ahead() {
+        let (order, now) = order();
+        let is_ahead =
+            |series, number| order.is_ahead(now, &event(1, series, number), CLOCKS_DIFFER);
+        let hour = 3_600_000;
+        let clock = order.clock(now);
+        for (series, number, ahead) in [
+            (clock, 1, false),
+            (clock + hour, 200, false),
+            (clock + hour, 201, true),
+            (clock + hour + 1, 1, true),
+            (u64::MAX >> 2, 1, true),
+            (clock, 72_200, false),
+            (clock, 72_201, true),
+            (clock, u64::MAX >> 2, true),
+            (0, u64::MAX >> 2, true),
+        ] {
+            assert_eq!(is_ahead(series, number), ahead, "{series} {number}");
+        }
     }
 
     #[test]

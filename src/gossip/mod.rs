@@ -92,6 +92,8 @@ pub(crate) enum Effect {
     Pardon(MemberId),
     /// A ping to this member shows whether it compares stores.
     Introduce(MemberId),
+    /// The same of one that is said to have asked something.
+    IntroduceAsker(MemberId),
     /// This member heard of its own departure.
     Expelled,
     /// This member's services have no version left: it takes a new id. Its user may have asked for what needs that.

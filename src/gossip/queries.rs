@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rand::RngExt;
 
+use super::reconcile::PARTS;
 use super::{Effect, Gossip};
 use crate::env::{Env, Timer};
 use crate::error::{CommandError, Reject};
@@ -15,14 +16,17 @@ use crate::limits::{
     ANSWER_AGAIN, MAX_ANSWER, MAX_ANSWER_SENDS, MAX_ANSWERS_WAITING, MAX_QUERIES, MIN_QUERY_TIMEOUT,
 };
 use crate::member::MemberId;
-use crate::ring::Ring;
-use crate::rumor::{Answer, Answered, UserEvent};
+use crate::ring::{Peer, Ring};
+use crate::rumor::{Answer, Answered, Audience, UserEvent};
 use crate::time::Time;
 use crate::wire::TagPairs;
 use crate::wire::reconcile::{Part, Reply, read_parts};
 
 /// The answers to a question are spread over so long for each living member, so that they do not all come at once.
 const SPREAD: Duration = Duration::from_micros(500);
+
+/// An asker is asked for the proof of its address once in so long: about a period, whatever it is said to ask.
+const INTRODUCED_AGAIN: Duration = Duration::from_secs(1);
 
 /// A question that any member answers by itself, with nothing.
 pub(crate) const PING: &str = "ping";
@@ -52,6 +56,8 @@ pub(super) struct Queries {
     /// Questions of others that may be answered yet.
     open: BTreeMap<(MemberId, u64), Time>,
     waiting: BTreeMap<Which, Waiting>,
+    /// Askers that were asked for the proof of their address, and until when they are not asked again.
+    introduced: BTreeMap<MemberId, Time>,
     armed: Option<Time>,
 }
 
@@ -59,6 +65,22 @@ impl Queries {
     /// Own questions, those of others, and answers that wait to be taken.
     pub fn sizes(&self) -> (usize, usize, usize) {
         (self.asked.len(), self.open.len(), self.waiting.len())
+    }
+
+    /// Whether one more question of this asker may be answered: others have room, whatever it asks.
+    fn has_room(&self, asker: MemberId) -> bool {
+        let of_one = self.open.range((asker, 0)..=(asker, u64::MAX));
+        self.open.len() < MAX_ANSWERS_WAITING && of_one.count() < MAX_QUERIES
+    }
+
+    /// Whether one more answer may wait for this asker: of each question, that it was received, and the answer.
+    fn may_wait(&self, asker: MemberId) -> bool {
+        let (first, last) = (
+            (asker, 0, Reply::Received),
+            (asker, u64::MAX, Reply::Failure),
+        );
+        let of_one = self.waiting.range(first..=last);
+        self.waiting.len() < MAX_ANSWERS_WAITING && of_one.count() < 2 * MAX_QUERIES
     }
 
     fn deadline(&self) -> Option<Time> {
@@ -98,23 +120,47 @@ impl Gossip {
             let found = pairs.iter().find(|(one, _)| *one == key);
             found.map(|(_, value)| *value)
         };
-        if query.asks(ring.me(), ring.name(), value_of)
-            && self.queries.open.len() < MAX_ANSWERS_WAITING
-        {
-            self.queries.open.insert((event.by, query.id), until);
-            match &*event.name {
-                PING => self.say_reply(env, ring, (event.by, query.id, Reply::Answer), &[]),
-                STATE => self.effects.push_back(Effect::State {
-                    asker: event.by,
-                    query: query.id,
-                }),
-                _ => {
-                    self.say_reply(env, ring, (event.by, query.id, Reply::Received), &[]);
-                    env.journal.event(Event::Query(Arc::new(event.clone())));
-                }
+        if query.asks(ring.me(), ring.name(), value_of) {
+            match self.may_be_answered(env, ring, event) {
+                true => self.take_question(env, ring, (event, query.id), until),
+                false => env.journal.stats.queries_refused += 1,
             }
         }
         self.queries_later(env);
+    }
+
+    /// Anyone may have made up who asks: answers go to a living member that takes them, or is yet to say so, and no more of
+    /// them than its own questions bring.
+    fn may_be_answered(&mut self, env: &Env, ring: &impl Ring, event: &UserEvent) -> bool {
+        let asker = event.by;
+        if asker == ring.me() {
+            return self.queries.has_room(asker);
+        }
+        let takes = |peer: Peer| !peer.heard || peer.audience == Audience::Ours;
+        ring.peer(&asker).is_some_and(takes)
+            // What was recorded before this member started is asked again by others.
+            && !self.user_events.order.is_before_start(event)
+            && self.queries.has_room(asker)
+            && self.user_events.order.may_answer(env.now, asker)
+    }
+
+    fn take_question(
+        &mut self,
+        env: &mut Env,
+        ring: &impl Ring,
+        (event, query): (&UserEvent, u64),
+        until: Time,
+    ) {
+        let asker = event.by;
+        if event.name == PING {
+            return self.say_reply(env, ring, (asker, query, Reply::Answer), &[]);
+        }
+        self.queries.open.insert((asker, query), until);
+        if event.name == STATE {
+            return self.effects.push_back(Effect::State { asker, query });
+        }
+        self.say_reply(env, ring, (asker, query, Reply::Received), &[]);
+        env.journal.event(Event::Query(Arc::new(event.clone())));
     }
 
     /// This member answers a question.
@@ -147,7 +193,7 @@ impl Gossip {
         if asker == ring.me() {
             return self.replied(env, (asker, query, reply), payload);
         }
-        if self.queries.waiting.len() >= MAX_ANSWERS_WAITING {
+        if !self.queries.may_wait(asker) {
             env.journal.stats.answers_lost += 1;
             return;
         }
@@ -177,6 +223,7 @@ impl Gossip {
         from: MemberId,
         parts: &[u8],
     ) -> Result<(), Reject> {
+        let mut got = Vec::new();
         for part in read_parts(parts)? {
             match part {
                 Part::Reply {
@@ -184,9 +231,11 @@ impl Gossip {
                     reply,
                     payload,
                 } => {
-                    let mut parts = Vec::new();
-                    Part::Got { query, reply }.write(&mut parts);
-                    self.outbox.talk(from, parts);
+                    // What does not fit, or is about no question of this member's, is sent again a few times at most.
+                    let part = Part::Got { query, reply };
+                    if self.queries.asked.contains_key(&query) && got.len() + part.len() <= PARTS {
+                        part.write(&mut got);
+                    }
                     self.replied(env, (from, query, reply), &payload);
                 }
                 Part::Got { query, reply } => {
@@ -195,6 +244,7 @@ impl Gossip {
                 _ => {}
             }
         }
+        self.outbox.talk(from, got);
         Ok(())
     }
 
@@ -240,15 +290,20 @@ impl Gossip {
         }
         self.queries.open.retain(|_, until| *until > now);
         let (outbox, effects) = (&mut self.outbox, &mut self.effects);
+        let introduced = &mut self.queries.introduced;
+        introduced.retain(|_, until| *until > now);
         self.queries.waiting.retain(|(asker, ..), waiting| {
             if waiting.at > now {
                 return true;
             }
-            if ring.peer(asker).is_some_and(|peer| peer.compares) {
-                outbox.talk(*asker, waiting.parts.clone());
-            } else {
-                // By then it has proved its address, if it is there.
-                effects.push_back(Effect::Introduce(*asker));
+            match ring.peer(asker) {
+                Some(peer) if peer.compares => outbox.talk(*asker, waiting.parts.clone()),
+                // By the next time it has proved its address, if it is there.
+                Some(peer) if !peer.heard && !introduced.contains_key(asker) => {
+                    introduced.insert(*asker, now + INTRODUCED_AGAIN);
+                    effects.push_back(Effect::IntroduceAsker(*asker));
+                }
+                _ => {}
             }
             waiting.sends += 1;
             waiting.at = now + ANSWER_AGAIN * u32::from(waiting.sends);

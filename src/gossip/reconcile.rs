@@ -26,7 +26,7 @@ const FEW: usize = 64;
 pub(super) const HASHES: usize = 90;
 
 /// Bytes of parts in one datagram: with the rest of an Ack and its envelope at most what a datagram may have.
-const PARTS: usize = 780;
+pub(super) const PARTS: usize = 780;
 
 /// Datagrams that one datagram of a comparison provokes at most, from a peer whose address is proved.
 const MOST_REPLIES: usize = 16;

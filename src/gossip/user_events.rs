@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rand::RngExt;
 
-use super::event_order::Judgement;
+use super::event_order::{CLOCKS_DIFFER, Judgement, Standing};
 use super::store::{Entry, Hashed, Place, Put};
 use super::{Gossip, apply::Leap};
 use crate::env::{Env, Timer};
@@ -31,7 +31,11 @@ impl Gossip {
             self.may_ask()?;
         }
         let order = &mut self.user_events.order;
-        let sent = order.may_send(env.now);
+        let asked = match &event.query {
+            Some(_) => order.may_ask(env.now),
+            None => Ok(()),
+        };
+        let sent = asked.and_then(|()| order.may_send(env.now));
         sent.map_err(|wait| CommandError::TooManyEvents { wait })?;
         if event.time == 0 {
             event.time = order.clock(env.now);
@@ -50,7 +54,7 @@ impl Gossip {
         env.journal.stats.user_events_sent += 1;
         if let Some(place) = self.store.find(&rumor.id()) {
             let judgement = Judgement::New(event.ttl);
-            self.event_held(env, ring, (place, &event), judgement);
+            self.event_held(env, ring, (place, &event), (judgement, Standing::Member));
         }
         Ok(event)
     }
@@ -65,10 +69,21 @@ impl Gossip {
     ) -> Result<(), Reject> {
         let events = &mut self.user_events;
         let is_mine = event.by == ring.me();
-        if is_mine && (event.series, event.number) > (events.series, events.number) {
+        // Twice as far, as others may have taken it by clocks that are ahead of this one.
+        if is_mine
+            && (event.series, event.number) > (events.series, events.number)
+            && !events.order.is_ahead(env.now, event, 2 * CLOCKS_DIFFER)
+        {
             // Somebody else speaks in this member's name: its next ones are newer than that.
-            (events.series, events.number) = (event.series + 1, 0);
+            (events.series, events.number) = (event.series.saturating_add(1), 0);
         }
+        if events.order.is_ahead(env.now, event, CLOCKS_DIFFER) {
+            return Err(Reject::BadEvent);
+        }
+        let standing = match is_mine || ring.health(&event.by).is_some() {
+            true => Standing::Member,
+            false => Standing::Stranger,
+        };
         let judgement = match events.order.judge(env.now, event) {
             _ if ring.is_exiled(&event.by) => Judgement::Stale,
             // Two of the same number: the first stands.
@@ -81,7 +96,7 @@ impl Gossip {
             env.journal.stats.rumors_stale += 1;
             return Ok(());
         }
-        if events.order.is_flood(env.now, event.by) {
+        if events.order.is_flood(env.now, event.by, standing) {
             return Err(Reject::EventFlood);
         }
         let place = match self.put(env, ring, rumor, "", Some(heard)) {
@@ -94,7 +109,7 @@ impl Gossip {
         if self.user_events.order.ends_series(event) {
             self.deliver_rest(env, event.by);
         }
-        self.event_held(env, ring, (place, event), judgement);
+        self.event_held(env, ring, (place, event), (judgement, standing));
         Ok(())
     }
 
@@ -110,14 +125,14 @@ impl Gossip {
         env: &mut Env,
         ring: &impl Ring,
         (place, event): (Place, &UserEvent),
-        judgement: Judgement,
+        (judgement, standing): (Judgement, Standing),
     ) {
         let Some(entry) = self.store.get(place) else {
             return;
         };
         let held = (place, entry.bytes.len(), entry.hash);
         let order = &mut self.user_events.order;
-        order.note(env.now, event, held, judgement);
+        order.note(env.now, (event, standing), held, judgement);
         if matches!(judgement, Judgement::New(_)) {
             self.asked(env, ring, event);
         }
@@ -142,7 +157,7 @@ impl Gossip {
     fn deliver_rest(&mut self, env: &mut Env, by: MemberId) {
         loop {
             let skipped = self.user_events.order.skip_gap(by);
-            env.journal.stats.user_events_skipped += skipped;
+            env.journal.stats.count_skipped(skipped);
             let Some(place) = self.user_events.order.next(env.now, by) else {
                 return;
             };
@@ -187,7 +202,8 @@ impl Gossip {
         }
         self.user_events.armed = None;
         while let Some(by) = self.user_events.order.gap_over(env.now) {
-            env.journal.stats.user_events_skipped += self.user_events.order.skip_gap(by);
+            let skipped = self.user_events.order.skip_gap(by);
+            env.journal.stats.count_skipped(skipped);
             self.deliver_next(env, by);
         }
         let due: Vec<String> = (self.user_events.coalescing.iter())

@@ -325,11 +325,11 @@ impl Node {
                     Effect::Exile(id) => swim.exile(env, id),
                     Effect::Pardon(id) => swim.pardon(env, &id),
                     Effect::Introduce(id) => swim.introduce(&id),
+                    Effect::IntroduceAsker(id) => swim.introduce_asker(env, &id),
                     Effect::Renew { at_once } => {
-                        let renewal = if at_once {
-                            Renewal::AtOnce
-                        } else {
-                            Renewal::WhenDue
+                        let renewal = match at_once {
+                            true => Renewal::AtOnce,
+                            false => Renewal::WhenDue,
                         };
                         swim.renew(env, renewal);
                     }

@@ -108,6 +108,13 @@ impl Swim {
         }
     }
 
+    /// The same of one in whose name a question came by a rumor, which anyone may have made up.
+    pub fn introduce_asker(&mut self, env: &Env, id: &MemberId) {
+        if self.may_provoke(env, &Speaker::by_rumor(*id, 0, Word::Nothing)) {
+            self.introduce(id);
+        }
+    }
+
     /// A record of a member came as a rumor, which proves nothing of who sent it.
     pub fn handle_rumor(
         &mut self,

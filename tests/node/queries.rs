@@ -1,10 +1,12 @@
 //! Questions: what one member does when it is asked, and whom it answers.
 
+use std::collections::BTreeSet;
+
 use butterfly::limits::{MAX_ANSWER, MAX_ANSWER_SENDS, MAX_QUERIES};
 use butterfly::rumor::{Answered, Query, Rumor, TagSet, UserEvent};
 use butterfly::wire::feature;
 use butterfly::wire::reconcile::{Part, Reply, read_parts};
-use butterfly::{CommandError, Event, MemberState};
+use butterfly::{CommandError, Event, Health, MemberState};
 
 use crate::support::rumors::bytes_of;
 use crate::support::*;
@@ -144,7 +146,104 @@ fn a_forged_asker_gets_no_answer() {
     hear(&mut bench, &question(&forged, 1, "state", |_| ()));
     let sent = replies(bench.advance_with_living(secs(20.0), &[known]));
     assert_eq!(sent, []);
-    assert_eq!(bench.node.stats().answers_lost, 1);
+    let stats = bench.node.stats();
+    assert_eq!((stats.queries_refused, stats.answers_lost), (1, 0));
+}
+
+/// Each answer would go to the one in whose name it was asked.
+#[test]
+fn questions_in_the_name_of_one_bring_no_more_answers_upon_it_than_its_own() {
+    let (victim, original) = (takes_all(1), Peer::original(2));
+    let peers = [victim, original];
+    let mut bench = bench(&peers);
+    for number in 1..=200 {
+        hear(&mut bench, &question(&victim, number, "ping", |_| ()));
+        hear(&mut bench, &question(&original, number, "ping", |_| ()));
+    }
+    let sent = replies(bench.advance_with_living(secs(20.0), &peers));
+    let most = 2 * MAX_QUERIES;
+    let asked: BTreeSet<_> = sent
+        .iter()
+        .map(|(to, part)| (*to, format!("{part:?}")))
+        .collect();
+    assert_eq!(asked.len(), most);
+    assert!(sent.len() <= most * usize::from(MAX_ANSWER_SENDS));
+    assert!(sent.iter().all(|(to, _)| *to == victim.addr));
+    let refused = bench.node.stats().queries_refused;
+    assert_eq!(refused as usize, 400 - most);
+}
+
+/// Of many questions, one ping goes there in a second: an answer proves the address.
+#[test]
+fn an_asker_that_was_never_heard_is_asked_for_its_address_once_a_second() {
+    let (known, unheard) = (takes_all(1), takes_all(9));
+    let mut bench = bench(&[known]);
+    bench.learn(&known, &[unheard.said(Health::Alive, 1)]);
+    bench.sent();
+    for number in 1..=10 {
+        hear(&mut bench, &question(&unheard, number, "ping", |_| ()));
+    }
+    let sent = bench.advance_with_living(secs(0.9), &[known]);
+    let to_it: Vec<_> = (sent.into_iter())
+        .filter(|sent| sent.to == unheard.addr)
+        .collect();
+    assert!((1..=2).contains(&to_it.len()), "its probe aside: {to_it:?}");
+    assert_eq!(replies(to_it), []);
+}
+
+#[test]
+fn questions_of_one_member_leave_room_for_those_of_others() {
+    let (loud, quiet) = (takes_all(1), takes_all(2));
+    let mut bench = bench(&[loud, quiet]);
+    for number in 1..=2 * MAX_QUERIES as u64 {
+        hear(&mut bench, &question(&loud, number, "disk", |_| ()));
+    }
+    hear(&mut bench, &question(&quiet, 1, "disk", |_| ()));
+    let told = bench.events();
+    assert_eq!(told.len(), MAX_QUERIES + 1);
+    assert_eq!(bench.node.stats().queries_refused as usize, MAX_QUERIES);
+    let of_quiet = |event: &Event| matches!(event, Event::Query(event) if event.by == quiet.id);
+    assert!(told.iter().any(of_quiet));
+    let open = bench
+        .node
+        .sizes()
+        .find(|gauge| gauge.name == "open_queries");
+    assert_eq!(open.map(|gauge| gauge.now), Some(MAX_QUERIES as u64 + 1));
+    // One that answers by itself does not stay open.
+    hear(&mut bench, &question(&quiet, 2, "ping", |_| ()));
+    let open = bench
+        .node
+        .sizes()
+        .find(|gauge| gauge.name == "open_queries");
+    assert_eq!(open.map(|gauge| gauge.now), Some(MAX_QUERIES as u64 + 1));
+}
+
+/// They say that they are had in one datagram, and only of questions that were asked.
+#[test]
+fn a_datagram_of_replies_provokes_one() {
+    let peer = takes_all(1);
+    let mut bench = bench(&[peer]);
+    let now = bench.now;
+    let sent = bench.node.send_event(now, UserEvent::query("disk", []));
+    let id = sent.unwrap().query.unwrap().id;
+    bench.gossip_for(secs(0.5), &[peer], |_| true);
+    let many = |id: u64| bytes_of(&vec![reply(id, Reply::Answer, b""); 90]);
+    let mut says = |parts: &[u8]| {
+        bench.sent();
+        bench.feed(&peer, peer.compares(parts), &[]);
+        let sent = bench.sent().into_iter().map(|sent| sent.reconcile);
+        sent.filter(|parts| !parts.is_empty()).collect::<Vec<_>>()
+    };
+    assert_eq!(says(&many(id + 1)), Vec::<Vec<u8>>::new());
+    let said = says(&many(id));
+    assert_eq!(said.len(), 1);
+    let got = Part::Got {
+        query: id,
+        reply: Reply::Answer,
+    };
+    let parts = read_parts(&said[0]).unwrap();
+    assert!(said[0].len() <= 780 && parts.len() > 50, "{}", parts.len());
+    assert!(parts.iter().all(|part| *part == got));
 }
 
 #[test]

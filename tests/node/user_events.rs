@@ -5,6 +5,7 @@ use std::sync::Arc;
 use butterfly::error::Reject;
 use butterfly::limits::{
     EVENT_BURST, EVENT_COALESCE, EVENT_GAP, EVENT_RATE, MAX_EVENT_PAYLOAD, MAX_EVENTS_OF_ONE,
+    MAX_VERSION,
 };
 use butterfly::rumor::{Rumor, RumorId, RumorKind, UserEvent};
 use butterfly::wire::reconcile::Part;
@@ -243,6 +244,92 @@ fn a_member_goes_on_above_events_that_others_made_up() {
     assert_eq!(delivered(&mut bench), ["mine"]);
     let mine = RumorId::user_event(bench.node.id(), made_up.series + 1, 1);
     assert!(bench.node.rumor(&mine).is_some());
+}
+
+/// The highest series, and the highest number, in the name of one that others hear, and in this member's own.
+#[test]
+fn an_event_that_its_sender_cannot_have_sent_mutes_nobody() {
+    let (peer, me) = (takes_all(1), Peer::ours(ME));
+    let mut bench = bench(&[peer]);
+    hear(&mut bench, &event(&peer, 1));
+    for by in [&peer, &me] {
+        let mut later = event(by, 1);
+        later.series = MAX_VERSION;
+        hear(&mut bench, &later);
+        hear(&mut bench, &event(by, MAX_VERSION));
+    }
+    assert_eq!(delivered(&mut bench), ["1"]);
+    assert_eq!(bench.node.stats().rejected(Reject::BadEvent), 4);
+    hear(&mut bench, &event(&peer, 2));
+    assert_eq!(delivered(&mut bench), ["2"]);
+    let (now, started) = (bench.now, 1);
+    let sent = bench.node.send_event(now, UserEvent::new("mine", "mine"));
+    let sent = sent.unwrap();
+    assert_eq!((sent.series, sent.number), (started, 1));
+}
+
+/// Whoever recorded events sends them to a member that started again, and remembers nothing.
+#[test]
+fn what_was_sent_before_a_start_is_delivered_while_it_lasts_and_never_answered() {
+    let peer = takes_all(1);
+    let started = 1_800_000_000_000;
+    let mut config = config(plain());
+    config.epoch = started;
+    let mut bench = Bench::with(config);
+    bench.meet(&[peer]);
+    let at = |number, time, query: bool| {
+        let mut event = match query {
+            true => UserEvent::query("disk", "asked"),
+            false => event(&peer, number),
+        };
+        (event.by, event.series, event.number) = (peer.id, 7, number);
+        event.time = time;
+        event
+    };
+    // A minute is what it lasts.
+    bench.advance_with_living(secs(30.0), &[peer]);
+    bench.events();
+    hear(&mut bench, &at(1, started - 40_000, false));
+    assert_eq!(delivered(&mut bench), [""; 0]);
+    hear(&mut bench, &at(1, started - 20_000, false));
+    assert_eq!(delivered(&mut bench), ["1"]);
+    hear(&mut bench, &at(2, started - 20_000, true));
+    assert_eq!(bench.events(), []);
+    assert_eq!(bench.node.stats().queries_refused, 1);
+    hear(&mut bench, &at(3, started - 2_000, true));
+    assert_eq!(bench.events().len(), 1);
+    // One that ran for long, and knows nothing of the sender.
+    let other = takes_all(2);
+    bench.meet(&[other]);
+    bench.advance_with_living(secs(600.0), &[peer, other]);
+    bench.events();
+    let mut recorded = event(&other, 1);
+    recorded.time = started - 60_000;
+    hear(&mut bench, &recorded);
+    assert_eq!(delivered(&mut bench), [""; 0]);
+    assert!(!bench.holds(&Rumor::UserEvent(recorded.clone())));
+    recorded.time = started + 1;
+    hear(&mut bench, &recorded);
+    assert_eq!(delivered(&mut bench), ["1"]);
+}
+
+#[test]
+fn ids_that_no_member_has_are_one_sender_together() {
+    let quiet = takes_all(1);
+    let mut bench = bench(&[quiet]);
+    let first = event(&quiet, 1);
+    hear(&mut bench, &first);
+    for number in 0..10_000 {
+        hear(&mut bench, &event(&takes_all(1_000 + number), 1));
+    }
+    hear(&mut bench, &event(&quiet, 2));
+    assert_eq!(delivered(&mut bench).len(), MAX_EVENTS_OF_ONE + 2);
+    let refused = bench.node.stats().rejected(Reject::EventFlood) as usize;
+    assert_eq!(refused, 10_000 - MAX_EVENTS_OF_ONE);
+    assert!(bench.holds(&Rumor::UserEvent(first)));
+    for gauge in bench.node.sizes() {
+        assert!(gauge.now <= gauge.most, "{gauge:?}");
+    }
 }
 
 /// Nobody has to take them: the oldest go once they are too large together.
