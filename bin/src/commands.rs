@@ -70,15 +70,14 @@ fn show_members(
         output::print(&format!("{gap}{text}"))?;
         return Ok(now);
     }
-    let is_news = |row: &MemberRow| {
-        let before = shown.as_ref().filter(|_| format == ListFormat::Ndjson);
-        before.is_none_or(|shown| !shown.contains(&lasting(row, args)))
-    };
-    let meant = values.into_iter().zip(&members);
-    let meant = meant.filter(|(_, row)| args.which.fit(row) && is_news(row));
+    // Line by line, what was shown before is not shown again.
+    let before = shown.filter(|_| format == ListFormat::Ndjson);
+    let is_news = |it: &(MemberRow, bool)| before.as_ref().is_none_or(|shown| !shown.contains(it));
+    let meant = values.into_iter().zip(&now);
+    let meant = meant.filter(|(_, it)| it.1 && is_news(it));
     print_list(
         format,
-        meant.map(|(value, row)| (value, &*row.name, &*row.id)),
+        meant.map(|(value, (row, _))| (value, &*row.name, &*row.id)),
     )?;
     Ok(now)
 }

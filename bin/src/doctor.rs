@@ -126,7 +126,7 @@ const LOOKS: [Look; 5] = [
     }),
 ];
 
-/// Who holds something else than most: the member, its name, and what.
+/// The members whose state differs from that of most: id, name, and in what.
 fn disagreements(row: &QueryRow) -> Vec<Finding> {
     let states = row.answers.iter().filter(|answer| answer.what == "answer");
     let states: Vec<_> = states

@@ -206,7 +206,7 @@ impl Gossip {
         version_above(self.find(id).map(|held| held.version), at_least)
     }
 
-    /// The same if it is to be forced: what is held does not count if it is stuck.
+    /// The next version of a change that is forced: what is held does not count if it is stuck.
     pub fn next_forced_version(&self, id: &RumorId, at_least: u64) -> Result<u64, CommandError> {
         let held = self.find(id).map(|held| held.version);
         version_above(held.filter(|held| !is_stuck(*held)), at_least)

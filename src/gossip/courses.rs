@@ -1,4 +1,4 @@
-//! What a member knows of elections beside what it holds: when each is to be looked at, who led, who is doubted.
+//! What a member knows of elections beside their rumors: when it looks at each again, who led, which candidates it doubts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -128,7 +128,7 @@ impl Elections {
         }
     }
 
-    /// It is to be looked at then, or earlier.
+    /// The election is looked at again at that time, or earlier.
     pub fn look_at(&mut self, env: &mut Env, key: &Key, at: Time) {
         let Some(course) = self.courses.get_mut(key) else {
             return;

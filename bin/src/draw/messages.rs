@@ -68,7 +68,7 @@ pub struct Picture {
     pub items: Vec<Item>,
 }
 
-/// Who is who: a member by its id, which others may know by its address only.
+/// Finds the member behind an id or an address: others may know only its address.
 #[derive(Default)]
 struct Names {
     participants: Vec<Participant>,
